@@ -1,0 +1,1 @@
+//! Health, on a listener of its own.

@@ -1,0 +1,1 @@
+//! From presented credentials to an authorised identity.

@@ -1,0 +1,77 @@
+//! Where the time comes from.
+//!
+//! Wall-clock time decides about tokens (`exp`, `nbf`), monotonic time about everything that lasts (grace windows,
+//! back-offs), so that a step of the system clock cannot revive a session or end all of them. Nothing below the gateway
+//! asks the system for the time by itself: it is handed a [`Clock`] or an instant. This module does *not* make timers;
+//! those are tokio's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// A point of wall-clock time in whole seconds since the Unix epoch: the `NumericDate` of RFC 7519 §2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This time and `duration` more, in whole seconds; stays at the end of time rather than overflowing.
+    #[must_use]
+    pub const fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// How long it is from `earlier` to this time; zero when `earlier` is in fact later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The wall clock and the monotonic clock, both of which a test may move forward together.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    advanced: Option<Arc<AtomicU64>>,
+}
+
+impl Clock {
+    /// The clock of the system.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self { advanced: None }
+    }
+
+    /// A clock that starts at the system's time and can be moved with [`Clock::advance`]; clones move together.
+    #[must_use]
+    pub fn adjustable() -> Self {
+        Self { advanced: Some(Arc::new(AtomicU64::new(0))) }
+    }
+
+    /// Moves an adjustable clock forward, in whole milliseconds. The system's clock does not move.
+    pub fn advance(&self, by: Duration) {
+        if let Some(advanced) = &self.advanced {
+            let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            advanced.fetch_add(millis, Ordering::SeqCst);
+        }
+    }
+
+    /// The wall-clock time. A system clock set before 1970 reads as 1970: every token is then not yet valid, and
+    /// nothing panics.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp((since_epoch + self.ahead()).as_secs())
+    }
+
+    /// The monotonic time, for measuring how long something lasts.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        Instant::now() + self.ahead()
+    }
+
+    fn ahead(&self) -> Duration {
+        self.advanced.as_ref().map_or(Duration::ZERO, |advanced| Duration::from_millis(advanced.load(Ordering::SeqCst)))
+    }
+}

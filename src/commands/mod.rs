@@ -1,0 +1,1 @@
+//! What the binary can do: one file per command.

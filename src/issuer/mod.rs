@@ -1,0 +1,1 @@
+//! Authorization servers and their keys.

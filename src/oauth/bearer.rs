@@ -1,0 +1,137 @@
+//! Bearer credentials in the `Authorization` header, and the challenge that answers their absence (RFC 6750).
+//!
+//! One rule for every spelling: the scheme is `Bearer` in any case, then one space, then one token of the characters that
+//! RFC 6750 §2.1 allows (`b64token`), and nothing else.
+
+use std::fmt::Write as _;
+
+use http::HeaderValue;
+
+/// Why an `Authorization` header is no bearer credential. The client's mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BearerError {
+    /// The scheme is `Bearer`, but what follows is not one `b64token`.
+    #[error("the Authorization header is not of the form `Bearer TOKEN`")]
+    Malformed,
+}
+
+/// Reads one `Authorization` value.
+///
+/// `Ok(None)` means that the value belongs to another scheme (`Basic`, …), which is the application's business.
+///
+/// # Errors
+/// [`BearerError::Malformed`] when the scheme is `Bearer` and the rest is not exactly one token.
+pub fn parse(value: &HeaderValue) -> Result<Option<&str>, BearerError> {
+    let bytes = value.as_bytes();
+    let Some((scheme, rest)) = bytes.split_at_checked(6) else { return Ok(None) };
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Ok(None);
+    }
+    match rest.split_first() {
+        Some((b' ', token)) if is_b64token(token) => {
+            std::str::from_utf8(token).map(Some).map_err(|_| BearerError::Malformed)
+        }
+        // `Bearerx abc` is another scheme; `Bearer<TAB>abc` is a broken spelling of this one.
+        Some((byte, _)) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'!' | b'#') => {
+            Ok(None)
+        }
+        _ => Err(BearerError::Malformed),
+    }
+}
+
+/// `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+fn is_b64token(bytes: &[u8]) -> bool {
+    let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
+    let Some(body) = bytes.get(..bytes.len() - padding) else { return false };
+    !body.is_empty()
+        && body
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}
+
+/// What a `WWW-Authenticate: Bearer` challenge says (RFC 6750 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// No credentials were sent: no error code (RFC 6750 §3.1).
+    Missing,
+    /// `invalid_request`: the credentials are malformed, or there is more than one.
+    InvalidRequest,
+    /// `invalid_token`: expired, forged, of another issuer or audience.
+    InvalidToken,
+    /// `insufficient_scope`: good, but not enough; the scopes that the route asks for.
+    InsufficientScope(Vec<String>),
+}
+
+impl Challenge {
+    /// The header's value.
+    #[must_use]
+    pub fn header_value(&self) -> HeaderValue {
+        let mut text = String::from("Bearer");
+        match self {
+            Self::Missing => {}
+            Self::InvalidRequest => text.push_str(r#" error="invalid_request""#),
+            Self::InvalidToken => text.push_str(r#" error="invalid_token""#),
+            Self::InsufficientScope(scopes) => {
+                text.push_str(r#" error="insufficient_scope""#);
+                if !scopes.is_empty() {
+                    // RFC 6749 §3.3 forbids `"` and `\` in a scope; configuration has refused them.
+                    let _ = write!(text, r#", scope="{}""#, scopes.join(" "));
+                }
+            }
+        }
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &'static [u8]) -> Result<Option<String>, BearerError> {
+        parse(&HeaderValue::from_bytes(value).unwrap()).map(|token| token.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_one_space_separates_it() {
+        assert_eq!(read(b"Bearer a.b-c_d~e+f/g=="), Ok(Some("a.b-c_d~e+f/g==".to_owned())));
+        assert_eq!(read(b"bEARER abc"), Ok(Some("abc".to_owned())));
+    }
+
+    #[test]
+    fn other_spellings_are_malformed() {
+        for value in [
+            &b"Bearer"[..],
+            b"Bearer ",
+            b"Bearer  abc",
+            b"Bearer\tabc",
+            b"Bearer abc ",
+            b"Bearer a,b",
+            b"Bearer \"abc\"",
+            b"Bearer a b",
+            b"Bearer =",
+            b"Bearer a=b",
+            b"Bearer \xc3\xa9",
+            b"Bearer,abc",
+        ] {
+            assert_eq!(read(value), Err(BearerError::Malformed), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_not_ours() {
+        for value in [&b"Basic YTpi"[..], b"Bearerx abc", b"Bear", b"", b"Digest a=b"] {
+            assert_eq!(read(value), Ok(None), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn challenges_follow_rfc_6750() {
+        let text = |challenge: Challenge| challenge.header_value().to_str().unwrap().to_owned();
+        assert_eq!(text(Challenge::Missing), "Bearer");
+        assert_eq!(text(Challenge::InvalidToken), r#"Bearer error="invalid_token""#);
+        assert_eq!(
+            text(Challenge::InsufficientScope(vec!["read".into(), "write".into()])),
+            r#"Bearer error="insufficient_scope", scope="read write""#
+        );
+    }
+}

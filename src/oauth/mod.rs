@@ -1,0 +1,11 @@
+//! The protocol as data: tokens, bearer credentials, scopes, claims.
+//!
+//! No I/O, no clock, no other module of this crate: what stands here could be read beside the RFCs.
+
+pub mod bearer;
+pub mod claims;
+pub mod token;
+
+pub use bearer::{BearerError, Challenge};
+pub use claims::{ClaimPath, Claims};
+pub use token::{AccessToken, RefreshToken, TokenErrorResponse, TokenResponse};

@@ -1,0 +1,1 @@
+//! Sealing, renewal records, denials.

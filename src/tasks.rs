@@ -1,0 +1,37 @@
+//! Work that outlives the request that caused it: renewals, key fetches, revocations.
+//!
+//! There is one place where such work is started, so that a drain can wait for it and nothing is lost with a client's
+//! connection (R2 of the refresh protocol). The tasks run on a runtime of their own: a worker that serves requests never
+//! stalls behind them, and ends without taking them along.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+/// The handle through which background work is started. Clones are one and the same.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    runtime: Handle,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// Background work on the given runtime.
+    #[must_use]
+    pub fn new(runtime: Handle) -> Self {
+        Self { runtime, tracker: TaskTracker::new() }
+    }
+
+    /// Starts `work`; it runs to its end whether or not anybody waits for it.
+    pub fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tracker.spawn_on(work, &self.runtime));
+    }
+
+    /// Waits until all work has ended, or at most `patience`. Returns whether it had.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+}

@@ -1,0 +1,1 @@
+//! Behaviour over real sockets. This file is the table of contents.
