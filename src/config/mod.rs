@@ -1,18 +1,27 @@
 //! The configuration: what the operator wrote, checked once, as types that cannot be wrong.
 //!
-//! [`load`] reads the file and the environment into a serde mirror of the file ([`file`]), turns that into the types of
+//! [`load()`] reads the file and the environment into a serde mirror of the file ([`mod@file`]), turns that into the types of
 //! this module and reports *all* problems at once ([`ConfigError`]). Nothing above re-checks anything, and every default
 //! is written in one place. This module knows no other part of the crate but `oauth`: it does not connect, bind or
 //! resolve anything, though it does read the files that the configuration names (secrets, keys, certificates), because a
 //! missing file is a problem of the configuration.
 
 mod check;
+mod defaults;
+mod display;
+mod document;
 pub mod error;
 pub mod file;
 mod load;
-mod locate;
+mod overlay;
+mod path;
+mod repair;
+mod report;
 pub mod schema;
 mod secret;
+mod strict;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,13 +30,15 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use crate::oauth::ClaimPath;
 
-// pub use error::{ConfigError, Problem};
-// pub use load::{Format, Sources, load};
+pub use error::{ConfigError, Note, Problem};
+pub use load::{Format, Loaded, Sources, load};
 pub use secret::Secret;
 
 /// A whole checked configuration. Lists are indexed by the id types ([`IssuerId`], [`UpstreamId`], [`IdentitySetId`]).
@@ -204,7 +215,8 @@ pub struct RefreshExchange {
 }
 
 /// How an existing token service wants the refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum ExchangeFormat {
     /// A JSON object with one field.
     Json,
@@ -271,7 +283,8 @@ pub struct Session {
 }
 
 /// What happens when a spent refresh token is presented after the grace (RFC 9700 §4.14.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OnReuse {
     /// The whole session ends everywhere, and the refresh token is revoked at the issuer.
     Revoke,
@@ -321,6 +334,7 @@ pub struct IdentitySetId(pub usize);
 
 /// One route, with everything it inherits from its site.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each mirrors a key of the file that is true or false")]
 pub struct Route {
     /// Short and stable, for logs: `app.example.com/admin/` plus the methods when there are any.
     pub name: Arc<str>,
@@ -334,7 +348,7 @@ pub struct Route {
     pub access: Access,
     /// Whose tokens count, in the operator's order. Empty only when `access` is [`Access::Public`].
     pub issuers: Vec<IssuerId>,
-    /// Conditions on the claims, ANDed.
+    /// Conditions on the claims, all of which must hold. Empty unless `access` is [`Access::Required`].
     pub require: Vec<Condition>,
     /// Where the request goes.
     pub upstream: UpstreamId,
@@ -378,7 +392,8 @@ pub enum PathPattern {
 }
 
 /// Who gets in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Only with a token that counts.
     Required,
@@ -419,7 +434,8 @@ pub struct IdentityHeader {
 }
 
 /// The form of the answer to a request without credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Unauthenticated {
     /// By the kind of request: navigations are sent to sign in, everything else gets a status.
     Auto,
@@ -528,7 +544,8 @@ pub struct Log {
 }
 
 /// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -537,7 +554,8 @@ pub enum LogFormat {
 }
 
 /// How the subject stands in the access log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum LogSubject {
     /// As it is.
     Plain,

@@ -1,0 +1,80 @@
+//! The files that a configuration names.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::{Check, KeyPath, Mistake};
+
+/// No secret, key or certificate is larger; what is, is not one.
+const MOST_BYTES: u64 = 1 << 20;
+
+impl Check<'_> {
+    /// The path as the process opens it: relative ones begin at the directory of the configuration file.
+    pub(super) fn located(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// The contents of a file.
+    pub(super) fn read(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
+        let path = self.located(path);
+        self.accept(at, contents(&path))
+    }
+
+    /// The path of a file that exists and can be read.
+    pub(super) fn readable(&mut self, at: &KeyPath, path: &Path) -> Option<PathBuf> {
+        self.read(at, path).map(|_| self.located(path))
+    }
+
+    /// A PEM file with at least one certificate.
+    pub(super) fn certificate_authorities(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
+        let pem = self.read(at, path)?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let usable = certificates.is_ok_and(|certificates| !certificates.is_empty());
+        let mistake =
+            || Mistake::new("is not a PEM file with certificates", "export the authority's certificate as PEM");
+        self.accept(at, usable.then_some(pem).ok_or_else(mistake))
+    }
+
+    /// A directory that exists.
+    pub(super) fn directory(&mut self, at: &KeyPath, path: &Path) -> Option<PathBuf> {
+        let path = self.located(path);
+        let exists = match fs::read_dir(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(unreadable(&path, &error)),
+        };
+        self.accept(at, exists)
+    }
+
+    /// A directory that exists, or that can be made at start.
+    pub(super) fn future_directory(&mut self, at: &KeyPath, path: &Path) -> Option<PathBuf> {
+        let path = self.located(path);
+        let free = if path.exists() && !path.is_dir() {
+            Err(Mistake::new(format!("{} is not a directory", path.display()), "name a directory"))
+        } else {
+            Ok(path)
+        };
+        self.accept(at, free)
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, Mistake> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Mistake::new(format!("{} is larger than 1 MiB", path.display()), "name the right file"));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
+    Mistake::new(
+        format!("names {}, which cannot be read: {error}", path.display()),
+        "make it readable, or correct the path; relative paths begin at the configuration file",
+    )
+}

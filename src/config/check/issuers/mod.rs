@@ -1,0 +1,208 @@
+//! `issuers`.
+
+mod exchange;
+mod keys;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::secrets::Given;
+use super::values::{cookie_name, scope_word, text};
+use super::{Check, KeyPath, Mistake};
+use crate::config::file::{self, ClientAuthenticationMethod};
+use crate::config::{Client, ClientAuthentication, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults};
+
+pub(in crate::config) use keys::ALGORITHM_NAMES;
+
+/// The issuers, with what only the checks need to know of them.
+pub(super) struct CheckedIssuers<'a> {
+    /// In the order of their names, right or not, so that the rest of the file can be checked against their names.
+    entries: Vec<Entry<'a>>,
+}
+
+struct Entry<'a> {
+    name: &'a str,
+    mirror: &'a file::Issuer,
+    issuer: Option<Issuer>,
+}
+
+impl<'a> CheckedIssuers<'a> {
+    /// The issuer of that name.
+    pub(super) fn find(&self, name: &str) -> Option<IssuerId> {
+        self.entries.iter().position(|entry| entry.name == name).map(IssuerId)
+    }
+
+    /// All names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().map(|entry| entry.name)
+    }
+
+    /// The issuers with a login of the application.
+    pub(super) fn logins(&self) -> impl Iterator<Item = (IssuerId, KeyPath, &'a file::Login)> {
+        let login = |(index, entry): (usize, &Entry<'a>)| {
+            let at = KeyPath::root().key("issuers").key(entry.name).key("login");
+            entry.mirror.login.as_ref().map(|login| (IssuerId(index), at, login))
+        };
+        self.entries.iter().enumerate().filter_map(login)
+    }
+
+    /// Whether any issuer has sessions that Usher keeps in cookies.
+    pub(super) fn keep_sessions(&self) -> bool {
+        self.entries
+            .iter()
+            .filter_map(|entry| entry.issuer.as_ref())
+            .any(|issuer| issuer.login.is_some() || issuer.refresh.is_some())
+    }
+
+    /// The issuers that are right.
+    pub(super) fn checked(self) -> Vec<Issuer> {
+        self.entries.into_iter().filter_map(|entry| entry.issuer).collect()
+    }
+}
+
+impl Check<'_> {
+    pub(super) fn issuers<'f>(&mut self, mirror: Option<&'f BTreeMap<String, file::Issuer>>) -> CheckedIssuers<'f> {
+        let at = KeyPath::root().key("issuers");
+        let mut entries: Vec<Entry<'f>> = Vec::new();
+        for (name, mirror) in mirror.into_iter().flatten() {
+            let at = at.key(name);
+            self.accept(&at, issuer_name(name));
+            let twin = entries.iter().find(|other| mirror.issuer.is_some() && other.mirror.issuer == mirror.issuer);
+            if let Some(twin) = twin {
+                let message = format!("is also that of {}: a token could belong to either", twin.name);
+                self.report.problem(&at.key("issuer"), message, "give each issuer its own iss");
+            }
+            let issuer = self.issuer(&at, name, mirror);
+            entries.push(Entry { name, mirror, issuer });
+        }
+        CheckedIssuers { entries }
+    }
+
+    fn issuer(&mut self, at: &KeyPath, name: &str, mirror: &file::Issuer) -> Option<Issuer> {
+        let insecure_http = mirror.insecure_http.unwrap_or(false);
+        let remedy = "write what the iss claim of the tokens says";
+        let issuer = self.needed(&at.key("issuer"), mirror.issuer.as_deref(), text, remedy);
+        let keys = self.keys(at, mirror, insecure_http);
+        let algorithms = self.algorithms(at, mirror, keys.as_ref());
+        let client = self.client(at, mirror);
+        let discovered = matches!(keys, Some(KeySource::Discovery { .. }));
+        let refresh = match &mirror.refresh {
+            Some(refresh) => self.refresh(at, refresh, client.is_some(), insecure_http),
+            None => (client.is_some() && discovered).then_some(Refresh::Discovered),
+        };
+        let issuer = Issuer {
+            name: Arc::from(name),
+            issuer: issuer.unwrap_or_default(),
+            keys: keys?,
+            client,
+            audiences: self.audiences(&at.key("audiences"), mirror.audiences.as_deref()),
+            algorithms,
+            token_type: mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word))),
+            leeway: self.leeway(&at.key("leeway"), mirror.leeway),
+            refresh,
+            login: mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login)),
+            transport: IssuerTransport {
+                ca: mirror.ca_file.as_deref().and_then(|path| self.certificate_authorities(&at.key("ca_file"), path)),
+                timeout: self.time(&at.key("timeout"), mirror.timeout, defaults::ISSUER_TIMEOUT),
+            },
+        };
+        Some(issuer)
+    }
+
+    /// A URL of the issuer, or a problem, unless that may come from a broken `insecure_http`.
+    fn issuer_url(&mut self, issuer: &KeyPath, at: &KeyPath, url: Result<Url, Mistake>) -> Option<Url> {
+        let conflict = |mistake: Mistake| {
+            let depends = [issuer.key("insecure_http")];
+            self.report.conflict(at, &depends, mistake.message, mistake.advice);
+        };
+        url.map_err(conflict).ok()
+    }
+
+    fn audiences(&mut self, at: &KeyPath, mirror: Option<&[String]>) -> Vec<String> {
+        let remedy = "write what the aud claim of the tokens says, as in audiences: [usher]";
+        let Some(audiences) = mirror else {
+            self.report.absent(at, "is missing: tokens for other applications would count too", remedy);
+            return Vec::new();
+        };
+        self.each(at, audiences, |audience| text(audience), remedy)
+    }
+
+    /// RFC 7519 §4.1.4: "usually no more than a few minutes".
+    fn leeway(&mut self, at: &KeyPath, given: Option<file::HumanDuration>) -> std::time::Duration {
+        let leeway = given.map_or(defaults::LEEWAY, |given| given.0);
+        if leeway.as_secs() > 300 {
+            self.report.problem(at, "is longer than 5m: tokens would outlive their end", "set the clocks right");
+        }
+        leeway
+    }
+
+    fn client(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Option<Client> {
+        let (inline, file) = (mirror.client_secret.as_ref(), mirror.client_secret_file.as_ref());
+        let given = Given { at, key: "client_secret", inline, file };
+        let secret = self.strong_secret(&given).map(|(_, secret)| secret);
+        let Some(id) = &mirror.client_id else {
+            for (key, is_given) in [
+                ("client_secret", inline.is_some()),
+                ("client_secret_file", file.is_some()),
+                ("client_authentication", mirror.client_authentication.is_some()),
+                ("scopes", mirror.scopes.is_some()),
+            ] {
+                if is_given {
+                    self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
+                }
+            }
+            return None;
+        };
+        let id = self.accept(&at.key("client_id"), text(id))?;
+        let method = mirror.client_authentication.unwrap_or(if given.is_given() {
+            ClientAuthenticationMethod::Basic
+        } else {
+            ClientAuthenticationMethod::None
+        });
+        let authentication = match (method, secret) {
+            (ClientAuthenticationMethod::Basic, Some(secret)) => ClientAuthentication::Basic(secret),
+            (ClientAuthenticationMethod::Post, Some(secret)) => ClientAuthentication::Post(secret),
+            (ClientAuthenticationMethod::None, _) if given.is_given() => {
+                let depends = [at.key("client_secret"), at.key("client_secret_file")];
+                let remedy = "take the secret out, or write basic or post";
+                self.report.conflict(&at.key("client_authentication"), &depends, "is none beside a secret", remedy);
+                ClientAuthentication::None
+            }
+            (ClientAuthenticationMethod::None, _) => ClientAuthentication::None,
+            (_, None) => {
+                let depends = [at.key("client_secret"), at.key("client_secret_file")];
+                let remedy = "add client_secret_file";
+                self.report.conflict(&at.key("client_authentication"), &depends, "needs a client_secret", remedy);
+                ClientAuthentication::None
+            }
+        };
+        let scopes = match &mirror.scopes {
+            Some(words) => self.each(&at.key("scopes"), words, |word| scope_word(word), "write [openid]"),
+            None => defaults::SCOPES.map(str::to_owned).to_vec(),
+        };
+        Some(Client { id, authentication, scopes })
+    }
+
+    /// The names of two cookies, which must differ.
+    fn login_cookies(&mut self, at: &KeyPath, mirror: &file::LoginCookies) -> Option<(String, Option<String>)> {
+        let remedy = "name the cookie with the access token";
+        let access = self.needed(&at.key("access"), mirror.access.as_deref(), cookie_name, remedy);
+        let refresh = mirror.refresh.as_ref().and_then(|name| self.accept(&at.key("refresh"), cookie_name(name)));
+        if access.is_some() && access == refresh {
+            self.report.problem(&at.key("refresh"), "is the same as access", "name the other cookie");
+        }
+        Some((access?, refresh))
+    }
+}
+
+/// Names go into cookies' associated data, logs and environment variables.
+fn issuer_name(name: &str) -> Result<(), Mistake> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    if !name.is_empty() && name.len() <= 64 && name.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(Mistake::new("is not a name for an issuer", "use lower-case letters, digits, hyphens and underscores"))
+    }
+}

@@ -1,0 +1,120 @@
+//! From the mirror of the file to the checked types: what the values mean, what is missing, what contradicts what.
+//!
+//! Nothing here stops at a mistake. A value that is wrong is reported and left out; because a report with problems never
+//! becomes a configuration, what stands in its place does not matter.
+
+mod files;
+mod issuers;
+mod listen;
+mod operation;
+mod secrets;
+mod session;
+mod sites;
+mod values;
+
+use std::path::Path;
+
+use super::Config;
+use super::file::File;
+use super::path::KeyPath;
+use super::report::{Advice, Report};
+
+pub(super) use issuers::ALGORITHM_NAMES;
+
+/// What every check needs.
+struct Check<'a> {
+    report: &'a mut Report,
+    /// What relative paths are relative to.
+    directory: &'a Path,
+}
+
+/// Why a value is not what it should be, and how to put it right.
+#[derive(Debug, PartialEq, Eq)]
+struct Mistake {
+    message: String,
+    advice: String,
+}
+
+impl Mistake {
+    fn new(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { message: message.into(), advice: advice.into() }
+    }
+}
+
+impl Check<'_> {
+    /// The value, or a problem at `at`.
+    fn accept<T>(&mut self, at: &KeyPath, result: Result<T, Mistake>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(mistake) => {
+                self.report.problem(at, mistake.message, mistake.advice);
+                None
+            }
+        }
+    }
+
+    /// The value of a key that must be there, or a problem.
+    fn needed<U>(
+        &mut self,
+        at: &KeyPath,
+        given: Option<&str>,
+        parse: impl Fn(&str) -> Result<U, Mistake>,
+        remedy: &str,
+    ) -> Option<U> {
+        let Some(given) = given else {
+            self.report.absent(at, "is missing", remedy);
+            return None;
+        };
+        self.accept(at, parse(given))
+    }
+
+    /// The items that are right; a problem for each that is not, and one when the list is empty.
+    fn each<T, U>(
+        &mut self,
+        at: &KeyPath,
+        items: &[T],
+        parse: impl Fn(&T) -> Result<U, Mistake>,
+        remedy: &str,
+    ) -> Vec<U> {
+        if items.is_empty() {
+            self.report.absent(at, "is an empty list", remedy);
+        }
+        let mut parsed = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            parsed.extend(self.accept(&at.index(index), parse(item)));
+        }
+        parsed
+    }
+}
+
+/// Checks everything. `None`, or anything at all, when the report has problems afterwards.
+pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Option<Config> {
+    let root = KeyPath::root();
+    let mut check = Check { report, directory };
+    let trusted_proxies = check.trusted_proxies(file.trusted_proxies.as_deref().unwrap_or_default());
+    let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
+    let tls = check.tls(file.tls.as_ref(), !listen.https.is_empty());
+    let issuers = check.issuers(file.issuers.as_ref());
+    let sites = check.sites(file.sites.as_deref(), &issuers);
+    let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
+    let config = Config {
+        listen,
+        tls,
+        trusted_proxies,
+        session,
+        sites: sites.sites,
+        upstreams: sites.upstreams,
+        identity_sets: sites.identity_sets,
+        reserved_headers: sites.reserved_headers,
+        limits: check.limits(file.limits.as_ref()),
+        log: check.log(file.log.as_ref()),
+        shutdown: check.shutdown(file.shutdown.as_ref()),
+        pages: file.pages.as_deref().and_then(|path| check.directory(&root.key("pages"), path)),
+        state_directory: file
+            .state_directory
+            .as_deref()
+            .and_then(|path| check.future_directory(&root.key("state_directory"), path)),
+        issuers: issuers.checked(),
+    };
+    Some(config)
+}

@@ -1,0 +1,156 @@
+//! `session`.
+
+use super::issuers::CheckedIssuers;
+use super::secrets::{Given, not_empty, not_well_known, without_newline};
+use super::values::cookie_name;
+use super::{Check, KeyPath, Mistake};
+use crate::config::file::{self, SecretFile, TextOr};
+use crate::config::{Cookies, Secret, Session, defaults};
+
+/// Shorter secrets are worth a word, though any length works.
+const SHORT: usize = 16;
+
+impl Check<'_> {
+    /// `None` when the system has no randomness to make a secret of.
+    pub(super) fn session(
+        &mut self,
+        mirror: Option<&file::Session>,
+        issuers: &CheckedIssuers<'_>,
+        development: bool,
+    ) -> Option<Session> {
+        let at = KeyPath::root().key("session");
+        let mirror = mirror.cloned().unwrap_or_default();
+        let cookies = self.cookies(&at.key("cookies"), mirror.cookies.as_ref());
+        let mut secrets = self.session_secrets(&at, &mirror);
+        if secrets.is_empty() {
+            let sealing = cookies == Cookies::Sealed && issuers.keep_sessions();
+            self.without_secret(&at, sealing, development);
+            secrets.push(self.accept(&at.key("secret"), random())?);
+        }
+        self.store(&at.key("store"), mirror.store.as_deref().unwrap_or("memory"));
+        let session = Session {
+            secrets,
+            idle_timeout: self.time(&at.key("idle_timeout"), mirror.idle_timeout, defaults::IDLE_TIMEOUT),
+            absolute_timeout: self.time(
+                &at.key("absolute_timeout"),
+                mirror.absolute_timeout,
+                defaults::ABSOLUTE_TIMEOUT,
+            ),
+            refresh_ahead: mirror.refresh_ahead.map_or(defaults::REFRESH_AHEAD, |given| given.0),
+            refresh_grace: mirror.refresh_grace.map_or(defaults::REFRESH_GRACE, |given| given.0),
+            refresh_wait: self.time(&at.key("refresh_wait"), mirror.refresh_wait, defaults::REFRESH_WAIT),
+            on_reuse: mirror.on_reuse.unwrap_or(crate::config::OnReuse::Revoke),
+            max_records: self.count(&at.key("max_records"), mirror.max_records, defaults::MAX_RECORDS),
+            cookies,
+        };
+        if session.absolute_timeout < session.idle_timeout {
+            let depends = [at.key("absolute_timeout"), at.key("idle_timeout")];
+            let remedy = "make it longer, or idle_timeout shorter";
+            self.report.conflict(&at.key("absolute_timeout"), &depends, "is shorter than idle_timeout", remedy);
+        }
+        Some(session)
+    }
+
+    fn session_secrets(&mut self, at: &KeyPath, mirror: &file::Session) -> Vec<Secret> {
+        let (key, file_key) = (at.key("secret"), at.key("secret_file"));
+        let secrets = match (&mirror.secret, &mirror.secret_file) {
+            (Some(_), Some(_)) => {
+                self.report.problem(&file_key, "is given beside secret", "keep one of the two");
+                return Vec::new();
+            }
+            (None, None) => return Vec::new(),
+            (None, Some(_)) => {
+                let given = Given { at, key: "secret", inline: None, file: mirror.secret_file.as_ref() };
+                self.strong_secret(&given).into_iter().collect()
+            }
+            (Some(given), None) => {
+                if given.values.is_empty() {
+                    self.report.absent(&key, "is an empty list", "add a secret, or take the key out");
+                }
+                let place = |index| if given.is_list { key.index(index) } else { key.clone() };
+                let places = given.values.iter().enumerate().map(|(index, entry)| (place(index), entry));
+                places.filter_map(|(place, entry)| self.session_secret(place, entry)).collect::<Vec<_>>()
+            }
+        };
+        for (place, secret) in &secrets {
+            if secret.expose().len() < SHORT {
+                self.report.note(place, "is short enough to be guessed; make one with: openssl rand -base64 48");
+            }
+        }
+        secrets.into_iter().map(|(_, secret)| secret).collect()
+    }
+
+    fn session_secret(&mut self, at: KeyPath, entry: &TextOr<Secret, SecretFile>) -> Option<(KeyPath, Secret)> {
+        let (at, secret) = match entry {
+            TextOr::Text(secret) => (at, secret.clone()),
+            TextOr::Keys(SecretFile { file: Some(path) }) => {
+                let at = at.key("file");
+                let bytes = self.read(&at, path)?;
+                (at, Secret::new(without_newline(bytes)))
+            }
+            TextOr::Keys(SecretFile { file: None }) => {
+                self.report.absent(&at.key("file"), "is missing", "write { file: PATH }");
+                return None;
+            }
+        };
+        let secret = self.accept(&at, not_empty(secret))?;
+        self.accept(&at, not_well_known(&secret)).map(|()| (at, secret))
+    }
+
+    /// There is no secret: fine when nothing is sealed, tolerable in development, else a problem.
+    fn without_secret(&mut self, at: &KeyPath, sealing: bool, development: bool) {
+        let (secret, file) = (at.key("secret"), at.key("secret_file"));
+        if sealing && development {
+            self.report.note(&secret, "is not set: one is made at every start, which ends all sessions");
+        } else if sealing {
+            let depends = [secret.clone(), file, at.key("cookies"), KeyPath::root().key("tls").key("self_signed")];
+            let remedy = "make one with: openssl rand -base64 48, and name its file as session.secret_file";
+            self.report.conflict(&secret, &depends, "is missing: nothing can seal the cookies", remedy);
+        }
+    }
+
+    fn store(&mut self, at: &KeyPath, store: &str) {
+        if store.starts_with("redis:") || store.starts_with("rediss:") {
+            self.report.problem(at, "names Redis, which is not in this version of Usher", "write memory");
+        } else if store != "memory" {
+            self.report.problem(at, "is not a store", "write memory");
+        }
+    }
+
+    fn cookies(&mut self, at: &KeyPath, mirror: Option<&file::Cookies>) -> Cookies {
+        let mirror = mirror.cloned().unwrap_or_default();
+        let names = [("access", mirror.access.as_ref()), ("refresh", mirror.refresh.as_ref())];
+        if mirror.sealed.unwrap_or(true) {
+            for (key, _) in names.iter().filter(|(_, name)| name.is_some()) {
+                let message = "names a raw cookie, but the cookies are sealed";
+                let remedy = "add sealed: false to use the cookies of an existing service";
+                self.report.conflict(&at.key(key), &[at.key("sealed")], message, remedy);
+            }
+            return Cookies::Sealed;
+        }
+        let [access, refresh] = names.map(|(key, name)| {
+            if name.is_none() {
+                let remedy = "name the existing service's cookie";
+                self.report.absent(&at.key(key), "is missing, which sealed: false needs", remedy);
+            }
+            name.and_then(|name| self.accept(&at.key(key), cookie_name(name)))
+        });
+        match (access, refresh) {
+            (Some(access), Some(refresh)) => {
+                if access == refresh {
+                    self.report.problem(&at.key("refresh"), "is the same as access", "name the other cookie");
+                }
+                Cookies::Raw { access, refresh }
+            }
+            _ => Cookies::Sealed,
+        }
+    }
+}
+
+fn random() -> Result<Secret, Mistake> {
+    let mut bytes = vec![0; 32];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => Ok(Secret::new(bytes)),
+        Err(_) => Err(Mistake::new("cannot be made: the system has no randomness", "set one")),
+    }
+}

@@ -1,0 +1,125 @@
+//! `sites`: hosts, and the routes of each in winning order.
+
+mod authorization;
+mod layer;
+mod login;
+mod order;
+mod require;
+mod route;
+mod upstreams;
+
+use http::HeaderName;
+
+use super::issuers::CheckedIssuers;
+use super::values::host_pattern;
+use super::{Check, KeyPath};
+use crate::config::file;
+use crate::config::{IdentityHeader, IdentitySetId, Site, Upstream, UpstreamId};
+use order::Candidate;
+
+/// The sites, and what their routes share.
+#[derive(Default)]
+pub(super) struct CheckedSites {
+    pub(super) sites: Vec<Site>,
+    pub(super) upstreams: Vec<Upstream>,
+    pub(super) identity_sets: Vec<Vec<IdentityHeader>>,
+    pub(super) reserved_headers: Vec<HeaderName>,
+}
+
+impl CheckedSites {
+    fn upstream(&mut self, upstream: Upstream) -> UpstreamId {
+        UpstreamId(position_or_push(&mut self.upstreams, upstream))
+    }
+
+    fn identity_set(&mut self, set: Vec<IdentityHeader>) -> IdentitySetId {
+        IdentitySetId(position_or_push(&mut self.identity_sets, set))
+    }
+
+    fn reserve(&mut self, name: HeaderName) {
+        position_or_push(&mut self.reserved_headers, name);
+    }
+}
+
+fn position_or_push<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    if let Some(position) = list.iter().position(|other| *other == item) {
+        return position;
+    }
+    list.push(item);
+    list.len() - 1
+}
+
+/// A site under check, with what its routes are named after.
+struct SiteContext<'a> {
+    at: &'a KeyPath,
+    host: &'a str,
+    issuers: &'a CheckedIssuers<'a>,
+}
+
+impl Check<'_> {
+    pub(super) fn sites(&mut self, mirror: Option<&[file::Site]>, issuers: &CheckedIssuers<'_>) -> CheckedSites {
+        let at = KeyPath::root().key("sites");
+        let mut checked = CheckedSites::default();
+        let mirror = mirror.unwrap_or_default();
+        if mirror.is_empty() {
+            self.report.absent(&at, "is empty: every request would be refused", "add a site with a host and routes");
+        }
+        for (index, site) in mirror.iter().enumerate() {
+            let at = at.index(index);
+            if let Some(site) = self.site(&at, site, issuers, &mut checked) {
+                if checked.sites.iter().any(|other| other.host == site.host) {
+                    self.report.problem(
+                        &at.key("host"),
+                        "is the host of another site too",
+                        "put their routes together",
+                    );
+                }
+                checked.sites.push(site);
+            }
+        }
+        self.unused_issuers(&checked.sites, issuers);
+        checked
+    }
+
+    fn site(
+        &mut self,
+        at: &KeyPath,
+        mirror: &file::Site,
+        issuers: &CheckedIssuers<'_>,
+        checked: &mut CheckedSites,
+    ) -> Option<Site> {
+        let remedy = "add it, as in host: app.example.com";
+        let host = self.needed(&at.key("host"), mirror.host.as_deref(), host_pattern, remedy);
+        let name = mirror.host.as_deref().unwrap_or("?").to_lowercase();
+        let context = SiteContext { at, host: &name, issuers };
+        let layer = self.layer(at, &mirror.keys(), issuers, checked);
+        let routes = mirror.routes.as_deref().unwrap_or_default();
+        if routes.is_empty() {
+            let remedy = "add one that covers everything: routes: [{ path: / }]";
+            self.report.absent(&at.key("routes"), "is empty: every request would be refused", remedy);
+        }
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (index, route) in routes.iter().enumerate() {
+            let at = at.key("routes").index(index);
+            let own = self.layer(&at, &route.keys(), issuers, checked);
+            candidates.extend(self.route(&context, &at, route, own.over(&layer), checked));
+        }
+        self.indistinguishable(&candidates);
+        self.logins(&context, &layer, &mut candidates, checked);
+        candidates.sort_by(order::winning);
+        let routes = candidates.into_iter().map(|candidate| std::sync::Arc::new(candidate.route)).collect();
+        Some(Site { host: host?, routes })
+    }
+
+    fn unused_issuers(&mut self, sites: &[Site], issuers: &CheckedIssuers<'_>) {
+        for name in issuers.names() {
+            let id = issuers.find(name);
+            let used = sites
+                .iter()
+                .flat_map(|site| &site.routes)
+                .any(|route| route.issuers.iter().any(|issuer| Some(*issuer) == id));
+            if !used {
+                self.report.note(&KeyPath::root().key("issuers").key(name), "is used by no route");
+            }
+        }
+    }
+}

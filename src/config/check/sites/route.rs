@@ -1,0 +1,125 @@
+//! One route, with everything it inherits.
+
+use std::sync::Arc;
+
+use super::super::values::{covers, path_pattern};
+use super::super::{Check, KeyPath};
+use super::layer::{Layer, Written};
+use super::order::Candidate;
+use super::{CheckedSites, SiteContext};
+use crate::config::file;
+use crate::config::{Access, Condition, PathPattern, Route, Unauthenticated, UpstreamId, defaults};
+
+impl Check<'_> {
+    pub(super) fn route(
+        &mut self,
+        site: &SiteContext<'_>,
+        at: &KeyPath,
+        mirror: &file::Route,
+        layer: Layer,
+        checked: &mut CheckedSites,
+    ) -> Option<Candidate> {
+        let remedy = "add it: / covers everything, /admin/ a part, /feed one path";
+        let path = self.needed(&at.key("path"), mirror.path.as_deref(), path_pattern, remedy)?;
+        Some(Candidate { route: self.complete(site, at, path, layer, checked), at: at.clone() })
+    }
+
+    /// Fills in the defaults, and checks what the keys mean together.
+    pub(super) fn complete(
+        &mut self,
+        site: &SiteContext<'_>,
+        at: &KeyPath,
+        path: PathPattern,
+        layer: Layer,
+        checked: &mut CheckedSites,
+    ) -> Route {
+        let access = layer.access.unwrap_or(Access::Required);
+        if access != Access::Public && layer.issuers.is_none() {
+            let (own, inherited) = (at.key("issuer"), site.at.key("issuer"));
+            let remedy = "add issuer to the route or its site, or access: public if everybody may see this";
+            self.report.conflict(&own, &[own.clone(), inherited], "is missing: nobody's tokens would count", remedy);
+        }
+        if layer.upstream.is_none() {
+            let (own, inherited) = (at.key("upstream"), site.at.key("upstream"));
+            let remedy = "add it to the route or its site, as in upstream: http://app:8080";
+            self.report.conflict(&own, &[own.clone(), inherited], "is missing", remedy);
+        }
+        let ignore_case = layer.ignore_case.unwrap_or(false);
+        self.strippable(at, layer.strip_prefix.as_ref(), &path, ignore_case);
+        let allowed_origins = layer.allowed_origins.unwrap_or_default();
+        if let Some(cors) = layer.cors.as_ref().filter(|cors| cors.value && allowed_origins.is_empty()) {
+            self.report.note(&cors.at, "has no effect without allowed_origins");
+        }
+        let require = self.required(site, at, access, layer.require);
+        Route {
+            name: name(site.host, &path, layer.methods.as_deref()),
+            path,
+            methods: layer.methods,
+            ignore_case,
+            access,
+            issuers: if access == Access::Public { Vec::new() } else { layer.issuers.unwrap_or_default() },
+            require,
+            // Without one, there is a problem already.
+            upstream: layer.upstream.unwrap_or(UpstreamId(0)),
+            identity: layer.identity.unwrap_or_else(|| checked.identity_set(Vec::new())),
+            assertion: layer.assertion.unwrap_or(false),
+            forward_access_token: layer.forward_access_token.unwrap_or(false),
+            upstream_authorization: layer.upstream_authorization,
+            strip_prefix: layer.strip_prefix.map(|prefix| prefix.value),
+            rewrite_host: layer.rewrite_host,
+            unauthenticated: layer.unauthenticated.unwrap_or(Unauthenticated::Auto),
+            explain_refusals: layer.explain_refusals.unwrap_or(false),
+            timeouts: layer.timeouts.complete(),
+            body_limit: layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0),
+            allowed_origins,
+            cors: layer.cors.is_some_and(|cors| cors.value),
+            login: None,
+        }
+    }
+
+    /// Conditions count only where access is required. A route that opens what its site restricts does so on purpose; one
+    /// that states a condition that nobody will look at does not.
+    fn required(
+        &mut self,
+        site: &SiteContext<'_>,
+        at: &KeyPath,
+        access: Access,
+        require: Option<Written<Vec<Condition>>>,
+    ) -> Vec<Condition> {
+        let Some(require) = require else { return Vec::new() };
+        if access == Access::Required {
+            return require.value;
+        }
+        let stated_by_route = require.at.is_within(at);
+        if stated_by_route && !require.value.is_empty() {
+            let depends = [at.key("access"), site.at.key("access")];
+            let message = "would not be looked at, because access is not required";
+            self.report.conflict(&require.at, &depends, message, "add access: required to the route");
+        }
+        Vec::new()
+    }
+
+    /// A prefix can only be taken off where every path of the route has it.
+    fn strippable(&mut self, at: &KeyPath, prefix: Option<&Written<String>>, path: &PathPattern, ignore_case: bool) {
+        let Some(prefix) = prefix else { return };
+        let whole = PathPattern::Prefix(format!("{}/", prefix.value));
+        let (PathPattern::Exact(text) | PathPattern::Prefix(text)) = path;
+        if !covers(&whole, text, ignore_case) {
+            let message = format!("does not begin with the strip_prefix {}", prefix.value);
+            let remedy = "give the route a path below that, or take strip_prefix out of its site";
+            self.report.problem(&at.key("path"), message, remedy);
+        }
+    }
+}
+
+/// `app.example.com/admin/ GET,POST`.
+pub(super) fn name(host: &str, path: &PathPattern, methods: Option<&[http::Method]>) -> Arc<str> {
+    let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = path;
+    match methods {
+        None => format!("{host}{path}").into(),
+        Some(methods) => {
+            let methods: Vec<_> = methods.iter().map(http::Method::as_str).collect();
+            format!("{host}{path} {}", methods.join(",")).into()
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Every default, in one place. `config/usher.yaml` shows them, and a test compares the two.
+
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+use super::{Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts};
+
+pub(super) const LEEWAY: Duration = Duration::from_secs(5);
+pub(super) const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SCOPES: [&str; 1] = ["openid"];
+/// With keys from discovery or a key set; for a single key or a shared secret there is no sensible guess.
+pub(super) const KEY_SET_ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
+
+pub(super) const REFRESH_FIELD: &str = "refresh_token";
+pub(super) const ACCESS_TOKEN_POINTER: &str = "/access_token";
+pub(super) const REFRESH_TOKEN_POINTER: &str = "/refresh_token";
+
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(8 * 3600);
+pub(super) const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const REFRESH_AHEAD: Duration = Duration::from_secs(30);
+pub(super) const REFRESH_GRACE: Duration = Duration::from_secs(60);
+pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(5);
+pub(super) const MAX_RECORDS: usize = 100_000;
+
+pub(super) const BODY_LIMIT: Option<u64> = Some(10 << 20);
+pub(super) const TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(5), response: Duration::from_secs(60), idle: Duration::from_secs(5 * 60) };
+
+/// A token of 8 KiB and 1,000 connections from one address pass.
+pub(super) const LIMITS: Limits = Limits {
+    header_bytes: 64 << 10,
+    header_count: 100,
+    connections: 10_000,
+    connections_per_address: 2_000,
+    streams_per_connection: 256,
+    handshake_timeout: Duration::from_secs(10),
+    header_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(75),
+    body_timeout: Duration::from_secs(60),
+    connection_age: Duration::from_secs(3600),
+    token_cache_bytes: 32 << 20,
+};
+
+pub(super) fn log() -> Log {
+    Log { format: LogFormat::Text, level: "info".to_owned(), subject: LogSubject::Plain }
+}
+
+pub(super) const SHUTDOWN: Shutdown = Shutdown { delay: Duration::ZERO, deadline: Duration::from_secs(30) };

@@ -1,0 +1,75 @@
+//! How checked values are written, for people: names in logs, the lists of `usher check`.
+
+use std::fmt::{Display, Formatter, Result};
+
+use serde_json::Value;
+
+use super::{Access, Condition, ConditionTest, HostPattern, PathPattern, UpstreamAddress};
+
+impl Display for HostPattern {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Exact(host) => formatter.write_str(host),
+            Self::OneLabel(suffix) => write!(formatter, "*{suffix}"),
+        }
+    }
+}
+
+impl Display for PathPattern {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let (Self::Exact(path) | Self::Prefix(path)) = self;
+        formatter.write_str(path)
+    }
+}
+
+impl Display for Access {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        formatter.write_str(match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Public => "public",
+        })
+    }
+}
+
+impl Display for UpstreamAddress {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Http { host, port } => write!(formatter, "http://{host}:{port}"),
+            Self::Https { host, port } => write!(formatter, "https://{host}:{port}"),
+            Self::H2c { host, port } => write!(formatter, "h2c://{host}:{port}"),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `email_verified = true`, `realm_access.roles any of analyst, admin`.
+impl Display for Condition {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let (word, values) = match &self.test {
+            ConditionTest::Any(values) if values.len() == 1 => ("=", values),
+            ConditionTest::Any(values) => ("any of", values),
+            ConditionTest::All(values) => ("all of", values),
+            ConditionTest::None(values) => ("none of", values),
+        };
+        let values: Vec<_> = values.iter().map(plain).collect();
+        write!(formatter, "{} {word} {}", self.claim, values.join(", "))
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_read_like_sentences() {
+        let shown = |test| Condition { claim: "a.b".parse().unwrap(), test }.to_string();
+        assert_eq!(shown(ConditionTest::Any(vec![true.into()])), "a.b = true");
+        assert_eq!(shown(ConditionTest::Any(vec!["x".into(), 7.into()])), "a.b any of x, 7");
+        assert_eq!(shown(ConditionTest::None(vec!["x".into()])), "a.b none of x");
+    }
+}

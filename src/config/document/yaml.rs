@@ -1,0 +1,125 @@
+//! YAML 1.2, and JSON, which is a part of it.
+
+use std::fmt;
+
+use figment::value::{Empty, Value};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+
+use super::{Content, Entry, Node, SyntaxError};
+use crate::config::error::Position;
+
+/// Reads YAML. Anchors and aliases work within the bounds of the reader's budget, so that a small file cannot become a
+/// large tree; `yes`, `no`, `on` and `off` are text, as YAML 1.2 has it.
+pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+    };
+    match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
+        Ok(tree) => Ok(node(tree)),
+        Err(error) => Err(SyntaxError {
+            position: error.location().map_or(Position::START, position),
+            message: without_place(&error.without_snippet().to_string()),
+        }),
+    }
+}
+
+/// Reads JSON: once strictly, for the syntax, and once as YAML, for the places.
+pub(super) fn parse_json(text: &str) -> Result<Node, SyntaxError> {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => parse(text),
+        Err(error) => Err(SyntaxError {
+            position: Position { line: error.line().max(1), column: error.column().max(1) },
+            message: without_place(&error.to_string()),
+        }),
+    }
+}
+
+/// The first line of a reader's message without the place that it ends in, which is shown in front already.
+fn without_place(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    line.split_once(" at line ").map_or(line, |(what, _)| what).to_owned()
+}
+
+fn position(location: Location) -> Position {
+    let figure = |figure: u64| usize::try_from(figure).unwrap_or(usize::MAX).max(1);
+    Position { line: figure(location.line()), column: figure(location.column()) }
+}
+
+fn node(tree: Spanned<Tree>) -> Node {
+    Node { position: position(tree.referenced), content: tree.value.0 }
+}
+
+/// What [`Spanned`] wraps: any value.
+struct Tree(Content);
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+fn single(value: impl Into<Value>) -> Tree {
+    Tree(Content::Single(value.into()))
+}
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(single(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(single(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(single(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(single(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(single(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(single(Empty::Unit))
+    }
+
+    fn visit_none<E>(self) -> Result<Tree, E> {
+        Ok(single(Empty::None))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element::<Spanned<Tree>>()? {
+            items.push(node(item));
+        }
+        Ok(Tree(Content::List(items)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, value)) = access.next_entry::<Spanned<String>, Spanned<Tree>>()? {
+            entries.push(Entry { position: position(key.referenced), key: key.value, value: node(value) });
+        }
+        Ok(Tree(Content::Map(entries)))
+    }
+}

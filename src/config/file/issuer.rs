@@ -1,0 +1,132 @@
+//! `issuers`.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::HumanDuration;
+use crate::config::{ExchangeFormat, Secret};
+
+/// Somebody whose tokens count. The keys come from OIDC discovery unless one of `jwks_url`, `public_key_file`,
+/// `hmac_secret` and `hmac_secret_file` is given.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Issuer {
+    /// Exactly what the `iss` claim of the tokens says.
+    #[schemars(required)]
+    pub issuer: Option<String>,
+    /// Where Usher dials the issuer for discovery, when that differs from `issuer`.
+    pub backchannel_url: Option<String>,
+    /// The client that Usher is at the authorization server.
+    pub client_id: Option<String>,
+    /// The secret of that client.
+    pub client_secret: Option<Secret>,
+    /// A file with the secret of that client.
+    pub client_secret_file: Option<PathBuf>,
+    /// How the client authenticates. Default: `basic` with a secret, `none` without.
+    pub client_authentication: Option<ClientAuthenticationMethod>,
+    /// The scope to ask for at sign-in. Default: `openid`.
+    pub scopes: Option<Vec<String>>,
+    /// A token's `aud` must hold one of these.
+    #[schemars(required)]
+    pub audiences: Option<Vec<String>>,
+    /// The algorithms that tokens may be signed with. Default: RS256 and ES256 with discovery and `jwks_url`; else there
+    /// is none.
+    #[schemars(with = "Option<Vec<AlgorithmName>>")]
+    pub algorithms: Option<Vec<String>>,
+    /// The `typ` that a token must have, for issuers that follow RFC 9068: `at+jwt`. Default: absent, `JWT` or `at+jwt`.
+    pub token_type: Option<String>,
+    /// Tolerance for clocks that differ. Default: 5s.
+    pub leeway: Option<HumanDuration>,
+    /// A key set (JWKS) at a fixed URL.
+    pub jwks_url: Option<String>,
+    /// A file with one public key, PEM.
+    pub public_key_file: Option<PathBuf>,
+    /// A shared HMAC secret of at least 32 bytes.
+    pub hmac_secret: Option<Secret>,
+    /// A file with a shared HMAC secret of at least 32 bytes.
+    pub hmac_secret_file: Option<PathBuf>,
+    /// Allows plain `http://` towards the issuer: fine inside a compose network, never by accident. Default: false.
+    pub insecure_http: Option<bool>,
+    /// A PEM file with certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Until an answer of the issuer is complete. Default: 10s.
+    pub timeout: Option<HumanDuration>,
+    /// How a refresh token is exchanged. Default: at the token endpoint that discovery names, when there is a `client_id`.
+    pub refresh: Option<Refresh>,
+    /// The application's own login, whose answers Usher takes the tokens from.
+    pub login: Option<Login>,
+}
+
+/// How the client authenticates at the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuthenticationMethod {
+    /// In the `Authorization` header.
+    Basic,
+    /// In the form.
+    Post,
+    /// Not at all: a public client.
+    None,
+}
+
+/// How a refresh token is exchanged: at an OAuth `token_endpoint`, or at the `url` of an existing token service.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with token_endpoint or url")]
+pub struct Refresh {
+    /// The OAuth token endpoint, for issuers without discovery.
+    pub token_endpoint: Option<String>,
+    /// Where an existing token service takes refresh tokens.
+    pub url: Option<String>,
+    /// How it takes them. Default: json.
+    pub send: Option<ExchangeFormat>,
+    /// The field that carries the refresh token. Default: `refresh_token`.
+    pub field: Option<String>,
+    /// JSON Pointer to the access token in the answer. Default: `/access_token`.
+    pub access_token: Option<String>,
+    /// JSON Pointer to the new refresh token in the answer. Default: `/refresh_token`.
+    pub refresh_token: Option<String>,
+}
+
+/// The application's own login. Its tokens are in the JSON body of the answer, or in cookies.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with path")]
+pub struct Login {
+    /// The path that the login is posted to. It becomes public on every site of this issuer.
+    #[schemars(required)]
+    pub path: Option<String>,
+    /// The application's login page, on a public route. People without a session are sent there.
+    pub page: Option<String>,
+    /// JSON Pointer to the access token in the answer. Default: `/access_token`.
+    pub access_token: Option<String>,
+    /// JSON Pointer to the refresh token in the answer. Default: `/refresh_token`.
+    pub refresh_token: Option<String>,
+    /// The cookies that carry the tokens, instead of the body.
+    pub cookies: Option<LoginCookies>,
+}
+
+/// Names of the cookies that a login answers with.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with access and refresh")]
+pub struct LoginCookies {
+    /// The cookie with the access token.
+    #[schemars(required)]
+    pub access: Option<String>,
+    /// The cookie with the refresh token, if there is one.
+    pub refresh: Option<String>,
+}
+
+/// The algorithms, for the schema; the check has more to say about wrong ones than serde would.
+struct AlgorithmName;
+
+impl JsonSchema for AlgorithmName {
+    fn schema_name() -> Cow<'static, str> {
+        "Algorithm".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": crate::config::check::ALGORITHM_NAMES })
+    }
+}

@@ -1,0 +1,46 @@
+//! `listen` and `tls`.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::OneOrMany;
+
+/// Addresses with ports: `0.0.0.0:8443`, `[::]:8443`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Listen {
+    /// TLS, HTTP/1.1 and HTTP/2. One address or a list.
+    pub https: Option<OneOrMany<String>>,
+    /// Plain HTTP that does nothing but redirect to https. One address or a list.
+    pub http: Option<OneOrMany<String>>,
+    /// Plain HTTP that is served, to `trusted_proxies` only, where a load balancer already ends TLS. One or a list.
+    pub plain: Option<OneOrMany<String>>,
+    /// `/healthz` and `/readyz`; never on a public listener. Default: none.
+    pub admin: Option<String>,
+    /// Connections from `trusted_proxies` begin with a PROXY protocol header, v1 or v2. Default: false.
+    pub proxy_protocol: Option<bool>,
+}
+
+/// The certificates of the https listener: files, or a self-made one.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Tls {
+    /// Certificates and keys, chosen by the name that the client asks for; the first is the default.
+    pub certificates: Option<Vec<Certificate>>,
+    /// For development: a certificate is made for the hosts of all sites. Default: false.
+    pub self_signed: Option<bool>,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with certificate and key")]
+pub struct Certificate {
+    /// File with the chain, leaf first.
+    #[schemars(required)]
+    pub certificate: Option<PathBuf>,
+    /// File with the private key: PKCS#8, PKCS#1 or SEC1.
+    #[schemars(required)]
+    pub key: Option<PathBuf>,
+}

@@ -1,0 +1,57 @@
+//! `limits`, `log` and `shutdown`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ByteSize, HumanDuration};
+use crate::config::{LogFormat, LogSubject};
+
+/// Bounds on what a client may do.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Limits {
+    /// Size of a request head. Default: 64KiB.
+    pub header_bytes: Option<ByteSize>,
+    /// Header fields of a request. Default: 100.
+    pub header_count: Option<usize>,
+    /// Connections at once, over all listeners but admin. Default: 10000.
+    pub connections: Option<usize>,
+    /// Connections at once from one address. Default: 2000.
+    pub connections_per_address: Option<usize>,
+    /// Concurrent streams on one HTTP/2 connection. Default: 256.
+    pub streams_per_connection: Option<u32>,
+    /// Until the TLS handshake is complete. Default: 10s.
+    pub handshake_timeout: Option<HumanDuration>,
+    /// Until a request's head is complete. Default: 10s.
+    pub header_timeout: Option<HumanDuration>,
+    /// Silence on a connection between requests. Default: 75s.
+    pub idle_timeout: Option<HumanDuration>,
+    /// Silence while a client sends a body or reads an answer. Default: 60s.
+    pub body_timeout: Option<HumanDuration>,
+    /// A connection older than this is closed after the request at hand. Default: 1h.
+    pub connection_age: Option<HumanDuration>,
+    /// Memory for tokens that were verified already. Default: 32MiB.
+    pub token_cache_bytes: Option<ByteSize>,
+}
+
+/// Format and level of the log.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Log {
+    /// Lines for people or JSON for machines. Default: text.
+    pub format: Option<LogFormat>,
+    /// What is logged: `info`, or finer, `usher=debug,info`. Default: info.
+    pub level: Option<String>,
+    /// How the subject of a token stands in the access log. Default: plain.
+    pub subject: Option<LogSubject>,
+}
+
+/// What happens between the signal to stop and the end.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Shutdown {
+    /// How long `/readyz` says no before the listeners close, for load balancers to notice. Default: 0s.
+    pub delay: Option<HumanDuration>,
+    /// How long requests at hand may take after that. Default: 30s.
+    pub deadline: Option<HumanDuration>,
+}

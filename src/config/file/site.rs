@@ -1,0 +1,170 @@
+//! `sites`, their routes, and the keys that a site sets for its routes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{BodyLimit, HumanDuration, OneOrMany, Requirement, Scalar, TextOr};
+use crate::config::{Access, Secret, Unauthenticated};
+
+/// Makes [`Site`] and [`Route`] of their own keys and the keys that both have. (`#[serde(flatten)]` would do that too, but
+/// it gives up refusing unknown keys.)
+macro_rules! site_and_route {
+    ($($(#[$doc:meta])* $key:ident: $type:ty,)*) => {
+        /// One application, by host. Every key but `host` and `routes` is inherited by the routes.
+        #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, expecting = "a map with host and routes")]
+        pub struct Site {
+            /// `app.example.com`, or `*.corp.example.com` for exactly one label in front.
+            #[schemars(required)]
+            pub host: Option<String>,
+            /// What is there. The most specific path wins: exact over prefix, longer over shorter.
+            #[schemars(required)]
+            pub routes: Option<Vec<Route>>,
+            $($(#[$doc])* pub $key: Option<$type>,)*
+        }
+
+        /// One path of an application. Keys that are not given are inherited from the site.
+        #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, expecting = "a map with path")]
+        pub struct Route {
+            /// `/admin/` covers that segment and everything below it; `/feed` is exactly that path.
+            #[schemars(required)]
+            pub path: Option<String>,
+            $($(#[$doc])* pub $key: Option<$type>,)*
+        }
+
+        /// The keys that sites and routes share, borrowed from either.
+        #[derive(Clone, Copy, Debug)]
+        pub struct RouteKeys<'a> {
+            $($(#[$doc])* pub $key: Option<&'a $type>,)*
+        }
+
+        impl Site {
+            /// The keys that the routes inherit.
+            #[must_use]
+            pub fn keys(&self) -> RouteKeys<'_> {
+                RouteKeys { $($key: self.$key.as_ref(),)* }
+            }
+        }
+
+        impl Route {
+            /// The keys that the route itself sets.
+            #[must_use]
+            pub fn keys(&self) -> RouteKeys<'_> {
+                RouteKeys { $($key: self.$key.as_ref(),)* }
+            }
+        }
+    };
+}
+
+site_and_route! {
+    /// Whose tokens count here: a name under `issuers`, or a list.
+    issuer: OneOrMany<String>,
+    /// The application: an `http://`, `https://`, `h2c://` or `unix:` address, or a list of equivalent ones.
+    upstream: OneOrMany<TextOr<String, UpstreamKeys>>,
+    /// Who gets in. Default: required.
+    access: Access,
+    /// Conditions on claims, all of which must hold where access is required: claim path → value, or any/all/none lists.
+    require: BTreeMap<String, Requirement>,
+    /// The methods that the route is for. Default: all but TRACE and CONNECT.
+    methods: Vec<String>,
+    /// Header → claim path. A claim that is absent makes no header.
+    identity_headers: BTreeMap<String, String>,
+    /// More headers that a client may never send.
+    strip_headers: Vec<String>,
+    /// Send a short-lived signed JWT of the identity in `X-Usher-Assertion`. Default: false.
+    assertion: bool,
+    /// Pass the access token on as `Authorization: Bearer`. Default: false.
+    forward_access_token: bool,
+    /// What the application expects in place of the client's credentials.
+    upstream_authorization: UpstreamAuthorization,
+    /// Taken off the front of the path after matching: `/pub`.
+    strip_prefix: String,
+    /// Sent to the application as `Host`. Default: the client's.
+    rewrite_host: String,
+    /// How a request without credentials is answered. Default: auto.
+    unauthenticated: Unauthenticated,
+    /// Whether a 403 names what was required. Default: false.
+    explain_refusals: bool,
+    /// Time-outs towards the application; single ones can be overridden.
+    timeouts: Timeouts,
+    /// Larger request bodies are refused. `none` lifts the bound. Default: 10MiB.
+    body_limit: BodyLimit,
+    /// Paths match whatever the case, for applications that do so too. Default: false.
+    ignore_case: bool,
+    /// Answer `allowed_origins` with CORS headers on refusals, and let their preflights through. Default: false.
+    cors: bool,
+    /// Origins besides the site's own that may open WebSockets and send unsafe requests with cookies.
+    allowed_origins: Vec<String>,
+}
+
+/// An address of an application, with TLS settings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an address, or a map with url")]
+pub struct UpstreamKeys {
+    /// The address.
+    #[schemars(required)]
+    pub url: Option<String>,
+    /// A PEM file with the certificate authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the certificate that Usher presents.
+    pub client_certificate: Option<PathBuf>,
+    /// A PEM file with the key of that certificate.
+    pub client_key: Option<PathBuf>,
+    /// The name that the application's certificate must have. Default: the host of the address.
+    pub server_name: Option<String>,
+}
+
+/// Lists of values that a claim is compared with.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a value, or a map with any, all or none")]
+pub struct RequirementLists {
+    /// The claim holds at least one of these.
+    pub any: Option<Vec<Scalar>>,
+    /// The claim holds all of these.
+    pub all: Option<Vec<Scalar>>,
+    /// The claim holds none of these.
+    pub none: Option<Vec<Scalar>>,
+}
+
+/// What the application expects in place of the client's credentials: `basic`, or a `header` and its value.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with basic, or with header and value")]
+pub struct UpstreamAuthorization {
+    /// HTTP Basic authentication.
+    pub basic: Option<BasicAuthorization>,
+    /// The name of a header.
+    pub header: Option<String>,
+    /// The value of the header.
+    pub value: Option<Secret>,
+    /// A file with the value of the header.
+    pub value_file: Option<PathBuf>,
+}
+
+/// HTTP Basic authentication (RFC 7617).
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with username and password")]
+pub struct BasicAuthorization {
+    /// User name, without a colon.
+    #[schemars(required)]
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<Secret>,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// Time-outs towards the application.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with connect, response and idle")]
+pub struct Timeouts {
+    /// Until the connection stands. Default: 5s.
+    pub connect: Option<HumanDuration>,
+    /// From the request's last byte until the head of the answer. Default: 60s.
+    pub response: Option<HumanDuration>,
+    /// Silence in a body, a stream or a WebSocket. Default: 5m.
+    pub idle: Option<HumanDuration>,
+}

@@ -1,0 +1,180 @@
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{FULL, files};
+use crate::config::document::Document;
+use crate::config::schema::schema;
+use crate::config::{Config, Format, Sources, defaults, load};
+
+const DOCUMENTED: &str = include_str!("../../../config/usher.yaml");
+
+/// `config/usher.yaml` with the files that it names.
+fn documented() -> (TempDir, String) {
+    let directory = files();
+    for (name, original) in [
+        ("site.pem", "ca.pem"),
+        ("site.key", "server.key"),
+        ("client.pem", "ca.pem"),
+        ("client.key", "server.key"),
+        ("usher_client", "client_secret"),
+        ("legacy_hmac", "hmac_secret"),
+        ("usher_session", "session_secret"),
+    ] {
+        fs::copy(directory.path().join(original), directory.path().join(name)).unwrap();
+    }
+    (directory, DOCUMENTED.replace("/run/secrets/", ""))
+}
+
+fn documented_config() -> Config {
+    let (directory, text) = documented();
+    let loaded = load(&Sources::text("config/usher.yaml", Format::Yaml, &text, directory.path()));
+    let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.notes, []);
+    loaded.config
+}
+
+/// Whether a value is of a schema: as much of JSON Schema as this schema uses.
+fn accepts(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(reference.trim_start_matches('#')).ok_or("no such definition")?;
+        accepts(root, target, value)?;
+    }
+    if let Some(choices) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+        let errors: Vec<_> = choices.iter().map(|choice| accepts(root, choice, value)).collect();
+        if errors.iter().all(Result::is_err) {
+            return Err(format!("{value} is none of {errors:?}"));
+        }
+    }
+    for all in schema["allOf"].as_array().into_iter().flatten() {
+        accepts(root, all, value)?;
+    }
+    if schema.get("const").is_some_and(|constant| constant != value) {
+        return Err(format!("{value} is not {}", schema["const"]));
+    }
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        return Err(format!("{value} is not one of {}", schema["enum"]));
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let is = |name: &Value| name == kind || (name == "integer" && value.is_u64());
+    if !schema["type"].is_null()
+        && !is(&schema["type"])
+        && !schema["type"].as_array().is_some_and(|names| names.iter().any(is))
+    {
+        return Err(format!("{value} is not of type {}", schema["type"]));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        accepts(root, &schema["items"], item)?;
+    }
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let known = schema["properties"].get(key).or(schema.get("additionalProperties"));
+        match known {
+            Some(Value::Bool(false)) => return Err(format!("{key} is not a key")),
+            Some(schema) => accepts(root, schema, inner).map_err(|error| format!("{key}: {error}"))?,
+            None => {}
+        }
+    }
+    for needed in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.is_object() && value.get(needed).is_none() {
+            return Err(format!("{needed} is missing"));
+        }
+    }
+    Ok(())
+}
+
+fn schema_value() -> Value {
+    schema().to_value()
+}
+
+fn check(yaml: &str) -> Result<(), String> {
+    let values = Document::parse("example", Format::Yaml, yaml).unwrap().values();
+    accepts(&schema_value(), &schema_value(), &serde_json::to_value(values).unwrap())
+}
+
+#[test]
+fn the_schema_accepts_the_documented_and_the_full_configuration() {
+    assert_eq!(check(DOCUMENTED), Ok(()));
+    assert_eq!(check(FULL), Ok(()));
+    assert_eq!(check(super::SMALL), Ok(()));
+}
+
+#[test]
+fn the_schema_refuses_unknown_keys_wrong_types_and_empty_values() {
+    for text in [
+        super::small_with("host:", "hots:"),
+        super::small_with("path: /", "path: 7"),
+        super::small_with("self_signed: true", "self_signed: 1"),
+        super::small_with("path: /", "path: /\n        access: publik"),
+    ] {
+        assert!(check(&text).is_err(), "{text}");
+    }
+    let null = serde_json::json!({ "sites": null });
+    assert!(accepts(&schema_value(), &schema_value(), &null).is_err());
+}
+
+#[test]
+fn every_key_of_the_schema_is_documented_and_described() {
+    let schema = schema_value();
+    let mut count = 0;
+    let definitions = schema["definitions"].as_object().unwrap().values().chain([&schema]);
+    for (key, property) in definitions.filter_map(|definition| definition["properties"].as_object()).flatten() {
+        count += 1;
+        let written = DOCUMENTED.lines().any(|line| {
+            let mut words = line.split([' ', '{', ',']).map(str::trim);
+            words.any(|word| word.strip_suffix(':') == Some(key))
+        });
+        assert!(written, "{key} is not in config/usher.yaml");
+        let described = property["description"].is_string() || property["$ref"].is_string();
+        assert!(described, "{key} has no description");
+    }
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let documented = documented_config();
+    let small = super::load_yaml(super::SMALL).unwrap().config;
+    assert_eq!(documented.limits, defaults::LIMITS);
+    assert_eq!(documented.log, defaults::log());
+    assert_eq!(documented.shutdown, defaults::SHUTDOWN);
+    let session = |config: &Config| {
+        let mut session = config.session.clone();
+        session.secrets.clear();
+        format!("{session:?}")
+    };
+    assert_eq!(session(&documented), session(&small));
+    let issuer = |config: &Config| {
+        (config.issuers[0].leeway, config.issuers[0].transport.timeout, config.issuers[0].algorithms.clone())
+    };
+    assert_eq!(issuer(&documented), issuer(&small));
+    let root = |config: &Config| {
+        let mut root = config.sites[0].routes.last().unwrap().as_ref().clone();
+        root.issuers.clear();
+        root.identity = crate::config::IdentitySetId(0);
+        root.upstream = crate::config::UpstreamId(0);
+        format!("{root:?}")
+    };
+    assert_eq!(root(&documented), root(&small));
+    assert_eq!(documented.issuers[0].client.as_ref().unwrap().scopes, defaults::SCOPES);
+}
+
+#[test]
+fn descriptions_state_the_defaults_that_count() {
+    let schema = schema_value();
+    let described = |pointer: &str| schema.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+    for (pointer, default) in [
+        ("/definitions/Session/properties/idle_timeout/description", "8h"),
+        ("/definitions/Limits/properties/header_bytes/description", "64KiB"),
+        ("/definitions/Site/properties/body_limit/description", "10MiB"),
+    ] {
+        assert!(described(pointer).contains(default), "{pointer}");
+    }
+}

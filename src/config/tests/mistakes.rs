@@ -1,0 +1,282 @@
+use super::{SMALL, files, load_yaml, problems, small_with};
+use crate::config::{Format, Sources, load};
+
+/// Expects exactly one problem, at this key, whose message holds these words and which comes with a remedy.
+fn refused(text: &str, path: &str, words: &str) {
+    let problems = problems(text);
+    assert_eq!(problems.len(), 1, "{text}\n{problems:#?}");
+    assert_eq!(problems[0].path, path, "{text}\n{problems:#?}");
+    assert!(problems[0].message.contains(words), "{text}\n{problems:#?}");
+    let advised = problems[0].remedy.is_some() || problems[0].suggestion.is_some();
+    assert!(advised || problems[0].message.contains("must be"), "{text}\n{problems:#?}");
+}
+
+#[test]
+fn the_small_configuration_counts() {
+    let loaded = load_yaml(SMALL).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.notes, []);
+}
+
+#[test]
+fn several_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = "
+listen: { https: nowhere }
+tls: { self_signed: maybe }
+issuers:
+  main: { issuer: https://id.example.com, audience: [web] }
+sites:
+  - host: app.example.com
+    issuer: mian
+    upstream: http://app:8080
+    routes:
+      - { path: admin }
+      - { path: /, methods: [get] }
+      - { path: /x, access: publik }
+";
+    let problems = problems(text);
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "listen.https",
+            "tls.self_signed",
+            "issuers.main.audience",
+            "sites[0].issuer",
+            "sites[0].routes[0].path",
+            "sites[0].routes[1].methods[0]",
+            "sites[0].routes[2].access",
+        ]
+    );
+    assert_eq!(problems[3].suggestion.as_deref(), Some("main"));
+    assert_eq!(problems[6].suggestion.as_deref(), Some("public"));
+}
+
+#[test]
+fn an_empty_file_says_what_is_needed() {
+    let problems = problems("# nothing yet\n");
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["listen", "sites"]);
+}
+
+#[test]
+fn listeners() {
+    let listen = |listen: &str| small_with("{ https: 127.0.0.1:0 }", listen);
+    refused(&listen("{ http: 127.0.0.1:80 }"), "listen", "no public listener");
+    refused(&listen("{ https: 0.0.0.0 }"), "listen.https", "address with a port");
+    refused(&listen("{ https: [127.0.0.1:1, x] }"), "listen.https[1]", "address with a port");
+    refused(&listen("{ https: 127.0.0.1:0, plain: 127.0.0.1:1 }"), "listen.plain", "there are none");
+    refused(&listen("{ https: 127.0.0.1:0, proxy_protocol: true }"), "listen.proxy_protocol", "there are none");
+    refused(&listen("{ https: 0.0.0.0:1, admin: 127.0.0.1:1 }"), "listen.admin", "port of https");
+    refused(&listen("{ https: 0.0.0.0:1, http: 0.0.0.0:1 }"), "listen.http", "port of https");
+    refused(&small_with("self_signed: true", "self_signed: false"), "tls", "no certificate");
+    refused(&small_with("tls:", "trusted_proxies: [10.0.0.0/99]\ntls:"), "trusted_proxies[0]", "a network");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let missing = "/nowhere/at/all";
+    let certificates = format!("certificates: [{{ certificate: {missing}, key: /dev/null }}]");
+    refused(&small_with("self_signed: true", &certificates), "tls.certificates[0].certificate", missing);
+    refused(&format!("{SMALL}session: {{ secret_file: {missing} }}\n"), "session.secret_file", missing);
+    refused(&format!("{SMALL}session: {{ secret: [{{ file: {missing} }}] }}\n"), "session.secret[0].file", missing);
+    refused(&format!("{SMALL}pages: {missing}\n"), "pages", missing);
+    let issuer = |key: &str| small_with("audiences: [web]", &format!("audiences: [web], {key}"));
+    refused(&issuer(&format!("ca_file: {missing}")), "issuers.main.ca_file", missing);
+    refused(&issuer("ca_file: /dev/null"), "issuers.main.ca_file", "certificates");
+    refused(
+        &issuer(&format!("public_key_file: {missing}, algorithms: [RS256]")),
+        "issuers.main.public_key_file",
+        missing,
+    );
+    refused(
+        &issuer("public_key_file: /dev/null, algorithms: [RS256]"),
+        "issuers.main.algorithms[0]",
+        "public_key_file",
+    );
+}
+
+#[test]
+fn secrets_that_can_be_guessed() {
+    let session = |secret: &str| format!("{SMALL}session: {{ secret: {secret} }}\n");
+    refused(&session("''"), "session.secret", "empty");
+    refused(&session("changeme"), "session.secret", "everybody knows");
+    refused(&session("[hC2kQ0pZ9wX4hC2kQ0, password]"), "session.secret[1]", "everybody knows");
+    refused(&session("[]"), "session.secret", "empty list");
+    let issuer = |keys: &str| small_with("audiences: [web]", &format!("audiences: [web], {keys}"));
+    refused(&issuer("client_id: a, client_secret: secret"), "issuers.main.client_secret", "everybody knows");
+    let short = "hmac_secret: hC2kQ0pZ9wX4hC2kQ0pZ9wX4, algorithms: [HS256]";
+    refused(&issuer(short), "issuers.main.hmac_secret", "32 bytes");
+    let for_512 = "hmac_secret: 0b5f7a1c9d3e2468ace13579bdf02468, algorithms: [HS256, HS512]";
+    refused(&issuer(for_512), "issuers.main.algorithms[1]", "64 bytes");
+}
+
+#[test]
+fn issuers() {
+    let issuer = |keys: &str| small_with("audiences: [web]", &format!("audiences: [web], {keys}"));
+    refused(&small_with(", audiences: [web]", ""), "issuers.main.audiences", "missing");
+    refused(&small_with("audiences: [web]", "audiences: []"), "issuers.main.audiences", "empty list");
+    refused(&small_with("issuer: https://id.example.com, ", ""), "issuers.main.issuer", "missing");
+    refused(&small_with("https://id", "http://id"), "issuers.main.issuer", "plain http");
+    refused(&small_with("https://id.example.com", "id"), "issuers.main.issuer", "not a URL");
+    refused(&issuer("jwks_url: http://id/keys"), "issuers.main.jwks_url", "plain http");
+    refused(&issuer("backchannel_url: http://id"), "issuers.main.backchannel_url", "plain http");
+    refused(&issuer("algorithms: []"), "issuers.main.algorithms", "empty list");
+    refused(&issuer("algorithms: [none]"), "issuers.main.algorithms[0]", "signed");
+    refused(&issuer("algorithms: [rs256]"), "issuers.main.algorithms[0]", "not an algorithm");
+    refused(&issuer("algorithms: [HS256]"), "issuers.main.algorithms[0]", "shared secrets");
+    let hmac = "hmac_secret: 0b5f7a1c9d3e2468ace13579bdf02468";
+    refused(&issuer(&format!("{hmac}, algorithms: [RS256]")), "issuers.main.algorithms[0]", "public keys");
+    refused(&issuer(hmac), "issuers.main.algorithms", "missing");
+    refused(&issuer(&format!("{hmac}, hmac_secret_file: x")), "issuers.main.hmac_secret_file", "beside");
+    refused(
+        &issuer(&format!("{hmac}, jwks_url: https://id/k, algorithms: [RS256]")),
+        "issuers.main.hmac_secret",
+        "beside",
+    );
+    refused(&issuer("jwks_url: https://id/k, backchannel_url: https://x"), "issuers.main.backchannel_url", "discovery");
+    refused(&issuer("leeway: 1h"), "issuers.main.leeway", "longer than");
+    refused(&issuer("client_secret: hC2kQ0pZ9wX4"), "issuers.main.client_secret", "client_id");
+    refused(
+        &issuer("client_id: a, client_authentication: post"),
+        "issuers.main.client_authentication",
+        "client_secret",
+    );
+    refused(&issuer("client_id: a, scopes: ['a b']"), "issuers.main.scopes[0]", "one word");
+    refused(&issuer("refresh: { token_endpoint: https://id/t }"), "issuers.main.refresh.token_endpoint", "client");
+    refused(&issuer("refresh: { send: json }"), "issuers.main.refresh", "where");
+    refused(&issuer("refresh: { url: https://id/r, access_token: a }"), "issuers.main.refresh.access_token", "Pointer");
+    refused(&issuer("login: { path: /login/ }"), "issuers.main.login.path", "slash");
+    refused(
+        &issuer("login: { path: /l, cookies: { access: a, refresh: a } }"),
+        "issuers.main.login.cookies.refresh",
+        "same",
+    );
+    let twin = "\n  twin: { issuer: https://id.example.com, audiences: [web] }\nsites:";
+    refused(&small_with("\nsites:", twin), "issuers.twin.issuer", "main");
+    refused(&SMALL.replace("main", "Main"), "issuers.Main", "not a name");
+}
+
+#[test]
+fn one_public_key_is_for_one_family_of_algorithms() {
+    let directory = files();
+    let check = |algorithms: &str| {
+        let text = small_with(
+            "audiences: [web]",
+            &format!("audiences: [web], public_key_file: ec.pub.pem, algorithms: {algorithms}"),
+        );
+        load(&Sources::text("usher.yaml", Format::Yaml, &text, directory.path()))
+    };
+    assert!(check("[ES256]").is_ok());
+    for algorithms in ["[RS256]", "[EdDSA]", "[HS256]", "[ES256, RS256]"] {
+        assert!(check(algorithms).is_err(), "{algorithms}");
+    }
+}
+
+#[test]
+fn sessions() {
+    let session = |keys: &str| format!("{SMALL}session: {{ {keys} }}\n");
+    refused(&session("store: 'redis://cache'"), "session.store", "not in this version");
+    refused(&session("absolute_timeout: 1h"), "session.absolute_timeout", "shorter");
+    refused(&session("idle_timeout: 0s"), "session.idle_timeout", "longer than 0s");
+    refused(&session("max_records: 0"), "session.max_records", "at least 1");
+    refused(&session("cookies: { access: a }"), "session.cookies.access", "sealed");
+    refused(&session("cookies: { sealed: false, access: a }"), "session.cookies.refresh", "missing");
+    refused(&session("cookies: { sealed: false, access: a, refresh: a }"), "session.cookies.refresh", "same");
+    refused(&session("cookies: { sealed: false, access: 'a b', refresh: b }"), "session.cookies.access", "cookie name");
+    assert!(load_yaml(&session("refresh_ahead: 0s, refresh_grace: 0s")).is_ok());
+}
+
+#[test]
+fn sealed_cookies_need_a_secret_unless_this_is_development() {
+    let with_client = small_with("audiences: [web]", "audiences: [web], client_id: usher");
+    let notes = load_yaml(&with_client).unwrap().notes;
+    assert_eq!(notes[0].path, "session.secret");
+
+    let directory = files();
+    let text = with_client.replace("self_signed: true", "certificates: [{ certificate: ca.pem, key: server.key }]");
+    let error = load(&Sources::text("usher.yaml", Format::Yaml, &text, directory.path())).unwrap_err();
+    assert_eq!(error.problems.len(), 1);
+    assert_eq!(error.problems[0].path, "session.secret");
+    let raw = format!("{text}session: {{ cookies: {{ sealed: false, access: a, refresh: b }} }}\n");
+    assert!(load(&Sources::text("usher.yaml", Format::Yaml, &raw, directory.path())).is_ok());
+}
+
+#[test]
+fn sites() {
+    refused(&small_with("host: app.example.com", "host: https://app"), "sites[0].host", "not a host");
+    refused(&small_with("host: app.example.com\n    ", ""), "sites[0].host", "missing");
+    let twice =
+        format!("{SMALL}{}", SMALL.split_once("sites:").unwrap().1.replace("app.e", "APP.e").trim_start_matches('\n'));
+    refused(&twice, "sites[1].host", "another site");
+    refused(&small_with("issuer: main\n", "access: required\n"), "sites[0].routes[0].issuer", "missing");
+    refused(&small_with("issuer: main\n", "issuer: []\n"), "sites[0].issuer", "empty list");
+    refused(&small_with("    upstream: http://app:8080\n", ""), "sites[0].routes[0].upstream", "missing");
+    refused(&small_with("http://app:8080", "http://app:8080/x"), "sites[0].upstream", "path");
+    refused(&small_with("      - path: /\n", "      []\n"), "sites[0].routes", "empty");
+    refused(&small_with("path: /\n", "access: public\n"), "sites[0].routes[0].path", "missing");
+    refused(&small_with("path: /\n", "path: /a/../b\n"), "sites[0].routes[0].path", "dot segment");
+}
+
+#[test]
+fn route_keys() {
+    let route = |keys: &str| small_with("- path: /", &format!("- {{ path: /pub/x, {keys} }}"));
+    let at = |key: &str| format!("sites[0].routes[0].{key}");
+    refused(&route("methods: [TRACE]"), &at("methods[0]"), "does not forward");
+    refused(&route("identity_headers: { X_User: sub }"), &at("identity_headers.X_User"), "header name");
+    refused(&route("identity_headers: { Cookie: sub }"), &at("identity_headers.Cookie"), "another meaning");
+    refused(&route("identity_headers: { X-A: sub, x-a: sub }"), &at("identity_headers.x-a"), "twice");
+    refused(&route("identity_headers: { X-A: a..b }"), &at("identity_headers.X-A"), "claim path");
+    refused(&route("strip_headers: [Host]"), &at("strip_headers[0]"), "frames the message");
+    refused(&route("require: { a..b: 1 }"), &at("require[\"a..b\"]"), "claim path");
+    refused(&route("require: { a: { any: [] } }"), &at("require.a.any"), "empty list");
+    refused(&route("require: { a: {} }"), &at("require.a"), "nothing");
+    refused(&route("require: { a: [b] }"), &at("require.a"), "is a list");
+    refused(&route("require: { scope: 'a b' }"), &at("require.scope"), "one word");
+    refused(&route("require: { a: b }, access: optional"), &at("require"), "not be looked at");
+    refused(&route("upstream_authorization: { header: X-Key }"), &at("upstream_authorization.value"), "missing");
+    refused(
+        &route("upstream_authorization: { basic: { username: 'a:b', password: c } }"),
+        &at("upstream_authorization.basic.username"),
+        "colon",
+    );
+    refused(&route("upstream_authorization: {}"), &at("upstream_authorization"), "what to send");
+    refused(&route("strip_prefix: /other"), &at("path"), "strip_prefix");
+    refused(&route("rewrite_host: 'a b'"), &at("rewrite_host"), "not a host");
+    refused(&route("timeouts: { idle: 0s }"), &at("timeouts.idle"), "longer than 0s");
+    refused(&route("body_limit: lots"), &at("body_limit"), "size");
+    refused(&route("allowed_origins: ['*']"), &at("allowed_origins[0]"), "origin");
+    refused(&route("upstream: { url: 'http://a', server_name: b }"), &at("upstream.url"), "https");
+    refused(
+        &route("upstream: [{ url: 'https://a', server_name: b }, 'https://c']"),
+        &at("upstream[1]"),
+        "other TLS settings",
+    );
+}
+
+#[test]
+fn a_condition_of_a_route_is_never_lost_to_a_public_site() {
+    let text = small_with("issuer: main\n", "issuer: main\n    access: public\n")
+        .replace("- path: /", "- { path: /, require: { a: b } }");
+    refused(&text, "sites[0].routes[0].require", "not be looked at");
+}
+
+#[test]
+fn routes_that_can_never_be_told_apart() {
+    let routes = |second: &str| small_with("- path: /", &format!("- path: /a\n      - {second}"));
+    refused(&routes("{ path: /a }"), "sites[0].routes[1].path", "told apart from sites[0].routes[0]");
+    refused(&routes("{ path: /A, ignore_case: true }"), "sites[0].routes[1].path", "told apart");
+    for fine in ["{ path: /A }", "{ path: /a/ }", "{ path: /a, methods: [GET] }"] {
+        assert!(load_yaml(&routes(fine)).is_ok(), "{fine}");
+    }
+    let methods =
+        routes("{ path: /a, methods: [POST, GET] }").replace("- path: /a\n", "- { path: /a, methods: [GET] }\n");
+    refused(&methods, "sites[0].routes[1].path", "told apart");
+}
+
+#[test]
+fn limits_and_log() {
+    refused(&format!("{SMALL}limits: {{ header_bytes: 1KiB }}\n"), "limits.header_bytes", "between");
+    refused(&format!("{SMALL}limits: {{ connections: 0 }}\n"), "limits.connections", "at least 1");
+    refused(&format!("{SMALL}limits: {{ connections: -1 }}\n"), "limits.connections", "whole number");
+    refused(&format!("{SMALL}log: {{ level: 'usher=loud' }}\n"), "log.level", "level");
+}

@@ -1,0 +1,70 @@
+//! Whole configurations, from text to checked types. The table of contents:
+
+/// `config/usher.yaml` and the JSON Schema.
+mod documentation;
+/// Every key: misspelt, repeated, of the wrong type.
+mod keys;
+/// What values must not be, and what must not stand beside what.
+mod mistakes;
+/// Inheritance, winning order, logins.
+mod routes;
+/// File, environment, flags; YAML, TOML, JSON.
+mod sources;
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::{ConfigError, Format, Loaded, Problem, Sources, load};
+
+/// The smallest configuration that counts.
+const SMALL: &str = "
+listen: { https: 127.0.0.1:0 }
+tls: { self_signed: true }
+issuers:
+  main: { issuer: https://id.example.com, audiences: [web] }
+sites:
+  - host: app.example.com
+    issuer: main
+    upstream: http://app:8080
+    routes:
+      - path: /
+";
+
+/// Uses every key.
+const FULL: &str = include_str!("../fixtures/full.yaml");
+
+/// A directory with the files that [`FULL`] names.
+fn files() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["app.example.com".into()]).unwrap().self_signed(&key).unwrap();
+    for (name, contents) in [
+        ("ca.pem", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+        ("ec.pub.pem", key.public_key_pem()),
+        ("client_secret", "kBq0vTz5uHjR\n".into()),
+        ("hmac_secret", "0b5f7a1c9d3e2468ace13579bdf02469\r\n".into()),
+        ("session_secret", "mXw81nLq02PzQv7e\n".into()),
+        ("password", "opensesame\n".into()),
+    ] {
+        fs::write(directory.path().join(name), contents).unwrap();
+    }
+    fs::create_dir(directory.path().join("pages")).unwrap();
+    directory
+}
+
+fn load_yaml(text: &str) -> Result<Loaded, ConfigError> {
+    load(&Sources::text("usher.yaml", Format::Yaml, text, ""))
+}
+
+/// The problems of a text, of which there must be some.
+fn problems(text: &str) -> Vec<Problem> {
+    load_yaml(text).expect_err(text).problems
+}
+
+/// [`SMALL`] with `from` replaced by `to`.
+fn small_with(from: &str, to: &str) -> String {
+    assert!(SMALL.contains(from), "{from}");
+    SMALL.replacen(from, to, 1)
+}

@@ -1,0 +1,131 @@
+use http::Method;
+
+use super::{load_yaml, problems, small_with};
+use crate::config::{Access, ConditionTest, Config, PathPattern, Route, Site};
+
+const SITE: &str = "
+listen: { https: 127.0.0.1:0 }
+tls: { self_signed: true }
+issuers:
+  app:
+    issuer: app
+    jwks_url: https://id.example.com/keys
+    audiences: [web]
+    login: { path: /auth/login, page: /hello }
+sites:
+  - host: app.example.com
+    issuer: app
+    upstream: http://app:8080
+    require: { email_verified: true }
+    identity_headers: { X-User: sub }
+    timeouts: { connect: 1s, idle: 2s }
+    routes:
+      - path: /
+      - { path: /hello, access: public }
+      - { path: /api/, require: { scope: api }, timeouts: { idle: 9s }, upstream: [http://a, http://b] }
+      - { path: /api/, methods: [DELETE], require: { roles: { any: [admin], none: [guest] } } }
+      - { path: /api/open, access: optional, identity_headers: {} }
+";
+
+fn config(text: &str) -> Config {
+    load_yaml(text).unwrap_or_else(|error| panic!("{error}")).config
+}
+
+fn names(site: &Site) -> Vec<&str> {
+    site.routes.iter().map(|route| route.name.as_ref()).collect()
+}
+
+fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
+    config.sites[0].routes.iter().find(|route| route.name.as_ref() == name).unwrap()
+}
+
+#[test]
+fn routes_stand_in_winning_order() {
+    assert_eq!(
+        names(&config(SITE).sites[0]),
+        [
+            "app.example.com/auth/login",
+            "app.example.com/api/open",
+            "app.example.com/hello",
+            "app.example.com/api/ DELETE",
+            "app.example.com/api/",
+            "app.example.com/",
+        ]
+    );
+}
+
+#[test]
+fn a_route_inherits_and_overrides_key_by_key() {
+    let config = config(SITE);
+    let (root, api) = (route(&config, "app.example.com/"), route(&config, "app.example.com/api/"));
+    assert_eq!(root.require.len(), 1);
+    assert_eq!(root.require[0].claim.to_string(), "email_verified");
+    assert_eq!(api.require[0].claim.to_string(), "scope");
+    assert_eq!((api.timeouts.connect.as_secs(), api.timeouts.idle.as_secs()), (1, 9));
+    assert_eq!(api.timeouts.response, crate::config::defaults::TIMEOUTS.response);
+    assert_eq!(config.upstreams[api.upstream.0].addresses.len(), 2);
+    assert_eq!(config.upstreams[root.upstream.0].addresses.len(), 1);
+    assert_eq!(api.identity, root.identity);
+    assert_eq!(config.identity_sets[root.identity.0].len(), 1);
+    assert_eq!(config.reserved_headers, ["x-user"]);
+}
+
+#[test]
+fn access_is_required_unless_something_else_is_said() {
+    let config = config(SITE);
+    assert_eq!(route(&config, "app.example.com/").access, Access::Required);
+    let open = route(&config, "app.example.com/api/open");
+    assert_eq!((open.access, open.require.len()), (Access::Optional, 0));
+    assert!(config.identity_sets[open.identity.0].is_empty());
+}
+
+#[test]
+fn several_lists_on_one_claim_are_several_conditions() {
+    let config = config(SITE);
+    let delete = route(&config, "app.example.com/api/ DELETE");
+    assert_eq!(delete.methods, Some(vec![Method::DELETE]));
+    let tests: Vec<_> = delete.require.iter().map(|condition| &condition.test).collect();
+    assert!(matches!(tests[..], [ConditionTest::Any(_), ConditionTest::None(_)]));
+}
+
+#[test]
+fn a_login_is_a_public_route_like_the_one_that_covers_it() {
+    let config = config(&SITE.replace("- path: /\n", "- { path: /, body_limit: 1KiB }\n"));
+    let login = route(&config, "app.example.com/auth/login");
+    assert_eq!(login.login, Some(crate::config::IssuerId(0)));
+    assert_eq!((login.access, login.body_limit), (Access::Public, Some(1024)));
+    assert_eq!(login.path, PathPattern::Exact("/auth/login".into()));
+    assert!(login.require.is_empty() && login.issuers.is_empty());
+}
+
+#[test]
+fn a_route_at_the_login_path_becomes_the_login_if_it_is_public() {
+    let with =
+        |keys: &str| SITE.replace("- path: /\n", &format!("- path: /\n      - {{ path: /auth/login, {keys} }}\n"));
+    let public = config(&with("access: public, body_limit: 2KiB"));
+    assert_eq!(names(&public.sites[0]).len(), 6);
+    assert_eq!(route(&public, "app.example.com/auth/login").login, Some(crate::config::IssuerId(0)));
+
+    let problem = &problems(&with("body_limit: 2KiB"))[0];
+    assert_eq!(problem.path, "sites[0].routes[1].path");
+    assert!(problem.remedy.as_deref().unwrap().contains("access: public"));
+
+    let get_only = config(&with("access: public, methods: [GET]"));
+    assert_eq!(route(&get_only, "app.example.com/auth/login GET").login, None);
+    assert_eq!(route(&get_only, "app.example.com/auth/login POST").methods, Some(vec![Method::POST]));
+}
+
+#[test]
+fn a_login_page_lies_on_a_public_route() {
+    let problem = &problems(&SITE.replace(", access: public", ""))[0];
+    assert_eq!(problem.path, "issuers.app.login.page");
+    assert!(problem.message.contains("app.example.com/hello"));
+}
+
+#[test]
+fn sites_of_other_issuers_have_no_such_login() {
+    let other = "  other: { issuer: https://o, audiences: [web] }\nsites:";
+    let text =
+        small_with("\nsites:", &format!("\n{other}")).replace("https://o, ", "https://o, login: { path: /login }, ");
+    assert_eq!(names(&config(&text).sites[0]), ["app.example.com/"]);
+}
