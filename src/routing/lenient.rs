@@ -1,0 +1,142 @@
+//! What lenient applications make of a path.
+//!
+//! A canonical path has one meaning by the standards, and application servers that do not follow them: they cut path
+//! parameters off (Tomcat, Jetty), end the path at a decoded `?` or `#` (whoever parses it twice), drop dots and spaces
+//! at the end of a name and know `name::$DATA` (Windows), or turn full-width characters into ASCII (best-fit code pages,
+//! NFKC). The router looks every such reading up, and refuses the path when it would win another route. So honest file
+//! names pass, and nobody reaches `/admin/` by way of a route for something else.
+//!
+//! Case and letters that merely look alike are *not* readings: see `ignore_case` for the first.
+
+use std::borrow::Cow;
+
+/// Between a name and the type of its stream, on NTFS: `admin::$INDEX_ALLOCATION` is the directory `admin`.
+const STREAM: &str = "::$";
+
+/// Whether an ASCII path without percent-encoding may have other readings. Says yes too often rather than too rarely.
+pub(super) fn has_other_readings(text: &str) -> bool {
+    text.bytes().any(|byte| matches!(byte, b';' | b'$')) || text.contains("./") || text.ends_with('.')
+}
+
+/// The readings of a decoded path, besides the path as it stands.
+pub(super) fn readings(decoded: &str) -> Vec<String> {
+    let folded = fold(decoded);
+    let text = &*folded;
+    if !text.contains([';', '?', '#']) && !text.contains(STREAM) {
+        return vec![tidy(text)];
+    }
+    // Which of these an application does, and in what order, is not to be known: they do not commute.
+    let stripped = strip_ends(text);
+    let until = |text: &str, ends: &[char]| tidy(text.split(ends).next().unwrap_or_default());
+    vec![
+        tidy(&stripped),
+        until(text, &['?', '#']),
+        until(text, &[';', '?', '#']),
+        until(&stripped, &['?', '#']),
+        tidy(&strip_ends(&until(text, &['?', '#']))),
+    ]
+}
+
+/// The segment without its parameters (RFC 3986 §3.3): `admin;x=y` is `admin`.
+pub(super) fn without_parameters(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
+}
+
+/// Every segment without its parameters or the name of a stream.
+fn strip_ends(text: &str) -> String {
+    let name = |segment| without_parameters(segment).split(STREAM).next().unwrap_or_default();
+    text.split('/').map(name).collect::<Vec<_>>().join("/")
+}
+
+/// The path without dots and spaces at the end of names, and with empty segments joined: `/admin./x` is `/admin/x`.
+fn tidy(text: &str) -> String {
+    let mut path = String::with_capacity(text.len() + 1);
+    let mut segments = text.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let name = segment.trim_end_matches(['.', ' ']);
+        if !name.is_empty() || segments.peek().is_none() {
+            path.push('/');
+            path.push_str(name);
+        }
+    }
+    path
+}
+
+/// Replaces the characters that Unicode's compatibility forms or a best-fit code page turn into one that structures a
+/// path. A backslash counts as a slash. Letters and digits are left as they are.
+pub(super) fn fold(decoded: &str) -> Cow<'_, str> {
+    if decoded.is_ascii() {
+        return Cow::Borrowed(decoded);
+    }
+    let mut folded = String::with_capacity(decoded.len());
+    for character in decoded.chars() {
+        match character {
+            // Slashes, then backslashes.
+            '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{ff0f}' | '\u{2216}' | '\u{29f5}' | '\u{fe68}' | '\u{ff3c}' => {
+                folded.push('/');
+            }
+            '\u{2024}' | '\u{fe52}' | '\u{ff0e}' => folded.push('.'),
+            '\u{2025}' => folded.push_str(".."),
+            '\u{2026}' => folded.push_str("..."),
+            '\u{037e}' | '\u{fe54}' | '\u{ff1b}' => folded.push(';'),
+            '\u{fe56}' | '\u{ff1f}' => folded.push('?'),
+            '\u{fe5f}' | '\u{ff03}' => folded.push('#'),
+            other => folded.push(other),
+        }
+    }
+    Cow::Owned(folded)
+}
+
+/// The text as it is compared where case does not count: each character by its upper case and the lower case of that, so
+/// that `K` (Kelvin), `ſ` and `ı` fall together with the letters that some system takes them for. Characters whose other
+/// case is longer than one are left alone.
+pub(super) fn fold_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    let fold = |character: char| {
+        let upper = only(character.to_uppercase()).unwrap_or(character);
+        only(upper.to_lowercase()).unwrap_or(upper)
+    };
+    Cow::Owned(text.chars().map(fold).collect())
+}
+
+/// The character that a mapping of case makes, when it is one.
+fn only(mut mapped: impl Iterator<Item = char>) -> Option<char> {
+    mapped.next().filter(|_| mapped.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_encoded_delimiters_and_ends_of_names_are_read_every_way() {
+        assert_eq!(readings("/admin./x"), ["/admin/x"]);
+        assert!(readings("/admin::$INDEX_ALLOCATION/x").contains(&"/admin/x".to_owned()));
+        assert_eq!(readings("/ /admin /x"), ["/admin/x"]);
+        assert_eq!(readings("/a\u{ff0f}b"), ["/a/b"]);
+        assert!(readings("/::$DATA?/a?").contains(&"/a".to_owned()));
+        assert!(readings("/admin;x=y/z").contains(&"/admin/z".to_owned()));
+        assert!(readings("/admin/x;y/z").contains(&"/admin/x".to_owned()));
+        assert!(readings("/admin?x/y").contains(&"/admin".to_owned()));
+        assert!(readings("/a;p?q/b/c").contains(&"/a/b/c".to_owned()));
+        assert!(readings("/a;p/b;q?r/c").contains(&"/a/b".to_owned()));
+        assert!(readings("/a/b;p?q/c").contains(&"/a/b".to_owned()));
+    }
+
+    #[test]
+    fn a_slash_at_the_end_stays() {
+        assert_eq!(readings("/admin%/"), ["/admin%/"]);
+        assert_eq!(readings("/"), ["/"]);
+    }
+
+    #[test]
+    fn case_folds_to_what_some_system_takes_for_the_same_letter() {
+        for text in ["admin", "ADMIN", "adm\u{131}n"] {
+            assert_eq!(fold_case(text), "admin");
+        }
+        assert_eq!(fold_case("\u{212a}\u{17f}\u{dc}"), "ks\u{fc}");
+        assert_eq!(fold_case("\u{df}"), "\u{df}");
+    }
+}

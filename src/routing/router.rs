@@ -1,0 +1,140 @@
+//! Host, path and method to a route. Immutable: a new configuration makes a new router.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method};
+
+use super::host::canonical_host;
+use super::lenient::fold_case;
+use super::path::CanonicalPath;
+use super::table::{Entry, Match, Node};
+use crate::config::{HostPattern, Route, Site};
+
+/// All routes of all sites.
+#[derive(Debug)]
+pub struct Router {
+    /// By host.
+    exact: HashMap<Box<str>, SiteTable>,
+    /// By what follows the one label, dot included.
+    one_label: HashMap<Box<str>, SiteTable>,
+}
+
+/// The route that a request falls under.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'r> {
+    /// The site of the host.
+    pub site: &'r Site,
+    /// The most specific route of it.
+    pub route: &'r Arc<Route>,
+}
+
+/// Why a request falls under no route. Nothing is open by omission (law 3): each is a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// No site has this host: 421. The client's mistake, or a host that the operator forgot.
+    #[error("no site has this host")]
+    UnknownHost,
+    /// The site has no route for this path: 404. The client's mistake, or a path that the operator forgot.
+    #[error("the site has no route for this path")]
+    NoPath,
+    /// The most specific path has no route for this method: 405. The client's mistake.
+    #[error("the path has no route for this method")]
+    Method {
+        /// The value of the `Allow` header that a 405 must carry (RFC 9110 §15.5.6).
+        allow: HeaderValue,
+    },
+    /// An application could read the path as one of another route: 400. The client's mistake, or its attack.
+    #[error("an application could read the path as another one, which another route covers")]
+    AmbiguousPath,
+}
+
+impl Router {
+    /// Builds the router of a checked configuration, in which no two routes are for the same requests.
+    #[must_use]
+    pub fn new(sites: &[Site]) -> Self {
+        let mut router = Self { exact: HashMap::new(), one_label: HashMap::new() };
+        for site in sites {
+            let table = SiteTable::new(site.clone());
+            match &site.host {
+                HostPattern::Exact(host) => {
+                    let host = canonical_host(host).unwrap_or(Cow::Borrowed(host));
+                    router.exact.insert(host.into(), table);
+                }
+                HostPattern::OneLabel(suffix) => {
+                    router.one_label.insert(suffix.to_ascii_lowercase().into(), table);
+                }
+            }
+        }
+        router
+    }
+
+    /// The route of a request. `host` is canonical ([`canonical_host`]).
+    ///
+    /// An exact host wins over `*.`; then the path decides, an exact one over a prefix and a longer prefix over a shorter
+    /// one; then the method, which never leads back to a less specific path. GET routes serve HEAD as well.
+    ///
+    /// # Errors
+    /// [`NoRoute`], in that order.
+    pub fn find(&self, host: &str, path: &CanonicalPath<'_>, method: &Method) -> Result<Found<'_>, NoRoute> {
+        let table = self.table(host).ok_or(NoRoute::UnknownHost)?;
+        let entry = table.find(&path.decoded()).ok_or(NoRoute::NoPath)?;
+        let elsewhere = |reading: &String| !table.find(reading).is_some_and(|other| std::ptr::eq(other, entry));
+        if path.other_readings().iter().any(elsewhere) {
+            return Err(NoRoute::AmbiguousPath);
+        }
+        let route = entry.route(method).map_err(|allow| NoRoute::Method { allow })?;
+        Ok(Found { site: &table.site, route })
+    }
+
+    /// The site of a canonical host, whatever the path.
+    #[must_use]
+    pub fn site(&self, host: &str) -> Option<&Site> {
+        self.table(host).map(|table| &table.site)
+    }
+
+    fn table(&self, host: &str) -> Option<&SiteTable> {
+        self.exact.get(host).or_else(|| {
+            let (label, suffix) = host.split_at_checked(host.find('.')?)?;
+            self.one_label.get(suffix).filter(|_| !label.is_empty())
+        })
+    }
+}
+
+/// The routes of one site: those for which case counts, and those for which it does not.
+#[derive(Debug)]
+struct SiteTable {
+    site: Site,
+    by_case: Node,
+    without_case: Option<Node>,
+}
+
+impl SiteTable {
+    fn new(site: Site) -> Self {
+        let mut by_case = Node::default();
+        let mut without_case = None;
+        for route in &site.routes {
+            if route.ignore_case {
+                without_case.get_or_insert_with(Node::default).insert(route, fold_case);
+            } else {
+                by_case.insert(route, |segment| Cow::Borrowed(segment));
+            }
+        }
+        Self { site, by_case, without_case }
+    }
+
+    /// The most specific entry; where one of each kind is equally so, the one for which case counts.
+    fn find(&self, path: &str) -> Option<&Entry> {
+        let by_case = self.by_case.find(path);
+        let folded = self.without_case.as_ref().and_then(|table| table.find(&fold_case(path)));
+        let best = match (by_case, folded) {
+            (Some(one), Some(other)) if other.rank > one.rank => Some(other),
+            (one, other) => one.or(other),
+        };
+        best.map(|Match { entry, .. }| entry)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;
