@@ -1,1 +1,48 @@
-//! The upstream side of the proxy.
+//! The upstream side: one request goes out, one answer comes back, both streamed.
+//!
+//! [`Upstreams`] is what all worker threads share and nothing changes: addresses and TLS settings. Each worker has a
+//! [`Forwarder`] with connection pools of its own, which only its thread uses, so that nothing on the way of a request
+//! is contended. An HTTP/1.1 connection is driven by the task of the request that uses it, first from
+//! [`Forwarder::send`], then from [`UpstreamBody`] while that is polled; it is parked again once both messages are
+//! complete. An HTTP/2 connection is shared by all requests of the worker and driven by a task of its own.
+//!
+//! The bodies carry the promises of the proxy: they stream with back-pressure, they never wait for ever, and a body that
+//! was cut short ends in an error, never in a clean end ([`RequestBody`], [`UpstreamBody`]).
+//!
+//! This module does *not* know routes, tokens or rejections. It does not decide which headers pass either, except
+//! through what the gateway calls on the way: [`hop_by_hop`], [`forwarded`], [`upgrade`].
+
+mod backend;
+mod balance;
+mod body;
+mod client_address;
+mod connect;
+mod error;
+pub mod forwarded;
+mod forwarder;
+mod framing;
+pub mod hop_by_hop;
+mod http1;
+mod http2;
+mod parked;
+mod request_body;
+mod response_timer;
+mod silence;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod trailers;
+mod tunnel;
+pub mod upgrade;
+mod upload;
+mod upstream_body;
+mod upstreams;
+
+pub use body::Body;
+pub use error::{BodyError, ConnectError, Fault, ForwardError};
+pub use forwarder::Forwarder;
+pub use request_body::{BodyTooLarge, RequestBody, TrailerFilter};
+pub use tls::UpstreamTlsError;
+pub use upstream_body::UpstreamBody;
+pub use upstreams::Upstreams;

@@ -1,0 +1,203 @@
+//! One address of an upstream, as one worker knows it: its connections, its load, its health.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::forwarding::connect::{Dialler, Offer};
+use crate::forwarding::error::ConnectError;
+use crate::forwarding::http1::Http1;
+use crate::forwarding::http2::{self, Http2, Shared, Step};
+use crate::forwarding::parked::Parked;
+use crate::forwarding::upstreams::{Address, Security};
+
+/// How long an address that could not be connected to is passed over while there are others.
+const PENALTY: Duration = Duration::from_secs(3);
+
+/// How often a request waits for a shared connection that is gone before it can be used.
+const ROUNDS: usize = 4;
+
+/// One address.
+pub(super) struct Backend {
+    dialler: Dialler,
+    parked: Parked,
+    shared: Shared,
+    protocol: AtomicU8,
+    in_flight: AtomicUsize,
+    started: Instant,
+    /// Milliseconds after `started` until which the address is passed over.
+    failing_until: AtomicU64,
+}
+
+/// What an address speaks, as far as is known. TLS tells with the first connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Protocol {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+/// A connection for one request.
+pub(super) enum Connection {
+    Http1(Box<Http1>),
+    Http2(Arc<Http2>),
+}
+
+/// What a request demands of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    /// A connection that was used before will do.
+    pub(super) reuse: bool,
+    /// The request wants to switch protocols, which takes a fresh HTTP/1.1 connection.
+    pub(super) upgrade: bool,
+    /// The limit on connecting.
+    pub(super) connect: Duration,
+}
+
+impl Backend {
+    pub(super) fn new(address: Arc<Address>) -> Self {
+        let protocol = match address.security {
+            Security::Http1 => Protocol::Http1,
+            Security::Http2 => Protocol::Http2,
+            Security::Tls(_) => Protocol::Unknown,
+        };
+        Self {
+            dialler: Dialler::new(address),
+            parked: Parked::default(),
+            shared: Shared::default(),
+            protocol: AtomicU8::new(protocol as u8),
+            in_flight: AtomicUsize::new(0),
+            started: Instant::now(),
+            failing_until: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        self.dialler.address()
+    }
+
+    pub(super) const fn parked(&self) -> &Parked {
+        &self.parked
+    }
+
+    pub(super) const fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// A connection, and whether it was used before.
+    pub(super) async fn connection(self: &Arc<Self>, demand: Demand) -> Result<(Connection, bool), ConnectError> {
+        if demand.upgrade && !matches!(self.address().security, Security::Http2) {
+            let stream = self.dialler.connect(Offer::Http1, demand.connect).await?;
+            return Ok((Connection::Http1(Http1::new(stream).await?), false));
+        }
+        // Every round that does not return has made a connection, or waited for one.
+        for _ in 0..ROUNDS {
+            if self.protocol() == Protocol::Http1 {
+                if demand.reuse
+                    && let Some(connection) = self.parked.take()
+                {
+                    return Ok((Connection::Http1(connection), true));
+                }
+                return Ok((self.connect(demand.connect).await?, false));
+            }
+            match self.shared.step() {
+                Step::Use(connection) => {
+                    let reused = connection.mark_used();
+                    return Ok((Connection::Http2(connection), reused));
+                }
+                Step::Wait(attempt) => http2::wait(attempt).await?,
+                Step::Connect(outcome, attempt) => {
+                    http2::connect_for_all(Arc::clone(self), demand.connect, outcome);
+                    http2::wait(attempt).await?;
+                }
+            }
+        }
+        Err(ConnectError::Lost)
+    }
+
+    /// A connection that the next requests find where they look for it.
+    pub(super) async fn connect_shared(self: &Arc<Self>, limit: Duration) -> Result<(), ConnectError> {
+        if let Connection::Http1(connection) = self.connect(limit).await? {
+            self.parked.park(connection, self);
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<Connection, ConnectError> {
+        let stream = self.dialler.connect(Offer::Any, limit).await?;
+        if stream.negotiated_http2() || matches!(self.address().security, Security::Http2) {
+            let connection = Http2::new(stream).await?;
+            self.shared.add(Arc::clone(&connection));
+            self.learn(Protocol::Http2);
+            Ok(Connection::Http2(connection))
+        } else {
+            self.learn(Protocol::Http1);
+            Ok(Connection::Http1(Http1::new(stream).await?))
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn park(self: &Arc<Self>, connection: Box<Http1>) {
+        self.parked.park(connection, self);
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self.protocol.load(Ordering::Relaxed) {
+            protocol if protocol == Protocol::Http1 as u8 => Protocol::Http1,
+            protocol if protocol == Protocol::Http2 as u8 => Protocol::Http2,
+            _ => Protocol::Unknown,
+        }
+    }
+
+    fn learn(&self, protocol: Protocol) {
+        self.protocol.store(protocol as u8, Ordering::Relaxed);
+    }
+
+    /// How many requests are on their way.
+    pub(super) fn load(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the address did not work.
+    pub(super) fn failed(&self) {
+        let until = self.now().saturating_add(millis(PENALTY));
+        self.failing_until.store(until, Ordering::Relaxed);
+    }
+
+    /// Whether the address did not work a moment ago.
+    pub(super) fn is_failing(&self) -> bool {
+        let until = self.failing_until.load(Ordering::Relaxed);
+        until != 0 && self.now() < until
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.started.elapsed())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request on its way: it counts for the load of the address until it is dropped.
+pub(super) struct InFlight(Arc<Backend>);
+
+impl InFlight {
+    pub(super) fn new(backend: &Arc<Backend>) -> Self {
+        backend.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(backend))
+    }
+
+    pub(super) const fn backend(&self) -> &Arc<Backend> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,179 @@
+//! One request to one upstream, from choosing a connection to the head of the answer.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::Body as _;
+
+use crate::config::{Timeouts, UpstreamId};
+use crate::forwarding::backend::{Connection, Demand, InFlight};
+use crate::forwarding::balance::{Balance, Lease};
+use crate::forwarding::error::ForwardError;
+use crate::forwarding::framing;
+use crate::forwarding::http1::{Answer, Http1, Unanswered};
+use crate::forwarding::http2::Http2;
+use crate::forwarding::request_body::RequestBody;
+use crate::forwarding::response_timer::ResponseTimer;
+use crate::forwarding::upgrade::{Protocol, Switched};
+use crate::forwarding::upstream_body::{Driver, UpstreamBody};
+use crate::forwarding::upstreams::Upstreams;
+
+/// The upstream side of one worker, with its connection pools. Lives on the runtime of that worker.
+pub struct Forwarder {
+    upstreams: Vec<Balance>,
+}
+
+impl Forwarder {
+    /// A forwarder without any connection yet.
+    #[must_use]
+    pub fn new(upstreams: &Upstreams) -> Self {
+        Self { upstreams: upstreams.iter().map(Balance::new).collect() }
+    }
+
+    /// Sends a request and waits for the head of the answer; bodies stream behind it.
+    ///
+    /// The request comes with its final headers and an origin-form URI. Only framing is changed here, and on HTTP/2 the
+    /// authority. With an [`upgrade::Protocol`](Protocol) among its extensions it asks to switch protocols; a 101 answer
+    /// then has the upstream's side in its body ([`UpstreamBody::take_switched`]).
+    ///
+    /// A request that found its pooled connection closed before a byte was written is sent on a fresh one, whatever the
+    /// method. One without a body and of an idempotent method (RFC 9110 §9.2.2) is sent once more if a pooled connection
+    /// broke before the upstream said anything. Nothing else is ever repeated.
+    ///
+    /// Dropping the future aborts the request.
+    ///
+    /// # Errors
+    /// [`ForwardError`] when there is no answer; no byte of one was passed on then.
+    pub async fn send(
+        &self,
+        upstream: UpstreamId,
+        mut request: Request<RequestBody>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<UpstreamBody>, ForwardError> {
+        let balance = self.upstreams.get(upstream.0).ok_or(ForwardError::UnknownUpstream)?;
+        let upgrade = request.extensions_mut().remove::<Protocol>();
+        let mut demand = Demand { reuse: true, upgrade: upgrade.is_some(), connect: timeouts.connect };
+        loop {
+            let lease = balance.lease(demand).await?;
+            let reused = lease.reused && demand.reuse;
+            let copy = (reused && is_repeatable(&request)).then(|| Copy::of(&request));
+            match lease.exchange(request, upgrade.as_ref(), timeouts).await {
+                Ok(response) => return Ok(response),
+                Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = unsent,
+                Err(Unanswered { silent: true, error, .. }) => match copy {
+                    Some(copy) => request = copy.into_request(),
+                    None => return Err(error),
+                },
+                Err(Unanswered { error, .. }) => return Err(error),
+            }
+            demand.reuse = false;
+        }
+    }
+}
+
+/// Whether sending the request twice does what sending it once does.
+fn is_repeatable(request: &Request<RequestBody>) -> bool {
+    request.method().is_idempotent() && request.body().is_end_stream()
+}
+
+/// The head of a request, kept until it is answered.
+struct Copy {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Copy {
+    fn of(request: &Request<RequestBody>) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
+    }
+
+    fn into_request(self) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+impl Lease {
+    async fn exchange(
+        self,
+        request: Request<RequestBody>,
+        upgrade: Option<&Protocol>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<UpstreamBody>, Unanswered> {
+        let Self { connection, in_flight, reused } = self;
+        let timer = ResponseTimer::new(timeouts, request.body().upload());
+        let outcome = match connection {
+            Connection::Http1(connection) => over_http1(connection, request, upgrade, &timer, in_flight, reused).await,
+            Connection::Http2(connection) => over_http2(connection, request, &timer, in_flight, reused).await,
+        };
+        outcome.map_err(|unanswered| *unanswered)
+    }
+}
+
+async fn over_http1(
+    mut connection: Box<Http1>,
+    request: Request<RequestBody>,
+    upgrade: Option<&Protocol>,
+    timer: &ResponseTimer<'_>,
+    in_flight: InFlight,
+    reused: bool,
+) -> Result<Response<UpstreamBody>, Box<Unanswered>> {
+    let request = framing::for_http1(request, upgrade).map_err(Unanswered::given_up)?;
+    if upgrade.is_some() {
+        // Whatever the answer, nobody can tell where the next message would begin.
+        connection.retire();
+    }
+    let idle = timer.timeouts().idle;
+    let answer = connection.exchange(request, timer).await.inspect_err(|unanswered| {
+        if unanswered.silent && !reused {
+            in_flight.backend().failed();
+        }
+    })?;
+    match answer {
+        Answer::Response(mut response, connection) => {
+            framing::of_response(&mut response);
+            let driver = connection.map_or(Driver::Done, Driver::Http1);
+            let upload = timer.upload().cloned();
+            Ok(response.map(|incoming| UpstreamBody::new(incoming, driver, idle, upload, in_flight)))
+        }
+        Answer::Switched(response, stream, first) => {
+            // RFC 9110 §15.2.2: only to what was asked for, and only when it was.
+            if !upgrade.is_some_and(|protocol| protocol.matches(response.headers())) {
+                return Err(Unanswered::given_up(ForwardError::Protocol(None)));
+            }
+            let switched = Box::new(Switched::new(stream, first, in_flight));
+            Ok(response.map(|_| UpstreamBody::switched(switched, idle)))
+        }
+    }
+}
+
+async fn over_http2(
+    connection: Arc<Http2>,
+    request: Request<RequestBody>,
+    timer: &ResponseTimer<'_>,
+    in_flight: InFlight,
+    reused: bool,
+) -> Result<Response<UpstreamBody>, Box<Unanswered>> {
+    let backend = in_flight.backend();
+    let request = framing::for_http2(request, backend.address()).map_err(Unanswered::given_up)?;
+    match connection.exchange(request, timer).await {
+        Ok(mut response) => {
+            framing::of_response(&mut response);
+            let (idle, upload) = (timer.timeouts().idle, timer.upload().cloned());
+            let driver = Driver::Http2(connection);
+            Ok(response.map(|incoming| UpstreamBody::new(incoming, driver, idle, upload, in_flight)))
+        }
+        Err(unanswered) => {
+            // A connection that is going away takes no new streams, though it does not count as closed before its
+            // last stream is.
+            if reused && (unanswered.unsent.is_some() || unanswered.silent) {
+                backend.shared().discard(&connection);
+            }
+            Err(unanswered)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What framing demands of a request's head, on HTTP/1.1 and on HTTP/2. Everything else passes as the gateway made it.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, request};
+use http_body::Body as _;
+
+use crate::forwarding::error::ForwardError;
+use crate::forwarding::request_body::RequestBody;
+use crate::forwarding::upgrade;
+use crate::forwarding::upstreams::Address;
+
+/// Makes a request ready for HTTP/1.1.
+pub(super) fn for_http1(
+    request: Request<RequestBody>,
+    upgrade: Option<&upgrade::Protocol>,
+) -> Result<Request<RequestBody>, ForwardError> {
+    let (mut head, body) = request.into_parts();
+    head.version = Version::HTTP_11;
+    to_origin_form(&mut head)?;
+    match measure(&mut head, &body) {
+        Length::Known => {}
+        // hyper drops the body of unknown length of a GET unless it is told.
+        Length::Unknown => drop(head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+    }
+    if let Some(protocol) = upgrade {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, protocol.value().clone());
+    } else if head.headers.contains_key(TE) {
+        // RFC 9110 §10.1.4: TE is for the next hop only, which is said like this.
+        head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    Ok(Request::from_parts(head, body))
+}
+
+/// Makes a request ready for HTTP/2: the authority stands in the URI, not in `Host`.
+pub(super) fn for_http2(
+    request: Request<RequestBody>,
+    address: &Address,
+) -> Result<Request<RequestBody>, ForwardError> {
+    let (mut head, body) = request.into_parts();
+    head.version = Version::HTTP_2;
+    measure(&mut head, &body);
+    if head.uri.authority().is_none() {
+        let authority = match head.headers.remove(HOST) {
+            Some(host) => Authority::try_from(host.as_bytes()).ok(),
+            None => address.authority(),
+        };
+        let uri = Uri::builder()
+            .scheme(address.scheme())
+            .authority(authority.ok_or(ForwardError::InvalidAuthority)?)
+            .path_and_query(path_and_query(&head.uri));
+        head.uri = uri.build().map_err(|_| ForwardError::InvalidAuthority)?;
+    }
+    Ok(Request::from_parts(head, body))
+}
+
+/// Makes the response's framing headers true: `Transfer-Encoding` was the last hop's, and a `Content-Length` beside it is
+/// a lie (RFC 9112 §6.3).
+pub(super) fn of_response<B>(response: &mut Response<B>) {
+    *response.version_mut() = Version::HTTP_11;
+    if response.headers_mut().remove(TRANSFER_ENCODING).is_some() {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+}
+
+enum Length {
+    Known,
+    Unknown,
+}
+
+/// Builds the framing anew from the body as it is, whatever the headers say: one correct `Content-Length` or none.
+fn measure(head: &mut request::Parts, body: &RequestBody) -> Length {
+    head.headers.remove(TRANSFER_ENCODING);
+    let Some(length) = body.size_hint().exact() else {
+        head.headers.remove(CONTENT_LENGTH);
+        return Length::Unknown;
+    };
+    // RFC 9110 §8.6: no length for methods that mean nothing by a body, unless there is one.
+    if length == 0 && !matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+        head.headers.remove(CONTENT_LENGTH);
+    } else if !says(&head.headers, length) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Length::Known
+}
+
+fn says(headers: &HeaderMap, length: u64) -> bool {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    match (values.next().map(HeaderValue::to_str), values.next()) {
+        (Some(Ok(value)), None) => value.parse() == Ok(length),
+        _ => false,
+    }
+}
+
+/// Undoes [`for_http2`], for a request that is repeated on another connection.
+fn to_origin_form(head: &mut request::Parts) -> Result<(), ForwardError> {
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ForwardError::InvalidAuthority)?;
+        head.headers.insert(HOST, host);
+        head.uri = Uri::from(path_and_query(&head.uri));
+    }
+    Ok(())
+}
+
+fn path_and_query(uri: &Uri) -> PathAndQuery {
+    uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
+}

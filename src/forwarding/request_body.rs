@@ -1,0 +1,172 @@
+//! The client's body on its way to the upstream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::forwarding::error::BodyError;
+use crate::forwarding::silence::Silence;
+use crate::forwarding::trailers;
+use crate::forwarding::upload::{Upload, UploadFailure};
+
+/// The client: the announced length of a request body exceeds what the route allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request body is too large")]
+pub struct BodyTooLarge;
+
+/// Takes out of a trailer section what the client may not say.
+pub type TrailerFilter = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
+
+/// The body of a request to an upstream: what the client sends, as it comes, within bounds.
+///
+/// It ends in an error, which makes the connection abort the request, when the client goes away, falls silent for too
+/// long or sends too much: a request that was cut short never looks whole to the upstream.
+pub struct RequestBody {
+    source: Option<Source>,
+}
+
+struct Source {
+    incoming: Incoming,
+    /// Whether the client speaks HTTP/2, where the end of a stream and the end of a body are two things.
+    http2: bool,
+    /// How many bytes may still come.
+    allowance: Option<u64>,
+    silence: Silence,
+    trailers: Option<TrailerFilter>,
+    upload: Arc<Upload>,
+}
+
+impl RequestBody {
+    /// No body.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { source: None }
+    }
+
+    /// The body of a client's request of HTTP `version`, at most `limit` bytes of it, with at most `idle` of silence
+    /// from the client's side while the upstream waits. Trailers are dropped (RFC 9110 §6.5.1 allows that); see
+    /// [`RequestBody::with_trailers`].
+    ///
+    /// # Errors
+    /// [`BodyTooLarge`] when the announced length is above the limit already.
+    pub fn new(incoming: Incoming, version: Version, limit: Option<u64>, idle: Duration) -> Result<Self, BodyTooLarge> {
+        if incoming.is_end_stream() {
+            return Ok(Self::empty());
+        }
+        if limit.is_some_and(|limit| incoming.size_hint().lower() > limit) {
+            return Err(BodyTooLarge);
+        }
+        let source = Source {
+            incoming,
+            http2: version == Version::HTTP_2,
+            allowance: limit,
+            silence: Silence::new(idle),
+            trailers: None,
+            upload: Arc::new(Upload::new()),
+        };
+        Ok(Self { source: Some(source) })
+    }
+
+    /// Passes trailers on, after `filter` took out what the client may not say. Only an HTTP/2 upstream gets them: an
+    /// HTTP/1.1 one would have to be told their names ahead of the body.
+    #[must_use]
+    pub fn with_trailers(mut self, filter: TrailerFilter) -> Self {
+        if let Some(source) = &mut self.source {
+            source.trailers = Some(filter);
+        }
+        self
+    }
+
+    /// The progress of the body, if there is one.
+    pub(super) fn upload(&self) -> Option<Arc<Upload>> {
+        self.source.as_ref().map(|source| Arc::clone(&source.upload))
+    }
+}
+
+impl Source {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            self.upload.await_client();
+            ready!(self.silence.poll(None, context));
+            return Poll::Ready(Some(Err(self.fail(UploadFailure::ClientIdle, BodyError::ClientIdle))));
+        };
+        self.silence.broken();
+        Poll::Ready(match next {
+            Some(Ok(frame)) => self.pass(frame),
+            Some(Err(cause)) => Some(Err(self.fail(UploadFailure::ClientGone, BodyError::ClientGone(Some(cause))))),
+            // hyper takes RST_STREAM(NO_ERROR) for the end of the body. From a client it is an aborted upload.
+            None if self.http2 && !self.incoming.is_end_stream() => {
+                Some(Err(self.fail(UploadFailure::ClientGone, BodyError::ClientGone(None))))
+            }
+            None => {
+                self.upload.finish();
+                None
+            }
+        })
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
+        match frame.into_data() {
+            Ok(data) => {
+                if let Some(allowance) = &mut self.allowance {
+                    match allowance.checked_sub(data.len() as u64) {
+                        Some(rest) => *allowance = rest,
+                        None => return Some(Err(self.fail(UploadFailure::TooLarge, BodyError::TooLarge))),
+                    }
+                }
+                // Nobody polls a body again that says it has ended, so its end is noted here.
+                if self.incoming.is_end_stream() {
+                    self.upload.finish();
+                } else {
+                    self.upload.advance();
+                }
+                Some(Ok(Frame::data(data)))
+            }
+            Err(frame) => {
+                self.upload.finish();
+                let filter = self.trailers.as_ref()?;
+                let mut fields = frame.into_trailers().ok()?;
+                trailers::sanitize(&mut fields);
+                filter(&mut fields);
+                (!fields.is_empty()).then(|| Ok(Frame::trailers(fields)))
+            }
+        }
+    }
+
+    fn fail(&self, failure: UploadFailure, error: BodyError) -> BodyError {
+        self.upload.fail(failure);
+        error
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.upload.abandon();
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.source.as_mut().map_or(Poll::Ready(None), |source| source.poll_frame(context))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| source.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.incoming.size_hint())
+    }
+}

@@ -1,0 +1,77 @@
+//! How long a request may wait for the head of its answer.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::config::Timeouts;
+use crate::forwarding::error::ForwardError;
+use crate::forwarding::silence::deadline;
+use crate::forwarding::upload::{Progress, Upload};
+
+/// Counts from the last byte of the request, so that a long upload is no fault; while the upload goes on, only silence
+/// in it counts.
+pub(super) struct ResponseTimer<'t> {
+    timeouts: &'t Timeouts,
+    upload: Option<Arc<Upload>>,
+    started: Instant,
+}
+
+impl<'t> ResponseTimer<'t> {
+    pub(super) fn new(timeouts: &'t Timeouts, upload: Option<Arc<Upload>>) -> Self {
+        Self { timeouts, upload, started: Instant::now() }
+    }
+
+    /// The timer itself, which the caller pins on its stack.
+    pub(super) fn sleep(&self) -> Sleep {
+        sleep_until(self.verdict().0)
+    }
+
+    pub(super) const fn timeouts(&self) -> &'t Timeouts {
+        self.timeouts
+    }
+
+    /// The progress of the request body, if there is one.
+    pub(super) fn upload(&self) -> Option<&Arc<Upload>> {
+        self.upload.as_ref()
+    }
+
+    /// Ready when waiting has lasted too long, with who is to blame.
+    pub(super) fn poll(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<ForwardError> {
+        if let Some(upload) = &self.upload {
+            upload.observe(context);
+        }
+        loop {
+            let (deadline, error) = self.verdict();
+            // Later deadlines are found when the timer fires; an earlier one comes when the upload is finished.
+            if deadline < sleep.deadline() {
+                sleep.as_mut().reset(deadline);
+            }
+            if sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() >= deadline {
+                return Poll::Ready(error);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+
+    fn verdict(&self) -> (Instant, ForwardError) {
+        let Some(upload) = &self.upload else {
+            return (deadline(self.started, self.timeouts.response), ForwardError::ResponseTimedOut);
+        };
+        let (progress, moved) = upload.progress();
+        // A body that waited for a connection was not silent.
+        let moved = moved.max(self.started);
+        match progress {
+            Progress::AwaitingClient => (deadline(moved, self.timeouts.idle), ForwardError::ClientIdle),
+            Progress::AwaitingUpstream => (deadline(moved, self.timeouts.idle), ForwardError::UploadStalled),
+            Progress::Finished => (deadline(moved, self.timeouts.response), ForwardError::ResponseTimedOut),
+            Progress::Failed(failure) => (moved, failure.into()),
+        }
+    }
+}
