@@ -1,1 +1,284 @@
-//! Authorization servers and their keys.
+//! The issuers: whose keys verify tokens, and where refresh tokens are exchanged and revoked.
+//!
+//! Everything that an issuer publishes is fetched when it is first needed and kept when the issuer is down: Usher starts
+//! and serves without it. This module knows the protocol towards an issuer; it does *not* judge tokens, and it does not
+//! decide when to refresh.
+
+mod discovery;
+mod document;
+mod form;
+mod jwks;
+mod key;
+mod remote;
+mod revocation;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod token_endpoint;
+mod transport;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use jsonwebtoken::Algorithm;
+
+use self::discovery::Metadata;
+use self::jwks::{KeySet, NoKey};
+use self::key::Material;
+use self::remote::{Remote, Waited};
+use self::transport::Transport;
+use crate::clock::Clock;
+use crate::config::{self, IssuerId, KeySource};
+use crate::tasks::Tasks;
+
+pub use document::FetchError;
+pub use jwks::{Keys, algorithm_named};
+pub use key::{Key, KeyRejected};
+pub use remote::Unavailable;
+pub use revocation::RevokeError;
+pub use token_endpoint::{RefreshError, RefreshFailure, Sent};
+pub use transport::{ClientError, TransportError};
+
+/// Every issuer of the configuration.
+#[derive(Debug)]
+pub struct Issuers {
+    issuers: Vec<Issuer>,
+}
+
+/// One issuer: its keys and its endpoints.
+#[derive(Debug)]
+pub struct Issuer {
+    id: IssuerId,
+    config: config::Issuer,
+    transport: Transport,
+    /// `None` unless the issuer is discovered.
+    metadata: Option<Arc<Remote<Metadata>>>,
+    keys: KeyRing,
+}
+
+/// Where the keys of an issuer are.
+#[derive(Debug)]
+enum KeyRing {
+    /// Configured, for good.
+    Fixed(Arc<KeySet>),
+    /// Published by the issuer.
+    Published(Arc<Remote<KeySet>>),
+}
+
+/// Why the issuers could not be set up. The operator's.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuersError {
+    /// There is no way to dial this issuer.
+    #[error("the issuer {issuer} cannot be dialled")]
+    Client {
+        /// Its name in the configuration.
+        issuer: Arc<str>,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// The configured key of this issuer cannot be used.
+    #[error("the key of the issuer {issuer} cannot be used")]
+    Key {
+        /// Its name in the configuration.
+        issuer: Arc<str>,
+        /// Why.
+        #[source]
+        source: KeyRejected,
+    },
+}
+
+/// Why there is no key for a token.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The issuer has no such key. The client's.
+    #[error("the issuer has no such key")]
+    Unknown,
+    /// The key is for another algorithm. The client's.
+    #[error("the key is for another algorithm")]
+    OtherAlgorithm,
+    /// It cannot be known, because the issuer's keys cannot be had. The issuer's.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Issuers {
+    /// All issuers, in the order of the configuration. Nothing is dialled yet.
+    ///
+    /// # Errors
+    /// [`IssuersError`] when TLS or a configured key cannot be used.
+    #[expect(clippy::needless_pass_by_value, reason = "handles: whoever sets this up hands over clones")]
+    pub fn new(configured: &[config::Issuer], tasks: Tasks, clock: Clock) -> Result<Arc<Self>, IssuersError> {
+        let mut issuers: Vec<Issuer> = Vec::with_capacity(configured.len());
+        for (index, config) in configured.iter().enumerate() {
+            let alike = issuers.iter().find(|other| is_alike(&other.config.transport, &config.transport));
+            let transport = match alike {
+                Some(other) => other.transport.clone(),
+                None => Transport::new(&config.transport)
+                    .map_err(|source| IssuersError::Client { issuer: Arc::clone(&config.name), source })?,
+            };
+            issuers.push(Issuer::new(IssuerId(index), config.clone(), transport, &tasks, &clock)?);
+        }
+        Ok(Arc::new(Self { issuers }))
+    }
+
+    /// The issuer at this index of the configuration.
+    #[must_use]
+    pub fn by_id(&self, id: IssuerId) -> Option<&Issuer> {
+        self.issuers.get(id.0)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter()
+    }
+}
+
+fn is_alike(one: &config::IssuerTransport, other: &config::IssuerTransport) -> bool {
+    one.ca == other.ca && one.timeout == other.timeout
+}
+
+impl Issuer {
+    fn new(
+        id: IssuerId,
+        config: config::Issuer,
+        transport: Transport,
+        tasks: &Tasks,
+        clock: &Clock,
+    ) -> Result<Self, IssuersError> {
+        let fixed = |material: Result<Material, KeyRejected>| {
+            let key = material.and_then(|material| material.key(None, None, &config.algorithms));
+            let key = key.map_err(|source| IssuersError::Key { issuer: Arc::clone(&config.name), source })?;
+            Ok(KeyRing::Fixed(Arc::new(KeySet::single(key))))
+        };
+        let published = |location| KeyRing::Published(published_keys(&config, &transport, location, tasks, clock));
+        let (metadata, keys) = match &config.keys {
+            KeySource::Hmac(secret) => (None, fixed(Ok(Material::hmac(secret.expose())))?),
+            KeySource::PublicKey(pem) => (None, fixed(Material::pem(pem))?),
+            KeySource::JwksUrl(url) => (None, published(KeyLocation::Fixed(url.clone()))),
+            KeySource::Discovery { base } => {
+                let metadata = discovered(&config, &transport, base, tasks, clock);
+                (Some(Arc::clone(&metadata)), published(KeyLocation::Discovered(metadata)))
+            }
+        };
+        Ok(Self { id, config, transport, metadata, keys })
+    }
+
+    /// Its index in the configuration.
+    #[must_use]
+    pub const fn id(&self) -> IssuerId {
+        self.id
+    }
+
+    /// What is configured of it.
+    #[must_use]
+    pub const fn config(&self) -> &config::Issuer {
+        &self.config
+    }
+
+    /// The keys with which a token of this header may be verified. Waits only when none have ever been fetched, or when
+    /// the published set lacks the key and may be fetched anew for it; for 5 s at most.
+    ///
+    /// # Errors
+    /// [`KeyError`]: no such key, or nothing is known because the issuer does not answer.
+    pub async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Keys, KeyError> {
+        let remote = match &self.keys {
+            KeyRing::Fixed(set) => return Ok(Arc::clone(set).choose(kid, algorithm)?),
+            KeyRing::Published(remote) => remote,
+        };
+        let (set, waited) = remote.obtain().await?;
+        match (Arc::clone(&set).choose(kid, algorithm), waited) {
+            (Err(NoKey::Unknown), Waited::No) => match remote.newer_than(&set).await? {
+                Some(newer) => Ok(newer.choose(kid, algorithm)?),
+                None => Err(KeyError::Unknown),
+            },
+            (chosen, _) => Ok(chosen?),
+        }
+    }
+
+    /// Other keys for a token whose signature none of the `tried` ones has made: the issuer may have put a new key under
+    /// an old name. Fetches the set under the same cooldown as an unknown key; `None` when there is nothing newer.
+    pub async fn key_instead_of(&self, tried: &Keys, kid: Option<&str>, algorithm: Algorithm) -> Option<Keys> {
+        let KeyRing::Published(remote) = &self.keys else { return None };
+        // An issuer that cannot be asked does not make a bad signature any better.
+        let newer = remote.newer_than(tried.set()).await.ok().flatten()?.choose(kid, algorithm).ok()?;
+        let is_untried = |key: &Arc<Key>| !tried.iter().any(|tried| Arc::ptr_eq(tried, key));
+        let is_other = newer.iter().any(is_untried);
+        is_other.then_some(newer)
+    }
+
+    /// Starts a refresh of the keys in the background when they are old. For uses of verified tokens that do not need
+    /// the keys any more, but must notice when one is withdrawn. Costs a reading of the clock.
+    pub fn refresh_keys_if_due(&self) {
+        if let KeyRing::Published(remote) = &self.keys {
+            remote.refresh_if_due();
+        }
+    }
+}
+
+impl From<NoKey> for KeyError {
+    fn from(no_key: NoKey) -> Self {
+        match no_key {
+            NoKey::Unknown => Self::Unknown,
+            NoKey::OtherAlgorithm => Self::OtherAlgorithm,
+        }
+    }
+}
+
+/// Where a key set is published.
+#[derive(Clone)]
+enum KeyLocation {
+    Fixed(url::Url),
+    Discovered(Arc<Remote<Metadata>>),
+}
+
+impl KeyLocation {
+    /// The URL of today: a discovery document that has grown old is refreshed first, which is how a change of endpoints
+    /// is adopted. One that cannot be had anew still counts.
+    async fn url(&self) -> Result<url::Url, FetchError> {
+        match self {
+            Self::Fixed(url) => Ok(url.clone()),
+            Self::Discovered(metadata) => match metadata.fresh().await {
+                Ok(metadata) => Ok(metadata.jwks_uri.clone()),
+                Err(unavailable) => Err(unavailable.cause.map_or(FetchError::Underway, FetchError::Discovery)),
+            },
+        }
+    }
+}
+
+fn published_keys(
+    config: &config::Issuer,
+    transport: &Transport,
+    location: KeyLocation,
+    tasks: &Tasks,
+    clock: &Clock,
+) -> Arc<Remote<KeySet>> {
+    let (name, algorithms, transport) = (Arc::clone(&config.name), config.algorithms.clone(), transport.clone());
+    let fetch = move |previous: Option<Arc<KeySet>>| {
+        let (name, algorithms) = (Arc::clone(&name), algorithms.clone());
+        let (transport, location) = (transport.clone(), location.clone());
+        async move {
+            let bytes = document::fetch(&transport, location.url().await?).await?;
+            KeySet::parse(&bytes, &name, &algorithms, previous.as_deref())
+        }
+        .boxed()
+    };
+    Remote::new("key set", Arc::clone(&config.name), tasks.clone(), clock.clone(), Box::new(fetch))
+}
+
+fn discovered(
+    config: &config::Issuer,
+    transport: &Transport,
+    base: &url::Url,
+    tasks: &Tasks,
+    clock: &Clock,
+) -> Arc<Remote<Metadata>> {
+    let (issuer, transport, base) = (config.issuer.clone(), transport.clone(), base.clone());
+    let fetch = move |_: Option<Arc<Metadata>>| {
+        let (issuer, transport, base) = (issuer.clone(), transport.clone(), base.clone());
+        async move { Metadata::parse(&document::fetch(&transport, discovery::url(&base)).await?, &issuer, &base) }
+            .boxed()
+    };
+    Remote::new("discovery document", Arc::clone(&config.name), tasks.clone(), clock.clone(), Box::new(fetch))
+}

@@ -1,0 +1,142 @@
+//! Exchanging a refresh token for new tokens: RFC 6749 §6, and the JSON or form exchange of an existing token service.
+//!
+//! One call sends the token at most once and says how far it got. Whether it is sent again, and what happens to the
+//! session, is the refresh protocol's to decide, not this module's.
+
+mod answer;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use url::Url;
+
+use self::answer::Dialect;
+use super::Issuer;
+use super::form::Form;
+use super::remote::Unavailable;
+use super::transport::{Post, TransportError};
+use crate::config::{ExchangeFormat, Refresh, RefreshExchange};
+use crate::oauth::{RefreshToken, TokenResponse};
+
+/// An answer holds two or three tokens of a few KiB; nothing longer than this is read.
+const LIMIT: usize = 256 * 1024;
+
+/// Why a refresh token could not be exchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The issuer has said that the refresh token is no longer good: the one answer that ends a session (law 7). For an
+    /// existing token service that is not OAuth, status 401 and 403 say the same. The client's.
+    #[error("the issuer says that the refresh token is no longer good")]
+    InvalidGrant,
+    /// Everything else. The issuer's, the network's or the operator's; the session stays.
+    #[error("the issuer gave no new tokens")]
+    Unavailable {
+        /// What went wrong.
+        #[source]
+        cause: RefreshFailure,
+        /// How far the refresh token got.
+        sent: Sent,
+        /// How long the issuer asks to be left alone, if it does; five minutes at most.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// How far a refresh token got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It never left: no connection, or no endpoint to send it to.
+    Never,
+    /// The issuer answered something that is neither new tokens nor `invalid_grant`.
+    Answered,
+    /// It left and no whole answer came: the issuer may have rotated it.
+    Unknown,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshFailure {
+    /// The configuration knows no way to refresh this issuer's tokens. The operator's.
+    #[error("no way to refresh the tokens of this issuer is configured")]
+    NotConfigured,
+    /// Discovery names no token endpoint that may be dialled. The issuer's, or the operator's.
+    #[error("the discovery document names no usable token endpoint")]
+    NoEndpoint,
+    /// Discovery could not be had. The issuer's, or the network's.
+    #[error(transparent)]
+    Discovery(#[from] Unavailable),
+    /// No whole answer came. The issuer's, or the network's.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// An OAuth error other than `invalid_grant` (RFC 6749 §5.2). `invalid_client` is the operator's.
+    #[error("the issuer answered {status} with the error {code:?}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// The code; other than `invalid_grant`, it is only for people.
+        code: String,
+    },
+    /// Neither a success nor an error that is known. The issuer's, or something in between.
+    #[error("the issuer answered {0}")]
+    Status(StatusCode),
+    /// A success that holds no tokens: a page, another media type, another `token_type`. The issuer's.
+    #[error("the answer is a success without new tokens: {0}")]
+    Garbage(&'static str),
+}
+
+impl Issuer {
+    /// Exchanges a refresh token. To be called in background work ([`crate::tasks::Tasks`]), so that a client that goes
+    /// away does not take the answer along.
+    ///
+    /// # Errors
+    /// [`RefreshError::InvalidGrant`] when the token is no longer good, else [`RefreshError::Unavailable`].
+    pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenResponse, RefreshError> {
+        let never = |cause| RefreshError::Unavailable { cause, sent: Sent::Never, retry_after: None };
+        let (post, dialect) = match &self.config.refresh {
+            None => return Err(never(RefreshFailure::NotConfigured)),
+            Some(Refresh::Exchange(exchange)) => (exchanged(exchange, token), Dialect::Exchange(&exchange.tokens)),
+            Some(Refresh::TokenEndpoint(url)) => (self.granted(url.clone(), token), Dialect::OAuth),
+            Some(Refresh::Discovered) => {
+                let endpoint = self.token_endpoint().await.map_err(never)?;
+                (self.granted(endpoint, token), Dialect::OAuth)
+            }
+        };
+        match self.transport.post(post, LIMIT).await {
+            Ok(answer) => dialect.judge(answer),
+            Err(error @ TransportError::Connect(_)) => Err(never(error.into())),
+            Err(error) => {
+                Err(RefreshError::Unavailable { cause: error.into(), sent: Sent::Unknown, retry_after: None })
+            }
+        }
+    }
+
+    async fn token_endpoint(&self) -> Result<Url, RefreshFailure> {
+        let metadata = self.metadata.as_ref().ok_or(RefreshFailure::NoEndpoint)?;
+        let (metadata, _) = metadata.obtain().await?;
+        metadata.token_endpoint.clone().ok_or(RefreshFailure::NoEndpoint)
+    }
+
+    /// RFC 6749 §6.
+    fn granted(&self, url: Url, token: &RefreshToken) -> Post {
+        let form =
+            Form::default().with("grant_type", b"refresh_token").with("refresh_token", token.expose().as_bytes());
+        match &self.config.client {
+            Some(client) => form.authenticated(client).post_to(url),
+            None => form.post_to(url),
+        }
+    }
+}
+
+fn exchanged(exchange: &RefreshExchange, token: &RefreshToken) -> Post {
+    let url = exchange.url.clone();
+    match exchange.send {
+        ExchangeFormat::Form => Form::default().with(&exchange.field, token.expose().as_bytes()).post_to(url),
+        ExchangeFormat::Json => {
+            let fields = serde_json::Map::from_iter([(exchange.field.clone(), token.expose().into())]);
+            let body = serde_json::Value::Object(fields).to_string();
+            Post { url, content_type: "application/json", authorization: None, body }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
