@@ -1,1 +1,70 @@
-//! Sealing, renewal records, denials.
+//! What Usher remembers of a session: sealed cookies, the records of renewals, and what was denied before its time.
+//!
+//! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which
+//! several instances will share their records; [`seal`] and [`denied`] know nothing of it.
+
+pub mod denied;
+pub mod seal;
+pub mod store;
+
+use std::fmt;
+
+use aws_lc_rs::rand;
+use serde::{Deserialize, Serialize};
+
+pub use denied::{Denied, TokenHash};
+pub use seal::{SealError, Sealer};
+pub use store::{Policy, Store};
+
+use store::RecordKey;
+
+/// One sign-in of one browser, through all its renewals: 128 bits, random for a session of Usher's own, derived for raw
+/// cookies. As good as a name for the session, so it stays out of logs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SessionId(pub [u8; 16]);
+
+/// The system gave no randomness. Our host's trouble: the sign-in is refused rather than given a guessable name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system gave no randomness")]
+pub struct NoRandomness;
+
+impl SessionId {
+    /// A new session.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn random() -> Result<Self, NoRandomness> {
+        let mut bytes = [0; 16];
+        rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+        Ok(Self(bytes))
+    }
+
+    /// The session that begins with this refresh token, where cookies carry no session of their own. What the token is
+    /// renewed to inherits it. One way: the token cannot be found from it.
+    #[must_use]
+    pub fn beginning_with(key: &RecordKey) -> Self {
+        let mut bytes = [0; 16];
+        for (byte, digest) in bytes.iter_mut().zip(key.as_bytes()) {
+            *byte = *digest;
+        }
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SessionId(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_sessions_differ_and_never_show_in_debug() {
+        let (one, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(format!("{one:?}"), "SessionId(…)");
+    }
+}

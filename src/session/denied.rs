@@ -1,0 +1,203 @@
+//! What was denied before its time: sessions that were signed out or stolen, access tokens that outlive them.
+//!
+//! An access token is good until it expires, whatever happens to its session. The entries here close that gap on this
+//! instance, at once. A request asks only when [`Denied::epoch`] has moved since it last asked, so the list costs one
+//! atomic load while nobody signs out. This module does *not* end sessions; it remembers that they ended.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::SessionId;
+use crate::clock::Timestamp;
+
+/// SHA-256 of an access token: enough to recognise it, of no use to who reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// The hash of this access token.
+    #[must_use]
+    pub fn of(access_token: &str) -> Self {
+        let mut bytes = [0; 32];
+        for (byte, digest) in bytes.iter_mut().zip(digest(&SHA256, access_token.as_bytes()).as_ref()) {
+            *byte = *digest;
+        }
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenHash(…)")
+    }
+}
+
+/// The list. Bounded: when it is full, the entry that would have ended first goes, with a warning.
+pub struct Denied {
+    epoch: AtomicU64,
+    lists: RwLock<Lists>,
+}
+
+struct Lists {
+    sessions: Entries<SessionId>,
+    access_tokens: Entries<TokenHash>,
+}
+
+impl Denied {
+    /// An empty list of at most `capacity` sessions and as many access tokens.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let lists = Lists { sessions: Entries::new(capacity), access_tokens: Entries::new(capacity) };
+        Self { epoch: AtomicU64::new(0), lists: RwLock::new(lists) }
+    }
+
+    /// Moves with every denial. Who has asked [`Denied::is_denied`] after reading this epoch need not ask again while it
+    /// stays the same. One atomic load.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether the session or the access token was denied. An entry may be found after its end: what it names has expired
+    /// by then anyway.
+    #[must_use]
+    pub fn is_denied(&self, session: Option<SessionId>, access_token: &str) -> bool {
+        let lists = self.lists.read().unwrap_or_else(PoisonError::into_inner);
+        session.is_some_and(|session| lists.sessions.contains(&session))
+            || (!lists.access_tokens.is_empty() && lists.access_tokens.contains(&TokenHash::of(access_token)))
+    }
+
+    /// Denies a session until `until`, when its cookies have ended by themselves.
+    pub fn deny_session(&self, session: SessionId, until: Timestamp, now: Timestamp) {
+        self.deny(now, |lists| lists.sessions.insert(session, until, now));
+    }
+
+    /// Denies an access token until `until`, when it has expired by itself.
+    pub fn deny_access_token(&self, access_token: TokenHash, until: Timestamp, now: Timestamp) {
+        self.deny(now, |lists| lists.access_tokens.insert(access_token, until, now));
+    }
+
+    fn deny(&self, now: Timestamp, insert: impl FnOnce(&mut Lists)) {
+        let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
+        lists.sessions.drop_ended(now);
+        lists.access_tokens.drop_ended(now);
+        insert(&mut lists);
+        // Behind the entry: who sees the new epoch finds the entry.
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// A set whose members end, each at its time.
+struct Entries<T> {
+    ends: HashMap<T, Timestamp>,
+    by_end: BTreeSet<(Timestamp, T)>,
+    capacity: usize,
+}
+
+impl<T: Copy + Eq + Hash + Ord> Entries<T> {
+    fn new(capacity: usize) -> Self {
+        Self { ends: HashMap::new(), by_end: BTreeSet::new(), capacity: capacity.max(1) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn contains(&self, entry: &T) -> bool {
+        self.ends.contains_key(entry)
+    }
+
+    fn drop_ended(&mut self, now: Timestamp) {
+        while self.by_end.first().is_some_and(|(until, _)| *until < now) {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some((_, entry)) = self.by_end.pop_first() {
+            self.ends.remove(&entry);
+        }
+    }
+
+    fn insert(&mut self, entry: T, until: Timestamp, now: Timestamp) {
+        let known = self.ends.get(&entry).copied();
+        if until < now || known.is_some_and(|known| known >= until) {
+            return;
+        }
+        if let Some(known) = known {
+            self.by_end.remove(&(known, entry));
+        } else if self.ends.len() >= self.capacity {
+            tracing::warn!("the list of denied sessions and tokens is full; the entry that ends first is dropped");
+            self.drop_first();
+        }
+        self.ends.insert(entry, until);
+        self.by_end.insert((until, entry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+    const LATER: Timestamp = Timestamp(2_000);
+
+    fn session(number: u8) -> SessionId {
+        SessionId([number; 16])
+    }
+
+    #[test]
+    fn a_denied_session_and_a_denied_token_are_refused_and_others_are_not() {
+        let denied = Denied::new(10);
+        denied.deny_session(session(1), LATER, NOW);
+        denied.deny_access_token(TokenHash::of("stolen"), LATER, NOW);
+        assert!(denied.is_denied(Some(session(1)), "any"));
+        assert!(denied.is_denied(None, "stolen"));
+        assert!(denied.is_denied(Some(session(2)), "stolen"));
+        assert!(!denied.is_denied(Some(session(2)), "any"));
+        assert!(!denied.is_denied(None, ""));
+    }
+
+    #[test]
+    fn the_epoch_moves_with_every_denial_and_not_otherwise() {
+        let denied = Denied::new(10);
+        let before = denied.epoch();
+        assert!(!denied.is_denied(Some(session(1)), "any"));
+        assert_eq!(denied.epoch(), before);
+        denied.deny_session(session(1), LATER, NOW);
+        assert_ne!(denied.epoch(), before);
+    }
+
+    #[test]
+    fn entries_go_when_what_they_name_has_ended() {
+        let denied = Denied::new(10);
+        denied.deny_session(session(1), LATER, NOW);
+        denied.deny_session(session(2), Timestamp(9_000), Timestamp(2_001));
+        assert!(!denied.is_denied(Some(session(1)), "any"));
+        assert!(denied.is_denied(Some(session(2)), "any"));
+    }
+
+    #[test]
+    fn a_later_end_replaces_an_earlier_one_and_never_the_other_way_round() {
+        let denied = Denied::new(10);
+        denied.deny_session(session(1), LATER, NOW);
+        denied.deny_session(session(1), Timestamp(1_500), NOW);
+        denied.deny_session(session(2), LATER, Timestamp(1_600));
+        assert!(denied.is_denied(Some(session(1)), "any"));
+    }
+
+    #[test]
+    fn a_full_list_drops_what_would_have_ended_first() {
+        let denied = Denied::new(2);
+        denied.deny_session(session(1), Timestamp(3_000), NOW);
+        denied.deny_session(session(2), Timestamp(2_000), NOW);
+        denied.deny_session(session(3), Timestamp(4_000), NOW);
+        let remaining = [1, 2, 3].map(|number| denied.is_denied(Some(session(number)), "any"));
+        assert_eq!(remaining, [true, false, true]);
+    }
+}

@@ -1,0 +1,97 @@
+//! The records in the memory of this process.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::records::{Decision, Records};
+use super::{Ask, EndCause, Ending, Lead, Now, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
+use crate::clock::Clock;
+
+/// The records under a lock that is held for the length of one operation, and those who wait for an outcome.
+pub struct MemoryStore {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    records: Records,
+    /// One channel per token in flight. Nothing is ever sent: dropping the sender wakes everybody.
+    waiting: HashMap<RecordKey, watch::Sender<()>>,
+}
+
+/// A renewal somewhere between claim and record.
+#[derive(Debug)]
+pub struct Pending(watch::Receiver<()>);
+
+impl Pending {
+    /// Until there is something new to see.
+    pub async fn done(mut self) {
+        // The only message is the end of the channel.
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(policy: Policy, clock: Clock) -> Self {
+        Self { clock, state: Mutex::new(State { records: Records::new(policy), waiting: HashMap::new() }) }
+    }
+
+    pub(super) fn look(&self, ask: &Ask) -> Standing {
+        let mut state = self.state();
+        let State { records, waiting } = &mut *state;
+        match records.look(ask, self.now()) {
+            Decision::Recorded(tokens) => Standing::Recorded(tokens),
+            Decision::InFlight(key) => {
+                // Subscribed under the lock that the outcome is recorded under: no wake-up can be missed.
+                Standing::InFlight(Pending(waiting.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe()))
+            }
+            Decision::Vacant(_) => Standing::Vacant,
+            Decision::Resting(rest) => Standing::Resting(rest),
+            Decision::Rejected => Standing::Rejected,
+            Decision::Reused => Standing::Reused,
+            Decision::Ended(cause) => Standing::Ended(cause),
+            Decision::Forgotten => Standing::Forgotten,
+        }
+    }
+
+    pub(super) fn claim(&self, ask: &Ask, lease: Duration) -> Option<Lead> {
+        self.state().records.claim(ask, lease, self.now())
+    }
+
+    pub(super) fn record(&self, ticket: &Ticket, outcome: Outcome) -> Recording {
+        let mut state = self.state();
+        let recording = state.records.record(ticket, outcome, self.now());
+        if recording != Recording::Fenced {
+            state.waiting.remove(&ticket.key);
+        }
+        recording
+    }
+
+    pub(super) fn note_presented(&self, key: &RecordKey) {
+        self.state().records.presented(key, self.now());
+    }
+
+    pub(super) fn end(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
+        let mut state = self.state();
+        let ending = state.records.end(ask, cause, self.now());
+        // Who waits for a renewal of an ended session waits no longer.
+        if let Some((key, _)) = state.records.tip(&ask.key) {
+            state.waiting.remove(&key);
+        }
+        ending
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No operation leaves the records half changed in a way that matters more than refusing everybody would.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Now {
+        Now { instant: self.clock.instant(), wall: self.clock.now() }
+    }
+}

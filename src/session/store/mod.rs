@@ -1,0 +1,289 @@
+//! The records of renewals: who is spending which refresh token, and what came of it.
+//!
+//! One record per refresh token, named by [`RecordKey`]. A spent token's record points to its successor, and what came
+//! with a token (the newest access token) stands in that token's own record; so whoever presents any token of a chain
+//! finds the newest outcome at its end, and an issuer that does not rotate is the same case with a chain of one.
+//!
+//! [`Store`] is the seam where a store shared by several instances will stand beside the memory of this one. Everything
+//! that crosses it is plain data, every operation is one atomic step, and nobody is ever *handed* an outcome: those who
+//! wait are told that there is one and look again (R3, R4 of the refresh protocol). This module does *not* spend tokens.
+
+mod key;
+mod memory;
+mod record;
+mod records;
+mod shelf;
+
+use std::time::{Duration, Instant};
+
+use super::{SessionId, TokenHash};
+use crate::clock::Timestamp;
+use crate::config;
+use crate::oauth::{AccessToken, RefreshToken};
+
+pub use key::RecordKey;
+pub use memory::{MemoryStore, Pending};
+
+/// How long things are remembered, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// So long after its successor was first presented, a spent token still finds the outcome.
+    pub grace: Duration,
+    /// So long without being presented, an outcome that nobody fetched is kept.
+    pub idle: Duration,
+    /// So long a spent token is remembered as spent, and a session as ended: the longest life of a session.
+    pub keep: Duration,
+    /// Bound on the number of records, and on that of ended sessions.
+    pub max_records: usize,
+    /// Bound on the bytes of the tokens in them.
+    pub max_bytes: usize,
+}
+
+impl Policy {
+    /// The policy that the configuration asks for. Tokens may take 2 KiB a record on average: a pair of long ones for
+    /// every other record.
+    #[must_use]
+    pub fn new(session: &config::Session) -> Self {
+        Self {
+            grace: session.refresh_grace,
+            idle: session.idle_timeout,
+            keep: session.absolute_timeout,
+            max_records: session.max_records,
+            max_bytes: session.max_records.saturating_mul(2048),
+        }
+    }
+}
+
+/// The two times of one moment: monotonic for what lasts, wall-clock for what a token says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic.
+    pub instant: Instant,
+    /// Wall clock.
+    pub wall: Timestamp,
+}
+
+/// A presented refresh token, as the store is asked about it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The record of the token.
+    pub key: RecordKey,
+    /// The token.
+    pub token: RefreshToken,
+    /// The session, where the cookies name one; else it is the chain that the token belongs to.
+    pub session: Option<SessionId>,
+    /// What the presenter needs.
+    pub need: Need,
+}
+
+/// What the presenter of a refresh token needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// An access token, having none that is good: any good one will do.
+    Token,
+    /// A fresher one than it has, which will expire soon: one that is due itself is no help.
+    FresherToken,
+}
+
+/// How a presented refresh token stands.
+#[derive(Debug)]
+pub enum Standing {
+    /// There is an outcome that answers, the newest of the chain.
+    Recorded(Tokens),
+    /// Somebody is spending a token of the chain. Look again when the pending is done.
+    InFlight(Pending),
+    /// The token at the end of the chain is unspent and may be claimed.
+    Vacant,
+    /// The issuer had trouble; the token is good, but not to be sent again for so long.
+    Resting(Duration),
+    /// The issuer refused the token at the end of the chain.
+    Rejected,
+    /// Spent, and its successor has been in use for longer than the grace: evidence of a stolen cookie.
+    Reused,
+    /// The session has ended.
+    Ended(EndCause),
+    /// Spent, and what came of it is no longer known: nobody fetched it for the idle time-out, or memory ran out.
+    Forgotten,
+}
+
+/// The right to spend one refresh token, alone.
+#[derive(Clone, Debug)]
+pub struct Lead {
+    /// What the outcome is recorded with.
+    pub ticket: Ticket,
+    /// The token to spend: the presented one, or the successor at the end of its chain.
+    pub token: RefreshToken,
+    /// An earlier request with this token was lost without an answer, so the one retry of R1 is used up.
+    pub answer_lost: bool,
+}
+
+/// Who leads. Numbers only grow; a record takes an outcome from the newest ticket alone (R9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The record of the token being spent.
+    pub key: RecordKey,
+    /// The fencing number.
+    pub number: u64,
+    /// The session it is spent for.
+    pub session: SessionId,
+}
+
+/// Tokens as an issuer gave them, with the access token verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// The access token; `None` when the one that came did not verify.
+    pub access: Option<Access>,
+    /// The refresh token that is good now.
+    pub refresh_token: RefreshToken,
+}
+
+/// A verified access token as plain data. Who takes it from the store verifies it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The token.
+    pub token: AccessToken,
+    /// Its subject.
+    pub subject: Option<Box<str>>,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// When it is to be renewed ahead of that.
+    pub due_at: Timestamp,
+}
+
+/// What came of spending a token.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// New tokens. `successor` is the record of the refresh token in them; the spent token's own when it stays good (R8).
+    Tokens {
+        /// The record of [`Tokens::refresh_token`].
+        successor: RecordKey,
+        /// The tokens.
+        tokens: Tokens,
+    },
+    /// A parsed `invalid_grant`.
+    Rejected,
+    /// Anything else. The token is good again after a rest.
+    Unavailable {
+        /// The rest that the issuer asked for.
+        retry_after: Option<Duration>,
+        /// Whether the answer may have been lost on its way, and the token be spent after all.
+        answer_lost: bool,
+    },
+    /// The token was not sent, for reasons that are not its own; it may be claimed again after so long.
+    NotSent(Duration),
+}
+
+/// What became of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// It is recorded, and those who wait were woken.
+    Recorded,
+    /// The session has ended meanwhile: whatever was produced must be revoked and denied (R10).
+    SessionEnded(EndCause),
+    /// Another ticket took over; the record is as it was (R9).
+    Fenced,
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndCause {
+    /// The user signed out.
+    SignedOut,
+    /// A spent token was presented again.
+    Reused,
+    /// A renewal gave tokens of somebody else.
+    IdentityChanged,
+}
+
+/// What is left to do when a session has ended.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// The session.
+    pub session: SessionId,
+    /// The refresh token that is good at the issuer still. `None` while one is being spent: whoever does revokes it.
+    pub refresh_token: Option<RefreshToken>,
+    /// The access tokens that renewals produced and that have not expired.
+    pub access_tokens: Vec<(TokenHash, Timestamp)>,
+}
+
+/// Where the records are.
+pub enum Store {
+    /// In the memory of this process.
+    Memory(MemoryStore),
+    /// The same seen from afar, so that tests meet every interleaving that a shared store would bring about.
+    #[cfg(test)]
+    Distant(MemoryStore),
+}
+
+#[cfg_attr(not(test), expect(clippy::unused_async, reason = "a shared store waits for its answers"))]
+impl Store {
+    /// How the presented token stands. Says also that it was presented, which starts the grace of those before it.
+    /// May be abandoned at any point.
+    pub async fn look(&self, ask: &Ask) -> Standing {
+        match self {
+            Self::Memory(store) => store.look(ask),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.look(ask)).await,
+        }
+    }
+
+    /// Takes the lead in spending the token at the end of the chain, for at most `lease`. `None` when there is nothing to
+    /// lead any more. Must not be abandoned before the outcome was recorded: call it from a task of its own.
+    pub async fn claim(&self, ask: &Ask, lease: Duration) -> Option<Lead> {
+        match self {
+            Self::Memory(store) => store.claim(ask, lease),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.claim(ask, lease)).await,
+        }
+    }
+
+    /// Records what came of spending a token, then wakes those who wait for it, in that order (R3).
+    pub async fn record(&self, ticket: &Ticket, outcome: Outcome) -> Recording {
+        match self {
+            Self::Memory(store) => store.record(ticket, outcome),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.record(ticket, outcome)).await,
+        }
+    }
+
+    /// Says that a token was presented, which starts the grace of those before it (R3).
+    pub async fn note_presented(&self, key: &RecordKey) {
+        match self {
+            Self::Memory(store) => store.note_presented(key),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.note_presented(key)).await,
+        }
+    }
+
+    /// Ends the session of a presented token. `None` when it has ended before.
+    pub async fn end(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
+        match self {
+            Self::Memory(store) => store.end(ask, cause),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.end(ask, cause)).await,
+        }
+    }
+}
+
+/// Lets everybody else run before and after an operation, as a round trip would.
+#[cfg(test)]
+async fn distant<T>(operation: impl FnOnce() -> T) -> T {
+    yield_now().await;
+    let answer = operation();
+    yield_now().await;
+    answer
+}
+
+/// Lets everybody else run, under whatever executor.
+#[cfg(test)]
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
