@@ -1,1 +1,19 @@
 //! From presented credentials to an authorised identity.
+//!
+//! [`credentials`] reads what the request presents, [`authenticate`](authenticate::Authenticator::authenticate) verifies
+//! or renews it, [`authorize`](authorize::authorize) decides, [`identity_headers`] says who it is to the application.
+//! Nothing here knows HTTP responses: refusals are types that the gateway turns into answers.
+
+pub mod assertion;
+pub mod authenticate;
+pub mod authority;
+pub mod authorize;
+pub mod cookies;
+pub mod credentials;
+pub mod identity_headers;
+pub mod login;
+pub mod origin;
+pub mod refresh;
+pub mod session_cookies;
+pub mod ticket;
+pub mod verify;

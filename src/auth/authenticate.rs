@@ -1,0 +1,395 @@
+//! Whose request this is: verify what is presented, renew it when it has expired.
+//!
+//! [`Authenticator::authenticate`] decides. Whatever it decides, changes to the browser's cookies are noted in a
+//! [`CookieJar`] that the caller sends with *every* answer (law 6): a renewal has burnt the old refresh token whether or
+//! not the request goes on to succeed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::authority::IssuerAuthority;
+use super::cookies::{CookieNames, FoundCookies};
+use super::credentials::Credentials;
+use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unreadable};
+use super::verify::{VerifiedToken, Verifier, VerifyError};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{self, Access, IssuerId, Route};
+use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::{Denied, NoRandomness, SessionId, TokenHash};
+
+/// The refresh protocol with the configured issuers.
+pub type Renewals = refresh::Renewals<IssuerAuthority>;
+/// Tokens that it produced.
+type Renewed = refresh::Renewed<VerifiedToken>;
+
+/// Verifies and renews what requests present.
+pub struct Authenticator {
+    verifier: Arc<Verifier>,
+    renewals: Renewals,
+    denied: Arc<Denied>,
+    cookies: SessionCookies,
+    refresh_ahead: Duration,
+    absolute_timeout: Duration,
+    clock: Clock,
+}
+
+/// A request that has been authenticated.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The verified access token.
+    pub token: Arc<VerifiedToken>,
+    /// The session, when Usher's own cookies carried it.
+    pub session: Option<SessionId>,
+    /// What authenticated the request.
+    pub source: Source,
+}
+
+/// What authenticated a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `Authorization: Bearer`.
+    Header,
+    /// The access token in the cookies.
+    Cookie,
+    /// A renewal: the refresh token in the cookies.
+    Renewal,
+    /// The application's own login, just now.
+    Login,
+}
+
+/// Why a request is not authenticated.
+#[derive(Debug, thiserror::Error)]
+pub enum Unauthenticated {
+    /// Nothing was presented. Nobody's fault.
+    #[error("no credentials were presented")]
+    NoCredentials,
+    /// The token does not count here. The client's fault, or the operator's when no token ever counts.
+    #[error("the access token was refused")]
+    Token(#[source] VerifyError),
+    /// The cookies are no session. They are cleared. The client's fault, or the operator's who changed the secret.
+    #[error(transparent)]
+    UnreadableCookies(#[from] Unreadable),
+    /// The session has ended. Its cookies are cleared.
+    #[error("the session has ended: {0}")]
+    SessionEnded(SessionEnd),
+    /// The access token has expired, and this request has no right to a renewal (R13). The session is untouched.
+    #[error("the access token has expired, and a request of this kind does not renew it")]
+    RenewalNotAllowed,
+    /// The issuer cannot be asked. The session is kept (law 7).
+    #[error("the issuer cannot be reached at the moment")]
+    IssuerUnavailable {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// There can be no new session: better none than a guessable one. Our host's fault.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+/// Why a session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// No request for longer than the idle time-out.
+    Idle,
+    /// Older than the absolute time-out.
+    Absolute,
+    /// Denied before its time: signed out, or revoked for reuse.
+    Denied,
+    /// The access token has expired and there is no refresh token.
+    Expired,
+    /// A renewal ended it.
+    Renewal(EndReason),
+}
+
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Idle => "idle for too long",
+            Self::Absolute => "the absolute time-out has passed",
+            Self::Denied | Self::Renewal(EndReason::SignedOut) => "signed out or revoked",
+            Self::Expired => "expired, and there is no refresh token",
+            Self::Renewal(EndReason::Rejected) => "the issuer refused the refresh token",
+            Self::Renewal(EndReason::Reused) => "a spent refresh token was presented again",
+            Self::Renewal(EndReason::IdentityChanged) => "the issuer gave tokens of somebody else",
+            Self::Renewal(EndReason::Forgotten) => "its tokens are spent and forgotten",
+        })
+    }
+}
+
+impl Authenticator {
+    /// Puts the parts together.
+    #[must_use]
+    pub const fn new(
+        session: &config::Session,
+        cookies: SessionCookies,
+        verifier: Arc<Verifier>,
+        renewals: Renewals,
+        denied: Arc<Denied>,
+        clock: Clock,
+    ) -> Self {
+        let (refresh_ahead, absolute_timeout) = (session.refresh_ahead, session.absolute_timeout);
+        Self { verifier, renewals, denied, cookies, refresh_ahead, absolute_timeout, clock }
+    }
+
+    /// The names of the cookies.
+    #[must_use]
+    pub const fn names(&self) -> &CookieNames {
+        self.cookies.names()
+    }
+
+    /// Whose request this is. `None` where the route is open and there is no identity.
+    ///
+    /// `may_renew` says whether this request has a right to spend the refresh token (R13). The jar receives the cookies of
+    /// a renewal, or the clearing of an ended session.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`], which says whose fault it is. An `optional` route turns absent and ended sessions into `None`,
+    /// but not what is *wrong*: a presented token that does not count, or an issuer that cannot be asked, so that nobody
+    /// becomes anonymous by accident.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        route: &Route,
+        may_renew: bool,
+        jar: &mut CookieJar,
+    ) -> Result<Option<Identity>, Unauthenticated> {
+        use Unauthenticated::{NoCredentials, SessionEnded, UnreadableCookies};
+        if route.access == Access::Public {
+            return Ok(None);
+        }
+        match self.identify(credentials, &route.issuers, may_renew, jar).await {
+            Ok(identity) => Ok(Some(identity)),
+            Err(NoCredentials | UnreadableCookies(_) | SessionEnded(_)) if route.access == Access::Optional => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whose request this is, where tokens of these issuers count.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`], absent credentials included.
+    pub async fn identify(
+        &self,
+        credentials: &Credentials,
+        allowed: &[IssuerId],
+        may_renew: bool,
+        jar: &mut CookieJar,
+    ) -> Result<Identity, Unauthenticated> {
+        if let Some(token) = &credentials.bearer {
+            let token = self.verify(token, allowed).await?;
+            self.refuse_denied(&token, None)?;
+            return Ok(Identity { token, session: None, source: Source::Header });
+        }
+        let outcome = match self.cookies.read(&credentials.cookies, allowed) {
+            Ok(Some(presented)) => self.by_session(&presented, allowed, may_renew, jar).await,
+            Ok(None) => Err(Unauthenticated::NoCredentials),
+            Err(unreadable) => Err(unreadable.into()),
+        };
+        if let Err(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) = outcome {
+            self.cookies.clear(jar);
+        }
+        outcome
+    }
+
+    async fn by_session(
+        &self,
+        presented: &PresentedSession,
+        allowed: &[IssuerId],
+        may_renew: bool,
+        jar: &mut CookieJar,
+    ) -> Result<Identity, Unauthenticated> {
+        self.refuse_old(presented)?;
+        let verified = match &presented.access {
+            Some(access) => self.verify(access, allowed).await,
+            None => Err(Unauthenticated::SessionEnded(SessionEnd::Expired)),
+        };
+        match (verified, &presented.refresh) {
+            (Ok(token), refresh) => {
+                self.refuse_denied(&token, presented.session())?;
+                match refresh {
+                    Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
+                    None => Ok(Identity { token, session: presented.session(), source: Source::Cookie }),
+                }
+            }
+            // Keys that cannot be fetched say nothing about the token: no reason to spend the refresh token.
+            (Err(error @ Unauthenticated::IssuerUnavailable { .. }), _) => Err(error),
+            (Err(_), Some(_)) if !may_renew => Err(Unauthenticated::RenewalNotAllowed),
+            // Expired, or signed with a key that has been withdrawn: the refresh token decides.
+            (Err(error), Some(refresh)) => self.renew(presented, &of_whom(refresh, &error), jar).await,
+            (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
+                Err(Unauthenticated::SessionEnded(SessionEnd::Expired))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// With little life left in the access token, the request goes on with it while a renewal runs; a renewal that is
+    /// recorded already is picked up (R11).
+    async fn ahead(
+        &self,
+        token: Arc<VerifiedToken>,
+        presented: &PresentedSession,
+        refresh: &PresentedRefresh,
+        may_renew: bool,
+        jar: &mut CookieJar,
+    ) -> Result<Identity, Unauthenticated> {
+        if !token.noted.swap(true, Ordering::Relaxed) {
+            // The first request with this token: its refresh token has reached the browser as well (R3).
+            self.renewals.note_presented(refresh.issuer, &refresh.token).await;
+        }
+        let issued_at = token.issued_at().unwrap_or(token.expires_at);
+        if may_renew && due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now() {
+            let renewed = self.renewals.renew_ahead(refresh).await;
+            // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
+            self.refuse_denied(&token, presented.session())?;
+            if let Some(renewed) = renewed.filter(|renewed| renewed.access.token != token.token) {
+                return Ok(self.take_over(presented, refresh, &renewed, jar));
+            }
+        }
+        Ok(Identity { token, session: presented.session(), source: Source::Cookie })
+    }
+
+    async fn renew(
+        &self,
+        presented: &PresentedSession,
+        refresh: &PresentedRefresh,
+        jar: &mut CookieJar,
+    ) -> Result<Identity, Unauthenticated> {
+        match self.renewals.renew(refresh).await {
+            Renewal::Renewed(renewed) => {
+                self.refuse_denied(&renewed.access, presented.session())?;
+                Ok(self.take_over(presented, refresh, &renewed, jar))
+            }
+            Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
+            Renewal::Unavailable { retry_after } => Err(Unauthenticated::IssuerUnavailable { retry_after }),
+        }
+    }
+
+    /// The request goes on with renewed tokens, and the browser gets them.
+    fn take_over(
+        &self,
+        presented: &PresentedSession,
+        refresh: &PresentedRefresh,
+        renewed: &Renewed,
+        jar: &mut CookieJar,
+    ) -> Identity {
+        let id = presented.session();
+        let started_at = presented.facts.map_or_else(|| self.clock.now(), |facts| facts.started_at);
+        let session = RenewedSession { presented: refresh.clone(), id, started_at };
+        self.write_renewed(&session, renewed, jar);
+        jar.renewed = Some(session);
+        Identity { token: Arc::clone(&renewed.access), session: id, source: Source::Renewal }
+    }
+
+    /// Puts the newest tokens of a renewed session into the jar. To be called when the answer is there: it may have taken so
+    /// long that the session was renewed again meanwhile, and older cookies must not replace newer ones in the browser (R9).
+    pub async fn freshen(&self, jar: &mut CookieJar) {
+        let Some(session) = jar.renewed.take() else { return };
+        if let Some(newest) = self.renewals.newest(&session.presented).await {
+            self.write_renewed(&session, &newest, jar);
+        }
+    }
+
+    fn write_renewed(&self, session: &RenewedSession, renewed: &Renewed, jar: &mut CookieJar) {
+        let facts = (session.presented.issuer, session.id, session.started_at);
+        self.cookies.write(facts, &renewed.access, Some(&renewed.refresh_token), self.clock.now(), jar);
+    }
+
+    /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::Token`] when the access token does not count, [`Unauthenticated::IssuerUnavailable`] when that
+    /// cannot be found out, [`Unauthenticated::NoRandomness`].
+    pub async fn begin_session(
+        &self,
+        issuer: IssuerId,
+        access: &AccessToken,
+        refresh: Option<&RefreshToken>,
+        jar: &mut CookieJar,
+    ) -> Result<Identity, Unauthenticated> {
+        let token = self.verify(access, &[issuer]).await?;
+        let session = if self.cookies.are_sealed() { Some(SessionId::random()?) } else { None };
+        let now = self.clock.now();
+        self.cookies.write((issuer, session, now), &token, refresh, now, jar);
+        Ok(Identity { token, session, source: Source::Login })
+    }
+
+    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10).
+    pub async fn end_session(&self, found: &FoundCookies, allowed: &[IssuerId], jar: &mut CookieJar) {
+        self.cookies.clear(jar);
+        let Ok(Some(presented)) = self.cookies.read(found, allowed) else { return };
+        let now = self.clock.now();
+        if let Some(session) = presented.session() {
+            self.denied.deny_session(session, now.after(self.absolute_timeout), now);
+        }
+        if let Some(access) = &presented.access
+            && let Ok(token) = self.verify(access, allowed).await
+        {
+            self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
+        }
+        if let Some(refresh) = &presented.refresh {
+            self.renewals.end(refresh).await;
+        }
+    }
+
+    /// Until when the session of these cookies can go on: the absolute time-out. `None` where the cookies do not say.
+    #[must_use]
+    pub fn session_ends_at(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Option<Timestamp> {
+        let facts = self.cookies.read(found, allowed).ok()??.facts?;
+        Some(facts.started_at.after(self.absolute_timeout))
+    }
+
+    async fn verify(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Arc<VerifiedToken>, Unauthenticated> {
+        self.verifier.verify(token.expose(), allowed, self.clock.now()).await.map_err(|error| {
+            match error.retry_after() {
+                Some(retry_after) => Unauthenticated::IssuerUnavailable { retry_after },
+                None => Unauthenticated::Token(error),
+            }
+        })
+    }
+
+    /// One atomic load when nothing was denied since this token was last looked at.
+    fn refuse_denied(&self, token: &VerifiedToken, session: Option<SessionId>) -> Result<(), Unauthenticated> {
+        let epoch = self.denied.epoch();
+        if token.denial_epoch.load(Ordering::Acquire) == epoch {
+            return Ok(());
+        }
+        if self.denied.is_denied(session, token.token.expose()) {
+            return Err(Unauthenticated::SessionEnded(SessionEnd::Denied));
+        }
+        // The epoch only ever grows: an older look must not hide a newer one.
+        token.denial_epoch.fetch_max(epoch, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn refuse_old(&self, presented: &PresentedSession) -> Result<(), Unauthenticated> {
+        let Some(facts) = &presented.facts else { return Ok(()) };
+        let now = self.clock.now();
+        if facts.started_at.after(self.absolute_timeout) <= now {
+            return Err(Unauthenticated::SessionEnded(SessionEnd::Absolute));
+        }
+        if facts.idle_until <= now {
+            return Err(Unauthenticated::SessionEnded(SessionEnd::Idle));
+        }
+        Ok(())
+    }
+}
+
+/// Cookies of an existing service do not say whose they are, but an access token whose time is up still does: the renewal
+/// must not change it (R7).
+fn of_whom(refresh: &PresentedRefresh, error: &Unauthenticated) -> PresentedRefresh {
+    let mut refresh = refresh.clone();
+    if let (None, Unauthenticated::Token(VerifyError::Expired(claims))) = (&refresh.subject, error) {
+        refresh.subject = claims.subject().map(Box::from);
+    }
+    refresh
+}
+
+impl PresentedSession {
+    fn session(&self) -> Option<SessionId> {
+        self.facts.map(|facts| facts.id)
+    }
+}

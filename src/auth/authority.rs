@@ -1,0 +1,89 @@
+//! The configured issuers, as the refresh protocol sees them.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use super::refresh::{AcceptError, Authority, Sent, SpendError, VerifiedAccess};
+use super::verify::{VerifiedToken, Verifier, VerifyError};
+use crate::clock::{Clock, Timestamp};
+use crate::config::IssuerId;
+use crate::issuer::{self, Issuers, RefreshError};
+use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
+
+/// The issuers, and the one way in which their tokens are verified.
+pub struct IssuerAuthority {
+    issuers: Arc<Issuers>,
+    verifier: Arc<Verifier>,
+    clock: Clock,
+}
+
+/// An issuer id that is not in the configuration. Ours.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no such issuer")]
+struct UnknownIssuer;
+
+impl IssuerAuthority {
+    /// Puts the two together.
+    #[must_use]
+    pub const fn new(issuers: Arc<Issuers>, verifier: Arc<Verifier>, clock: Clock) -> Self {
+        Self { issuers, verifier, clock }
+    }
+}
+
+impl Authority for IssuerAuthority {
+    type Access = VerifiedToken;
+
+    async fn spend(&self, issuer: IssuerId, token: &RefreshToken) -> Result<TokenResponse, SpendError> {
+        let unavailable = |sent, retry_after, cause| SpendError::Unavailable { sent, retry_after, cause };
+        let Some(issuer) = self.issuers.by_id(issuer) else {
+            return Err(unavailable(Sent::Never, None, Box::new(UnknownIssuer)));
+        };
+        issuer.refresh(token).await.map_err(|error| match error {
+            RefreshError::InvalidGrant => SpendError::Rejected,
+            RefreshError::Unavailable { cause, sent, retry_after } => {
+                let sent = match sent {
+                    issuer::Sent::Never => Sent::Never,
+                    issuer::Sent::Answered => Sent::Answered,
+                    issuer::Sent::Unknown => Sent::Unknown,
+                };
+                unavailable(sent, retry_after, Box::new(cause))
+            }
+        })
+    }
+
+    async fn accept(&self, issuer: IssuerId, answer: &TokenResponse) -> Result<Arc<VerifiedToken>, AcceptError> {
+        let access = self.verify(issuer, &answer.access_token).await?;
+        if let Some(id_token) = &answer.id_token {
+            let outcome = self.verifier.verify_id_token(id_token.expose(), issuer, self.clock.now()).await;
+            let claims = outcome.map_err(|error| match error {
+                VerifyError::UntrustedIssuer | VerifyError::WrongAudience => AcceptError::OtherIdentity,
+                error => AcceptError::Unverified(Box::new(error)),
+            })?;
+            // OIDC Core §12.2: the subject must be the one of before, which is that of the access token beside it.
+            if access.claims.subject().is_some_and(|subject| claims.subject() != Some(subject)) {
+                return Err(AcceptError::OtherIdentity);
+            }
+        }
+        Ok(access)
+    }
+
+    async fn verify(&self, issuer: IssuerId, token: &AccessToken) -> Result<Arc<VerifiedToken>, AcceptError> {
+        let verified = self.verifier.verify(token.expose(), &[issuer], self.clock.now()).await;
+        verified.map_err(|error| AcceptError::Unverified(Box::new(error)))
+    }
+
+    async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let issuer = self.issuers.by_id(issuer).ok_or(UnknownIssuer)?;
+        Ok(issuer.revoke(token).await?)
+    }
+}
+
+impl VerifiedAccess for VerifiedToken {
+    fn subject(&self) -> Option<&str> {
+        self.claims.subject()
+    }
+
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}

@@ -1,0 +1,284 @@
+//! Usher's cookies: reading them out of a request, keeping them from the application, writing them into an answer.
+//!
+//! One logical cookie may be split over several (`NAME`, `NAME-1`, …), because a browser keeps about 4 KiB each. The rule
+//! for doubles is one: a name that comes twice is no session at all, whatever the values (C04); the answer clears it.
+//! This module does not know what a cookie means.
+
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+
+use crate::config::Cookies;
+
+/// Bytes of a cookie's value that every browser keeps, name and attributes included in the 4096 (RFC 6265bis §5.5).
+const PIECE_BYTES: usize = 3_800;
+/// Pieces of one logical cookie; what is longer is refused loudly instead of being cut.
+pub const MAX_PIECES: usize = 5;
+/// A browser keeps no cookie for longer (RFC 6265bis §5.5).
+const MAX_AGE_CAP: u64 = 400 * 24 * 60 * 60;
+
+const OWN_PREFIX: &str = "__Host-usher-";
+const OWN_ACCESS: &str = "__Host-usher-access";
+const OWN_REFRESH: &str = "__Host-usher-refresh";
+
+/// The names of the two cookies.
+#[derive(Clone, Debug)]
+pub struct CookieNames {
+    access: Name,
+    refresh: Name,
+}
+
+/// One logical cookie.
+#[derive(Clone, Debug)]
+struct Name {
+    base: String,
+    /// An existing service's cookie is never split: `NAME-1` may be somebody else's.
+    max_pieces: usize,
+}
+
+/// What a request carries under one logical name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The value, pieces joined.
+    pub value: FoundValue,
+    /// How many pieces the browser has; a shorter value must clear the rest.
+    pieces: usize,
+}
+
+/// The value of a logical cookie in a request.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FoundValue {
+    /// There is none.
+    Absent,
+    /// There is one.
+    Present(String),
+    /// The name comes twice, or a piece is missing.
+    Unusable,
+}
+
+/// The two logical cookies of a request.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FoundCookies {
+    /// The one with the access token.
+    pub access: Found,
+    /// The one with the refresh token.
+    pub refresh: Found,
+}
+
+/// How many pieces of each cookie the browser has: what a shorter value, or a clearing, must clear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InBrowser {
+    access: usize,
+    refresh: usize,
+}
+
+/// A new value cannot stand in cookies: too long, or with bytes that a cookie cannot hold (RFC 6265 §4.1.1). The issuer's
+/// tokens are not made for cookies; the operator needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token of {bytes} bytes cannot be kept in cookies: at most {limit} bytes of printable ASCII can")]
+pub struct Unstorable {
+    /// What would have to be stored.
+    pub bytes: usize,
+    /// What can be.
+    pub limit: usize,
+}
+
+impl CookieNames {
+    /// The names for this kind of cookies.
+    #[must_use]
+    pub fn new(cookies: &Cookies) -> Self {
+        let own = |base: &str| Name { base: base.to_owned(), max_pieces: MAX_PIECES };
+        let foreign = |base: &str| Name { base: base.to_owned(), max_pieces: 1 };
+        match cookies {
+            Cookies::Sealed => Self { access: own(OWN_ACCESS), refresh: own(OWN_REFRESH) },
+            Cookies::Raw { access, refresh } => Self { access: foreign(access), refresh: foreign(refresh) },
+        }
+    }
+
+    /// Reads both cookies out of all `Cookie` lines and takes them out of the request, so that the application never sees
+    /// them (law 9). What remains keeps its bytes and order, on one line (RFC 9113 §8.2.3).
+    pub fn take(&self, headers: &mut HeaderMap) -> FoundCookies {
+        let mut access = Pieces::default();
+        let mut refresh = Pieces::default();
+        let mut others: Vec<u8> = Vec::new();
+        let mut rewrite = headers.get_all(COOKIE).iter().nth(1).is_some();
+        for pair in headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
+            let pair = pair.trim_ascii();
+            let (name, value) = split_pair(pair);
+            if let Some(piece) = self.access.piece(name) {
+                access.add(piece, value);
+            } else if let Some(piece) = self.refresh.piece(name) {
+                refresh.add(piece, value);
+            } else if !is_own(name) {
+                if !others.is_empty() {
+                    others.extend_from_slice(b"; ");
+                }
+                others.extend_from_slice(pair);
+                continue;
+            }
+            rewrite = true;
+        }
+        let found = FoundCookies { access: access.join(), refresh: refresh.join() };
+        if rewrite {
+            headers.remove(COOKIE);
+            if let Ok(value) = HeaderValue::from_bytes(&others)
+                && !others.is_empty()
+            {
+                headers.insert(COOKIE, value);
+            }
+        }
+        found
+    }
+
+    /// Whether a `Set-Cookie` line of the application sets one of these cookies, or any that only Usher may set.
+    #[must_use]
+    pub fn reserves(&self, set_cookie: &HeaderValue) -> bool {
+        let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let (name, _) = split_pair(pair.trim_ascii());
+        is_own(name) || self.access.piece(name).is_some() || self.refresh.piece(name).is_some()
+    }
+
+    /// `Set-Cookie` lines that store the access token's value for `max_age` seconds, and clear the pieces of a longer value
+    /// that the browser still has.
+    ///
+    /// # Errors
+    /// [`Unstorable`] when no browser would keep it.
+    pub fn set_access(&self, value: &str, max_age: u64, browser: InBrowser) -> Result<Vec<HeaderValue>, Unstorable> {
+        self.access.set(value, max_age, browser.access)
+    }
+
+    /// The same for the refresh token's value.
+    ///
+    /// # Errors
+    /// [`Unstorable`] when no browser would keep it.
+    pub fn set_refresh(&self, value: &str, max_age: u64, browser: InBrowser) -> Result<Vec<HeaderValue>, Unstorable> {
+        self.refresh.set(value, max_age, browser.refresh)
+    }
+
+    /// `Set-Cookie` lines that clear both cookies, every piece that the browser has, with the attributes they were set
+    /// with (C02).
+    #[must_use]
+    pub fn clear(&self, browser: InBrowser) -> Vec<HeaderValue> {
+        let mut lines = self.access.clear_from(0, browser.access.max(1));
+        lines.extend(self.refresh.clear_from(0, browser.refresh.max(1)));
+        lines
+    }
+
+    /// Takes the cookies that only Usher may set out of an application's answer; returns how many there were, for the log.
+    pub fn remove_reserved(&self, headers: &mut HeaderMap) -> usize {
+        if !headers.get_all(SET_COOKIE).iter().any(|line| self.reserves(line)) {
+            return 0;
+        }
+        let (removed, kept): (Vec<_>, Vec<_>) =
+            headers.get_all(SET_COOKIE).iter().cloned().partition(|line| self.reserves(line));
+        headers.remove(SET_COOKIE);
+        for line in kept {
+            headers.append(SET_COOKIE, line);
+        }
+        removed.len()
+    }
+}
+
+impl FoundCookies {
+    /// Whether the request carries either cookie, usable or not.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.access.pieces > 0 || self.refresh.pieces > 0
+    }
+
+    /// What the browser has.
+    #[must_use]
+    pub const fn in_browser(&self) -> InBrowser {
+        InBrowser { access: self.access.pieces, refresh: self.refresh.pieces }
+    }
+}
+
+impl Name {
+    /// Which piece of this cookie a name is: 0 for the base itself, n for `base-n`.
+    fn piece(&self, name: &[u8]) -> Option<usize> {
+        match name.strip_prefix(self.base.as_bytes())? {
+            [] => Some(0),
+            [b'-', digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')).filter(|index| *index < self.max_pieces),
+            _ => None,
+        }
+    }
+
+    fn piece_name(&self, piece: usize) -> String {
+        if piece == 0 { self.base.clone() } else { format!("{}-{piece}", self.base) }
+    }
+
+    fn set(&self, value: &str, max_age: u64, in_browser: usize) -> Result<Vec<HeaderValue>, Unstorable> {
+        let limit = PIECE_BYTES * self.max_pieces;
+        let unstorable = Unstorable { bytes: value.len(), limit };
+        if value.is_empty() || value.len() > limit || !value.bytes().all(is_cookie_octet) {
+            return Err(unstorable);
+        }
+        let max_age = max_age.min(MAX_AGE_CAP);
+        let mut lines = Vec::with_capacity(1);
+        for (index, piece) in value.as_bytes().chunks(PIECE_BYTES).enumerate() {
+            let piece = std::str::from_utf8(piece).map_err(|_| unstorable)?;
+            lines.extend(line(&self.piece_name(index), piece, max_age));
+        }
+        let cleared = self.clear_from(lines.len(), in_browser);
+        lines.extend(cleared);
+        Ok(lines)
+    }
+
+    fn clear_from(&self, from: usize, to: usize) -> Vec<HeaderValue> {
+        (from..to).filter_map(|piece| line(&self.piece_name(piece), "", 0)).collect()
+    }
+}
+
+/// The pieces of one logical cookie as they are found.
+#[derive(Default)]
+struct Pieces<'r> {
+    values: [Option<&'r [u8]>; MAX_PIECES],
+    twice: bool,
+}
+
+impl<'r> Pieces<'r> {
+    fn add(&mut self, index: usize, value: &'r [u8]) {
+        match self.values.get_mut(index) {
+            Some(slot @ None) => *slot = Some(value),
+            _ => self.twice = true,
+        }
+    }
+
+    /// An empty value counts as absent: some clients send a cleared cookie once more.
+    fn join(&self) -> Found {
+        let pieces = self.values.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let present: Vec<&[u8]> = self.values.iter().flatten().copied().filter(|value| !value.is_empty()).collect();
+        let value = if present.is_empty() && !self.twice {
+            FoundValue::Absent
+        } else if self.twice || present.len() != pieces {
+            FoundValue::Unusable
+        } else {
+            String::from_utf8(present.concat()).map_or(FoundValue::Unusable, FoundValue::Present)
+        };
+        Found { value, pieces }
+    }
+}
+
+fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+    let mut parts = pair.splitn(2, |byte| *byte == b'=');
+    let name = parts.next().unwrap_or_default().trim_ascii();
+    (name, parts.next().unwrap_or_default().trim_ascii())
+}
+
+/// Everything under the prefix is Usher's, known or not, in any case: an application that folds names must not be able
+/// to confuse it with its own.
+fn is_own(name: &[u8]) -> bool {
+    name.split_at_checked(OWN_PREFIX.len())
+        .is_some_and(|(prefix, _)| prefix.eq_ignore_ascii_case(OWN_PREFIX.as_bytes()))
+}
+
+/// `cookie-octet` (RFC 6265 §4.1.1).
+const fn is_cookie_octet(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
+}
+
+fn line(name: &str, value: &str, max_age: u64) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("{name}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite=Lax")).ok()
+}
+
+#[cfg(test)]
+mod tests;

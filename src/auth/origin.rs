@@ -1,0 +1,99 @@
+//! Who made the browser send this request: the defence of cookie sessions against other sites (RFC 6750 §5.3).
+//!
+//! `SameSite=Lax` alone leaves sibling subdomains and old browsers; so an unsafe request and a WebSocket must come from the
+//! site itself, as `Sec-Fetch-Site` or `Origin` tell, or from an origin that the route allows. A request with neither
+//! header comes from no current browser (all of them send `Origin` with unsafe methods) and passes.
+
+use http::header::{ORIGIN, UPGRADE};
+use http::{HeaderMap, Method};
+
+/// Whether a request of this method and these headers, sent with cookies, may act for the user.
+///
+/// `scheme` and `host` are those of the site as the browser sees it; the host keeps its port.
+#[must_use]
+pub fn may_act(method: &Method, headers: &HeaderMap, scheme: &str, host: &str, allowed: &[String]) -> bool {
+    if is_safe(method) && !headers.contains_key(UPGRADE) {
+        return true;
+    }
+    if let Some(origin) = headers.get(ORIGIN) {
+        let origin = origin.as_bytes();
+        return is_own(origin, scheme, host)
+            || allowed.iter().any(|allowed| origin.eq_ignore_ascii_case(allowed.as_bytes()));
+    }
+    match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
+        // `none`: the user's own doing, such as a bookmark.
+        None | Some(b"same-origin" | b"none") => true,
+        Some(_) => false,
+    }
+}
+
+/// Whether the request shows that another site caused it, whatever its method: such a request spends no token unless it is
+/// a navigation (R13).
+#[must_use]
+pub fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|value| value.as_bytes() == b"cross-site")
+}
+
+/// RFC 9110 §9.2.1.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// Compares an `Origin` with the site's own, where the scheme's default port may be said or not.
+fn is_own(origin: &[u8], scheme: &str, host: &str) -> bool {
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let without_default = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
+    std::str::from_utf8(origin)
+        .ok()
+        .and_then(|origin| origin.strip_prefix(scheme)?.strip_prefix("://"))
+        .is_some_and(|origin_host| without_default(origin_host) == without_default(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn acts(method: &Method, lines: &[(&'static str, &'static str)], allowed: &[&str]) -> bool {
+        let headers =
+            lines.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+        let allowed: Vec<String> = allowed.iter().map(|origin| (*origin).to_owned()).collect();
+        may_act(method, &headers, "https", "app.test", &allowed)
+    }
+
+    #[test]
+    fn unsafe_requests_of_other_sites_are_refused() {
+        for headers in [
+            &[("origin", "https://evil.test")][..],
+            &[("origin", "null")],
+            &[("origin", "http://app.test")],
+            &[("origin", "https://app.test.evil")],
+            &[("origin", "https://app.test:8443")],
+            &[("origin", "https://sibling.test"), ("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[("origin", "https://evil.test"), ("sec-fetch-site", "same-origin")],
+        ] {
+            assert!(!acts(&Method::POST, headers, &[]), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_site_itself_and_allowed_origins_may_act() {
+        for headers in [
+            &[("origin", "https://app.test"), ("sec-fetch-site", "same-origin")][..],
+            &[("origin", "https://APP.test:443")],
+            &[("origin", "https://spa.test"), ("sec-fetch-site", "cross-site")],
+            &[],
+        ] {
+            assert!(acts(&Method::DELETE, headers, &["https://spa.test"]), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_cross_site_navigation_passes_but_a_web_socket_does_not() {
+        assert!(acts(&Method::GET, &[("sec-fetch-site", "cross-site")], &[]));
+        assert!(!acts(&Method::GET, &[("upgrade", "websocket"), ("origin", "https://evil.test")], &[]));
+        assert!(acts(&Method::GET, &[("upgrade", "websocket"), ("origin", "https://app.test")], &[]));
+    }
+}

@@ -1,0 +1,53 @@
+//! The end of a session before its time: sign-out, a reused token, a changed identity.
+
+use tokio::sync::oneshot;
+
+use super::{Authority, Background, PresentedRefresh, Renewals, report};
+use crate::config::{IssuerId, OnReuse};
+use crate::oauth::RefreshToken;
+use crate::session::store::{Ask, EndCause, Ending, Need};
+
+impl<A: Authority, B: Background> Renewals<A, B> {
+    /// A spent token long after its successor was in use: somebody has a copy of the cookie (R16).
+    pub(super) async fn reused(&self, presented: &PresentedRefresh, ask: &Ask) {
+        report::reused(self.issuer_name(presented.issuer), ask.key, self.0.settings.on_reuse);
+        match self.0.settings.on_reuse {
+            OnReuse::Revoke => self.end_session(presented, EndCause::Reused).await,
+            OnReuse::Refuse => {}
+        }
+    }
+
+    /// Ends the session in a task of its own; when this returns, the end is recorded and denied.
+    pub(super) async fn end_session(&self, presented: &PresentedRefresh, cause: EndCause) {
+        let (over, ended) = oneshot::channel::<()>();
+        let (renewals, presented) = (self.clone(), presented.clone());
+        self.0.background.start(async move {
+            let ask = renewals.ask(&presented, Need::Token);
+            let ending = renewals.0.store.end(&ask, cause).await;
+            if let Some(ending) = &ending {
+                renewals.deny(&presented, ending);
+                report::ended(renewals.issuer_name(presented.issuer), ask.key, cause);
+            }
+            drop(over);
+            if let Some(token) = ending.and_then(|ending| ending.refresh_token) {
+                renewals.revoke(presented.issuer, &token).await;
+            }
+        });
+        let _over = ended.await;
+    }
+
+    fn deny(&self, presented: &PresentedRefresh, ending: &Ending) {
+        let now = self.0.clock.now();
+        let until = presented.started_at.unwrap_or(now).after(self.0.settings.absolute_timeout);
+        self.0.denied.deny_session(ending.session, until, now);
+        for (access_token, until) in &ending.access_tokens {
+            self.0.denied.deny_access_token(*access_token, *until, now);
+        }
+    }
+
+    pub(super) async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) {
+        if let Err(cause) = self.0.authority.revoke(issuer, token).await {
+            report::not_revoked(self.issuer_name(issuer), cause.as_ref());
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! An authorization server for the tests of the protocol: it rotates, revokes the whole family when it sees a token twice,
+//! and has all the troubles that a test asks for. And the background work of a test.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::types::{IssuerSettings, Settings};
+use super::{
+    AcceptError, Authority, Background, PresentedRefresh, Renewal, Renewals, Sent, SpendError, VerifiedAccess,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{IssuerId, OnReuse};
+use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
+use crate::session::store::{MemoryStore, yield_now};
+use crate::session::{Denied, Policy, Store};
+
+pub(super) const POLICY: Policy = Policy {
+    grace: Duration::from_secs(60),
+    idle: Duration::from_secs(8 * 3600),
+    keep: Duration::from_secs(30 * 86_400),
+    max_records: 100,
+    max_bytes: 100_000,
+};
+
+pub(super) fn settings() -> Settings {
+    let issuer = |name: &str| IssuerSettings { name: name.into(), lease: Duration::from_secs(60) };
+    Settings {
+        issuers: vec![issuer("company"), issuer("staff")],
+        wait: Duration::from_secs(5),
+        ahead: Duration::from_secs(30),
+        on_reuse: OnReuse::Revoke,
+        absolute_timeout: POLICY.keep,
+    }
+}
+
+pub(super) fn presented(token: &RefreshToken) -> PresentedRefresh {
+    PresentedRefresh { issuer: IssuerId(0), token: token.clone(), session: None, subject: None, started_at: None }
+}
+
+/// The protocol and everything around it.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) clock: Clock,
+    pub(super) issuer: FakeIssuer,
+    pub(super) background: FakeBackground,
+    pub(super) denied: Arc<Denied>,
+    pub(super) renewals: Renewals<FakeIssuer, FakeBackground>,
+}
+
+impl World {
+    pub(super) fn new(store: fn(MemoryStore) -> Store, spawn: fn(Work), hurry: fn() -> bool) -> Self {
+        Self::with(settings(), store, FakeBackground::new(spawn, hurry))
+    }
+
+    pub(super) fn with(settings: Settings, store: fn(MemoryStore) -> Store, background: FakeBackground) -> Self {
+        let clock = Clock::adjustable();
+        let issuer = FakeIssuer::new(clock.clone());
+        let denied = Arc::new(Denied::new(100));
+        let store = Arc::new(store(MemoryStore::new(POLICY, clock.clone())));
+        let state = (store, Arc::clone(&denied));
+        let renewals = Renewals::new(issuer.clone(), background.clone(), state, settings, clock.clone());
+        Self { clock, issuer, background, denied, renewals }
+    }
+
+    /// The refresh token that a request gets for this one, if it is renewed.
+    pub(super) async fn renew(&self, token: &RefreshToken) -> Option<RefreshToken> {
+        match self.renewals.renew(&presented(token)).await {
+            Renewal::Renewed(renewed) => Some(renewed.refresh_token.clone()),
+            Renewal::Ended(_) | Renewal::Unavailable { .. } => None,
+        }
+    }
+}
+
+/// What happens to one token request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// There is no connection.
+    NoConnection,
+    /// 503, perhaps with `Retry-After`.
+    Answered(Option<Duration>),
+    /// The request is lost on its way.
+    LoseRequest,
+    /// The answer is lost on its way: the token is spent.
+    LoseAnswer,
+    /// `invalid_grant`, for no reason.
+    Reject,
+    /// Tokens, whose access token is of this subject.
+    OtherSubject(&'static str),
+    /// Tokens, whose access token does not verify.
+    Unverifiable,
+    /// Tokens, and a panic over the access token.
+    PanicOverAnswer,
+    /// A panic.
+    Panic,
+}
+
+/// The authorization server. Clones are one and the same.
+#[derive(Clone)]
+pub(super) struct FakeIssuer {
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+    held: watch::Sender<bool>,
+}
+
+struct State {
+    rotates: bool,
+    /// A token that was rotated is answered once more with the same successor, as some issuers do for lost answers.
+    forgives_repeats: bool,
+    lifetime: Duration,
+    subjects: HashMap<String, &'static str>,
+    successors: HashMap<String, String>,
+    revoked: HashSet<&'static str>,
+    troubles: VecDeque<Trouble>,
+    requests: Vec<String>,
+    revocations: Vec<String>,
+    access_tokens: Vec<String>,
+    issued: u32,
+}
+
+/// `access-of-subject expiry number`, and `!` at its end if it shall not verify, `?` if that shall panic.
+#[derive(Debug)]
+pub(super) struct FakeAccess {
+    pub(super) text: String,
+    subject: String,
+    expires_at: Timestamp,
+}
+
+impl VerifiedAccess for FakeAccess {
+    fn subject(&self) -> Option<&str> {
+        Some(&self.subject)
+    }
+
+    fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+impl FakeIssuer {
+    pub(super) fn new(clock: Clock) -> Self {
+        let state = State {
+            rotates: true,
+            forgives_repeats: false,
+            lifetime: Duration::from_secs(300),
+            subjects: HashMap::new(),
+            successors: HashMap::new(),
+            revoked: HashSet::new(),
+            troubles: VecDeque::new(),
+            requests: Vec::new(),
+            revocations: Vec::new(),
+            access_tokens: Vec::new(),
+            issued: 0,
+        };
+        Self { clock, state: Arc::new(Mutex::new(state)), held: watch::Sender::new(false) }
+    }
+
+    pub(super) fn sign_in(&self, subject: &'static str) -> RefreshToken {
+        RefreshToken::new(&self.state().issue_refresh_token(subject))
+    }
+
+    pub(super) fn stop_rotating(&self) {
+        self.state().rotates = false;
+    }
+
+    pub(super) fn forgive_repeats(&self) {
+        self.state().forgives_repeats = true;
+    }
+
+    pub(super) fn issue_for(&self, lifetime: Duration) {
+        self.state().lifetime = lifetime;
+    }
+
+    pub(super) fn trouble(&self, troubles: impl IntoIterator<Item = Trouble>) {
+        self.state().troubles.extend(troubles);
+    }
+
+    /// From now on requests get stuck until [`FakeIssuer::release`].
+    pub(super) fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub(super) fn release(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// The tokens that were sent to the token endpoint, in order.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.state().requests.clone()
+    }
+
+    pub(super) fn revocations(&self) -> Vec<String> {
+        self.state().revocations.clone()
+    }
+
+    /// The access tokens that were issued, in order.
+    pub(super) fn access_tokens(&self) -> Vec<String> {
+        self.state().access_tokens.clone()
+    }
+
+    pub(super) fn has_revoked(&self, subject: &str) -> bool {
+        self.state().revoked.contains(subject)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl State {
+    fn issue_refresh_token(&mut self, subject: &'static str) -> String {
+        self.issued += 1;
+        let token = format!("refresh-{}-of-{subject}", self.issued);
+        self.subjects.insert(token.clone(), subject);
+        token
+    }
+
+    fn serve(&mut self, token: &str, now: Timestamp) -> Result<TokenResponse, SpendError> {
+        self.requests.push(token.to_owned());
+        let trouble = self.troubles.pop_front();
+        let failed = |sent, retry_after| Err(SpendError::Unavailable { sent, retry_after, cause: "trouble".into() });
+        match &trouble {
+            Some(Trouble::NoConnection) => return failed(Sent::Never, None),
+            Some(Trouble::Answered(retry_after)) => return failed(Sent::Answered, *retry_after),
+            Some(Trouble::LoseRequest) => return failed(Sent::Unknown, None),
+            Some(Trouble::Reject) => return Err(SpendError::Rejected),
+            _ => {}
+        }
+        let Some(&subject) = self.subjects.get(token) else { return Err(SpendError::Rejected) };
+        if self.revoked.contains(subject) {
+            return Err(SpendError::Rejected);
+        }
+        let successor = match self.successors.get(token) {
+            Some(successor) if self.forgives_repeats => Some(successor.clone()),
+            Some(_) => {
+                self.revoked.insert(subject);
+                return Err(SpendError::Rejected);
+            }
+            None if self.rotates => {
+                let successor = self.issue_refresh_token(subject);
+                self.successors.insert(token.to_owned(), successor.clone());
+                Some(successor)
+            }
+            None => None,
+        };
+        let subject = if let Some(Trouble::OtherSubject(other)) = trouble { other } else { subject };
+        let mark = match trouble {
+            Some(Trouble::Unverifiable) => "!",
+            Some(Trouble::PanicOverAnswer) => "?",
+            _ => "",
+        };
+        self.issued += 1;
+        let access_token = format!("access-of-{subject} {} {}{mark}", now.after(self.lifetime).0, self.issued);
+        self.access_tokens.push(access_token.clone());
+        if trouble == Some(Trouble::LoseAnswer) {
+            return failed(Sent::Unknown, None);
+        }
+        Ok(TokenResponse {
+            access_token: AccessToken::new(&access_token),
+            refresh_token: successor.as_deref().map(RefreshToken::new),
+            id_token: None,
+            expires_in: None,
+            scope: None,
+        })
+    }
+}
+
+impl Authority for FakeIssuer {
+    type Access = FakeAccess;
+
+    async fn spend(&self, _issuer: IssuerId, token: &RefreshToken) -> Result<TokenResponse, SpendError> {
+        yield_now().await;
+        let panics = self.state().troubles.front() == Some(&Trouble::Panic);
+        if panics {
+            self.state().troubles.pop_front();
+            panic!("asked for");
+        }
+        let answer = self.state().serve(token.expose(), self.clock.now());
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.unwrap();
+        yield_now().await;
+        answer
+    }
+
+    async fn accept(&self, issuer: IssuerId, answer: &TokenResponse) -> Result<Arc<FakeAccess>, AcceptError> {
+        self.verify(issuer, &answer.access_token).await
+    }
+
+    async fn verify(&self, _issuer: IssuerId, token: &AccessToken) -> Result<Arc<FakeAccess>, AcceptError> {
+        yield_now().await;
+        let text = token.expose();
+        let words: Vec<_> = text.split(' ').collect();
+        let subject = words[0].strip_prefix("access-of-").unwrap().to_owned();
+        let expires_at = Timestamp(words[1].parse().unwrap());
+        assert!(!text.ends_with('?'), "asked for");
+        if text.ends_with('!') {
+            return Err(AcceptError::Unverified("it does not verify".into()));
+        }
+        Ok(Arc::new(FakeAccess { text: text.to_owned(), subject, expires_at }))
+    }
+
+    async fn revoke(&self, _issuer: IssuerId, token: &RefreshToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+        yield_now().await;
+        let mut state = self.state();
+        state.revocations.push(token.expose().to_owned());
+        if let Some(&subject) = state.subjects.get(token.expose()) {
+            state.revoked.insert(subject);
+        }
+        Ok(())
+    }
+}
+
+/// How the background work of a test is run, and how long anybody waits.
+#[derive(Clone)]
+pub(super) struct FakeBackground {
+    under_way: watch::Sender<usize>,
+    patience: watch::Sender<bool>,
+    spawn: fn(Work),
+    hurry: fn() -> bool,
+}
+
+pub(super) type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One task less is under way, however it ended.
+struct Over(watch::Sender<usize>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.send_modify(|under_way| *under_way -= 1);
+    }
+}
+
+impl FakeBackground {
+    /// Runs work by `spawn`. Whoever waits a time waits forever, unless `hurry` says otherwise now and then.
+    pub(super) fn new(spawn: fn(Work), hurry: fn() -> bool) -> Self {
+        Self { under_way: watch::Sender::new(0), patience: watch::Sender::new(true), spawn, hurry }
+    }
+
+    /// Whether anybody still waits; if not, all times that anybody waits for have come.
+    pub(super) fn set_patience(&self, patient: bool) {
+        self.patience.send_replace(patient);
+    }
+
+    /// Until all work is done.
+    pub(super) async fn idle(&self) {
+        self.under_way.subscribe().wait_for(|under_way| *under_way == 0).await.unwrap();
+    }
+}
+
+impl Background for FakeBackground {
+    fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.under_way.send_modify(|under_way| *under_way += 1);
+        let over = Over(self.under_way.clone());
+        (self.spawn)(Box::pin(async move {
+            work.await;
+            drop(over);
+        }));
+    }
+
+    async fn sleep(&self, _duration: Duration) {
+        if (self.hurry)() {
+            return yield_now().await;
+        }
+        self.patience.subscribe().wait_for(|patient| !patient).await.unwrap();
+    }
+}

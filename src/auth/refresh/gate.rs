@@ -1,0 +1,180 @@
+//! The gate before each issuer: how many renewals at once, and how few while the issuer is down (R12).
+//!
+//! Renewals of one issuer wait at its gate alone, so a stuck issuer is nobody else's trouble. After several failures in a
+//! row the circuit opens: one renewal at a time goes through to see whether the issuer is back, all others are told to come
+//! again. One success closes it. The gate does *not* know which token is spent.
+
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Token requests under way to one issuer.
+const PLACES: usize = 32;
+/// Failures in a row that open the circuit.
+const OPENS_AFTER: u32 = 5;
+/// Between two tries while it is open, and what those turned away are told.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// The gate before one issuer.
+#[derive(Debug)]
+pub(super) struct Gate {
+    places: Semaphore,
+    circuit: Mutex<Circuit>,
+}
+
+#[derive(Debug, Default)]
+struct Circuit {
+    failures: u32,
+    trying: bool,
+    tried_at: Option<Instant>,
+}
+
+/// A place behind the gate, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Pass<'g> {
+    gate: &'g Gate,
+    _place: SemaphorePermit<'g>,
+    on_trial: bool,
+}
+
+/// Turned away: come again after so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TurnedAway(pub(super) Duration);
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self { places: Semaphore::new(PLACES), circuit: Mutex::default() }
+    }
+
+    /// Waits for a place, until `patience` ends. `now` is asked for once there is one.
+    pub(super) async fn enter(
+        &self,
+        patience: impl Future<Output = ()>,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Pass<'_>, TurnedAway> {
+        let place = match select(pin!(self.places.acquire()), pin!(patience)).await {
+            Either::Left((Ok(place), _)) => place,
+            Either::Left((Err(_), _)) | Either::Right(_) => return Err(TurnedAway(BETWEEN_TRIES)),
+        };
+        // Only now: those who queued up while the issuer went down must not all go through.
+        let on_trial = self.circuit().admit(now())?;
+        Ok(Pass { gate: self, _place: place, on_trial })
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Circuit {
+    /// Whether whoever goes through is on trial.
+    fn admit(&mut self, now: Instant) -> Result<bool, TurnedAway> {
+        if self.failures < OPENS_AFTER {
+            return Ok(false);
+        }
+        let since = self.tried_at.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
+        if self.trying || since < BETWEEN_TRIES {
+            return Err(TurnedAway(BETWEEN_TRIES));
+        }
+        self.trying = true;
+        self.tried_at = Some(now);
+        Ok(true)
+    }
+}
+
+impl Pass<'_> {
+    /// The issuer answered, be it with a refusal.
+    pub(super) fn issuer_answered(self) {
+        self.gate.circuit().failures = 0;
+    }
+
+    /// The issuer had trouble.
+    pub(super) fn issuer_failed(self, now: Instant) {
+        let mut circuit = self.gate.circuit();
+        circuit.failures = circuit.failures.saturating_add(1);
+        circuit.tried_at = Some(now);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.on_trial {
+            self.gate.circuit().trying = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::future::{pending, ready};
+
+    fn enter(gate: &Gate, now: Instant) -> Option<Result<Pass<'_>, TurnedAway>> {
+        gate.enter(pending(), || now).now_or_never()
+    }
+
+    fn fail(gate: &Gate, times: u32, now: Instant) {
+        for _ in 0..times {
+            enter(gate, now).unwrap().unwrap().issuer_failed(now);
+        }
+    }
+
+    #[test]
+    fn only_so_many_are_under_way_and_who_leaves_makes_room() {
+        let (gate, now) = (Gate::new(), Instant::now());
+        let mut inside: Vec<_> = (0..PLACES).map(|_| enter(&gate, now).unwrap().unwrap()).collect();
+        assert!(enter(&gate, now).is_none());
+        inside.pop();
+        assert!(enter(&gate, now).unwrap().is_ok());
+    }
+
+    #[test]
+    fn waiting_for_a_place_is_bounded() {
+        let (gate, now) = (Gate::new(), Instant::now());
+        let _inside: Vec<_> = (0..PLACES).map(|_| enter(&gate, now).unwrap().unwrap()).collect();
+        let turned_away = gate.enter(ready(()), || now).now_or_never().unwrap();
+        assert_eq!(turned_away.err(), Some(TurnedAway(BETWEEN_TRIES)));
+    }
+
+    #[test]
+    fn an_issuer_that_keeps_failing_is_tried_by_one_at_a_time_and_once_a_second() {
+        let (gate, now) = (Gate::new(), Instant::now());
+        fail(&gate, OPENS_AFTER, now);
+        assert!(enter(&gate, now).unwrap().is_err());
+        let later = now + BETWEEN_TRIES;
+        let trial = enter(&gate, later).unwrap().unwrap();
+        assert!(enter(&gate, later + BETWEEN_TRIES).unwrap().is_err());
+        trial.issuer_failed(later + BETWEEN_TRIES);
+        assert!(enter(&gate, later + BETWEEN_TRIES).unwrap().is_err());
+        assert!(enter(&gate, later + 2 * BETWEEN_TRIES).unwrap().is_ok());
+    }
+
+    #[test]
+    fn one_success_lets_everybody_through_again() {
+        let (gate, now) = (Gate::new(), Instant::now());
+        fail(&gate, OPENS_AFTER, now);
+        enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap().issuer_answered();
+        let _inside: Vec<_> = (0..PLACES).map(|_| enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap()).collect();
+    }
+
+    #[test]
+    fn a_trial_that_vanishes_does_not_keep_the_gate_shut() {
+        let (gate, now) = (Gate::new(), Instant::now());
+        fail(&gate, OPENS_AFTER, now);
+        drop(enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap());
+        assert!(enter(&gate, now + 2 * BETWEEN_TRIES).unwrap().is_ok());
+    }
+
+    #[test]
+    fn scattered_failures_do_not_open_the_circuit() {
+        let (gate, now) = (Gate::new(), Instant::now());
+        for _ in 0..10 {
+            fail(&gate, OPENS_AFTER - 1, now);
+            enter(&gate, now).unwrap().unwrap().issuer_answered();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One renewal: the task that claims a token, spends it, judges the answer and records the outcome.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::gate::TurnedAway;
+use super::{
+    AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, Sent, SpendError, VerifiedAccess,
+};
+use super::{due_at, report};
+use crate::clock::Timestamp;
+use crate::config::IssuerId;
+use crate::oauth::{RefreshToken, TokenResponse};
+use crate::session::TokenHash;
+use crate::session::store::{Access, Ask, EndCause, Lead, Outcome, RecordKey, Recording, Tokens};
+
+/// A token request's answer, judged.
+struct Judged {
+    outcome: Outcome,
+    /// The answer ends the session itself.
+    ends_session: bool,
+}
+
+impl<A: Authority, B: Background> Renewals<A, B> {
+    /// One renewal, from the claim to the record. Runs in a task of its own.
+    pub(super) async fn lead(&self, presented: &PresentedRefresh, ask: &Ask, claimed: oneshot::Sender<()>) {
+        // One leads; everybody else finds the record of that (R1, R5).
+        let Some(lead) = self.0.store.claim(ask, self.lease(presented.issuer)).await else { return };
+        drop(claimed);
+
+        let answer = self.spend(presented.issuer, &lead);
+        // Should that panic, those who wait must still be answered, and the token not stay claimed.
+        let answer = AssertUnwindSafe(answer).catch_unwind().await; // R1, R12
+        let answer = answer.unwrap_or_else(|_| Err(report::panicked(lead.ticket.key)));
+        let Judged { outcome, ends_session } = self.judge(presented, &lead, answer).await; // R6, R7, R8
+
+        // The end is recorded first: nobody may find tokens of somebody else.
+        if ends_session {
+            self.end_session(presented, EndCause::IdentityChanged).await;
+        }
+        let produced = outcome.clone();
+        match self.0.store.record(&lead.ticket, outcome).await {
+            Recording::Recorded => {}                             // R3: recorded, and only now seen
+            Recording::Fenced => report::fenced(lead.ticket.key), // R9
+            Recording::SessionEnded(_) => self.undo(presented.issuer, lead.token, produced).await, // R10
+        }
+    }
+
+    /// Sends the token, and once more if no answer came, for all the user's hope lies in that (R1).
+    async fn spend(&self, issuer: IssuerId, lead: &Lead) -> Result<TokenResponse, Outcome> {
+        let Some(gate) = self.0.gates.get(issuer.0) else { return Err(Outcome::NotSent(SHORTLY)) };
+        let patience = self.0.background.sleep(self.0.settings.wait);
+        let pass = gate.enter(patience, || self.0.clock.instant()).await.map_err(|TurnedAway(retry_after)| {
+            report::turned_away(self.issuer_name(issuer), lead.ticket.key);
+            Outcome::NotSent(retry_after)
+        })?;
+
+        let mut answer = self.0.authority.spend(issuer, &lead.token).await;
+        let mut answer_lost = is_lost(&answer);
+        if answer_lost && !lead.answer_lost {
+            report::answer_lost(self.issuer_name(issuer), lead.ticket.key);
+            answer = self.0.authority.spend(issuer, &lead.token).await;
+            answer_lost = true;
+        }
+
+        match answer {
+            Ok(tokens) => {
+                pass.issuer_answered();
+                Ok(tokens)
+            }
+            Err(SpendError::Rejected) => {
+                pass.issuer_answered();
+                report::rejected(self.issuer_name(issuer), lead.ticket.key, answer_lost || lead.answer_lost);
+                Err(Outcome::Rejected)
+            }
+            Err(SpendError::Unavailable { sent, retry_after, cause }) => {
+                pass.issuer_failed(self.0.clock.instant());
+                report::unavailable(self.issuer_name(issuer), lead.ticket.key, sent, cause.as_ref());
+                Err(Outcome::Unavailable { retry_after, answer_lost })
+            }
+        }
+    }
+
+    /// What the answer means: new tokens are verified like presented ones, and must speak of the same person (R7).
+    async fn judge(&self, presented: &PresentedRefresh, lead: &Lead, answer: Result<TokenResponse, Outcome>) -> Judged {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(outcome) => return Judged { outcome, ends_session: false },
+        };
+        let name = self.issuer_name(presented.issuer);
+        // The issuer does not rotate when it sends none, or the same again (R8).
+        let refresh_token = answer.refresh_token.clone().unwrap_or_else(|| lead.token.clone());
+        let successor = RecordKey::of(name, &refresh_token);
+        let received_at = self.0.clock.now();
+        let accepted = AssertUnwindSafe(self.0.authority.accept(presented.issuer, &answer)).catch_unwind().await;
+        let accepted = accepted.unwrap_or_else(|_| Err(AcceptError::Unverified("verification panicked".into())));
+        let (access, ends_session) = match accepted {
+            Ok(access) if presented.is_of(access.subject()) => {
+                report::renewed(name, lead.ticket.key, successor);
+                (Some(self.access(&answer, access.as_ref(), received_at)), false)
+            }
+            Ok(_) | Err(AcceptError::OtherIdentity) => (None, true),
+            // The presented token is spent all the same: its successor must not be lost, or the user would be (R6).
+            Err(AcceptError::Unverified(cause)) => {
+                report::unverified(name, lead.ticket.key, cause.as_ref());
+                (None, false)
+            }
+        };
+        Judged { outcome: Outcome::Tokens { successor, tokens: Tokens { access, refresh_token } }, ends_session }
+    }
+
+    fn access(&self, answer: &TokenResponse, verified: &A::Access, received_at: Timestamp) -> Access {
+        Access {
+            token: answer.access_token.clone(),
+            subject: verified.subject().map(Box::from),
+            expires_at: verified.expires_at(),
+            due_at: due_at(received_at, verified.expires_at(), self.0.settings.ahead),
+        }
+    }
+
+    /// What a renewal produced for a session that has ended meanwhile revives nothing (R10).
+    async fn undo(&self, issuer: IssuerId, spent: RefreshToken, produced: Outcome) {
+        let refresh_token = match produced {
+            Outcome::Tokens { tokens: Tokens { access, refresh_token }, .. } => {
+                if let Some(Access { token, expires_at, .. }) = access {
+                    let hash = TokenHash::of(token.expose());
+                    self.0.denied.deny_access_token(hash, expires_at, self.0.clock.now());
+                }
+                refresh_token
+            }
+            Outcome::Rejected => return,
+            Outcome::Unavailable { .. } | Outcome::NotSent(_) => spent,
+        };
+        self.revoke(issuer, &refresh_token).await;
+    }
+
+    fn lease(&self, issuer: IssuerId) -> Duration {
+        self.0.settings.issuers.get(issuer.0).map_or(SHORTLY, |issuer| issuer.lease)
+    }
+}
+
+const fn is_lost(answer: &Result<TokenResponse, SpendError>) -> bool {
+    matches!(answer, Err(SpendError::Unavailable { sent: Sent::Unknown, .. }))
+}

@@ -1,0 +1,201 @@
+//! The refresh protocol: one token request per expiry, whoever and how many ask, and nobody is signed out by accident.
+//!
+//! Who needs a token looks at the record of the refresh token it presents ([`Renewals::renew`]). When nobody is spending
+//! that token yet, a task of its own claims it, spends it, judges the answer, records the outcome (`lead`), and only then
+//! are those who wait woken to look again. Nobody is handed an outcome any other way: not the request that began the
+//! renewal, not those beside it, not those that come late. So it cannot matter who of them is cancelled, or when.
+//!
+//! The letters R1 to R17 in the comments are the invariants of the protocol. The state machine that holds most of them
+//! is [`crate::session::store`]; this module does the talking, and does *not* know cookies or HTTP.
+
+mod authority;
+mod ending;
+#[cfg(test)]
+mod fake;
+mod gate;
+mod lead;
+#[cfg(test)]
+mod model;
+mod report;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::config::IssuerId;
+use crate::oauth::RefreshToken;
+use crate::session::store::{Ask, EndCause, Need, RecordKey, Standing, Tokens};
+use crate::session::{Denied, Store};
+use crate::tasks::Tasks;
+
+pub use authority::{AcceptError, Authority, Background, Sent, SpendError, VerifiedAccess};
+pub use types::{EndReason, IssuerSettings, PresentedRefresh, Renewal, Renewed, Settings, due_at};
+
+use gate::Gate;
+
+/// What somebody is told to wait who was not served for want of time or luck.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// Renews tokens. Clones are one and the same.
+pub struct Renewals<A, B = Tasks>(Arc<Protocol<A, B>>);
+
+impl<A, B> Clone for Renewals<A, B> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Protocol<A, B> {
+    authority: A,
+    background: B,
+    store: Arc<Store>,
+    denied: Arc<Denied>,
+    settings: Settings,
+    gates: Vec<Gate>,
+    clock: Clock,
+}
+
+impl<A: Authority, B: Background> Renewals<A, B> {
+    /// The protocol over a store and a list of denials, both of which may outlive it (a reload keeps them).
+    #[must_use]
+    pub fn new(
+        authority: A,
+        background: B,
+        (store, denied): (Arc<Store>, Arc<Denied>),
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        let gates = settings.issuers.iter().map(|_| Gate::new()).collect();
+        Self(Arc::new(Protocol { authority, background, store, denied, settings, gates, clock }))
+    }
+
+    /// Gets an access token for whoever presents this refresh token. Waits for a renewal under way, at most
+    /// `session.refresh_wait`; the renewal itself goes on beyond that, and its outcome is found by the next request (R12).
+    pub async fn renew(&self, presented: &PresentedRefresh) -> Renewal<A::Access> {
+        let patience = self.0.background.sleep(self.0.settings.wait);
+        match select(pin!(self.settle(presented)), pin!(patience)).await {
+            Either::Left((renewal, _)) => renewal,
+            Either::Right(_) => Renewal::Unavailable { retry_after: SHORTLY },
+        }
+    }
+
+    /// Gets a fresher token for a request whose own is about to expire, if there is one already. If not, a renewal is
+    /// started that a later request profits from; this one never waits for the issuer (R11).
+    pub async fn renew_ahead(&self, presented: &PresentedRefresh) -> Option<Arc<Renewed<A::Access>>> {
+        let ask = self.ask(presented, Need::FresherToken);
+        match self.0.store.look(&ask).await {
+            Standing::Recorded(tokens) => self.hand_out(presented, tokens).await.into_renewed(),
+            Standing::Vacant => {
+                drop(self.start_renewal(presented, ask));
+                None
+            }
+            Standing::Reused => {
+                self.reused(presented, &ask).await;
+                None
+            }
+            Standing::InFlight(_)
+            | Standing::Resting(_)
+            | Standing::Rejected
+            | Standing::Ended(_)
+            | Standing::Forgotten => None,
+        }
+    }
+
+    /// The newest tokens of the chain that this refresh token belongs to, if they were renewed. Nothing is started.
+    ///
+    /// For an answer that took long: cookies that were new when its request came may have been renewed since, and would
+    /// replace newer ones in the browser.
+    pub async fn newest(&self, presented: &PresentedRefresh) -> Option<Arc<Renewed<A::Access>>> {
+        match self.0.store.look(&self.ask(presented, Need::Token)).await {
+            Standing::Recorded(tokens) => self.hand_out(presented, tokens).await.into_renewed(),
+            _ => None,
+        }
+    }
+
+    /// Says that this refresh token was presented, with an access token that is good. That starts the grace of the token
+    /// it came out of (R3). Need not be said more than once.
+    pub async fn note_presented(&self, issuer: IssuerId, token: &RefreshToken) {
+        self.0.store.note_presented(&RecordKey::of(self.issuer_name(issuer), token)).await;
+    }
+
+    /// Signs out: the session ends now, whatever is under way for it (R10), and the refresh token is revoked at the issuer
+    /// in the background. The access token that the request presented is the caller's to deny.
+    pub async fn end(&self, presented: &PresentedRefresh) {
+        self.end_session(presented, EndCause::SignedOut).await;
+    }
+
+    /// Looks until there is an answer. May be abandoned at any point.
+    async fn settle(&self, presented: &PresentedRefresh) -> Renewal<A::Access> {
+        let ask = self.ask(presented, Need::Token);
+        let mut started = false;
+        loop {
+            return match self.0.store.look(&ask).await {
+                Standing::Recorded(tokens) => self.hand_out(presented, tokens).await,
+                Standing::InFlight(pending) => {
+                    pending.done().await;
+                    continue;
+                }
+                Standing::Vacant if !started => {
+                    started = true;
+                    // An error only says that the token is claimed, by this renewal or another: now wait like the others.
+                    let _claimed = self.start_renewal(presented, ask.clone()).await;
+                    continue;
+                }
+                // One request is good for one renewal, whatever came of it.
+                Standing::Vacant => Renewal::Unavailable { retry_after: SHORTLY },
+                Standing::Resting(rest) => Renewal::Unavailable { retry_after: rest },
+                Standing::Rejected => Renewal::Ended(EndReason::Rejected),
+                Standing::Reused => {
+                    self.reused(presented, &ask).await;
+                    Renewal::Ended(EndReason::Reused)
+                }
+                Standing::Ended(cause) => Renewal::Ended(cause.into()),
+                Standing::Forgotten => Renewal::Ended(EndReason::Forgotten),
+            };
+        }
+    }
+
+    /// Starts a renewal that no client can cancel (R2). The receiver ends when the token is claimed.
+    fn start_renewal(&self, presented: &PresentedRefresh, ask: Ask) -> oneshot::Receiver<()> {
+        let (claimed, seen) = oneshot::channel();
+        let (renewals, presented) = (self.clone(), presented.clone());
+        self.0.background.start(async move { renewals.lead(&presented, &ask, claimed).await });
+        seen
+    }
+
+    /// Recorded tokens for one of those who may have them.
+    async fn hand_out(&self, presented: &PresentedRefresh, tokens: Tokens) -> Renewal<A::Access> {
+        let Some(access) = tokens.access else { return Renewal::Unavailable { retry_after: SHORTLY } };
+        if !presented.is_of(access.subject.as_deref()) {
+            report::other_identity(self.issuer_name(presented.issuer));
+            return Renewal::Ended(EndReason::IdentityChanged);
+        }
+        match self.0.authority.verify(presented.issuer, &access.token).await {
+            Ok(access) => Renewal::Renewed(Arc::new(Renewed { access, refresh_token: tokens.refresh_token })),
+            Err(error) => {
+                report::unusable(self.issuer_name(presented.issuer), &error);
+                Renewal::Unavailable { retry_after: SHORTLY }
+            }
+        }
+    }
+
+    fn ask(&self, presented: &PresentedRefresh, need: Need) -> Ask {
+        Ask {
+            key: RecordKey::of(self.issuer_name(presented.issuer), &presented.token),
+            token: presented.token.clone(),
+            session: presented.session,
+            need,
+        }
+    }
+
+    fn issuer_name(&self, issuer: IssuerId) -> &str {
+        self.0.settings.issuers.get(issuer.0).map_or("", |issuer| &issuer.name)
+    }
+}

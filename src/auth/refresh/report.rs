@@ -1,0 +1,86 @@
+//! What the refresh protocol tells the operator. A token is named by the first digits of its record's key, never shown
+//! (law 8). What an auditor looks for goes to the target `usher::audit` as well as everything else.
+
+use std::error::Error;
+
+use super::{AcceptError, Sent};
+use crate::config::OnReuse;
+use crate::session::store::{EndCause, Outcome, RecordKey};
+
+pub(super) fn renewed(issuer: &str, record: RecordKey, successor: RecordKey) {
+    tracing::info!(issuer, %record, %successor, rotated = record != successor, "renewed");
+}
+
+pub(super) fn rejected(issuer: &str, record: RecordKey, after_lost_answer: bool) {
+    tracing::info!(issuer, %record, after_lost_answer, "the issuer refused the refresh token: the session is over");
+}
+
+/// Whose fault an unavailable issuer is follows from how far the request came.
+pub(super) fn unavailable(issuer: &str, record: RecordKey, sent: Sent, cause: &(dyn Error + 'static)) {
+    let what = match sent {
+        Sent::Never => "the issuer is out of reach; sessions are kept",
+        Sent::Answered => "the issuer answered a renewal with neither tokens nor a refusal; sessions are kept",
+        Sent::Unknown => "the issuer did not answer a renewal; sessions are kept",
+    };
+    tracing::warn!(issuer, %record, cause, "{what}");
+}
+
+pub(super) fn answer_lost(issuer: &str, record: RecordKey) {
+    tracing::warn!(issuer, %record, "the answer to a renewal was lost; it is asked for once more");
+}
+
+pub(super) fn turned_away(issuer: &str, record: RecordKey) {
+    tracing::debug!(issuer, %record, "not renewed now: the issuer is failing, or too many renewals are under way");
+}
+
+pub(super) fn unverified(issuer: &str, record: RecordKey, cause: &(dyn Error + 'static)) {
+    tracing::error!(
+        issuer, %record, cause,
+        "the issuer renewed an access token that does not verify: check audiences, algorithms and keys of this issuer"
+    );
+}
+
+pub(super) fn unusable(issuer: &str, error: &AcceptError) {
+    tracing::warn!(issuer, error = error as &(dyn Error + 'static), "a recorded access token does not verify here");
+}
+
+pub(super) fn other_identity(issuer: &str) {
+    tracing::warn!(target: "usher::audit", issuer, "a refresh token was presented beside somebody else's access token");
+}
+
+pub(super) fn reused(issuer: &str, record: RecordKey, on_reuse: OnReuse) {
+    let session = match on_reuse {
+        OnReuse::Revoke => "revoked",
+        OnReuse::Refuse => "kept",
+    };
+    tracing::warn!(
+        target: "usher::audit", issuer, %record, session,
+        "a spent refresh token was presented after its grace: somebody may have a copy of the cookie"
+    );
+}
+
+pub(super) fn ended(issuer: &str, record: RecordKey, cause: EndCause) {
+    match cause {
+        EndCause::SignedOut => tracing::info!(target: "usher::audit", issuer, %record, "signed out"),
+        EndCause::Reused => {
+            tracing::warn!(target: "usher::audit", issuer, %record, "the session was ended: a spent token was reused");
+        }
+        EndCause::IdentityChanged => tracing::error!(
+            target: "usher::audit", issuer, %record,
+            "the session was ended: its renewal gave tokens of another issuer or subject"
+        ),
+    }
+}
+
+pub(super) fn fenced(record: RecordKey) {
+    tracing::warn!(%record, "a renewal took longer than its lease; what it brought is discarded");
+}
+
+pub(super) fn not_revoked(issuer: &str, cause: &(dyn Error + 'static)) {
+    tracing::warn!(issuer, cause, "the refresh token of an ended session could not be revoked at the issuer");
+}
+
+pub(super) fn panicked(record: RecordKey) -> Outcome {
+    tracing::error!(%record, "a renewal panicked; the session is kept");
+    Outcome::Unavailable { retry_after: None, answer_lost: true }
+}

@@ -1,0 +1,160 @@
+//! Verifying an access token: that an issuer which counts here has signed it, for us, and that its time is now.
+//!
+//! The rules are those of RFC 7519, RFC 8725 and RFC 9068. Keys are looked for among those of the token's own `iss`
+//! only; nothing in a token leads to a key elsewhere. What has been verified is remembered until it expires, so that the
+//! second request with a token costs a look-up. This module does *not* ask what the claims allow ([`super`] does), and a
+//! renewed token passes through here like a presented one (law 4).
+
+mod cache;
+mod claims;
+mod compact;
+mod error;
+mod header;
+mod id_token;
+mod json;
+mod verified_token;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::cache::TokenCache;
+use self::claims::Validity;
+use self::compact::Presented;
+use crate::clock::Timestamp;
+use crate::config::IssuerId;
+use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
+
+pub use error::{Malformed, VerifyError};
+pub use verified_token::{PerSet, VerifiedToken};
+
+/// A clock that is wrong is wrong for every token: it is said once per this many seconds.
+const SKEW_LOG_INTERVAL: u64 = 60;
+
+/// Verifies tokens, and remembers those that it has verified.
+#[derive(Debug)]
+pub struct Verifier {
+    issuers: Arc<Issuers>,
+    cache: TokenCache,
+    /// When a clock that is wrong was last logged, as a [`Timestamp`].
+    skew_logged: AtomicU64,
+}
+
+impl Verifier {
+    /// A verifier for the tokens of these issuers, which remembers about `cache_bytes` of them.
+    #[must_use]
+    pub fn new(issuers: Arc<Issuers>, cache_bytes: u64) -> Self {
+        Self { issuers, cache: TokenCache::new(cache_bytes), skew_logged: AtomicU64::new(0) }
+    }
+
+    /// The issuers.
+    #[must_use]
+    pub const fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
+    }
+
+    /// The token as it was verified before, if it still counts: its issuer is one of `allowed`, its time is not up, and
+    /// the issuer still publishes the key that has signed it. Never waits and allocates nothing.
+    #[must_use]
+    pub fn cached(&self, token: &str, allowed: &[IssuerId], now: Timestamp) -> Option<Arc<VerifiedToken>> {
+        let verified = self.cache.find(token)?;
+        if now >= verified.usable_until || verified.is_key_withdrawn() {
+            self.cache.forget(token);
+            return None;
+        }
+        if !allowed.contains(&verified.issuer) {
+            return None;
+        }
+        // Whoever is known is not looked up among the keys any more: this keeps the keys fresh nevertheless.
+        if let Some(issuer) = self.issuers.by_id(verified.issuer) {
+            issuer.refresh_keys_if_due();
+        }
+        Some(verified)
+    }
+
+    /// Verifies a token that one of the `allowed` issuers must have signed. Waits only when the issuer's keys are not at
+    /// hand, and 5 s at most each for a missing and for a replaced key.
+    ///
+    /// # Errors
+    /// [`VerifyError`] says whose fault it is.
+    pub async fn verify(
+        &self,
+        token: &str,
+        allowed: &[IssuerId],
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
+        if let Some(verified) = self.cached(token, allowed, now) {
+            return Ok(verified);
+        }
+        let presented = Presented::parse(token)?;
+        let issuer = self.issuer_of(&presented, allowed)?;
+        presented.header.check(issuer.config())?;
+        // Everything that costs nothing is looked at before a key is fetched for the token's sake.
+        let validity = Validity::check(&presented.claims, &issuer.config().audiences)?;
+        let key = signer(issuer, &presented).await?;
+        let leeway = issuer.config().leeway;
+        if let Some(seconds) = validity.not_valid_for(now, leeway) {
+            self.log_skew(issuer, seconds, now);
+            return Err(VerifyError::NotYetValid { seconds });
+        }
+        let usable_until = validity.expires_at.after(leeway);
+        if now >= usable_until {
+            return Err(VerifyError::Expired(Box::new(presented.claims)));
+        }
+        let verified = Arc::new(VerifiedToken::verified(
+            presented.token,
+            issuer.id(),
+            presented.claims,
+            validity.expires_at,
+            usable_until,
+            key,
+        ));
+        self.cache.remember(&verified);
+        Ok(verified)
+    }
+
+    /// The allowed issuer that the token names. The first of them, should two have one name.
+    fn issuer_of(&self, presented: &Presented<'_>, allowed: &[IssuerId]) -> Result<&Issuer, VerifyError> {
+        let name = claims::issuer(&presented.claims)?;
+        let mut known = allowed.iter().filter_map(|id| self.issuers.by_id(*id));
+        known.find(|issuer| issuer.config().issuer == name).ok_or(VerifyError::UntrustedIssuer)
+    }
+
+    fn log_skew(&self, issuer: &Issuer, seconds: u64, now: Timestamp) {
+        let last = self.skew_logged.load(Ordering::Relaxed);
+        if now.0.abs_diff(last) >= SKEW_LOG_INTERVAL {
+            self.skew_logged.store(now.0, Ordering::Relaxed);
+            tracing::warn!(
+                issuer = %issuer.config().name,
+                seconds,
+                "a token that this issuer has signed is not valid yet: its clock is ahead, or this machine's behind"
+            );
+        }
+    }
+}
+
+/// The key of the issuer that has signed the token. When none has, the issuer may have put a new key under the same name:
+/// its set is looked at once more.
+async fn signer(issuer: &Issuer, presented: &Presented<'_>) -> Result<Arc<Key>, VerifyError> {
+    let (kid, algorithm) = (presented.header.kid.as_deref(), presented.header.algorithm);
+    let signed_by =
+        |keys: &Keys| keys.iter().find(|key| key.verifies(presented.message, presented.signature, algorithm)).cloned();
+    let keys = issuer.key(kid, algorithm).await?;
+    if let Some(key) = signed_by(&keys) {
+        return Ok(key);
+    }
+    let newer = issuer.key_instead_of(&keys, kid, algorithm).await;
+    newer.as_ref().and_then(signed_by).ok_or(VerifyError::BadSignature)
+}
+
+impl From<KeyError> for VerifyError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unknown => Self::UnknownKey,
+            KeyError::OtherAlgorithm => Self::AlgorithmNotAllowed,
+            KeyError::Unavailable(unavailable) => Self::IssuerUnavailable(unavailable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
