@@ -1,1 +1,182 @@
-//! The journey of a request.
+//! The journey of a request, in one function: [`journey`].
+//!
+//! The order of the steps is the security property (the ordering laws), so it stands in one place. Each step is a small
+//! room of its own; any of them may end in a [`Rejection`], which one total match turns into an answer. What the browser
+//! must be told about its cookies goes out on every answer, whatever became of the request.
+
+mod access_log;
+mod admit;
+mod answer;
+mod assertions;
+mod build;
+mod deliver;
+mod endpoints;
+mod exchange;
+mod pages;
+mod prepare;
+mod readiness;
+mod rejection;
+mod request_kind;
+mod strip;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::auth::authenticate::Authenticator;
+use crate::auth::authorize::authorize;
+use crate::auth::credentials::Credentials;
+use crate::auth::origin;
+use crate::clock::Clock;
+use crate::config::{Access, Config};
+use crate::forwarding::forwarded::ForwardingHeaders;
+use crate::forwarding::{Body, Forwarder, TrailerFilter, Upstreams};
+use crate::routing::Router;
+
+pub use access_log::LoggedBody;
+pub use build::BuildError;
+pub use readiness::Readiness;
+pub use rejection::Rejection;
+
+use admit::admit;
+use exchange::Exchange;
+use strip::Stripper;
+
+/// Everything that is the same for all requests. Immutable: another configuration is another gateway.
+pub struct Gateway {
+    config: Arc<Config>,
+    clock: Clock,
+    router: Router,
+    stripper: Arc<Stripper>,
+    trailer_filter: TrailerFilter,
+    authenticator: Authenticator,
+    upstreams: Arc<Upstreams>,
+    assertions: assertions::Assertions,
+    pages: pages::Pages,
+    access_log: access_log::AccessLog,
+    request_ids: exchange::RequestIds,
+    readiness: Readiness,
+}
+
+/// What one server thread has for itself: the connections to the upstreams.
+pub struct Worker {
+    gateway: Arc<Gateway>,
+    forwarder: Forwarder,
+}
+
+/// What the server knows of a connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Who connects; from the PROXY protocol where that is believed.
+    pub client: SocketAddr,
+    /// Whether the peer is one of the `trusted_proxies`, so that its `X-Forwarded-*` are believed.
+    pub peer_trusted: bool,
+    /// The address that was connected to.
+    pub local: SocketAddr,
+    /// Whether TLS is spoken on this connection.
+    pub secure: bool,
+    /// The name of the TLS handshake (SNI), if there was one.
+    pub server_name: Option<Box<str>>,
+    forwarding: ForwardingHeaders,
+}
+
+impl Connection {
+    /// What the server knows of a connection.
+    #[must_use]
+    pub fn new(
+        client: SocketAddr,
+        peer_trusted: bool,
+        local: SocketAddr,
+        secure: bool,
+        server_name: Option<Box<str>>,
+    ) -> Self {
+        let forwarding = ForwardingHeaders::new(client, peer_trusted, secure);
+        Self { client, peer_trusted, local, secure, server_name, forwarding }
+    }
+}
+
+impl Worker {
+    /// A worker of the gateway, with connections of its own.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let forwarder = Forwarder::new(&gateway.upstreams);
+        Self { gateway, forwarder }
+    }
+}
+
+/// Answers one request: never fails, for a failure is an answer too.
+pub async fn handle(worker: &Worker, connection: &Connection, request: Request<Incoming>) -> Response<LoggedBody> {
+    let gateway = &worker.gateway;
+    let mut exchange = Exchange::begin(gateway, connection, &request);
+    let outcome = journey(worker, connection, request, &mut exchange).await;
+    let response = outcome.unwrap_or_else(|rejection| answer::answer(gateway, &mut exchange, &rejection));
+    gateway.authenticator.freshen(&mut exchange.jar).await;
+    exchange.finish(response)
+}
+
+/// The journey. Each numbered step relies on those before it.
+async fn journey<'g>(
+    worker: &'g Worker,
+    connection: &Connection,
+    mut request: Request<Incoming>,
+    exchange: &mut Exchange<'g>,
+) -> Result<Response<Body>, Rejection> {
+    let gateway = &*worker.gateway;
+
+    // 1 Admit: Host, target and framing are sane, and the path is made canonical once (law 2).
+    let target = exchange.note_target(admit(&request, connection)?);
+
+    // 2 Strip: nobody but Usher says who the user is, on no route and in no spelling (law 1).
+    gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
+
+    // Usher's own paths exist on every site and never reach an application.
+    if target.is_own() {
+        return endpoints::answer(gateway, &target, request, exchange).await;
+    }
+
+    // 3 Find the route: nothing is open by omission (law 3).
+    let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
+
+    // 4 Credentials: what is Usher's leaves the request here (law 9).
+    let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
+    exchange.note_browser(credentials.cookies.in_browser());
+    let acts_by_cookie = route.access != Access::Public && credentials.by_cookie();
+    if (acts_by_cookie || route.login.is_some())
+        && !origin::may_act(
+            request.method(),
+            request.headers(),
+            target.scheme(),
+            target.authority(),
+            &route.allowed_origins,
+        )
+    {
+        return Err(Rejection::CrossSite);
+    }
+
+    // 5 Authenticate: verify, or renew and verify the new token the same way (law 4).
+    let identity = if exchange.is_preflight(route) {
+        None
+    } else {
+        let may_renew = exchange.kind.may_renew;
+        let started = gateway.clock.instant();
+        let outcome = gateway.authenticator.authenticate(&credentials, route, may_renew, &mut exchange.jar).await;
+        exchange.note_authentication(started);
+        outcome?
+    };
+    exchange.note_identity(identity.as_ref());
+
+    // 6 Authorize: what the route requires of the claims.
+    if let Some(identity) = &identity {
+        authorize(&identity.token.claims, &route.require)?;
+    }
+
+    // 7 Prepare: hop-by-hop out first, then identity in, so that a client cannot name our headers away (law 5).
+    let prepared = prepare::prepare(gateway, connection, &target, route, identity.as_ref(), request, exchange)?;
+
+    // 8 Forward, and make the answer safe to hand on.
+    let upstream = exchange.time_upstream(worker.forwarder.send(route.upstream, prepared.request, &route.timeouts));
+    let response = upstream.await?;
+    deliver::deliver(gateway, route, identity.as_ref(), prepared.client, &credentials, response, exchange).await
+}

@@ -1,0 +1,208 @@
+//! One line per request: what was asked, what was decided and why, and whose time it took. Never a token, never a query
+//! (law 8).
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::auth::authenticate::Source;
+use crate::config::{LogSubject, Secret};
+use crate::forwarding::{Body, BodyError};
+
+/// How subjects stand in the log.
+pub(super) struct AccessLog {
+    subject: LogSubject,
+    key: hmac::Key,
+}
+
+impl AccessLog {
+    /// `secret` keys the hash of subjects, so that nobody without it can try names.
+    pub(super) fn new(subject: LogSubject, secret: &Secret) -> Self {
+        Self { subject, key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose()) }
+    }
+
+    /// The subject as the log shall show it.
+    pub(super) fn subject(&self, subject: &str) -> Option<Box<str>> {
+        match self.subject {
+            LogSubject::Plain => Some(subject.into()),
+            LogSubject::Hash => {
+                let tag = hmac::sign(&self.key, subject.as_bytes());
+                let (start, _) = tag.as_ref().split_first_chunk::<8>()?;
+                Some(format!("{:016x}", u64::from_be_bytes(*start)).into())
+            }
+            LogSubject::Omit => None,
+        }
+    }
+}
+
+/// What is known of a request. Filled on the way, written when the answer's body ends.
+pub(super) struct Record {
+    pub(super) id: Box<str>,
+    pub(super) started: Instant,
+    client: IpAddr,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) host: Option<Box<str>>,
+    pub(super) path: Option<Box<str>>,
+    pub(super) route: Option<Arc<str>>,
+    pub(super) issuer: Option<Arc<str>>,
+    pub(super) subject: Option<Box<str>>,
+    pub(super) source: Option<Source>,
+    /// Why the request was refused, and whose fault that is; `None` when the application answered.
+    pub(super) refusal: Option<(Box<str>, &'static str)>,
+    pub(super) status: StatusCode,
+    /// Whether the answer changes the browser's cookies.
+    pub(super) cookies: bool,
+    pub(super) authentication: Duration,
+    pub(super) upstream: Option<Duration>,
+    /// From the request to the head of the answer.
+    pub(super) head_after: Duration,
+    bytes: u64,
+    ending: Ending,
+}
+
+/// How the body of the answer ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It has not: the client went away.
+    Cut,
+    /// It was sent whole.
+    Complete,
+    /// The upstream broke off.
+    Truncated,
+}
+
+impl Record {
+    pub(super) fn begin<B>(id: Box<str>, client: IpAddr, request: &Request<B>, now: Instant) -> Self {
+        Self {
+            id,
+            started: now,
+            client,
+            method: request.method().clone(),
+            version: request.version(),
+            host: None,
+            path: None,
+            route: None,
+            issuer: None,
+            subject: None,
+            source: None,
+            refusal: None,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            cookies: false,
+            authentication: Duration::ZERO,
+            upstream: None,
+            head_after: Duration::ZERO,
+            bytes: 0,
+            ending: Ending::Cut,
+        }
+    }
+
+    fn write(&self) {
+        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        let upstream = self.upstream.unwrap_or_default();
+        let own = self.head_after.saturating_sub(upstream).saturating_sub(self.authentication);
+        let (reason, fault) =
+            self.refusal.as_ref().map_or((None, None), |(reason, fault)| (Some(&**reason), Some(*fault)));
+        tracing::info!(
+            target: "usher::access",
+            request_id = &*self.id,
+            client = %self.client,
+            protocol = ?self.version,
+            method = %self.method,
+            host = self.host.as_deref(),
+            path = self.path.as_deref(),
+            route = self.route.as_deref(),
+            issuer = self.issuer.as_deref(),
+            subject = self.subject.as_deref(),
+            authenticated_by = self.source.map(|source| match source {
+                Source::Header => "header",
+                Source::Cookie => "cookie",
+                Source::Renewal => "renewal",
+                Source::Login => "login",
+            }),
+            decision = if self.refusal.is_none() { "forwarded" } else { "refused" },
+            reason,
+            fault,
+            status = self.status.as_u16(),
+            cookies = self.cookies,
+            bytes = self.bytes,
+            ending = match self.ending {
+                Ending::Cut => "cut",
+                Ending::Complete => "complete",
+                Ending::Truncated => "truncated",
+            },
+            upstream_ms = self.upstream.map(millis),
+            authentication_ms = millis(self.authentication),
+            own_ms = millis(own),
+        );
+    }
+}
+
+/// The body of an answer, which writes the access log's line when it ends, in whatever way.
+pub struct LoggedBody {
+    body: Body,
+    record: Box<Record>,
+}
+
+impl LoggedBody {
+    pub(super) fn new(body: Body, record: Record) -> Self {
+        let mut record = Box::new(record);
+        if body.is_end_stream() {
+            record.ending = Ending::Complete;
+        }
+        Self { body, record }
+    }
+}
+
+impl HttpBody for LoggedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => {
+                self.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.body.is_end_stream() {
+                    self.record.ending = Ending::Complete;
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.record.ending = Ending::Truncated;
+                tracing::warn!(
+                    fault = "upstream",
+                    request_id = &*self.record.id,
+                    error = error as &dyn std::error::Error,
+                    "the answer broke off: the client sees it cut"
+                );
+            }
+            Poll::Ready(None) => self.record.ending = Ending::Complete,
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for LoggedBody {
+    fn drop(&mut self) {
+        self.record.write();
+    }
+}

@@ -1,0 +1,146 @@
+//! Step 1: is this a request that everybody between here and the application reads the same way?
+//!
+//! Host, target and framing are checked before anything is decided, because hyper hands over what parses (see the traps in
+//! the checks below). The result is the one canonical target that routes are matched with and that is forwarded (law 2).
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request, Version};
+
+use super::Connection;
+use crate::routing::{CanonicalPath, HostError, PathError, canonical_host, check_query};
+
+/// Where Usher's own endpoints live.
+const OWN_PREFIX: &str = "/.usher";
+
+/// The one reading of a request's target.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// The canonical host, without port.
+    pub(super) host: Box<str>,
+    /// The canonical path: the bytes that are matched and the bytes that are forwarded.
+    pub(super) path: CanonicalPath<'static>,
+    /// The query as it was sent, without its `?`.
+    pub(super) query: Option<Box<str>>,
+    /// Host and port as the client said them, lower case.
+    authority: Box<str>,
+    /// Whether the client speaks TLS, to Usher or to a proxy that is believed.
+    pub(super) secure: bool,
+}
+
+/// Why a request is refused before it is looked at. The client's mistake, or an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdmitError {
+    /// RFC 9112 §3.2.
+    #[error("the request has no Host header")]
+    NoHost,
+    /// RFC 9112 §3.2: hyper lets them through.
+    #[error("the request has more than one Host header")]
+    SeveralHosts,
+    /// RFC 9113 §8.3.1: the two must say the same.
+    #[error("the :authority and the Host header differ")]
+    HostMismatch,
+    /// The host is not one.
+    #[error("the host is not valid: {0}")]
+    Host(#[source] HostError),
+    /// The target is neither origin-form nor absolute-form with http or https.
+    #[error("the request target has a form that is not served here")]
+    TargetForm,
+    /// The path can be read in more than one way.
+    #[error("the path is not valid: {0}")]
+    Path(#[source] PathError),
+    /// The query has bytes that no URL has.
+    #[error("the query is not valid")]
+    Query,
+    /// RFC 9112 §6.1: a sign of request smuggling; hyper lets some of it through.
+    #[error("the request's framing is ambiguous")]
+    Framing,
+    /// TRACE and CONNECT are for nobody here (RFC 9110 §9.3.6, §9.3.8).
+    #[error("this method is not served here")]
+    Method,
+}
+
+/// Admits a request, or says why not.
+pub(super) fn admit<B>(request: &Request<B>, connection: &Connection) -> Result<Target, AdmitError> {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(AdmitError::Method);
+    }
+    check_framing(request)?;
+    let authority = authority(request)?;
+    let host = canonical_host(&authority).map_err(AdmitError::Host)?;
+    let path = CanonicalPath::parse(request.uri().path()).map_err(AdmitError::Path)?;
+    let query = request.uri().query();
+    if query.is_some_and(|query| check_query(query).is_err()) {
+        return Err(AdmitError::Query);
+    }
+    Ok(Target {
+        host: Box::from(&*host),
+        path: path.into_owned(),
+        query: query.map(Box::from),
+        secure: connection.secure || (connection.peer_trusted && says_https(request.headers())),
+        authority: authority.to_ascii_lowercase().into_boxed_str(),
+    })
+}
+
+/// Exactly one host, from wherever the protocol version puts it.
+fn authority<B>(request: &Request<B>) -> Result<Cow<'_, str>, AdmitError> {
+    let mut lines = request.headers().get_all(HOST).iter();
+    let header = match (lines.next(), lines.next()) {
+        (Some(_), Some(_)) => return Err(AdmitError::SeveralHosts),
+        (line, _) => line
+            .map(|line| std::str::from_utf8(line.as_bytes()).map_err(|_| AdmitError::Host(HostError::BadName)))
+            .transpose()?,
+    };
+    let uri = request.uri();
+    match (uri.authority(), header) {
+        (None, Some(host)) => Ok(Cow::Borrowed(host)),
+        (None, None) => Err(AdmitError::NoHost),
+        (Some(_), _) if !matches!(uri.scheme_str(), Some("http" | "https")) => Err(AdmitError::TargetForm),
+        // RFC 9112 §3.2.2 lets the target win; a client that names two hosts is refused rather than guessed at.
+        (Some(target), Some(host)) if !host.eq_ignore_ascii_case(target.as_str()) => Err(AdmitError::HostMismatch),
+        (Some(target), _) => Ok(Cow::Borrowed(target.as_str())),
+    }
+}
+
+/// RFC 9112 §6: one framing. hyper refuses differing Content-Lengths by itself, but accepts one beside Transfer-Encoding,
+/// and codings before `chunked`.
+fn check_framing<B>(request: &Request<B>) -> Result<(), AdmitError> {
+    let headers = request.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    let only_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    if !only_chunked || headers.contains_key(CONTENT_LENGTH) || request.version() != Version::HTTP_11 {
+        return Err(AdmitError::Framing);
+    }
+    Ok(())
+}
+
+fn says_https(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+impl Target {
+    /// Whether the path is one of Usher's own, existing or not.
+    pub(super) fn is_own(&self) -> bool {
+        self.path.as_str().strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The scheme as the browser sees it.
+    pub(super) const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// Host and, where the client said it, port.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// This path with the query as it came.
+    pub(super) fn path_and_query(&self, path: &str) -> String {
+        match &self.query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! From a rejection to an answer: one total match, without a wildcard, then the form that the kind of request asks for.
+
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use super::Gateway;
+use super::admit::AdmitError;
+use super::exchange::Exchange;
+use super::rejection::Rejection;
+use crate::auth::authenticate::Unauthenticated;
+use crate::config::{self, Route};
+use crate::forwarding::{Body, Fault, ForwardError};
+use crate::oauth::Challenge;
+use crate::routing::PathError;
+
+/// What an answer says, before it takes a form.
+pub(super) struct Answer {
+    /// The status.
+    pub(super) status: StatusCode,
+    /// Whose fault it is: `client`, `operator`, `issuer`, `upstream`, `us`, for the log.
+    fault: &'static str,
+    /// `WWW-Authenticate`: on every 401 (RFC 9110 §11.6.1), and where RFC 6750 §3.1 has an error code.
+    challenge: Option<Challenge>,
+    /// When to try again.
+    retry_after: Option<Duration>,
+    /// For a 405.
+    allow: Option<HeaderValue>,
+    /// Signing in would help.
+    sign_in: bool,
+    /// One sentence for whoever sent the request; nothing about the inside (X14).
+    pub(super) detail: &'static str,
+    /// What was required, where the site says so.
+    pub(super) required: Option<String>,
+}
+
+impl Answer {
+    const fn new(status: StatusCode, fault: &'static str, detail: &'static str) -> Self {
+        Self { status, fault, challenge: None, retry_after: None, allow: None, sign_in: false, detail, required: None }
+    }
+
+    fn unauthorized(challenge: Challenge, detail: &'static str) -> Self {
+        Self { challenge: Some(challenge), sign_in: true, ..Self::new(StatusCode::UNAUTHORIZED, "client", detail) }
+    }
+}
+
+/// Turns a rejection into the answer that the client gets, and the reason that the log gets.
+pub(super) fn answer(gateway: &Gateway, exchange: &mut Exchange<'_>, rejection: &Rejection) -> Response<Body> {
+    let answer = describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
+    note(exchange, &answer, rejection);
+    let mut response = form(gateway, exchange, &answer);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(challenge) = &answer.challenge {
+        headers.insert(WWW_AUTHENTICATE, challenge.header_value());
+    }
+    if let Some(retry_after) = answer.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+    }
+    if let Some(allow) = answer.allow {
+        headers.insert(ALLOW, allow);
+    }
+    // What could not be read to its end, or might be smuggled, ends the connection (RFC 9112 §6.3). HTTP/2 ignores it.
+    if matches!(rejection, Rejection::Malformed(_) | Rejection::BodyTooLarge)
+        && exchange.record.version != Version::HTTP_2
+    {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    exchange.add_cors(headers);
+    response
+}
+
+/// The table of answers.
+fn describe(rejection: &Rejection, explain: bool) -> Answer {
+    use StatusCode as S;
+    match rejection {
+        Rejection::Malformed(AdmitError::Path(PathError::TooLong)) => {
+            Answer::new(S::URI_TOO_LONG, "client", "The address is too long.")
+        }
+        Rejection::Malformed(AdmitError::Method) => Answer {
+            allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+            ..Answer::new(S::METHOD_NOT_ALLOWED, "client", "This method is not served here.")
+        },
+        Rejection::Malformed(_) | Rejection::AmbiguousPath => {
+            Answer::new(S::BAD_REQUEST, "client", "The request cannot be read in one way only.")
+        }
+        Rejection::UnknownHost => Answer::new(S::MISDIRECTED_REQUEST, "client", "There is no site of this name here."),
+        Rejection::NoPath | Rejection::NoEndpoint => {
+            Answer::new(S::NOT_FOUND, "client", "There is nothing at this address.")
+        }
+        Rejection::Method { allow } => Answer {
+            allow: Some(allow.clone()),
+            ..Answer::new(S::METHOD_NOT_ALLOWED, "client", "This address does not take this method.")
+        },
+        Rejection::Credentials(_) => Answer {
+            challenge: Some(Challenge::InvalidRequest),
+            ..Answer::new(S::BAD_REQUEST, "client", "The request must carry one credential, in one form.")
+        },
+        Rejection::CrossSite => Answer::new(S::FORBIDDEN, "client", "Another site made the browser send this request."),
+        Rejection::Unauthenticated(unauthenticated) => describe_unauthenticated(unauthenticated),
+        Rejection::Forbidden(refusal) => Answer {
+            challenge: (!refusal.insufficient_scope.is_empty())
+                .then(|| Challenge::InsufficientScope(refusal.insufficient_scope.clone())),
+            required: explain.then(|| refusal.to_string()),
+            ..Answer::new(S::FORBIDDEN, "client", "You are signed in, but not allowed to do this.")
+        },
+        Rejection::UnspeakableClaim(_) | Rejection::Assertion(_) => {
+            Answer::new(S::BAD_GATEWAY, "issuer", "Your account cannot be described to the application.")
+        }
+        Rejection::BodyTooLarge => Answer::new(S::PAYLOAD_TOO_LARGE, "client", "The request body is too large."),
+        Rejection::Forward(error) => {
+            let (status, detail) = describe_forward(error);
+            Answer::new(status, fault(error.fault()), detail)
+        }
+        Rejection::LoginTokens(Unauthenticated::IssuerUnavailable { retry_after }) => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "issuer", "Sign-in is not possible at the moment.")
+        },
+        Rejection::LoginTokens(_) | Rejection::LoginAnswer => {
+            Answer::new(S::BAD_GATEWAY, "upstream", "The sign-in service did not answer properly.")
+        }
+        Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
+    }
+}
+
+fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
+    match error {
+        Unauthenticated::NoCredentials => Answer::unauthorized(Challenge::Missing, "Please sign in."),
+        Unauthenticated::UnreadableCookies(_) | Unauthenticated::SessionEnded(_) => {
+            Answer::unauthorized(Challenge::Missing, "Your session has ended. Please sign in again.")
+        }
+        Unauthenticated::RenewalNotAllowed => {
+            Answer::unauthorized(Challenge::InvalidToken, "The access token has expired.")
+        }
+        Unauthenticated::Token(_) => {
+            Answer::unauthorized(Challenge::InvalidToken, "The access token does not count here.")
+        }
+        Unauthenticated::NoRandomness(_) => {
+            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", "Something went wrong here.")
+        }
+        Unauthenticated::IssuerUnavailable { retry_after } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "issuer",
+                "The sign-in service cannot be reached. You are still signed in: please try again in a moment.",
+            )
+        },
+    }
+}
+
+const fn describe_forward(error: &ForwardError) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match error {
+        ForwardError::UnknownUpstream => (S::INTERNAL_SERVER_ERROR, "Something went wrong here."),
+        ForwardError::InvalidAuthority => (S::BAD_REQUEST, "The request cannot be read in one way only."),
+        ForwardError::Unreachable(_) => (S::BAD_GATEWAY, "The application cannot be reached."),
+        ForwardError::Broken { .. } | ForwardError::Protocol(_) => {
+            (S::BAD_GATEWAY, "The application did not answer properly.")
+        }
+        ForwardError::ConnectTimedOut | ForwardError::ResponseTimedOut | ForwardError::UploadStalled => {
+            (S::GATEWAY_TIMEOUT, "The application did not answer in time.")
+        }
+        ForwardError::RequestTooLarge => (S::PAYLOAD_TOO_LARGE, "The request body is too large."),
+        ForwardError::ClientIdle => (S::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+        // Nobody may be there to read this; a body whose framing is broken looks the same.
+        ForwardError::ClientGone => (S::BAD_REQUEST, "The request body did not arrive whole."),
+    }
+}
+
+const fn fault(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Client => "client",
+        Fault::Upstream => "upstream",
+        Fault::Us => "us",
+    }
+}
+
+/// Tells the log why. What is somebody's fault other than the client's is also worth a line of its own.
+fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
+    let reason = chain(rejection);
+    if answer.fault != "client" {
+        tracing::warn!(
+            fault = answer.fault,
+            request_id = exchange.id(),
+            status = answer.status.as_u16(),
+            reason,
+            "request refused"
+        );
+    }
+    exchange.record.refusal = Some((reason.into(), answer.fault));
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A redirect, a page or a problem document.
+fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response<Body> {
+    let sign_in = exchange.route().filter(|_| answer.sign_in).and_then(|route| sign_in_url(gateway, exchange, route));
+    let wanted = exchange.route().map_or(config::Unauthenticated::Auto, |route| route.unauthenticated);
+    let redirects = match wanted {
+        config::Unauthenticated::Auto => exchange.kind.navigation && exchange.record.method == Method::GET,
+        config::Unauthenticated::Redirect => exchange.record.method == Method::GET,
+        config::Unauthenticated::Status => false,
+    };
+    match sign_in {
+        Some(url) if redirects => with_header(Body::Empty, StatusCode::FOUND, &[(LOCATION, &url)]),
+        sign_in if exchange.kind.navigation => gateway.pages.refusal(answer, exchange.id(), sign_in.as_deref()),
+        sign_in => problem(answer, exchange.id(), sign_in.as_deref()),
+    }
+}
+
+/// Where to sign in, and to come back from: the login page of the first issuer of the route that has one.
+fn sign_in_url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
+    let login = |id: &config::IssuerId| gateway.config.issuers.get(id.0)?.login.as_ref()?.page.as_ref();
+    let page = route.issuers.iter().find_map(login)?;
+    let target = exchange.target()?;
+    let back = target.path_and_query(target.path.as_str());
+    let separator = if page.contains('?') { '&' } else { '?' };
+    Some(format!("{page}{separator}rd={}", utf8_percent_encode(&back, NON_ALPHANUMERIC)))
+}
+
+/// RFC 9457.
+fn problem(answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response<Body> {
+    let mut document = json!({
+        "type": "about:blank",
+        "title": answer.status.canonical_reason(),
+        "status": answer.status.as_u16(),
+        "detail": answer.detail,
+        "request_id": request_id,
+    });
+    if let Some(members) = document.as_object_mut() {
+        members.extend(answer.required.as_ref().map(|required| ("required".to_owned(), json!(required))));
+        members.extend(sign_in.map(|url| ("login_url".to_owned(), json!(url))));
+    }
+    let body = Body::full(document.to_string());
+    with_header(body, answer.status, &[(CONTENT_TYPE, "application/problem+json")])
+}
+
+/// A response with a few headers that are known to be valid.
+pub(super) fn with_header(body: Body, status: StatusCode, headers: &[(HeaderName, &str)]) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let valid = |(name, value): &(HeaderName, &str)| Some((name.clone(), HeaderValue::try_from(*value).ok()?));
+    response.headers_mut().extend(headers.iter().filter_map(valid).collect::<HeaderMap>());
+    response
+}

@@ -1,0 +1,153 @@
+//! The way back: the application's answer as the client gets it.
+
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::upgrade::OnUpgrade;
+
+use super::exchange::Exchange;
+use super::{Gateway, Rejection};
+use crate::auth::authenticate::Identity;
+use crate::auth::credentials::Credentials;
+use crate::auth::login::{self, IssuedTokens};
+use crate::config::{Cookies, IssuerId, LoginTokens, Route, TokenPointers};
+use crate::forwarding::upgrade::{self, TunnelReport};
+use crate::forwarding::{Body, UpstreamBody, hop_by_hop};
+
+/// A login's answer is searched for tokens up to this size; a larger one is refused, for it may hide one.
+const LOGIN_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Makes an answer of the application safe to hand on.
+pub(super) async fn deliver(
+    gateway: &Gateway,
+    route: &Route,
+    identity: Option<&Identity>,
+    client: Option<OnUpgrade>,
+    credentials: &Credentials,
+    mut response: Response<UpstreamBody>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let response = switch(gateway, route, client, response, exchange)?;
+        return Ok(guard(gateway, identity, response, exchange));
+    }
+    hop_by_hop::remove_from_response(response.headers_mut());
+    let response = match route.login {
+        Some(issuer) if exchange.record.method == Method::POST => {
+            capture_login(gateway, issuer, credentials, response, exchange).await?
+        }
+        _ => response.map(Body::Upstream),
+    };
+    Ok(guard(gateway, identity, response, exchange))
+}
+
+/// Both sides agree to switch protocols: from here on, bytes travel by themselves until both are at their end, or this
+/// process drains.
+fn switch(
+    gateway: &Gateway,
+    route: &Route,
+    client: Option<OnUpgrade>,
+    mut response: Response<UpstreamBody>,
+    exchange: &Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    let (Some(client), Some(upstream)) = (client, response.body_mut().take_switched()) else {
+        return Err(Rejection::Internal);
+    };
+    let protocol = response.headers().get(UPGRADE).cloned();
+    hop_by_hop::remove_from_response(response.headers_mut());
+    if let Some(protocol) = protocol {
+        upgrade::restore(response.headers_mut(), &protocol);
+    }
+    let (readiness, id) = (gateway.readiness.clone(), exchange.id().to_owned());
+    let drained = async move { readiness.drain_begins().await };
+    upgrade::start(client, upstream, route.timeouts.idle, drained, move |TunnelReport { end, sent, received }| {
+        tracing::info!(target: "usher::access", request_id = id, ending = ?end, sent, received, "stream ended");
+    });
+    Ok(response.map(|_| Body::Empty))
+}
+
+/// The application cannot set Usher's cookies (law 9), and what it says to one user is not for a shared cache unless it
+/// says so itself (X06).
+fn guard(
+    gateway: &Gateway,
+    identity: Option<&Identity>,
+    mut response: Response<Body>,
+    exchange: &Exchange<'_>,
+) -> Response<Body> {
+    let headers = response.headers_mut();
+    let removed = gateway.authenticator.names().remove_reserved(headers);
+    if removed > 0 {
+        tracing::warn!(
+            fault = "upstream",
+            request_id = exchange.id(),
+            removed,
+            "the application tried to set cookies that only Usher may set"
+        );
+    }
+    if identity.is_some() && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    response
+}
+
+/// Takes the tokens out of a login's answer and begins a session with them. An answer without tokens passes as it is.
+async fn capture_login(
+    gateway: &Gateway,
+    issuer: IssuerId,
+    credentials: &Credentials,
+    response: Response<UpstreamBody>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    let Some(login) = gateway.config.issuers.get(issuer.0).and_then(|issuer| issuer.login.as_ref()) else {
+        return Ok(response.map(Body::Upstream));
+    };
+    let (tokens, response) = match &login.tokens {
+        LoginTokens::Cookies { access, refresh } => {
+            // Under raw cookies, the service's own `Set-Cookie` is the session already.
+            let raw = matches!(gateway.config.session.cookies, Cookies::Raw { .. });
+            let mut response = response.map(Body::Upstream);
+            let tokens = (!raw).then(|| login::take_from_cookies(response.headers_mut(), access, refresh.as_deref()));
+            (tokens.flatten(), response)
+        }
+        LoginTokens::Body(pointers) if response.status().is_success() && is_plain_json(response.headers()) => {
+            take_from_json(response, pointers).await?
+        }
+        LoginTokens::Body(_) => (None, response.map(Body::Upstream)),
+    };
+    let Some(tokens) = tokens else { return Ok(response) };
+    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
+    if credentials.cookies.any() {
+        gateway.authenticator.end_session(&credentials.cookies, &[issuer], &mut exchange.jar).await;
+    }
+    let identity = gateway
+        .authenticator
+        .begin_session(issuer, &tokens.access, tokens.refresh.as_ref(), &mut exchange.jar)
+        .await
+        .map_err(Rejection::LoginTokens)?;
+    exchange.note_identity(Some(&identity));
+    Ok(response)
+}
+
+/// Reads a JSON answer to its end, and takes the tokens out of it.
+async fn take_from_json(
+    response: Response<UpstreamBody>,
+    pointers: &TokenPointers,
+) -> Result<(Option<IssuedTokens>, Response<Body>), Rejection> {
+    let (mut head, body) = response.into_parts();
+    let body = Limited::new(body, LOGIN_ANSWER_BYTES).collect().await.map_err(|_| Rejection::LoginAnswer)?.to_bytes();
+    let Some((tokens, rest)) = login::take_from_body(&body, pointers) else {
+        return Ok((None, Response::from_parts(head, Body::full(body))));
+    };
+    // These describe the body that was.
+    head.headers.remove(CONTENT_LENGTH);
+    for name in ["etag", "digest", "content-digest", "repr-digest", "content-md5"] {
+        head.headers.remove(name);
+    }
+    Ok((Some(tokens), Response::from_parts(head, Body::full(rest))))
+}
+
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    (media_type == "application/json" || media_type.ends_with("+json")) && !headers.contains_key(CONTENT_ENCODING)
+}

@@ -1,0 +1,46 @@
+//! Usher's own paths: one file per path below `/.usher/`. Anything else there is 404 and never reaches an application.
+
+mod jwks;
+mod session;
+mod sign_out;
+
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+
+use super::admit::Target;
+use super::exchange::Exchange;
+use super::{Gateway, Rejection};
+use crate::auth::credentials::Credentials;
+use crate::config::IssuerId;
+use crate::forwarding::Body;
+
+/// Answers a request for one of Usher's own paths.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    target: &Target,
+    mut request: Request<Incoming>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    let site = gateway.router.site(&target.host).ok_or(Rejection::UnknownHost)?;
+    let mut issuers: Vec<IssuerId> = site.routes.iter().flat_map(|route| route.issuers.iter().copied()).collect();
+    issuers.sort_unstable();
+    issuers.dedup();
+    let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
+    exchange.note_browser(credentials.cookies.in_browser());
+    let allow = |methods: &'static str| Rejection::Method { allow: HeaderValue::from_static(methods) };
+    let mut response = match (target.path.as_str(), request.method()) {
+        ("/.usher/session", &Method::GET | &Method::HEAD) => {
+            session::show(gateway, &credentials, &issuers, exchange).await?
+        }
+        ("/.usher/sign-out", &Method::POST) => {
+            sign_out::sign_out(gateway, target, &request, &credentials, &issuers, exchange).await?
+        }
+        ("/.usher/sign-out", _) => return Err(allow("POST")),
+        ("/.usher/jwks.json", &Method::GET | &Method::HEAD) => jwks::show(gateway),
+        ("/.usher/session" | "/.usher/jwks.json", _) => return Err(allow("GET, HEAD")),
+        _ => return Err(Rejection::NoEndpoint),
+    };
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    Ok(response)
+}

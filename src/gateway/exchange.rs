@@ -1,0 +1,200 @@
+//! What is known of one request while it travels, beside the request itself: its id, its kind, the cookies that its
+//! browser must be told about, and the facts for the access log.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL,
+    EXPIRES, ORIGIN, PRAGMA, SET_COOKIE, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+
+use super::access_log::{LoggedBody, Record};
+use super::admit::Target;
+use super::request_kind::RequestKind;
+use super::{Connection, Gateway};
+use crate::auth::authenticate::Identity;
+use crate::auth::cookies::InBrowser;
+use crate::auth::session_cookies::CookieJar;
+use crate::clock::Clock;
+use crate::config::Route;
+use crate::forwarding::Body;
+use crate::forwarding::forwarded::client_address;
+use crate::routing::Found;
+
+/// The header that carries the request id, to the application and back.
+pub(super) const REQUEST_ID: &str = "x-request-id";
+
+/// One request under way.
+pub(super) struct Exchange<'g> {
+    gateway: &'g Gateway,
+    /// What kind of request it is.
+    pub(super) kind: RequestKind,
+    /// What the browser is told about its cookies, whatever the answer is (law 6).
+    pub(super) jar: CookieJar,
+    /// What the access log will say.
+    pub(super) record: Record,
+    route: Option<&'g Arc<Route>>,
+    target: Option<Target>,
+    origin: Option<HeaderValue>,
+    preflight: bool,
+}
+
+/// Makes ids that do not repeat: a random start per process, then counting.
+pub(super) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) const fn new(process: u64) -> Self {
+        Self { process, next: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> Box<str> {
+        format!("{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed)).into_boxed_str()
+    }
+}
+
+impl<'g> Exchange<'g> {
+    /// Notes what can be known before anything is checked.
+    pub(super) fn begin<B>(gateway: &'g Gateway, connection: &Connection, request: &Request<B>) -> Self {
+        let headers = request.headers();
+        let client = client_address(headers, connection.client.ip(), &gateway.config.trusted_proxies);
+        let id = given_id(headers, connection).unwrap_or_else(|| gateway.request_ids.next());
+        Self {
+            gateway,
+            kind: RequestKind::of(request.method(), headers),
+            jar: CookieJar::new(InBrowser::default()),
+            record: Record::begin(id, client, request, gateway.clock.instant()),
+            route: None,
+            target: None,
+            origin: headers.get(ORIGIN).cloned(),
+            preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
+        }
+    }
+
+    /// Notes the canonical target.
+    pub(super) fn note_target(&mut self, target: Target) -> Target {
+        self.record.host = Some(target.host.clone());
+        self.record.path = Some(target.path.as_str().into());
+        self.target = Some(target.clone());
+        target
+    }
+
+    /// Notes the route that won.
+    pub(super) fn note_route(&mut self, found: Found<'g>) -> &'g Arc<Route> {
+        self.record.route = Some(Arc::clone(&found.route.name));
+        self.route = Some(found.route);
+        found.route
+    }
+
+    /// Notes which cookies the browser has.
+    pub(super) fn note_browser(&mut self, browser: InBrowser) {
+        self.jar = CookieJar::new(browser);
+    }
+
+    /// Notes who it is.
+    pub(super) fn note_identity(&mut self, identity: Option<&Identity>) {
+        let Some(identity) = identity else { return };
+        self.record.source = Some(identity.source);
+        self.record.issuer =
+            self.gateway.config.issuers.get(identity.token.issuer.0).map(|issuer| Arc::clone(&issuer.name));
+        self.record.subject =
+            identity.token.claims.subject().and_then(|subject| self.gateway.access_log.subject(subject));
+    }
+
+    /// Awaits the upstream, and notes how long that took.
+    pub(super) async fn time_upstream<T>(&mut self, upstream: impl Future<Output = T>) -> T {
+        let started = self.clock().instant();
+        let outcome = upstream.await;
+        self.record.upstream = Some(self.clock().instant().saturating_duration_since(started));
+        outcome
+    }
+
+    /// Awaits authentication, and notes how long that took: a renewal is the issuer's time, not ours.
+    pub(super) fn note_authentication(&mut self, started: std::time::Instant) {
+        self.record.authentication = self.clock().instant().saturating_duration_since(started);
+    }
+
+    pub(super) const fn clock(&self) -> &'g Clock {
+        &self.gateway.clock
+    }
+
+    /// The route, once it is known.
+    pub(super) const fn route(&self) -> Option<&'g Arc<Route>> {
+        self.route
+    }
+
+    /// The target, once it is known.
+    pub(super) const fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+
+    /// The id of this request.
+    pub(super) fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Whether this is a CORS preflight that the route lets through to the application, without an identity: a browser
+    /// sends no credentials with it, and it asks for nothing but permission.
+    pub(super) fn is_preflight(&self, route: &Route) -> bool {
+        self.preflight && route.cors && self.allowed_origin(route).is_some()
+    }
+
+    /// The request's `Origin`, when the route lets it read refusals.
+    fn allowed_origin(&self, route: &Route) -> Option<&HeaderValue> {
+        let origin = self.origin.as_ref()?;
+        let allowed = |allowed: &String| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes());
+        (route.cors && route.allowed_origins.iter().any(allowed)).then_some(origin)
+    }
+
+    /// Lets a script of an allowed origin read a refusal of Usher's. The application's own answers carry the application's
+    /// own CORS headers.
+    pub(super) fn add_cors(&self, headers: &mut HeaderMap) {
+        if let Some(origin) = self.route.and_then(|route| self.allowed_origin(route)) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+    }
+
+    /// Gives the answer what every answer gets, and hands the facts over to the access log, which writes its line when the
+    /// body has gone out.
+    pub(super) fn finish(mut self, mut response: Response<Body>) -> Response<LoggedBody> {
+        let headers = response.headers_mut();
+        if !self.jar.lines().is_empty() {
+            forbid_storing(headers);
+            for line in self.jar.lines() {
+                headers.append(SET_COOKIE, line.clone());
+            }
+            self.record.cookies = true;
+        }
+        if let Ok(id) = HeaderValue::try_from(self.id()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        self.record.status = response.status();
+        self.record.head_after = self.clock().instant().saturating_duration_since(self.record.started);
+        response.map(|body| LoggedBody::new(body, self.record))
+    }
+}
+
+/// `Set-Cookie` does not keep a shared cache from storing an answer (RFC 9111 §7.3), so law 10 is said in every way that
+/// caches listen to.
+fn forbid_storing(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    for name in ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"] {
+        headers.remove(name);
+    }
+    headers.remove(EXPIRES);
+    headers.remove(PRAGMA);
+}
+
+/// The id that a trusted proxy in front has given the request, if it looks like one.
+fn given_id(headers: &HeaderMap, connection: &Connection) -> Option<Box<str>> {
+    let id = headers.get(REQUEST_ID).filter(|_| connection.peer_trusted)?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    ((8..=64).contains(&id.len()) && id.bytes().all(plain)).then(|| id.into())
+}

@@ -1,0 +1,107 @@
+//! Step 7: the request as the application gets it.
+//!
+//! Order matters here as well (law 5): what the client's `Connection` header names is taken out of the *client's* headers
+//! before Usher writes its own.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, EXPECT, HOST};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::admit::Target;
+use super::exchange::{Exchange, REQUEST_ID};
+use super::{Connection, Gateway, Rejection};
+use crate::auth::authenticate::Identity;
+use crate::auth::{assertion, identity_headers};
+use crate::config::Route;
+use crate::forwarding::upgrade;
+use crate::forwarding::{RequestBody, hop_by_hop};
+
+/// A request that is ready to go.
+pub(super) struct Prepared {
+    pub(super) request: Request<RequestBody>,
+    /// The client's side of a connection that is to switch protocols, if the upstream agrees.
+    pub(super) client: Option<OnUpgrade>,
+}
+
+/// Prepares a request for its route.
+pub(super) fn prepare(
+    gateway: &Gateway,
+    connection: &Connection,
+    target: &Target,
+    route: &Route,
+    identity: Option<&Identity>,
+    mut request: Request<Incoming>,
+    exchange: &Exchange<'_>,
+) -> Result<Prepared, Rejection> {
+    let protocol = upgrade::requested(&request);
+    let client = protocol.is_some().then(|| hyper::upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
+    let body = RequestBody::new(body, parts.version, route.body_limit, gateway.config.limits.body_timeout)?
+        .with_trailers(Arc::clone(&gateway.trailer_filter));
+
+    hop_by_hop::remove_from_request(&mut parts.headers);
+    // Usher answers `100 Continue` itself, when it reads the body: after the decision, never before (S17).
+    parts.headers.remove(EXPECT);
+    if route.login.is_some() {
+        // The answer is searched for tokens: it must come as it is.
+        parts.headers.remove(ACCEPT_ENCODING);
+    }
+
+    let host = HeaderValue::try_from(target.authority()).map_err(|_| Rejection::Internal)?;
+    connection.forwarding.write(&mut parts.headers, &host, parts.version, &gateway.config.trusted_proxies);
+    if let Some(identity) = identity {
+        speak_for_user(gateway, target, route, identity, &mut parts.headers)?;
+    }
+    if let Some((name, value)) = &route.upstream_authorization {
+        parts.headers.insert(name, value.clone());
+    }
+    if let Ok(id) = HeaderValue::try_from(exchange.id()) {
+        parts.headers.insert(REQUEST_ID, id);
+    }
+    parts.headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
+    parts.uri = forwarded_uri(target, route)?;
+    parts.version = Version::HTTP_11;
+    if let Some(protocol) = protocol {
+        parts.extensions.insert(protocol);
+    }
+    Ok(Prepared { request: Request::from_parts(parts, body), client })
+}
+
+/// Who the user is, in the words that the route chose.
+fn speak_for_user(
+    gateway: &Gateway,
+    target: &Target,
+    route: &Route,
+    identity: &Identity,
+    headers: &mut HeaderMap,
+) -> Result<(), Rejection> {
+    let set = gateway.config.identity_sets.get(route.identity.0).map_or(&[][..], Vec::as_slice);
+    let claims = &identity.token.claims;
+    let rendered = identity.token.rendered.headers(route.identity, || identity_headers::render(claims, set));
+    for (name, value) in rendered.map_err(|error| Rejection::UnspeakableClaim(error.clone()))? {
+        headers.insert(name, value.clone());
+    }
+    if route.assertion {
+        let assertion =
+            gateway.assertions.sign(&target.host, &identity.token, route.identity, set, gateway.clock.now());
+        headers.insert(assertion::HEADER, assertion?);
+    }
+    if route.forward_access_token {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", identity.token.token.expose()))
+            .map_err(|_| Rejection::Internal)?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(())
+}
+
+/// The canonical path, less the prefix that the route takes off, and the query as it came.
+fn forwarded_uri(target: &Target, route: &Route) -> Result<Uri, Rejection> {
+    let stripped =
+        route.strip_prefix.as_deref().and_then(|prefix| target.path.without_prefix(prefix, route.ignore_case));
+    let uri = target.path_and_query(stripped.unwrap_or(target.path.as_str()));
+    Uri::try_from(uri).map_err(|_| Rejection::Internal)
+}

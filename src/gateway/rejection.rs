@@ -1,0 +1,90 @@
+//! Why a request is not answered by the application.
+//!
+//! Each variant says whose fault it is. The form of the answer is the business of [`answer`](super::answer).
+
+use http::HeaderValue;
+
+use super::admit::AdmitError;
+use crate::auth::assertion::AssertionError;
+use crate::auth::authenticate::Unauthenticated;
+use crate::auth::authorize::Refusal;
+use crate::auth::credentials::CredentialsError;
+use crate::auth::identity_headers::ClaimTooLong;
+use crate::forwarding::{BodyTooLarge, ForwardError};
+use crate::routing::NoRoute;
+
+/// A request that ends here.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The request can be read in more than one way. The client.
+    #[error(transparent)]
+    Malformed(#[from] AdmitError),
+    /// There is no such site. The client, or the operator's DNS.
+    #[error("no site of this gateway has this host")]
+    UnknownHost,
+    /// No route covers the path. The client, or the operator's file.
+    #[error("no route covers this path")]
+    NoPath,
+    /// The path means one route with its parameters and another without them. The client.
+    #[error("the path's parameters change what it means")]
+    AmbiguousPath,
+    /// The path has routes, but none for this method. The client.
+    #[error("no route at this path is for this method")]
+    Method {
+        /// The methods that there are routes for.
+        allow: HeaderValue,
+    },
+    /// Several credentials, or a malformed one. The client.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// Another site made the browser send this. The other site.
+    #[error("another site made the browser send this request")]
+    CrossSite,
+    /// Not authenticated; the variant inside says whose fault it is.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
+    /// Authenticated, and not allowed. The client.
+    #[error(transparent)]
+    Forbidden(#[from] Refusal),
+    /// A claim cannot be said in a header. The issuer.
+    #[error(transparent)]
+    UnspeakableClaim(ClaimTooLong),
+    /// The identity cannot be signed for the application. The issuer, or us; the cause says.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    /// The request body is larger than the route allows. The client.
+    #[error("the request body is larger than this route allows")]
+    BodyTooLarge,
+    /// The application could not be asked, or its answer not be had; the variant inside says whose fault it is.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    /// The application's login gave out tokens that do not count. The operator, or the login service.
+    #[error("the login service gave out tokens that Usher does not accept")]
+    LoginTokens(#[source] Unauthenticated),
+    /// The application's login answered with more than can be searched for tokens. The upstream.
+    #[error("the answer of the login service cannot be read")]
+    LoginAnswer,
+    /// One of Usher's own paths, and nothing is there. The client.
+    #[error("there is no such endpoint of Usher")]
+    NoEndpoint,
+    /// Usher itself could not build a message. Us.
+    #[error("internal error")]
+    Internal,
+}
+
+impl From<BodyTooLarge> for Rejection {
+    fn from(_: BodyTooLarge) -> Self {
+        Self::BodyTooLarge
+    }
+}
+
+impl From<NoRoute> for Rejection {
+    fn from(error: NoRoute) -> Self {
+        match error {
+            NoRoute::UnknownHost => Self::UnknownHost,
+            NoRoute::NoPath => Self::NoPath,
+            NoRoute::Method { allow } => Self::Method { allow },
+            NoRoute::AmbiguousPath => Self::AmbiguousPath,
+        }
+    }
+}
