@@ -1,1 +1,155 @@
 //! Sockets to requests.
+//!
+//! A connection's way: `listener` accepts and counts it (`limits`), `arrival` reads the PROXY header
+//! (`proxy_protocol`) and shakes hands (`tls`), `connection` speaks HTTP on it, `service` hands each request to the
+//! gateway. `redirect` answers on the plain listener that only points at https.
+//!
+//! Every worker thread (`worker`) has a runtime, listening sockets and upstream pools of its own: nothing is shared on
+//! the way of a request but read-mostly tables. What a peer may hold is bounded in number by `limits` and in time by
+//! `activity`; a peer that exceeds either loses its connection and nobody else's.
+//!
+//! The server does *not* look into requests: that is the gateway's part. It does not decide about signals either: whoever
+//! started it calls [`Server::drain`].
+
+mod activity;
+mod arrival;
+mod certificates;
+mod connection;
+mod error;
+mod limits;
+mod listener;
+mod proxy_protocol;
+mod redirect;
+mod self_signed;
+mod service;
+mod socket;
+mod stream;
+mod throttle;
+mod tls;
+mod wire;
+mod worker;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::{Config, Tls};
+use crate::gateway::{self, Gateway};
+
+pub use certificates::CertificateError;
+pub use error::StartupError;
+use service::Handler;
+use socket::{Bound, Role};
+use worker::{Phase, Plan, Thread};
+
+/// Where the server listens, ports resolved; in the order of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// TLS.
+    pub https: Vec<SocketAddr>,
+    /// Plain HTTP, redirects only.
+    pub http: Vec<SocketAddr>,
+    /// Plain HTTP for trusted proxies.
+    pub plain: Vec<SocketAddr>,
+}
+
+/// A running server. Dropping it closes every connection at once; [`Server::drain`] is the polite way.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Addresses,
+    phase: watch::Sender<Phase>,
+    threads: Vec<Thread>,
+}
+
+impl Server {
+    /// Reads the certificates, binds every address and starts one worker thread per core.
+    ///
+    /// # Errors
+    ///
+    /// A certificate that cannot be used, an address that cannot be bound, a thread that cannot be started.
+    pub fn start(config: &Config, gateway: &Arc<Gateway>, clock: &Clock) -> Result<Self, StartupError> {
+        let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let gateway = Arc::clone(gateway);
+        Self::start_with(config, clock, workers, move || Arc::new(gateway::Worker::new(Arc::clone(&gateway))))
+    }
+
+    /// As [`Server::start`], with `workers` threads that answer requests with what `handler` makes for each of them.
+    fn start_with<H: Handler>(
+        config: &Config,
+        clock: &Clock,
+        workers: usize,
+        handler: impl Fn() -> H + Clone + Send + 'static,
+    ) -> Result<Self, StartupError> {
+        let tls = match &config.tls {
+            Tls::Files(files) => Some(certificates::load(files)?),
+            Tls::SelfSigned => Some(self_signed::load(&config.sites, config.state_directory.as_deref(), clock.now())?),
+            Tls::None => None,
+        };
+        let tls = tls.map(|table| tls::server_config(table).map_err(StartupError::Tls)).transpose()?;
+
+        let listen = &config.listen;
+        let wanted = [(Role::Https, &listen.https), (Role::Redirect, &listen.http), (Role::Plain, &listen.plain)];
+        let bound = wanted
+            .into_iter()
+            .flat_map(|(role, addresses)| addresses.iter().map(move |address| (role, *address)))
+            .map(|(role, address)| Bound::new(role, address, workers))
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses = Addresses {
+            https: addresses_of(&bound, Role::Https),
+            http: addresses_of(&bound, Role::Redirect),
+            plain: addresses_of(&bound, Role::Plain),
+        };
+
+        let plan = Arc::new(Plan::new(config, tls, addresses.https.first().map(SocketAddr::port)));
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let threads = socket::deal(bound, workers)
+            .into_iter()
+            .enumerate()
+            .map(|(index, sockets)| worker::start(index, sockets, Arc::clone(&plan), handler.clone(), watched.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StartupError::Thread)?;
+        Ok(Self { addresses, phase, threads })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Waits until a worker has ended without having been asked to: a defect of ours. Its core no longer serves, so the
+    /// process had better drain and be started anew.
+    pub async fn failed(&mut self) {
+        let ends = self.threads.iter_mut().map(|thread| Box::pin(thread.ended()));
+        futures_util::future::select_all(ends).await;
+    }
+
+    /// Closes the listeners, says goodbye on every connection (HTTP/2 GOAWAY, HTTP/1.1 `Connection: close`), lets the
+    /// requests at hand end, and cuts what is left after `deadline`. Returns whether nothing had to be cut.
+    pub async fn drain(mut self, deadline: Duration) -> bool {
+        self.phase.send_replace(Phase::Draining);
+        let finished = tokio::time::timeout(deadline, self.ended()).await.is_ok();
+        self.phase.send_replace(Phase::Ended);
+        self.ended().await;
+        finished
+    }
+
+    async fn ended(&mut self) {
+        for thread in &mut self.threads {
+            thread.ended().await;
+        }
+    }
+}
+
+fn addresses_of(bound: &[Bound], role: Role) -> Vec<SocketAddr> {
+    bound.iter().filter(|bound| bound.role == role).map(|bound| bound.address).collect()
+}

@@ -1,0 +1,140 @@
+//! From an accepted socket to a connection that HTTP can be spoken on.
+//!
+//! Whom a peer is believed to speak for is decided here, once. A peer in `trusted_proxies` may announce a client with a
+//! PROXY header when `listen.proxy_protocol` says that it does; that client is then the one that is counted, and the one
+//! whose `X-Forwarded-*` would have to be trusted: a load balancer that passes bytes through has not looked at them. The
+//! bytes of any other peer are never parsed as such a header.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Arrived, Protocol};
+use super::limits::Permit;
+use super::proxy_protocol::{self, Announced, ProxyHeaderError};
+use super::socket::Role;
+use super::tls;
+use super::wire::Transport;
+use crate::config::Config;
+use crate::gateway::Connection;
+
+/// What every arrival is measured by.
+#[derive(Debug)]
+pub(super) struct Reception {
+    trusted: Vec<IpNet>,
+    proxy_protocol: bool,
+    tls: Option<Arc<ServerConfig>>,
+    handshake_timeout: std::time::Duration,
+}
+
+/// An accepted socket.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) permit: Permit,
+}
+
+/// Why an arrival comes to nothing. Each is the peer's affair, and told in the log's debug level only.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Turned {
+    /// The peer: one address has too many connections.
+    #[error("too many connections from one address")]
+    TooMany,
+    /// The peer: not a trusted proxy, on a listener that serves nobody else.
+    #[error("the peer is not in trusted_proxies")]
+    Untrusted,
+    /// The load balancer: its PROXY header is missing or malformed.
+    #[error("no PROXY header that could be read")]
+    ProxyHeader(#[from] ProxyHeaderError),
+    /// The peer: the TLS handshake failed; or the connection broke.
+    #[error("no handshake")]
+    Handshake(#[from] std::io::Error),
+    /// The peer: it took too long over all that.
+    #[error("the handshake took too long")]
+    TooSlow,
+}
+
+/// Whom a connection is from.
+struct Origin {
+    client: SocketAddr,
+    local: SocketAddr,
+    trusted: bool,
+}
+
+impl Reception {
+    pub(super) fn new(config: &Config, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self {
+            trusted: config.trusted_proxies.clone(),
+            proxy_protocol: config.listen.proxy_protocol,
+            tls,
+            handshake_timeout: config.limits.handshake_timeout,
+        }
+    }
+
+    /// Does what comes before HTTP, within the handshake's time-out.
+    pub(super) async fn receive(
+        &self,
+        accepted: Accepted,
+        role: Role,
+        connections: &TaskTracker,
+    ) -> Result<Arrived, Turned> {
+        timeout(self.handshake_timeout, self.shake_hands(accepted, role, connections))
+            .await
+            .map_err(|_| Turned::TooSlow)?
+    }
+
+    async fn shake_hands(&self, accepted: Accepted, role: Role, connections: &TaskTracker) -> Result<Arrived, Turned> {
+        let Accepted { mut stream, peer, mut permit } = accepted;
+        stream.set_nodelay(true)?;
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if role == Role::Plain && !self.trusts(peer.ip()) {
+            return Err(Turned::Untrusted);
+        }
+        let origin = self.origin(&mut stream, peer).await?;
+        // A trusted proxy speaks for many clients: its own connections are bounded by the sum only.
+        if !self.trusts(origin.client.ip()) && !permit.count_for(origin.client.ip()) {
+            return Err(Turned::TooMany);
+        }
+        let (transport, protocol, server_name) = match (&self.tls, role) {
+            (Some(tls), Role::Https) => secure(stream, Arc::clone(tls)).await?,
+            _ => (Transport::Plain(stream), Protocol::Http1, None),
+        };
+        let connection = Connection::new(origin.client, origin.trusted, origin.local, role == Role::Https, server_name);
+        Ok(Arrived { protocol, transport, connection, permit, alive: connections.token() })
+    }
+
+    async fn origin(&self, stream: &mut TcpStream, peer: SocketAddr) -> Result<Origin, Turned> {
+        let local = stream.local_addr()?;
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let trusted = self.trusts(peer.ip());
+        if !(self.proxy_protocol && trusted) {
+            return Ok(Origin { client: peer, local, trusted });
+        }
+        Ok(match proxy_protocol::read(stream).await? {
+            Announced::Client { client, local } => Origin { client, local, trusted: self.trusts(client.ip()) },
+            Announced::Nobody => Origin { client: peer, local, trusted: false },
+        })
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+}
+
+async fn secure(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> Result<(Transport, Protocol, Option<Box<str>>), Turned> {
+    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let (_, session) = stream.get_ref();
+    let protocol = if session.alpn_protocol() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
+    let server_name = session.server_name().map(Box::from);
+    Ok((Transport::Tls(Box::new(stream)), protocol, server_name))
+}

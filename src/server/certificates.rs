@@ -1,0 +1,236 @@
+//! Certificates: read from PEM files, chosen by the name that the client asks for (SNI, RFC 6066 §3).
+//!
+//! A certificate answers for the DNS names of its subjectAltName extension, `*.` standing for exactly one label (RFC 9525
+//! §6.3). Several certificates for one name (ECDSA beside RSA) are tried in the operator's order: the first whose key the
+//! client can verify is used. A client that sends no name, or one that we have no certificate for, gets the first
+//! certificate of all; whether its host is served here is the gateway's question, answered 421.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::CertificateFiles;
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The operator: a file that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The operator: a file that is not PEM, or without what it should hold.
+    #[error("{} does not hold {wanted} in PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        wanted: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: pem::Error,
+    },
+    /// The operator: a key that does not belong to the certificate, or either of a kind that cannot be used.
+    #[error("the certificate {} cannot be used with the key {}", certificate.display(), key.display())]
+    Unusable {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        source: rustls::Error,
+    },
+    /// The operator: a certificate that cannot be parsed.
+    #[error("{} does not begin with a server certificate", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: webpki::Error,
+    },
+    /// Us or the system's randomness: no certificate could be made.
+    #[error("cannot make a self-signed certificate")]
+    SelfSigned(#[source] rcgen::Error),
+    /// The operator: a state directory that cannot be written to.
+    #[error("cannot keep the self-signed certificate in {}", path.display())]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl CertificateError {
+    /// Whether a file that the operator named is at fault.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        !matches!(self, Self::SelfSigned(_))
+    }
+}
+
+/// Which certificate is for which name. Immutable; a reload builds another one.
+#[derive(Debug)]
+pub(super) struct CertificateTable {
+    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    default: Arc<CertifiedKey>,
+}
+
+impl CertificateTable {
+    /// A table of one certificate, which is used whatever the name.
+    pub(super) fn single(key: CertifiedKey) -> Self {
+        Self { by_name: HashMap::new(), default: Arc::new(key) }
+    }
+
+    /// The certificates for `name`, which is in lower case: exactly that one's, else those of its wildcard.
+    fn candidates(&self, name: &str) -> &[Arc<CertifiedKey>] {
+        let wildcard = || {
+            let (_, parent) = name.split_once('.')?;
+            self.by_name.get(format!("*.{parent}").as_str())
+        };
+        self.by_name.get(name).or_else(wildcard).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The certificates in use: the table can be replaced while connections are accepted.
+#[derive(Debug)]
+pub(super) struct Certificates(ArcSwap<CertificateTable>);
+
+impl Certificates {
+    pub(super) fn new(table: CertificateTable) -> Self {
+        Self(ArcSwap::from_pointee(table))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = self.0.load();
+        let candidates = hello.server_name().map_or(&[][..], |name| table.candidates(name));
+        let verifiable = candidates.iter().find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
+        Some(Arc::clone(verifiable.or_else(|| candidates.first()).unwrap_or(&table.default)))
+    }
+}
+
+/// Reads the certificates and keys of `files`, the default first. `files` is not empty.
+pub(super) fn load(files: &[CertificateFiles]) -> Result<CertificateTable, CertificateError> {
+    let provider = aws_lc_rs::default_provider();
+    let mut keys = Vec::with_capacity(files.len());
+    let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
+    for file in files {
+        let key = Arc::new(read(file, &provider)?);
+        for name in names(&key, &file.certificate)? {
+            by_name.entry(name).or_default().push(Arc::clone(&key));
+        }
+        keys.push(key);
+    }
+    match keys.into_iter().next() {
+        Some(default) => Ok(CertificateTable { by_name, default }),
+        None => Err(CertificateError::Read { path: PathBuf::new(), source: io::ErrorKind::NotFound.into() }),
+    }
+}
+
+fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+    let CertificateFiles { certificate, key } = files;
+    let chain = parse_chain(&contents(certificate)?, certificate)?;
+    let private = parse_key(&contents(key)?, key)?;
+    CertifiedKey::from_der(chain, private, provider).map_err(|source| CertificateError::Unusable {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        source,
+    })
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
+}
+
+/// The certificates in `text`, leaf first; `path` is for errors.
+pub(super) fn parse_chain(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let malformed = |source| CertificateError::Pem { path: path.to_owned(), wanted: "a certificate", source };
+    let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+    if chain.is_empty() { Err(malformed(pem::Error::NoItemsFound)) } else { Ok(chain) }
+}
+
+/// The first private key in `text`; `path` is for errors.
+pub(super) fn parse_key(text: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|source| CertificateError::Pem {
+        path: path.to_owned(),
+        wanted: "a private key",
+        source,
+    })
+}
+
+/// The DNS names that the certificate answers for, in lower case.
+fn names(key: &CertifiedKey, path: &Path) -> Result<Vec<Box<str>>, CertificateError> {
+    let leaf = key.cert.first().into_iter();
+    let mut names = Vec::new();
+    for leaf in leaf {
+        let leaf = webpki::EndEntityCert::try_from(leaf)
+            .map_err(|source| CertificateError::Malformed { path: path.to_owned(), source })?;
+        names.extend(leaf.valid_dns_names().map(|name| name.to_ascii_lowercase().into_boxed_str()));
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::CertificateFile;
+    use super::*;
+
+    fn table(files: &[&CertificateFile]) -> CertificateTable {
+        let files: Vec<_> = files.iter().map(|file| file.files.clone()).collect();
+        load(&files).unwrap()
+    }
+
+    fn chosen(table: &CertificateTable, name: &str) -> Option<CertificateDer<'static>> {
+        table.candidates(name).first().map(|key| key.cert[0].clone())
+    }
+
+    #[test]
+    fn an_exact_name_wins_over_a_wildcard_and_a_wildcard_stands_for_one_label() {
+        let wildcard = CertificateFile::new(&["*.corp.test"]);
+        let exact = CertificateFile::new(&["App.corp.test"]);
+        let table = table(&[&wildcard, &exact]);
+        assert_eq!(chosen(&table, "app.corp.test"), Some(exact.certificate.clone()));
+        assert_eq!(chosen(&table, "other.corp.test"), Some(wildcard.certificate.clone()));
+        assert_eq!(chosen(&table, "a.b.corp.test"), None);
+        assert_eq!(chosen(&table, "corp.test"), None);
+    }
+
+    #[test]
+    fn a_key_that_belongs_to_another_certificate_is_refused_with_both_paths() {
+        let (one, other) = (CertificateFile::new(&["one.test"]), CertificateFile::new(&["other.test"]));
+        let files = CertificateFiles { certificate: one.files.certificate.clone(), key: other.files.key.clone() };
+        let error = load(std::slice::from_ref(&files)).unwrap_err();
+        assert!(error.is_configuration());
+        let text = error.to_string();
+        assert!(
+            text.contains(files.certificate.to_str().unwrap()) && text.contains(files.key.to_str().unwrap()),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused_with_its_path() {
+        let one = CertificateFile::new(&["one.test"]);
+        let files = CertificateFiles { certificate: one.files.key.clone(), key: one.files.key.clone() };
+        let error = load(std::slice::from_ref(&files)).unwrap_err();
+        assert!(error.to_string().contains(files.key.to_str().unwrap()), "{error}");
+    }
+}

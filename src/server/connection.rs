@@ -1,0 +1,273 @@
+//! HTTP on one connection, from its first byte to its goodbye.
+//!
+//! ALPN alone decides between HTTP/2 and HTTP/1.1 (RFC 7301). Nothing is sniffed, so there is no phase in which a peer
+//! could stall before either protocol's time-outs begin: 23 bytes of the HTTP/2 preface on an HTTP/1.1 connection are a
+//! request line that does not end. Plain listeners speak HTTP/1.1 only.
+//!
+//! hyper's parsers bound what they read; [`Activity`] bounds how long that takes. A connection is said goodbye to
+//! (*retired*) when the server drains, when it is old, or when it is idle: HTTP/2 with GOAWAY, HTTP/1.1 with `Connection:
+//! close` on the answer at hand.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::activity::{Activity, Silence, Verdict};
+use super::limits::Permit;
+use super::service::{Handler, Service};
+use super::stream::StreamExecutor;
+use super::wire::{Transport, Wire};
+use crate::config::Limits;
+use crate::gateway::Connection;
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// hyper's smallest and our usual bound of an HTTP/1.1 connection's buffers, each way.
+const H1_BUFFER: usize = 64 * 1024;
+
+/// The header fields that hyper accepts unless told otherwise.
+const HYPER_HEADER_COUNT: usize = 100;
+
+/// What a client may send on an HTTP/2 connection, and on one of its streams, before we have read it. As much is held in
+/// memory at most.
+const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What is held of an HTTP/2 response that its client has not read.
+const H2_SEND_BUFFER: usize = 128 * 1024;
+
+/// Streams that a client may open and reset before we have looked at them (rapid reset, CVE-2023-44487), and streams that
+/// we reset for its mistakes, before it loses the connection.
+const H2_PENDING_RESETS: usize = 20;
+const H2_ERROR_RESETS: usize = 64;
+
+/// A lively HTTP/2 connection is asked for a sign of life so often: a peer that vanished without a FIN is noticed while
+/// its streams wait for it.
+const H2_PING: Duration = Duration::from_secs(30);
+
+/// How long writing a 408 may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+/// How long a connection that arrives in a drain may take for the head of its only request.
+const LATE_REQUEST: Duration = Duration::from_secs(2);
+
+/// How HTTP is spoken on all connections.
+#[derive(Clone, Debug)]
+pub(super) struct Http {
+    limits: Limits,
+    http1: http1::Builder,
+    http2: http2::Builder<StreamExecutor>,
+}
+
+impl Http {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, http1: http1_builder(&limits), http2: http2_builder(&limits) }
+    }
+
+    /// Speaks `protocol` on a connection until it ends.
+    pub(super) async fn serve<H: Handler>(&self, arrived: Arrived, handler: Arc<H>, drain: &CancellationToken) {
+        let Arrived { protocol, transport, connection, permit, alive } = arrived;
+        let late = drain.is_cancelled();
+        let limits = if late { lessened(self.limits) } else { self.limits };
+        let activity = Arc::new(Activity::new(protocol, limits, Instant::now));
+        let wire = Wire::new(transport, Arc::clone(&activity), permit, alive);
+        let service = Arc::new(Service {
+            handler,
+            connection: Arc::new(connection),
+            activity: Arc::clone(&activity),
+            header_count: self.limits.header_count,
+        });
+        match protocol {
+            // Its drain has been seen to by `late`.
+            Protocol::Http1 if late => self.serve_http1(wire, service, &activity, None).await,
+            Protocol::Http1 => self.serve_http1(wire, service, &activity, Some(drain)).await,
+            Protocol::Http2 => self.serve_http2(wire, service, &activity, drain).await,
+        }
+    }
+
+    async fn serve_http1<H: Handler>(
+        &self,
+        wire: Wire,
+        service: Arc<Service<H>>,
+        activity: &Activity,
+        drain: Option<&CancellationToken>,
+    ) {
+        let mut builder = self.http1.clone();
+        // A connection that arrives in a drain may still bring the one request it was opened for.
+        builder.keep_alive(drain.is_some());
+        let respond = service_fn(move |request| service.respond(request));
+        let mut connection = builder.serve_connection(TokioIo::new(wire), respond).with_upgrades();
+        if let Err(silence) = drive(Pin::new(&mut connection), activity, drain).await {
+            tracing::debug!(?silence, "closed a silent HTTP/1.1 connection");
+            if silence == (Silence::Head { begun: true })
+                && let Some(parts) = connection.into_parts()
+            {
+                request_timeout(parts.io.into_inner()).await;
+            }
+        }
+    }
+
+    async fn serve_http2<H: Handler>(
+        &self,
+        wire: Wire,
+        service: Arc<Service<H>>,
+        activity: &Activity,
+        drain: &CancellationToken,
+    ) {
+        let respond = service_fn(move |request| service.respond(request));
+        let connection = pin!(self.http2.serve_connection(TokioIo::new(wire), respond));
+        if let Err(silence) = drive(connection, activity, Some(drain)).await {
+            tracing::debug!(?silence, "closed a silent HTTP/2 connection");
+        }
+    }
+}
+
+/// The bounds of a connection that arrives in a drain: it must not hold that up by saying nothing.
+fn lessened(limits: Limits) -> Limits {
+    Limits { header_timeout: limits.header_timeout.min(LATE_REQUEST), ..limits }
+}
+
+/// A connection that HTTP can be spoken on.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) protocol: Protocol,
+    pub(super) transport: Transport,
+    pub(super) connection: Connection,
+    pub(super) permit: Permit,
+    /// What a drain waits for.
+    pub(super) alive: tokio_util::task::task_tracker::TaskTrackerToken,
+}
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // It would run between requests as well, and closes without a 408: `Activity` has two time-outs instead.
+        .header_read_timeout(None)
+        .max_header_size(header_bytes)
+        .max_buf_size(header_bytes.max(H1_BUFFER))
+        // A client that closes its side has gone, as far as TLS can tell: its request is given up, and the upstream's
+        // connection with it.
+        .half_close(false)
+        // It would go round the bound of the write buffer when a slow reader sends many requests.
+        .pipeline_flush(false);
+    // Any figure but hyper's own costs an allocation for each request.
+    if limits.header_count != HYPER_HEADER_COUNT {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+fn http2_builder(limits: &Limits) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(StreamExecutor { patience: limits.body_timeout });
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_header_list_size(limits.header_bytes)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .initial_stream_window_size(H2_STREAM_WINDOW)
+        .max_send_buf_size(H2_SEND_BUFFER)
+        .max_pending_accept_reset_streams(H2_PENDING_RESETS)
+        .max_local_error_reset_streams(H2_ERROR_RESETS)
+        .keep_alive_interval(H2_PING)
+        .keep_alive_timeout(limits.handshake_timeout);
+    builder
+}
+
+/// A connection of hyper's that can be told to accept no more requests.
+trait Retire: Future<Output = hyper::Result<()>> {
+    fn retire(self: Pin<&mut Self>);
+}
+
+impl<S> Retire for http1::UpgradeableConnection<TokioIo<Wire>, S>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming>,
+    Self: Future<Output = hyper::Result<()>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::ResBody: 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn retire(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Retire for http2::Connection<TokioIo<Wire>, S, StreamExecutor>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming>,
+    Self: Future<Output = hyper::Result<()>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::ResBody: 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    StreamExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, S::ResBody>,
+{
+    fn retire(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs `connection` to its end; an error is the silence for which it has to be dropped.
+async fn drive<C: Retire>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    drain: Option<&CancellationToken>,
+) -> Result<(), Silence> {
+    let mut timer = pin!(sleep_until(Instant::now()));
+    let mut goodbye = pin!(async {
+        match drain {
+            Some(drain) => drain.cancelled().await,
+            None => std::future::pending().await,
+        }
+    });
+    let mut retired = false;
+    loop {
+        // The connection first: what has arrived by the time of a goodbye is still answered.
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                }
+                return Ok(());
+            }
+            () = goodbye.as_mut(), if !retired => {}
+            () = timer.as_mut() => match activity.verdict(Instant::now()) {
+                Verdict::Wait(until) => {
+                    timer.as_mut().reset(until);
+                    continue;
+                }
+                Verdict::Retire => timer.as_mut().reset(Instant::now()),
+                Verdict::Abort(silence) => return Err(silence),
+            },
+        }
+        retired = true;
+        activity.retire();
+        connection.as_mut().retire();
+    }
+}
+
+/// Tells a client whose request never came to its end so.
+async fn request_timeout(mut wire: Wire) {
+    let farewell = async {
+        wire.write_all(REQUEST_TIMEOUT).await?;
+        wire.shutdown().await
+    };
+    // The peer may be gone, or not reading either.
+    let _ = timeout(LAST_WORDS, farewell).await;
+}

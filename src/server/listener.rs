@@ -1,0 +1,96 @@
+//! Accepting connections, whatever the system or the crowd outside does.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use super::arrival::{Accepted, Turned};
+use super::service::Handler;
+use super::socket::Role;
+use super::worker::Worker;
+
+/// When the system has no more file descriptors or memory, waiting is all that helps: first so long, at last so long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts on `listener` until the worker drains; what is in the kernel's queue by then is accepted too.
+pub(super) async fn accept<H: Handler>(listener: TcpListener, role: Role, worker: Arc<Worker<H>>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = worker.drain.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = FIRST_PAUSE;
+                admit(stream, peer, role, &worker);
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                if let Some(times) = worker.plan.accept_failures.note(Instant::now()) {
+                    tracing::error!(%error, times, "cannot accept connections; trying again");
+                }
+                tokio::select! {
+                    () = worker.drain.cancelled() => break,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                }
+            }
+        }
+    }
+    // Closing a listener resets the connections in its queue, whose clients believe that they are connected.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, peer)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                admit(stream, peer, role, &worker);
+            }
+        }
+    }
+}
+
+/// Finds a place for the connection and serves it in a task of its own, or closes it.
+fn admit<H: Handler>(stream: TcpStream, peer: SocketAddr, role: Role, worker: &Arc<Worker<H>>) {
+    let Some(permit) = worker.plan.limits.admit() else {
+        if let Some(times) = worker.plan.refusals.note(Instant::now()) {
+            tracing::warn!(times, "too many connections: new ones are closed");
+        }
+        return;
+    };
+    let accepted = Accepted { stream, peer, permit };
+    drop(worker.connections.spawn(serve(accepted, role, Arc::clone(worker))));
+}
+
+async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>>) {
+    let peer = accepted.peer;
+    let arrived = match worker.plan.reception.receive(accepted, role, &worker.connections).await {
+        Ok(arrived) => arrived,
+        Err(Turned::TooMany) => {
+            if let Some(times) = worker.plan.crowds.note(Instant::now()) {
+                tracing::warn!(%peer, times, "too many connections from one address: new ones are closed");
+            }
+            return;
+        }
+        Err(turned) => {
+            tracing::debug!(%peer, error = &turned as &dyn std::error::Error, "a connection came to nothing");
+            return;
+        }
+    };
+    let http = &worker.plan.http;
+    match role {
+        Role::Redirect => http.serve(arrived, Arc::clone(&worker.redirect), &worker.drain).await,
+        Role::Https | Role::Plain => http.serve(arrived, Arc::clone(&worker.handler), &worker.drain).await,
+    }
+}
+
+/// Whether accepting the next connection may succeed at once: the one at the head of the queue had broken already.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,74 @@
+//! TLS: certificates, protocols, resumption.
+
+use rustls::HandshakeKind;
+
+use super::super::testing::*;
+use crate::config::{Config, Tls};
+
+#[tokio::test]
+async fn the_certificate_is_chosen_by_the_name_that_the_client_asks_for() {
+    let (app, corp) = (CertificateFile::new(&["app.test", "127.0.0.1"]), CertificateFile::new(&["*.corp.test"]));
+    let config = Config { tls: Tls::Files(vec![app.files.clone(), corp.files.clone()]), ..config() };
+    let server = start(&config, Answer::who()).unwrap();
+    let address = server.addresses().https[0];
+    for (name, file) in [("app.test", &app), ("wiki.corp.test", &corp)] {
+        let stream = tls(address, client_config(&[&app, &corp], &[]), name).await.unwrap();
+        assert_eq!(stream.get_ref().1.peer_certificates().unwrap()[0], file.certificate, "{name}");
+    }
+    // An address is no server name (RFC 6066 §3): the first certificate is the default.
+    let stream = tls(address, client_config(&[&app, &corp], &[]), "127.0.0.1").await.unwrap();
+    assert_eq!(stream.get_ref().1.peer_certificates().unwrap()[0], app.certificate);
+}
+
+#[tokio::test]
+async fn alpn_decides_what_is_spoken() {
+    let server = TestServer::start(config(), Answer::who());
+    let stream = server.tls(&[b"h2", b"http/1.1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    for alpn in [&[&b"http/1.1"[..]][..], &[]] {
+        let mut stream = server.tls(alpn).await.unwrap();
+        let answer = exchange(&mut stream, GET_AND_CLOSE).await;
+        assert!(answer.contains("HTTP/1.1 client=127.0.0.1 trusted=false"), "{answer}");
+        assert!(answer.ends_with("secure=true name=app.test"), "{answer}");
+    }
+    assert!(server.tls(&[b"spdy/3"]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_whichever_worker_its_next_connection_lands_on() {
+    let server = TestServer::start(config(), Answer::who());
+    let client = client_config(&[&server.certificate], &[b"http/1.1"]);
+    let mut kinds = Vec::new();
+    for _ in 0..10 {
+        let mut stream = tls(server.https(), client.clone(), "app.test").await.unwrap();
+        kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+        // Tickets come with the answer.
+        exchange(&mut stream, GET_AND_CLOSE).await;
+    }
+    assert_eq!(kinds[0], HandshakeKind::Full);
+    assert!(kinds[1..].iter().all(|kind| *kind == HandshakeKind::Resumed), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn tls_1_2_is_still_spoken() {
+    let server = TestServer::start(config(), Answer::who());
+    let mut client = (*client_config(&[&server.certificate], &[])).clone();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(server.certificate.certificate.clone()).unwrap();
+    client = rustls::ClientConfig::builder_with_provider(client.crypto_provider().clone())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tls(server.https(), client.into(), "app.test").await.unwrap();
+    assert_eq!(stream.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_2));
+}
+
+#[tokio::test]
+async fn a_key_of_another_certificate_keeps_the_server_from_starting() {
+    let (one, other) = (CertificateFile::new(&["one.test"]), CertificateFile::new(&["other.test"]));
+    let mut files = one.files.clone();
+    files.key = other.files.key.clone();
+    let error = start(&Config { tls: Tls::Files(vec![files]), ..config() }, Answer::who()).unwrap_err();
+    assert!(error.is_configuration(), "{error}");
+}

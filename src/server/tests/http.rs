@@ -1,0 +1,86 @@
+//! Requests that are too large, that panic, that are answered before they end.
+
+use std::time::Duration;
+
+use ::http::{Request, Response, StatusCode};
+use tokio::io::{AsyncWriteExt as _, split};
+
+use super::super::testing::*;
+use crate::config::{Config, Limits};
+
+#[tokio::test]
+async fn a_head_of_too_many_bytes_or_fields_is_answered_431() {
+    let limits = Limits { header_bytes: 16 * 1024, header_count: 20, ..limits() };
+    let server = TestServer::start(Config { limits, ..config() }, Answer::who());
+    let fields =
+        |count: usize, value: &str| (0..count).fold(String::new(), |fields, n| fields + &format!("x-{n}: {value}\r\n"));
+    for (count, value, status) in [(18, "v", "200"), (30, "v", "431"), (1, &"v".repeat(20_000), "431")] {
+        let request = format!("GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n{}\r\n", fields(count, value));
+        let answer = server.ask(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{count}: {answer}");
+    }
+    let mut client = server.http2().await;
+    for (count, value, status) in [(18, "v", 200), (30, "v", 431), (1, &"v".repeat(20_000), 431)] {
+        let request = (0..count).fold(Request::get("https://app.test/"), |r, n| r.header(format!("x-{n}"), value));
+        let (response, _) = client.send_request(request.body(()).unwrap(), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), status, "{count} over HTTP/2");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_500_and_harms_no_other_request() {
+    let answer = Answer::new(|_, request| async move {
+        assert!(request.uri().path() != "/panic", "as the test wants it");
+        Response::new(whole("well"))
+    });
+    let server = TestServer::start(config(), answer);
+    let mut stream = server.http1().await;
+    stream.write_all(b"GET /panic HTTP/1.1\r\nHost: app.test\r\n\r\n").await.unwrap();
+    let head = read_until(&mut stream, "\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 500 ") && head.contains("no-store"), "{head}");
+    stream.write_all(GET.as_bytes()).await.unwrap();
+    assert!(read_until(&mut stream, "well").await.starts_with("HTTP/1.1 200 "));
+
+    let mut client = server.http2().await;
+    let get = |path: &str| Request::get(format!("https://app.test{path}")).body(()).unwrap();
+    let (panicking, _) = client.send_request(get("/panic"), true).unwrap();
+    let (other, _) = client.send_request(get("/"), true).unwrap();
+    assert_eq!(panicking.await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(other.await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_ends_reaches_its_client() {
+    let answer = Answer::new(|_, _| async {
+        let mut response = Response::new(whole("too large"));
+        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        response
+    });
+    let server = TestServer::start(config(), answer);
+    let (mut reader, mut writer) = split(server.http1().await);
+    let upload = async move {
+        let head = "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100000000\r\n\r\n";
+        writer.write_all(head.as_bytes()).await.unwrap();
+        // It fails at some point, as the server closes.
+        for _ in 0..2_000 {
+            if writer.write_all(&[0; 16 * 1024]).await.is_err() {
+                break;
+            }
+        }
+    };
+    let (answer, ()) = tokio::join!(read_to_end(&mut reader), upload);
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("too large"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_old_connection_is_closed_after_the_request_at_hand() {
+    let answer = Answer::new(|_, _| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Response::new(whole("in the end"))
+    });
+    let limits =
+        Limits { connection_age: Duration::from_millis(100), idle_timeout: Duration::from_secs(1), ..limits() };
+    let server = TestServer::start(Config { limits, ..config() }, answer);
+    let answer = server.ask(GET).await;
+    assert!(answer.contains("connection: close") && answer.ends_with("in the end"), "{answer}");
+}
