@@ -1,3 +1,58 @@
-//! The `usher` binary.
+//! The `usher` binary: parse the arguments, run a command, choose the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use usher::clock::Clock;
+use usher::commands::{Failure, check, demo, health, schema, serve};
+
+/// A reverse-proxy authentication gateway that keeps people signed in to applications that cannot change.
+#[derive(Debug, Parser)]
+#[command(name = "usher", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve(serve::Args),
+    /// Run the whole product on this machine, with a sample application behind it
+    Demo(demo::Args),
+    /// Validate a configuration and print its routes in winning order
+    Check(check::Args),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Ask a running gateway whether it is ready
+    #[command(hide = true)]
+    Health(health::Args),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            anstream::eprint!("{}", failure.report());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Demo(args) => block_on(async { demo::run(args, Clock::system()).await.map_err(Failure::world) }),
+        Command::Check(args) => Ok(check::run(args, &mut anstream::stdout())?),
+        Command::Schema => Ok(schema::run(&mut anstream::stdout())?),
+        Command::Health(args) => health::run(args),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::world)?;
+    let result = runtime.block_on(command);
+    // Nothing that a command has left behind is waited for.
+    runtime.shutdown_background();
+    result
+}

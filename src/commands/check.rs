@@ -1,0 +1,253 @@
+//! `usher check`: validates the configuration without serving, and shows the routes in the order in which they win.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use serde::Serialize;
+
+use super::Failure;
+use super::source::{Output, SourceArgs};
+use crate::config::{self, Config, ConfigError, Loaded, Note, Route, Sources};
+
+/// Flags of `usher check`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Why a check did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The configuration does not count. The operator's mistake.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The same, and the problems are on the output already.
+    #[error("the configuration does not count")]
+    Told,
+    /// The output cannot be written: its reader went away.
+    #[error("cannot write the answer")]
+    Output(#[from] io::Error),
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Config(error) => error.into(),
+            CheckError::Told => Self::told(Self::CONFIGURATION),
+            CheckError::Output(error) => error.into(),
+        }
+    }
+}
+
+/// Checks the configuration, and writes what it says to `out`.
+///
+/// # Errors
+///
+/// Everything that is wrong with the configuration, or an output that cannot be written.
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), CheckError> {
+    check(&args.source.sources(), args.output, out)
+}
+
+fn check(sources: &Sources, output: Output, out: &mut dyn Write) -> Result<(), CheckError> {
+    let loaded = match (config::load(sources), output) {
+        (Ok(loaded), _) => loaded,
+        (Err(error), Output::Text) => return Err(error.into()),
+        (Err(error), Output::Json) => {
+            json(&error, out)?;
+            return Err(CheckError::Told);
+        }
+    };
+    let summary = Summary::of(&loaded);
+    match output {
+        Output::Text => text(&summary, out)?,
+        Output::Json => json(&summary, out)?,
+    }
+    Ok(())
+}
+
+/// What a configuration says, in words.
+#[derive(Debug, Serialize)]
+struct Summary<'c> {
+    sites: Vec<SiteSummary>,
+    notes: &'c [Note],
+}
+
+#[derive(Debug, Serialize)]
+struct SiteSummary {
+    host: String,
+    /// In winning order.
+    routes: Vec<RouteSummary>,
+}
+
+#[derive(Debug, Serialize)]
+struct RouteSummary {
+    path: String,
+    /// Empty: all but TRACE and CONNECT.
+    methods: Vec<String>,
+    access: String,
+    issuers: Vec<String>,
+    upstream: Vec<String>,
+    conditions: Vec<String>,
+    /// The issuer whose login this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<String>,
+}
+
+impl<'c> Summary<'c> {
+    fn of(loaded: &'c Loaded) -> Self {
+        let config = &loaded.config;
+        let site = |site: &config::Site| SiteSummary {
+            host: site.host.to_string(),
+            routes: site.routes.iter().map(|route| RouteSummary::of(route, config)).collect(),
+        };
+        Self { sites: config.sites.iter().map(site).collect(), notes: &loaded.notes }
+    }
+}
+
+impl RouteSummary {
+    fn of(route: &Route, config: &Config) -> Self {
+        let issuer = |id: &config::IssuerId| config.issuers.get(id.0).map(|issuer| issuer.name.to_string());
+        let upstream = config.upstreams.get(route.upstream.0);
+        Self {
+            path: route.path.to_string(),
+            methods: route.methods.iter().flatten().map(ToString::to_string).collect(),
+            access: route.access.to_string(),
+            issuers: route.issuers.iter().filter_map(issuer).collect(),
+            upstream: upstream.into_iter().flat_map(|upstream| &upstream.addresses).map(ToString::to_string).collect(),
+            conditions: route.require.iter().map(ToString::to_string).collect(),
+            login: route.login.as_ref().and_then(issuer),
+        }
+    }
+
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        let or = |words: &[String], nothing: &str| match words {
+            [] => nothing.to_owned(),
+            words => words.join(", "),
+        };
+        let conditions = match &self.login {
+            Some(issuer) => format!("login of {issuer}"),
+            None => self.conditions.join("; "),
+        };
+        [
+            self.path.clone(),
+            or(&self.methods, "any"),
+            self.access.clone(),
+            or(&self.issuers, "-"),
+            or(&self.upstream, "-"),
+            conditions,
+        ]
+    }
+}
+
+const COLUMNS: [&str; 6] = ["path", "methods", "access", "issuers", "upstream", "conditions"];
+const HOST: Style = Style::new().bold();
+const HEADING: Style = Style::new().dimmed();
+
+fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for site in &summary.sites {
+        writeln!(out, "{HOST}{}{HOST:#}", site.host)?;
+        let rows: Vec<_> = site.routes.iter().map(RouteSummary::cells).collect();
+        let widths = widths(&rows);
+        line(&COLUMNS.map(str::to_owned), &widths, HEADING, out)?;
+        for row in &rows {
+            line(row, &widths, Style::new(), out)?;
+        }
+        writeln!(out)?;
+    }
+    for note in summary.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    let routes: usize = summary.sites.iter().map(|site| site.routes.len()).sum();
+    writeln!(out, "The configuration is fine: {} site(s), {routes} route(s).", summary.sites.len())
+}
+
+fn widths(rows: &[[String; COLUMNS.len()]]) -> [usize; COLUMNS.len()] {
+    let mut widths = COLUMNS.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
+}
+
+fn line(cells: &[String], widths: &[usize], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    writeln!(out, "  {style}{}{style:#}", padded.join("  ").trim_end())
+}
+
+fn json(answer: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, answer)?;
+    writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Format;
+
+    const YAML: &str = "
+listen: { https: 127.0.0.1:0 }
+tls: { self_signed: true }
+issuers:
+  main: { issuer: https://id.example.com, audiences: [web] }
+  spare: { issuer: https://spare.example.com, audiences: [web] }
+sites:
+  - host: app.example.com
+    issuer: main
+    upstream: http://app:8080
+    routes:
+      - path: /
+      - { path: /admin/, methods: [GET, POST], require: { roles: { any: [admin, root] }, email_verified: true } }
+      - { path: /assets/, access: public, upstream: [http://a, http://b] }
+";
+
+    fn checked(yaml: &str, output: Output) -> (String, Result<(), CheckError>) {
+        let mut out = Vec::new();
+        let result = check(&Sources::text("usher.yaml", Format::Yaml, yaml, ""), output, &mut out);
+        (anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string(), result)
+    }
+
+    #[test]
+    fn people_see_aligned_routes_in_winning_order_and_notes() {
+        let (text, result) = checked(YAML, Output::Text);
+        result.unwrap();
+        let expected = "\
+app.example.com
+  path      methods    access    issuers  upstream                  conditions
+  /assets/  any        public    -        http://a:80, http://b:80
+  /admin/   GET, POST  required  main     http://app:8080           email_verified = true; roles any of admin, root
+  /         any        required  main     http://app:8080
+
+note: issuers.spare: is used by no route
+The configuration is fine: 1 site(s), 3 route(s).
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn scripts_get_json_of_routes_and_of_problems() {
+        let (text, result) = checked(YAML, Output::Json);
+        result.unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(summary["sites"][0]["routes"][1]["methods"][1], "POST");
+
+        let (text, result) = checked(&YAML.replace("host:", "hots:"), Output::Json);
+        assert!(matches!(result, Err(CheckError::Told)));
+        let error: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(error["problems"][0]["path"], "sites[0].hots");
+        assert_eq!(error["problems"][0]["line"], 8);
+    }
+
+    #[test]
+    fn a_bad_file_leaves_the_output_to_the_error() {
+        let (text, result) = checked("sites: []", Output::Text);
+        assert_eq!(text, "");
+        assert!(result.unwrap_err().to_string().contains("usher.yaml:1:1"));
+    }
+}

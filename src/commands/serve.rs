@@ -1,0 +1,308 @@
+//! `usher serve`: runs the gateway until a signal ends it.
+//!
+//! The first SIGTERM or SIGINT begins a drain: `/readyz` turns 503, after `shutdown.delay` the listeners close, requests at
+//! hand get until `shutdown.deadline`, renewals in the background are waited for, and the exit code is 0. A second signal
+//! ends the process at once, with 128 and the signal's number (130 or 143). SIGHUP is reserved for reloading and does
+//! nothing yet.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::source::SourceArgs;
+use super::{Failure, log};
+use crate::admin::{Admin, AdminError};
+use crate::clock::Clock;
+use crate::config::{self, Config, Loaded, Shutdown};
+use crate::gateway::{self, Gateway, Readiness};
+use crate::server::{self, Server};
+use crate::tasks::Tasks;
+
+/// Threads for what is not a request: health, renewals, key fetches.
+const BACKGROUND_THREADS: usize = 2;
+
+/// How long a drain waits at most for renewals that are still under way when the requests have ended: what a token
+/// endpoint has rotated must not be lost.
+const LAST_TASKS: Duration = Duration::from_secs(10);
+
+/// What `usher serve` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Why the gateway cannot start. The configuration itself has been checked before.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The system: a runtime cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    /// The operator or the world: see the cause.
+    #[error("cannot build the gateway")]
+    Gateway(#[from] gateway::BuildError),
+    /// The operator or the world: see the cause.
+    #[error(transparent)]
+    Server(#[from] server::StartupError),
+    /// The operator, or whoever else has the port.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// Us: starting panicked.
+    #[error("a defect of Usher: starting panicked")]
+    Defect(#[from] tokio::task::JoinError),
+}
+
+impl From<StartupError> for Failure {
+    fn from(error: StartupError) -> Self {
+        match &error {
+            StartupError::Server(server) if server.is_configuration() => Self::configuration(error),
+            _ => Self::world(error),
+        }
+    }
+}
+
+/// Where a gateway listens, ports resolved; each list in the order of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// TLS.
+    pub https: Vec<SocketAddr>,
+    /// Plain HTTP, redirects only.
+    pub http: Vec<SocketAddr>,
+    /// Plain HTTP for trusted proxies.
+    pub plain: Vec<SocketAddr>,
+    /// Health.
+    pub admin: Option<SocketAddr>,
+}
+
+/// A gateway that serves. Dropping it ends everything at once; [`Running::drain`] is the polite way.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    server: Server,
+    background: Background,
+    tasks: Tasks,
+    readiness: Readiness,
+    shutdown: Shutdown,
+}
+
+/// Starts a gateway: it serves when this returns. Takes no notice of signals and leaves logging alone.
+///
+/// # Errors
+///
+/// See [`StartupError`].
+pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError> {
+    // For libraries that ask the process for its provider. Whoever came first has installed the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let background = Background::start().map_err(StartupError::Runtime)?;
+    let tasks = Tasks::new(background.handle().clone());
+    let readiness = Readiness::default();
+    let shutdown = config.shutdown;
+
+    let admin = match config.listen.admin {
+        // On the background runtime, to which the socket then belongs.
+        Some(address) => Some(background.handle().spawn(Admin::bind(address)).await??),
+        None => None,
+    };
+    // Reading certificates and building the tables is not for a thread that has requests to serve.
+    let build = {
+        let (tasks, readiness) = (tasks.clone(), readiness.clone());
+        move || -> Result<Server, StartupError> {
+            let config = Arc::new(config);
+            let gateway = Gateway::new(Arc::clone(&config), tasks, clock.clone(), readiness)?;
+            Ok(Server::start(&config, &gateway, &clock)?)
+        }
+    };
+    let server = background.handle().spawn_blocking(build).await??;
+
+    let addresses = server.addresses().clone();
+    let addresses = Addresses {
+        https: addresses.https,
+        http: addresses.http,
+        plain: addresses.plain,
+        admin: admin.as_ref().map(Admin::address),
+    };
+    if let Some(admin) = admin {
+        drop(background.handle().spawn(admin.run(readiness.clone())));
+    }
+    Ok(Running { addresses, server, background, tasks, readiness, shutdown })
+}
+
+impl Running {
+    /// Readiness first, then `shutdown.delay`, then the connections as [`Server::drain`] does, then the background work.
+    pub async fn drain(self) {
+        let Self { server, background, tasks, readiness, shutdown, .. } = self;
+        readiness.begin_drain();
+        tokio::time::sleep(shutdown.delay).await;
+        if !server.drain(shutdown.deadline).await {
+            tracing::warn!("requests were still at hand at the deadline of the drain and have been cut");
+        }
+        if !tasks.finish(LAST_TASKS).await {
+            tracing::warn!("background work was still under way at the end of the drain");
+        }
+        drop(background);
+    }
+
+    /// Waits until a worker has ended by itself: a defect of ours.
+    pub async fn failed(&mut self) {
+        self.server.failed().await;
+    }
+}
+
+/// Runs the gateway until a signal ends it.
+///
+/// # Errors
+///
+/// The configuration cannot be used (78); the gateway cannot start or a worker has failed (1); a second signal (128 and
+/// its number).
+pub async fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, notes } = config::load(&args.source.sources())?;
+    let _log = log::start(&config.log).map_err(Failure::configuration)?;
+    for note in &notes {
+        tracing::warn!("{note}");
+    }
+    let mut signals = Signals::new().map_err(Failure::world)?;
+    let mut running = start(config, Clock::system()).await?;
+    tracing::info!(addresses = ?running.addresses, "serving");
+
+    let failed = tokio::select! {
+        _ = signals.end() => false,
+        () = running.failed() => true,
+    };
+    tracing::info!("draining");
+    tokio::select! {
+        () = running.drain() => {}
+        code = signals.end() => return Err(Failure::world("ended at once by a second signal").with_code(code)),
+    }
+    tracing::info!("ended");
+    if failed { Err(Failure::world("a worker ended by itself, which the log tells more of")) } else { Ok(()) }
+}
+
+/// The runtime of everything that is not a request. Ends without waiting when dropped, wherever that is.
+#[derive(Debug)]
+struct Background(Option<Runtime>, runtime::Handle);
+
+impl Background {
+    fn start() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(BACKGROUND_THREADS)
+            .thread_name("usher-background")
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self(Some(runtime), handle))
+    }
+
+    const fn handle(&self) -> &runtime::Handle {
+        &self.1
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // An ordinary drop would block, which tokio forbids within another runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal that ends the process; returns the exit code that a shell would make of it.
+    async fn end(&mut self) -> u8 {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return 128 + 2,
+                _ = self.terminate.recv() => return 128 + 15,
+                // Left to itself it would end the process.
+                _ = self.hang_up.recv() => tracing::info!("SIGHUP: there is nothing to reload yet"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::config::Listen;
+    use crate::server::testing;
+
+    fn configuration() -> Config {
+        let config = testing::config();
+        let listen = Listen { admin: Some("127.0.0.1:0".parse().unwrap()), ..config.listen };
+        Config { listen, ..config }
+    }
+
+    async fn status(admin: SocketAddr, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(admin).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        answer.split(' ').nth(1).map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn a_drain_is_announced_before_the_listeners_close() {
+        let shutdown = Shutdown { delay: Duration::from_millis(500), deadline: testing::PATIENCE };
+        let running = start(Config { shutdown, ..configuration() }, Clock::system()).await.unwrap();
+        let (admin, https) = (running.addresses.admin.unwrap(), running.addresses.https[0]);
+        assert_eq!(status(admin, "/readyz").await.as_deref(), Some("200"));
+
+        let draining = tokio::spawn(running.drain());
+        let announced = async { while status(admin, "/readyz").await.as_deref() != Some("503") {} };
+        tokio::time::timeout(testing::PATIENCE, announced).await.unwrap();
+        assert!(TcpStream::connect(https).await.is_ok(), "connections are still accepted");
+        assert_eq!(status(admin, "/healthz").await.as_deref(), Some("200"));
+
+        tokio::time::timeout(testing::PATIENCE, draining).await.unwrap().unwrap();
+        assert!(TcpStream::connect(https).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_for_what_runs_in_the_background() {
+        let running = start(configuration(), Clock::system()).await.unwrap();
+        let (finish, finished) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        running.tasks.start(async move {
+            finished.await.unwrap();
+            ended.send(()).unwrap();
+        });
+        let draining = tokio::spawn(running.drain());
+        finish.send(()).unwrap();
+        draining.await.unwrap();
+        has_ended.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_the_worlds_fault_and_named() {
+        let first = start(configuration(), Clock::system()).await.unwrap();
+        let mut second = configuration();
+        second.listen.https = first.addresses.https.clone();
+        let failure = Failure::from(start(second, Clock::system()).await.unwrap_err());
+        assert_eq!(failure.exit_code(), Failure::WORLD);
+        assert!(failure.report().contains(&first.addresses.https[0].to_string()), "{}", failure.report());
+    }
+}
