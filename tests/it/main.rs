@@ -1,1 +1,65 @@
 //! Behaviour over real sockets. This file is the table of contents.
+//!
+//! Every test starts what it needs on port 0: a gateway in this process, an application that echoes what it got, an
+//! authorization server. No fixed ports, no retries, no sleeping for luck.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking and tells what it left out by printing"
+)]
+
+#[allow(dead_code, unused_imports, reason = "a harness offers some knobs that no test turns at the moment")]
+mod harness;
+
+/// The source tree itself: floors, module docs, the clock, documents that run.
+mod house;
+
+/// The harness tells the truth: the issuer signs, rotates and counts, the upstream records.
+mod harness_works;
+
+// The ten ordering laws of the journey, one test each.
+mod laws;
+
+// From host, path and method to a route, and everything that must not get through.
+mod paths;
+mod routing;
+
+// Tokens: what is refused, and how.
+mod key_sets;
+mod verification;
+
+// Renewal: the protocol with an issuer that misbehaves, and under load with a real one.
+mod raw_cookies;
+mod refresh;
+mod refresh_reuse;
+mod refresh_torture;
+mod refresh_trouble;
+
+// An application's own login.
+mod login;
+
+// Who may, and what the application is told.
+mod authorization;
+mod identity;
+
+// The way to the application and back.
+mod forwarding;
+mod streaming;
+mod upstream_trouble;
+mod websocket;
+
+// Refusals, limits, the end.
+mod answers;
+mod drain;
+mod framing;
+mod limits;
+
+// What the operator sees.
+mod commands;
+mod demo;
+mod documents;
+mod logs;

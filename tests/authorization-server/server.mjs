@@ -1,0 +1,154 @@
+// A certified authorization server (npm oidc-provider) as the integration tests want it: on port 0, refresh tokens rotate
+// and the whole grant is revoked when one is presented twice, access tokens are signed JWTs (RFC 9068).
+//
+//   node server.mjs ['{"accessTokenLifetime": 300, "algorithm": "RS256"}']
+//
+// It prints one JSON line, {"issuer": "http://127.0.0.1:PORT"}, and ends when its standard input is closed, so that it
+// cannot outlive the test that started it. Beside the provider's own endpoints there are, for tests only:
+//
+//   POST /test/tokens?sub=alice&lifetime=-10   first tokens of a new grant, without a browser
+//   POST /test/delay?ms=500                    every later token request takes that much longer
+//   GET  /test/stats                           what was counted so far
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { Provider } from 'oidc-provider';
+
+import { Adapter } from './adapter.mjs';
+
+const options = { accessTokenLifetime: 300, algorithm: 'RS256', ...JSON.parse(process.argv[2] ?? '{}') };
+
+/** The audience of every access token, and the resource indicator (RFC 8707) that asks for it. */
+const AUDIENCE = 'usher';
+const RESOURCE = 'https://app.test/';
+
+const USERS = {
+  alice: { email: 'alice@app.test', realm_access: { roles: ['reader'] } },
+  root: { email: 'root@app.test', realm_access: { roles: ['reader', 'admin'] } },
+};
+
+const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0 };
+let delay = 0;
+
+function signingKeys() {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  return [
+    { ...rsa.export({ format: 'jwk' }), kid: 'rsa-1', use: 'sig', alg: 'RS256' },
+    { ...ec.export({ format: 'jwk' }), kid: 'ec-1', use: 'sig', alg: 'ES256' },
+  ];
+}
+
+/** A confidential client; RFC 6749 section 2.3.1 encodes `+`, `/` and `=` in the secret, and so must Usher. */
+function client(id, method) {
+  return {
+    client_id: id,
+    client_secret: 'a secret/with+signs that=need encoding',
+    token_endpoint_auth_method: method,
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: ['https://app.test/.usher/callback'],
+  };
+}
+
+function resourceServer() {
+  return {
+    scope: 'read write',
+    audience: AUDIENCE,
+    accessTokenTTL: options.accessTokenLifetime,
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg: options.algorithm } },
+  };
+}
+
+const configuration = {
+  adapter: Adapter,
+  clients: [client('usher', 'client_secret_basic'), client('usher-post', 'client_secret_post')],
+  cookies: { keys: [randomBytes(32).toString('hex')] },
+  jwks: { keys: signingKeys() },
+  scopes: ['openid', 'offline_access', 'read', 'write'],
+  claims: { openid: ['sub'], email: ['email'] },
+  rotateRefreshToken: true,
+  ttl: {
+    AccessToken: (_context, token) => token.resourceServer?.accessTokenTTL ?? options.accessTokenLifetime,
+    Grant: 86_400,
+    IdToken: 300,
+    Interaction: 300,
+    RefreshToken: 86_400,
+    Session: 86_400,
+  },
+  features: {
+    devInteractions: { enabled: false },
+    revocation: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => RESOURCE,
+      useGrantedResource: () => true,
+      getResourceServerInfo: resourceServer,
+    },
+  },
+  extraTokenClaims: (_context, token) => USERS[token.accountId],
+  findAccount: (_context, id) => (id in USERS ? { accountId: id, claims: () => ({ sub: id, ...USERS[id] }) } : undefined),
+  interactions: { url: () => '/test/no-interaction' },
+};
+
+/** What the authorization code flow would leave behind, made of the provider's own models. */
+async function firstTokens(provider, accountId, lifetime) {
+  const scope = 'openid offline_access read write';
+  const usher = await provider.Client.find('usher');
+  const grant = new provider.Grant({ accountId, clientId: usher.clientId });
+  grant.addOIDCScope('openid offline_access');
+  grant.addResourceScope(RESOURCE, 'read write');
+  const grantId = await grant.save();
+
+  const now = Math.floor(Date.now() / 1000);
+  const common = { accountId, client: usher, grantId, gty: 'authorization_code' };
+  const access = new provider.AccessToken({ ...common, scope: 'read write', iat: now - 3600, exp: now + lifetime });
+  access.resourceServer = new provider.ResourceServer(RESOURCE, resourceServer());
+  const refresh = new provider.RefreshToken({ ...common, scope, resource: RESOURCE, rotations: 0 });
+  return { access_token: await access.save(), refresh_token: await refresh.save(), expires_in: lifetime };
+}
+
+async function testEndpoints(provider, context, next) {
+  const { path, query } = context;
+  if (path === '/test/tokens') {
+    context.body = await firstTokens(provider, query.sub ?? 'alice', Number(query.lifetime ?? options.accessTokenLifetime));
+  } else if (path === '/test/delay') {
+    delay = Number(query.ms);
+    context.body = {};
+  } else if (path === '/test/stats') {
+    context.body = stats;
+  } else {
+    await next();
+  }
+}
+
+async function countTokenRequests(context, next) {
+  if (context.path === '/token') {
+    stats.token_requests += 1;
+    await sleep(delay);
+  } else if (context.path === '/token/revocation') {
+    stats.revocations += 1;
+  }
+  await next();
+}
+
+const server = createServer().listen(0, '127.0.0.1');
+await once(server, 'listening');
+const issuer = `http://127.0.0.1:${server.address().port}`;
+
+const provider = new Provider(issuer, configuration);
+provider.use((context, next) => testEndpoints(provider, context, next));
+provider.use(countTokenRequests);
+provider.on('grant.success', () => { stats.tokens_issued += 1; });
+provider.on('grant.revoked', () => { stats.grants_revoked += 1; });
+provider.on('grant.error', (_context, error) => {
+  if (error.error_detail === 'refresh token already used') stats.reuses += 1;
+});
+provider.on('server_error', (_context, error) => console.error(error));
+server.on('request', provider.callback());
+
+process.stdin.resume().on('end', () => process.exit(0));
+console.log(JSON.stringify({ issuer }));

@@ -1,0 +1,196 @@
+//! The form of a refusal: by the situation and by the kind of request.
+
+use http::Method;
+
+use crate::harness::scene::{ISSUERS, SESSION, SITES};
+use crate::harness::{Answer, Ask, Scene, TokenAnswer, UpstreamAnswer, get, post};
+
+/// A refusal for a program: problem+json (RFC 9457) with a request id, never stored.
+#[track_caller]
+fn assert_problem(answer: &Answer, status: u16) {
+    answer.assert_status(status);
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
+    assert!(answer.header("cache-control").unwrap_or_default().contains("no-store"), "{answer:?}");
+    let body = answer.json();
+    assert_eq!(body["status"], status, "{body}");
+    assert!(body["title"].is_string() && body["request_id"].is_string(), "{body}");
+}
+
+/// A refusal for a person: a small page with the request id, never stored.
+#[track_caller]
+fn assert_page(answer: &Answer, status: u16) {
+    answer.assert_status(status);
+    assert!(answer.header("content-type").unwrap_or_default().starts_with("text/html"), "{answer:?}");
+    assert!(answer.header("cache-control").unwrap_or_default().contains("no-store"), "{answer:?}");
+    assert!(!answer.text().contains("<script"), "readable without JavaScript");
+}
+
+#[tokio::test]
+async fn a_program_without_credentials_gets_401_with_a_bare_challenge() {
+    let scene = Scene::usual().await;
+    let asks = [
+        get("https://app.test/x"),
+        get("https://app.test/x").header("accept", "application/json"),
+        get("https://app.test/x").header("sec-fetch-mode", "cors").header("accept", "text/html"),
+        get("https://app.test/x").header("sec-fetch-dest", "image").header("sec-fetch-mode", "no-cors"),
+        get("https://app.test/x").navigation().header("sec-purpose", "prefetch;prerender"),
+        get("https://app.test/x").header("accept", "text/html").header("purpose", "prefetch"),
+        post("https://app.test/x").header("accept", "application/json"),
+    ];
+    for ask in asks {
+        let answer = scene.send(ask).await;
+        assert_problem(&answer, 401);
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(
+            challenge.starts_with("Bearer") && !challenge.contains("error"),
+            "no error without credentials: {challenge}"
+        );
+        assert_eq!(answer.set_cookies(), [], "and no sign-in state is minted");
+    }
+}
+
+#[tokio::test]
+async fn a_navigation_without_a_session_is_sent_to_sign_in_or_gets_a_page() {
+    let login = "    login: { path: /auth/login, page: /public/login, access_token: /a, refresh_token: /r }\n";
+    let scene = Scene::start(&format!("{}{login}{SESSION}{SITES}", ISSUERS.trim_end().to_owned() + "\n")).await;
+    for ask in
+        [get("https://app.test/x").navigation(), get("https://app.test/x").header("accept", "text/html,*/*;q=0.8")]
+    {
+        let answer = scene.send(ask).await;
+        assert!(answer.assert_status(302).header("location").unwrap().contains("/public/login"));
+        assert!(answer.header("cache-control").unwrap().contains("no-store"));
+    }
+    let answer = scene.send(post("https://app.test/x").navigation().header("origin", "https://app.test")).await;
+    assert_page(&answer, 401);
+    let answer = scene.send(get("https://app.test/x")).await;
+    assert!(answer.json()["login_url"].as_str().unwrap().contains("/public/login"));
+}
+
+#[tokio::test]
+async fn the_form_can_be_fixed_per_route() {
+    let login = "    login: { path: /auth/login, page: /public/login, access_token: /a, refresh_token: /r }\n";
+    let sites = SITES.replace(
+        "      - path: /\n",
+        "      - path: /\n      - { path: /status/, unauthenticated: status }\n      - { path: /redirect/, unauthenticated: redirect }\n",
+    );
+    let scene = Scene::start(&format!("{}{login}{SESSION}{sites}", ISSUERS.trim_end().to_owned() + "\n")).await;
+    scene.send(get("https://app.test/status/x").navigation()).await.assert_status(401);
+    scene.send(get("https://app.test/redirect/x")).await.assert_status(302);
+}
+
+#[tokio::test]
+async fn a_person_who_may_not_gets_a_page_that_names_nothing_unless_told_to() {
+    let sites = SITES.replace("path: /admin/,", "path: /admin/, explain_refusals: false,");
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let answer = scene.send(get("https://app.test/admin/x").navigation().cookies(&scene.session("alice"))).await;
+    assert_page(&answer, 403);
+    assert!(!answer.text().contains("realm_access"), "{}", answer.text());
+    let answer = scene.send(get("https://app.test/admin/x").cookies(&scene.session("alice"))).await;
+    assert_problem(&answer, 403);
+
+    let sites = SITES.replace("path: /admin/,", "path: /admin/, explain_refusals: true,");
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let answer = scene.send(get("https://app.test/admin/x").navigation().cookies(&scene.session("alice"))).await;
+    assert!(answer.assert_status(403).text().contains("realm_access"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn every_other_refusal_is_a_page_for_people_and_a_problem_for_programs() {
+    let scene = Scene::usual().await;
+    scene.upstream.answer("/public/502", UpstreamAnswer::Hangup);
+    scene.upstream.answer("/public/504", UpstreamAnswer::Hang);
+    for (url, status) in [
+        ("https://unknown.test/", 421),
+        ("https://app.test/.usher/nothing", 404),
+        ("https://app.test/public/502", 502),
+        ("https://app.test/public/504", 504),
+    ] {
+        assert_page(&scene.send(get(url).navigation()).await, status);
+        assert_problem(&scene.send(get(url)).await, status);
+    }
+    let answer = scene.send(post("https://app.test/reports/x")).await;
+    assert_problem(&answer, 405);
+}
+
+#[tokio::test]
+async fn a_person_meets_a_page_with_retry_after_when_the_issuer_is_down() {
+    let scene = Scene::usual().await;
+    scene.issuer.behave(TokenAnswer::Status(500, None));
+    let answer = scene.send(get("https://app.test/x").navigation().cookies(&scene.expired_session("alice"))).await;
+    assert_page(&answer, 503);
+    assert!(answer.header("retry-after").is_some() && answer.set_cookies().is_empty());
+    let answer = scene.send(get("https://app.test/x").cookies(&scene.expired_session("alice"))).await;
+    assert_problem(&answer, 503);
+}
+
+#[tokio::test]
+async fn two_credentials_are_an_invalid_request_for_everybody() {
+    let scene = Scene::usual().await;
+    for ask in [get("https://app.test/x"), get("https://app.test/x").navigation()] {
+        let answer = scene.send(ask.bearer("a.b.c").header("authorization", "Basic YTpi")).await;
+        answer.assert_status(400);
+    }
+}
+
+#[tokio::test]
+async fn refusals_carry_cors_only_for_origins_that_are_allowed() {
+    let sites = SITES.replace(
+        "    body_limit: 1MiB\n",
+        "    body_limit: 1MiB\n    cors: true\n    allowed_origins: ['https://spa.test']\n",
+    );
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let answer = scene.send(get("https://app.test/x").header("origin", "https://spa.test")).await;
+    assert_eq!(answer.assert_status(401).header("access-control-allow-origin"), Some("https://spa.test"));
+    assert!(
+        answer.headers.get_all("vary").iter().any(|vary| vary
+            .to_str()
+            .unwrap()
+            .to_ascii_lowercase()
+            .contains("origin"))
+    );
+    for origin in ["https://evil.test", "null"] {
+        let answer = scene.send(get("https://app.test/x").header("origin", origin)).await;
+        assert_eq!(answer.assert_status(401).header("access-control-allow-origin"), None, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_passes_without_an_identity_only_where_the_route_says_so() {
+    let preflight = |origin: &str| {
+        Ask::new(Method::OPTIONS, "https://app.test/x")
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .header("x-user-id", "root")
+    };
+    let scene = Scene::usual().await;
+    scene.send(preflight("https://spa.test")).await.assert_status(401);
+    assert_eq!(scene.upstream.count(), 0);
+
+    let sites = SITES.replace(
+        "    body_limit: 1MiB\n",
+        "    body_limit: 1MiB\n    cors: true\n    allowed_origins: ['https://spa.test']\n",
+    );
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    scene.send(preflight("https://spa.test").cookies(&scene.session("alice"))).await.assert_status(200);
+    let seen = scene.upstream.only();
+    assert!(seen.folded("x-user-id").is_empty() && seen.all("cookie").is_empty(), "{seen:?}");
+    scene.send(preflight("https://evil.test")).await.assert_status(401);
+}
+
+#[tokio::test]
+async fn an_answer_to_a_signed_in_person_is_at_least_private() {
+    let scene = Scene::usual().await;
+    scene.upstream.answer("/page", UpstreamAnswer::fixed(200, &[("content-type", "text/html")], "<p>hello"));
+    let answer = scene.send(get("https://app.test/page").cookies(&scene.session("alice"))).await;
+    let control = answer.assert_status(200).header("cache-control").unwrap_or_default();
+    assert!(control.contains("private") || control.contains("no-store"), "{control:?}");
+}
+
+#[tokio::test]
+async fn what_a_client_sends_is_never_said_back_in_a_page() {
+    let scene = Scene::usual().await;
+    let ask =
+        get("https://unknown.test/x?q=%3Cscript%3E").navigation().header("x-request-id", "<script>alert(1)</script>");
+    let answer = scene.send(ask).await;
+    assert!(!answer.text().contains("alert(1)") && !answer.text().contains("%3Cscript"), "{}", answer.text());
+}

@@ -1,0 +1,104 @@
+//! The binary: what it says about a configuration, and with which exit code.
+
+use std::path::Path;
+
+use crate::harness::child::Usher;
+use crate::harness::gateway::complete;
+
+const GOOD: &str = "
+sites:
+  - host: app.test
+    upstream: http://127.0.0.1:9
+    access: public
+    routes:
+      - path: /
+      - { path: /a/b/, methods: [GET] }
+      - { path: /a/b/ , methods: [POST] }
+      - { path: /a/ }
+      - { path: /a/b/c }
+";
+
+/// Runs a command to its end: its exit code and everything that it said.
+async fn run(arguments: &[&str], directory: &Path) -> (Option<i32>, String) {
+    let mut usher = Usher::run(arguments, directory);
+    let code = usher.exit().await.code();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    (code, usher.output())
+}
+
+async fn check(yaml: &str) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("usher.yaml"), complete(yaml, &directory)).unwrap();
+    run(&["check", "--config", "usher.yaml"], directory.path()).await
+}
+
+#[tokio::test]
+async fn check_prints_the_routes_in_winning_order() {
+    let (code, said) = check(GOOD).await;
+    assert_eq!(code, Some(0), "{said}");
+    let at = |path: &str| said.lines().position(|line| line.split_whitespace().any(|word| word.ends_with(path)));
+    assert!(at("/a/b/c").is_some() && at("/a/b/c") < at("/a/b/") && at("/a/b/") < at("/a/"), "{said}");
+}
+
+#[tokio::test]
+async fn every_mistake_is_reported_at_once_with_its_place_and_a_remedy() {
+    let bad = "
+sites:
+  - host: app.test
+    upstream: http://127.0.0.1:9
+    acess: public
+    routes:
+      - { path: / }
+      - { path: /a/, body_limit: ten }
+      - { path: /b/, issuer: nobody }
+issuers:
+  main: { issuer: https://id.test, audiences: [usher], client_id: usher, client_secret_file: /does/not/exist }
+";
+    let (code, said) = check(bad).await;
+    assert_eq!(code, Some(78), "{said}");
+    for part in ["usher.yaml:", "acess", "access", "body_limit", "nobody", "/does/not/exist"] {
+        assert!(said.contains(part), "{part} in:\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_key_is_refused_wherever_it_stands() {
+    for (good, bad) in [
+        ("sites:", "sites:\nsite: 1\nx-sites:"),
+        ("upstream:", "upstreams:"),
+        ("access:", "acces:"),
+        ("path: /\n", "path: /\n        pth: /\n"),
+        ("methods: [GET]", "method: [GET]"),
+    ] {
+        let (code, said) = check(&GOOD.replacen(good, bad, 1)).await;
+        assert_eq!(code, Some(78), "{bad}:\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn serve_with_a_bad_configuration_ends_with_78_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("usher.yaml"), "sites: 7\n").unwrap();
+    let (code, said) = run(&["serve", "--config", "usher.yaml"], directory.path()).await;
+    assert!(code == Some(78) && said.contains("sites"), "{code:?}: {said}");
+    let (code, said) = run(&["serve", "--config", "missing.yaml"], directory.path()).await;
+    assert!(code == Some(78) && said.contains("missing.yaml"), "{code:?}: {said}");
+}
+
+#[tokio::test]
+async fn the_schema_is_json_and_knows_every_section() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, said) = run(&["schema"], directory.path()).await;
+    let schema: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error} in {said}"));
+    assert_eq!(code, Some(0));
+    for key in ["listen", "tls", "issuers", "session", "sites", "limits", "log"] {
+        assert!(schema["properties"].get(key).is_some(), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_a_usage_error() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["sreve"], directory.path()).await.0, Some(2));
+    assert_eq!(run(&["--version"], directory.path()).await.0, Some(0));
+}

@@ -1,0 +1,92 @@
+//! Documents run too: every configuration in the README, under `config/` and `examples/` loads, every shell block is
+//! shell.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::Gateway;
+use crate::harness::certificates::authority;
+
+#[test]
+fn every_configuration_file_of_the_repository_loads() {
+    let mut files = Vec::new();
+    for folder in ["config", "examples"] {
+        find(&root().join(folder), &mut files);
+    }
+    assert!(files.iter().any(|file| file.ends_with("config/usher.yaml")), "{files:?}");
+    for file in files {
+        loads(&std::fs::read_to_string(&file).unwrap(), &file.display().to_string());
+    }
+}
+
+#[test]
+fn every_configuration_in_the_readme_loads() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for (n, block) in blocks(&readme, "yaml").into_iter().enumerate() {
+        loads(&block, &format!("README.md, YAML block {n}"));
+    }
+}
+
+#[test]
+fn every_shell_block_of_a_document_is_shell() {
+    for document in ["README.md", "examples/compose/README.md"] {
+        let text = std::fs::read_to_string(root().join(document)).unwrap();
+        for block in blocks(&text, "sh") {
+            let checked = Command::new("sh").args(["-n", "-c", &block]).output().unwrap();
+            assert!(checked.status.success(), "{document}: {}\n{block}", String::from_utf8_lossy(&checked.stderr));
+        }
+    }
+}
+
+/// Loads a configuration whose secrets are where containers have them: each is made, in a directory that stands in.
+fn loads(yaml: &str, name: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().to_str().unwrap();
+    authority().write(&["app.example.com"], directory.path(), "made");
+    for secret in named_files(yaml) {
+        let path = directory.path().join(&secret);
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let contents = match ending {
+            Some("pem" | "crt") => std::fs::read_to_string(directory.path().join("made.pem")).unwrap(),
+            Some("key") => std::fs::read_to_string(directory.path().join("made.key")).unwrap(),
+            _ => format!("a secret for {secret} that nobody guesses, 0123456789\n"),
+        };
+        std::fs::write(path, contents).unwrap();
+    }
+    let yaml = yaml.replace("/run/secrets", place);
+    assert_eq!(Gateway::refusal(&yaml), None, "{name}");
+}
+
+/// The names of the files under `/run/secrets/`.
+fn named_files(yaml: &str) -> Vec<String> {
+    let names = yaml.split("/run/secrets/").skip(1);
+    names
+        .map(|rest| {
+            rest.split(|letter: char| !(letter.is_alphanumeric() || "._-".contains(letter))).next().unwrap().to_owned()
+        })
+        .collect()
+}
+
+/// The fenced blocks of a language.
+fn blocks(markdown: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    markdown.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Configuration files by their name; compose files and the like are none.
+fn find(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            find(&path, files);
+        } else if stem.starts_with("usher") && ["yaml", "toml", "json"].contains(&ending) {
+            files.push(path);
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,97 @@
+//! The real binary in a process of its own: for what only a process has, such as its log, its signals, its exit code.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+use super::wait::{PATIENCE, eventually};
+
+/// A running `usher`. Its process is killed with this value.
+#[derive(Debug)]
+pub(crate) struct Usher {
+    process: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Usher {
+    /// Runs the binary with these arguments, in `directory`.
+    pub(crate) fn run(arguments: &[&str], directory: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_usher"))
+            .args(arguments)
+            .current_dir(directory)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = Arc::<Mutex<String>>::default();
+        collect(process.stdout.take().unwrap(), &output);
+        collect(process.stderr.take().unwrap(), &output);
+        Self { process, output }
+    }
+
+    /// `usher serve` with this configuration.
+    pub(crate) fn serve(yaml: &str, directory: &Path) -> Self {
+        std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
+        Self::run(&["serve", "--config", "usher.yaml"], directory)
+    }
+
+    /// Everything that it wrote to standard output and standard error so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// Waits until the output contains `text`.
+    pub(crate) async fn says(&self, text: &str) {
+        eventually(&format!("usher says {text:?}; it said {}", self.output()), || self.output().contains(text)).await;
+    }
+
+    /// Where a listener (`https`, `http`, `plain`, `admin`) is, from the log line that says so.
+    pub(crate) async fn address(&self, listener: &str) -> SocketAddr {
+        let mut found = None;
+        eventually(&format!("usher names its {listener} listener"), || {
+            found = self.output().lines().find_map(|line| listening(line, listener));
+            found.is_some()
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.process.id().expect("it is running").to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
+    }
+
+    /// Waits for the end, and returns how it ended.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("usher ends in time").unwrap()
+    }
+}
+
+/// Collects lines as they come.
+fn collect(stream: impl AsyncRead + Unpin + Send + 'static, output: &Arc<Mutex<String>>) {
+    let output = Arc::clone(output);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
+        }
+    });
+}
+
+/// The first address of a listener in the line that says where all of them are:
+/// `… https: [127.0.0.1:8443], http: [], plain: [], admin: Some(127.0.0.1:9901) …`.
+fn listening(line: &str, listener: &str) -> Option<SocketAddr> {
+    let rest = line.split(&format!(" {listener}: ")).nth(1)?;
+    let first = rest.trim_start_matches("Some(").trim_start_matches('[');
+    first.split([',', ']', ')']).next()?.parse().ok()
+}

@@ -1,0 +1,49 @@
+//! The only place that knows how the library loads a configuration and starts a gateway.
+
+use std::net::SocketAddr;
+
+use usher::clock::Clock;
+use usher::commands::serve::{self, Running};
+use usher::config::{self, Config, ConfigError, Format, Sources};
+
+/// The library's handle on a running gateway.
+#[derive(Debug)]
+pub(super) struct Library(Running);
+
+impl Library {
+    /// Loads and starts.
+    pub(super) async fn start(yaml: &str, clock: Clock) -> Self {
+        let config = load(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        Self(serve::start(config, clock).await.expect("the gateway starts"))
+    }
+
+    /// Everything that is wrong with a configuration, as an operator reads it; `None` when it is fine.
+    pub(super) fn refusal(yaml: &str) -> Option<String> {
+        load(yaml).err().map(|error| error.to_string())
+    }
+
+    pub(super) fn https(&self) -> SocketAddr {
+        self.0.addresses.https[0]
+    }
+
+    pub(super) fn http(&self) -> SocketAddr {
+        self.0.addresses.http[0]
+    }
+
+    pub(super) fn plain(&self) -> SocketAddr {
+        self.0.addresses.plain[0]
+    }
+
+    pub(super) fn admin(&self) -> SocketAddr {
+        self.0.addresses.admin.expect("there is an admin listener")
+    }
+
+    pub(super) async fn drain(self) {
+        self.0.drain().await;
+    }
+}
+
+/// Loads a configuration from text, as if it stood in `usher.yaml`.
+fn load(yaml: &str) -> Result<Config, ConfigError> {
+    config::load(&Sources::text("usher.yaml", Format::Yaml, yaml, ".")).map(|loaded| loaded.config)
+}

@@ -1,0 +1,27 @@
+//! What the tests stand on: a gateway, an application behind it, an issuer, a client, all in this process on port 0.
+//!
+//! Everything that knows how the gateway is built and started is in [`gateway`].
+
+pub(crate) mod authorization_server;
+pub(crate) mod body;
+pub(crate) mod certificates;
+pub(crate) mod child;
+pub(crate) mod client;
+pub(crate) mod cookies;
+pub(crate) mod gateway;
+pub(crate) mod issuer;
+pub(crate) mod keys;
+pub(crate) mod raw;
+pub(crate) mod scene;
+pub(crate) mod serve;
+pub(crate) mod tokens;
+pub(crate) mod upstream;
+pub(crate) mod wait;
+
+pub(crate) use client::{Answer, Ask, Client, Protocol, get, post};
+pub(crate) use cookies::{Jar, SetCookie};
+pub(crate) use gateway::Gateway;
+pub(crate) use issuer::{Issuer, TokenAnswer};
+pub(crate) use scene::Scene;
+pub(crate) use upstream::{Seen, Upstream, UpstreamAnswer};
+pub(crate) use wait::eventually;
