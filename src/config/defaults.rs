@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::Algorithm;
+use crate::oauth::Algorithm;
 
 use super::{Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts};
 

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use crate::oauth::ClaimPath;
+use crate::oauth::{Algorithm, ClaimPath};
 
 pub use error::{ConfigError, Note, Problem};
 pub use load::{Format, Loaded, Sources, load};
@@ -128,7 +128,7 @@ pub struct Issuer {
     /// A token's `aud` must hold one of these. Never empty.
     pub audiences: Vec<String>,
     /// The algorithms that a token of this issuer may be signed with. Never empty; `none` cannot be said.
-    pub algorithms: Vec<jsonwebtoken::Algorithm>,
+    pub algorithms: Vec<Algorithm>,
     /// The `typ` that a token must have, when the issuer follows RFC 9068 (`at+jwt`); `None` accepts an absent one, `JWT`
     /// and `at+jwt`.
     pub token_type: Option<String>,

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::oauth::Algorithm;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -165,7 +165,7 @@ impl Jwk {
             return Err(KeyRejected::Unsupported);
         }
         let named = match self.alg.as_deref() {
-            Some(name) => Some(algorithm_named(name).ok_or(KeyRejected::Unsupported)?),
+            Some(name) => Some(Algorithm::named(name).ok_or(KeyRejected::Unsupported)?),
             None => None,
         };
         self.material()?.key(self.kid.as_deref(), named, configured)
@@ -176,7 +176,8 @@ impl Jwk {
             ("RSA", _) => Material::rsa(&decode(self.n.as_deref())?, &decode(self.e.as_deref())?),
             ("EC", Some("P-256")) => Material::ec(&self.point(32)?),
             ("EC", Some("P-384")) => Material::ec(&self.point(48)?),
-            ("OKP", Some("Ed25519")) => Material::ed25519(&decode(self.x.as_deref())?),
+            ("EC", Some("P-521")) => Material::ec(&self.point(66)?),
+            ("OKP", Some("Ed25519")) => Ok(Material::ed25519(&decode(self.x.as_deref())?)),
             _ => Err(KeyRejected::Unsupported),
         }
     }
@@ -189,12 +190,6 @@ impl Jwk {
         }
         Ok([&[4], x.as_slice(), y.as_slice()].concat())
     }
-}
-
-/// The algorithm of that name. `Ed25519` (RFC 9864) is what `EdDSA` means for the only Edwards curve known here.
-#[must_use]
-pub fn algorithm_named(name: &str) -> Option<Algorithm> {
-    if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
 }
 
 fn decode(value: Option<&str>) -> Result<Vec<u8>, KeyRejected> {

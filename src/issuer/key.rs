@@ -6,12 +6,19 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaPublicKeyComponents, VerificationAlgorithm,
 };
-use jsonwebtoken::crypto::{aws_lc, verify};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto::aws_lc;
+use jsonwebtoken::{AlgorithmFamily, DecodingKey};
+
+use crate::config::Secret;
+use crate::oauth::Algorithm;
 
 /// Bits of an RSA modulus: fewer are weak (RFC 7518 §3.3), more cost too much time.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -39,20 +46,34 @@ pub enum KeyRejected {
     DuplicateKid,
 }
 
-/// A key that verifies signatures.
+/// A key that verifies signatures. Parsed once, for each algorithm that it may verify: parsing costs a third of a check.
 pub struct Key {
     kid: Option<Box<str>>,
     /// Never empty, all of one family: one when the key names it, else the configured ones that fit its type.
-    algorithms: Vec<Algorithm>,
-    decoding: DecodingKey,
+    checks: Vec<(Algorithm, Check)>,
+    /// What tells one public key from another.
+    public: Box<[u8]>,
     /// The issuer no longer publishes the key: what it signed no longer counts.
     withdrawn: AtomicBool,
 }
 
-/// The public part of a key, checked to be usable, and the algorithms that its type allows.
-pub(super) struct Material {
-    decoding: DecodingKey,
-    fits: &'static [Algorithm],
+/// A key, ready for one algorithm.
+enum Check {
+    Signature(ParsedPublicKey),
+    Mac(Box<hmac::Key>),
+}
+
+/// What a key is made of, before it is known what it is for.
+pub(super) enum Material {
+    /// An RSA key by modulus and exponent, big-endian, checked.
+    Rsa {
+        n: Box<[u8]>,
+        e: Box<[u8]>,
+    },
+    /// A point on P-256, P-384 or P-521, uncompressed.
+    Ec(Box<[u8]>),
+    Ed25519(Box<[u8]>),
+    Hmac(Secret),
 }
 
 impl Material {
@@ -68,40 +89,52 @@ impl Material {
         if e == [1] || e.last().is_none_or(|last| last % 2 == 0) {
             return Err(KeyRejected::Unreadable);
         }
-        let components = RsaPublicKeyComponents { n, e };
-        components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).map_err(|_| KeyRejected::Unreadable)?;
-        let fits = &[
-            Algorithm::RS256,
-            Algorithm::RS384,
-            Algorithm::RS512,
-            Algorithm::PS256,
-            Algorithm::PS384,
-            Algorithm::PS512,
-        ];
-        Ok(Self { decoding: DecodingKey::from_rsa_raw_components(n, e), fits })
+        Ok(Self::Rsa { n: n.into(), e: e.into() })
     }
 
-    /// A point on P-256 or P-384, uncompressed (SEC 1 §2.3.3): the curve is told by its length.
+    /// A point on P-256, P-384 or P-521, uncompressed (SEC 1 §2.3.3): the curve is told by its length.
     pub(super) fn ec(point: &[u8]) -> Result<Self, KeyRejected> {
-        let (parsed, fits): (_, &'static [Algorithm]) = match point.len() {
-            65 => (ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point), &[Algorithm::ES256]),
-            97 => (ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point), &[Algorithm::ES384]),
-            _ => return Err(KeyRejected::Unsupported),
-        };
-        parsed.map_err(|_| KeyRejected::Unreadable)?;
-        Ok(Self { decoding: DecodingKey::from_ec_der(point), fits })
+        if matches!(point.len(), 65 | 97 | 133) { Ok(Self::Ec(point.into())) } else { Err(KeyRejected::Unsupported) }
     }
 
     /// An Ed25519 key (RFC 8037).
-    pub(super) fn ed25519(bytes: &[u8]) -> Result<Self, KeyRejected> {
-        ParsedPublicKey::new(&ED25519, bytes).map_err(|_| KeyRejected::Unreadable)?;
-        Ok(Self { decoding: DecodingKey::from_ed_der(bytes), fits: &[Algorithm::EdDSA] })
+    pub(super) fn ed25519(bytes: &[u8]) -> Self {
+        Self::Ed25519(bytes.into())
     }
 
     /// A shared secret.
-    pub(super) fn hmac(secret: &[u8]) -> Self {
-        let fits = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-        Self { decoding: DecodingKey::from_secret(secret), fits }
+    pub(super) const fn hmac(secret: Secret) -> Self {
+        Self::Hmac(secret)
+    }
+
+    /// The key, ready for one algorithm; `None` when that takes another kind of key.
+    ///
+    /// # Errors
+    /// [`KeyRejected::Unreadable`] when these bytes are no such key.
+    fn check(&self, algorithm: Algorithm) -> Result<Option<Check>, KeyRejected> {
+        use Algorithm as A;
+        let parsed = match (self, algorithm) {
+            (Self::Rsa { n, e }, A::RS256 | A::RS384 | A::RS512 | A::PS256 | A::PS384 | A::PS512) => {
+                let parameters = match algorithm {
+                    A::RS384 => &RSA_PKCS1_2048_8192_SHA384,
+                    A::RS512 => &RSA_PKCS1_2048_8192_SHA512,
+                    A::PS256 => &RSA_PSS_2048_8192_SHA256,
+                    A::PS384 => &RSA_PSS_2048_8192_SHA384,
+                    A::PS512 => &RSA_PSS_2048_8192_SHA512,
+                    _ => &RSA_PKCS1_2048_8192_SHA256,
+                };
+                RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| KeyRejected::Unreadable)?
+            }
+            (Self::Ec(point), A::ES256) if point.len() == 65 => parse(&ECDSA_P256_SHA256_FIXED, point)?,
+            (Self::Ec(point), A::ES384) if point.len() == 97 => parse(&ECDSA_P384_SHA384_FIXED, point)?,
+            (Self::Ec(point), A::ES512) if point.len() == 133 => parse(&ECDSA_P521_SHA512_FIXED, point)?,
+            (Self::Ed25519(bytes), A::EdDSA) => parse(&ED25519, bytes)?,
+            (Self::Hmac(secret), A::HS256) => return Ok(Some(mac(hmac::HMAC_SHA256, secret))),
+            (Self::Hmac(secret), A::HS384) => return Ok(Some(mac(hmac::HMAC_SHA384, secret))),
+            (Self::Hmac(secret), A::HS512) => return Ok(Some(mac(hmac::HMAC_SHA512, secret))),
+            _ => return Ok(None),
+        };
+        Ok(Some(Check::Signature(parsed)))
     }
 
     /// A public key in PEM: SPKI, or PKCS#1 for RSA.
@@ -116,7 +149,7 @@ impl Material {
                 Self::rsa(&n, &e)
             }
             AlgorithmFamily::Ec => Self::ec(bytes),
-            AlgorithmFamily::Ed => Self::ed25519(bytes),
+            AlgorithmFamily::Ed => Ok(Self::ed25519(bytes)),
             AlgorithmFamily::Hmac => Err(KeyRejected::Published),
         }
     }
@@ -131,14 +164,32 @@ impl Material {
         named: Option<Algorithm>,
         configured: &[Algorithm],
     ) -> Result<Key, KeyRejected> {
-        let usable =
-            |algorithm: &Algorithm| self.fits.contains(algorithm) && named.is_none_or(|named| named == *algorithm);
-        let algorithms: Vec<_> = configured.iter().copied().filter(usable).collect();
-        if algorithms.is_empty() {
+        let mut checks = Vec::with_capacity(1);
+        for algorithm in configured.iter().copied() {
+            if let Some(check) = self.check(algorithm)?
+                && named.is_none_or(|named| named == algorithm)
+            {
+                checks.push((algorithm, check));
+            }
+        }
+        if checks.is_empty() {
             return Err(KeyRejected::NoAlgorithm);
         }
-        Ok(Key { kid: kid.map(Box::from), algorithms, decoding: self.decoding, withdrawn: AtomicBool::new(false) })
+        let public = match self {
+            Self::Rsa { n, e } => [n, e].concat().into(),
+            Self::Ec(bytes) | Self::Ed25519(bytes) => bytes,
+            Self::Hmac(_) => Box::default(),
+        };
+        Ok(Key { kid: kid.map(Box::from), checks, public, withdrawn: AtomicBool::new(false) })
     }
+}
+
+fn parse(algorithm: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> Result<ParsedPublicKey, KeyRejected> {
+    ParsedPublicKey::new(algorithm, bytes).map_err(|_| KeyRejected::Unreadable)
+}
+
+fn mac(algorithm: hmac::Algorithm, secret: &Secret) -> Check {
+    Check::Mac(Box::new(hmac::Key::new(algorithm, secret.expose())))
 }
 
 impl Key {
@@ -151,13 +202,26 @@ impl Key {
     /// Whether the key may verify this algorithm.
     #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
+        self.check(algorithm).is_some()
     }
 
     /// Whether `signature` (base64url) is the key's own over `message`, by an algorithm that it may verify.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &str, algorithm: Algorithm) -> bool {
-        self.fits(algorithm) && verify(signature, message, &self.decoding, algorithm).unwrap_or(false)
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        match self.check(algorithm) {
+            Some(Check::Signature(key)) => key.verify_sig(message, &signature).is_ok(),
+            Some(Check::Mac(key)) => hmac::verify(key, message, &signature).is_ok(),
+            None => false,
+        }
+    }
+
+    fn check(&self, algorithm: Algorithm) -> Option<&Check> {
+        self.checks.iter().find(|(fitting, _)| *fitting == algorithm).map(|(_, check)| check)
+    }
+
+    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.checks.iter().map(|(algorithm, _)| *algorithm)
     }
 
     /// Whether the issuer has stopped publishing the key, so that what it signed no longer counts.
@@ -170,28 +234,17 @@ impl Key {
         self.withdrawn.store(true, Ordering::Relaxed);
     }
 
-    /// Whether both are one and the same key under the same name.
+    /// Whether both are one and the same public key under the same name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.kid == other.kid && self.algorithms == other.algorithms && self.has_same_material(other)
-    }
-
-    fn has_same_material(&self, other: &Self) -> bool {
-        match (self.decoding.kind(), other.decoding.kind()) {
-            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(two)) => one == two,
-            (
-                DecodingKeyKind::RsaModulusExponent { n, e },
-                DecodingKeyKind::RsaModulusExponent { n: other_n, e: other_e },
-            ) => n == other_n && e == other_e,
-            _ => false,
-        }
+        self.kid == other.kid && self.public == other.public && self.algorithms().eq(other.algorithms())
     }
 }
 
 /// Shows the name and the algorithms, never the key: it may be a shared secret.
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kid, algorithms, .. } = self;
-        formatter.debug_struct("Key").field("kid", kid).field("algorithms", algorithms).finish_non_exhaustive()
+        let algorithms: Vec<_> = self.algorithms().collect();
+        formatter.debug_struct("Key").field("kid", &self.kid).field("algorithms", &algorithms).finish_non_exhaustive()
     }
 }
 

@@ -20,8 +20,8 @@ mod transport;
 
 use std::sync::Arc;
 
+use crate::oauth::Algorithm;
 use futures_util::FutureExt as _;
-use jsonwebtoken::Algorithm;
 
 use self::discovery::Metadata;
 use self::jwks::{KeySet, NoKey};
@@ -33,7 +33,7 @@ use crate::config::{self, IssuerId, KeySource};
 use crate::tasks::Tasks;
 
 pub use document::FetchError;
-pub use jwks::{Keys, algorithm_named};
+pub use jwks::Keys;
 pub use key::{Key, KeyRejected};
 pub use remote::Unavailable;
 pub use revocation::RevokeError;
@@ -154,7 +154,7 @@ impl Issuer {
         };
         let published = |location| KeyRing::Published(published_keys(&config, &transport, location, tasks, clock));
         let (metadata, keys) = match &config.keys {
-            KeySource::Hmac(secret) => (None, fixed(Ok(Material::hmac(secret.expose())))?),
+            KeySource::Hmac(secret) => (None, fixed(Ok(Material::hmac(secret.clone())))?),
             KeySource::PublicKey(pem) => (None, fixed(Material::pem(pem))?),
             KeySource::JwksUrl(url) => (None, published(KeyLocation::Fixed(url.clone()))),
             KeySource::Discovery { base } => {

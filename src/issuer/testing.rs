@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::oauth::Algorithm;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -17,7 +18,6 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -185,6 +185,7 @@ pub(crate) fn configured(issuer: &str, keys: KeySource) -> config::Issuer {
             Algorithm::PS512,
             Algorithm::ES256,
             Algorithm::ES384,
+            Algorithm::ES512,
             Algorithm::EdDSA,
         ],
         token_type: None,

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::oauth::Algorithm;
 use futures_util::future::join_all;
-use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use super::testing::{DISCOVERY, KEYS, Reply, TOKEN, TestIssuer, TestKey, configured, issuers, wait_until};

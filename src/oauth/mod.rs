@@ -2,10 +2,12 @@
 //!
 //! No I/O, no clock, no other module of this crate: what stands here could be read beside the RFCs.
 
+pub mod algorithm;
 pub mod bearer;
 pub mod claims;
 pub mod token;
 
+pub use algorithm::Algorithm;
 pub use bearer::{BearerError, Challenge};
 pub use claims::{ClaimPath, Claims};
 pub use token::{AccessToken, RefreshToken, TokenErrorResponse, TokenResponse};

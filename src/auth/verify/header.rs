@@ -2,12 +2,11 @@
 //!
 //! What would lead to a key elsewhere (`jku`, `x5u`, `jwk`, `x5c`) is not looked at.
 
-use jsonwebtoken::Algorithm;
+use crate::oauth::Algorithm;
 use serde_json::{Map, Value};
 
 use super::error::{Malformed, VerifyError};
 use crate::config;
-use crate::issuer::algorithm_named;
 
 /// What the header says.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl Header {
         }
         let algorithm = text(header, "alg")?.ok_or(Malformed::Header("alg"))?;
         Ok(Self {
-            algorithm: algorithm_named(algorithm).ok_or(VerifyError::AlgorithmNotAllowed)?,
+            algorithm: Algorithm::named(algorithm).ok_or(VerifyError::AlgorithmNotAllowed)?,
             kid: text(header, "kid")?.map(str::to_owned),
             typ: text(header, "typ")?.map(str::to_owned),
         })

@@ -6,7 +6,7 @@ mod form;
 mod memory;
 mod rotation;
 
-use jsonwebtoken::Algorithm;
+use crate::oauth::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;

@@ -19,7 +19,7 @@ use super::file::File;
 use super::path::KeyPath;
 use super::report::{Advice, Report};
 
-pub(super) use issuers::ALGORITHM_NAMES;
+pub(super) use issuers::algorithm_names;
 
 /// What every check needs.
 struct Check<'a> {

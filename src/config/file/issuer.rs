@@ -127,6 +127,6 @@ impl JsonSchema for AlgorithmName {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": crate::config::check::ALGORITHM_NAMES })
+        json_schema!({ "enum": crate::config::check::algorithm_names() })
     }
 }

@@ -1,6 +1,6 @@
 //! Tokens that nobody has thought of.
 
-use jsonwebtoken::Algorithm;
+use crate::oauth::Algorithm;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::Algorithm;
+use crate::oauth::Algorithm;
 use serde_json::json;
 
 use super::*;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::oauth::Algorithm;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use super::*;
@@ -20,6 +20,8 @@ fn a_good_token_of_every_algorithm_is_verified() {
         Algorithm::PS384,
         Algorithm::PS512,
         Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::ES512,
         Algorithm::EdDSA,
     ] {
         let fixture = Fixture::new(algorithm);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::Algorithm;
+use crate::oauth::Algorithm;
 use serde_json::json;
 
 use super::*;

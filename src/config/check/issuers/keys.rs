@@ -1,36 +1,22 @@
 //! Where an issuer's verification keys come from, and which algorithms they are for.
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::DecodingKey;
 
 use super::super::secrets::Given;
 use super::super::values::{base_url, endpoint};
 use super::super::{Advice, Check, KeyPath, Mistake};
 use crate::config::file;
 use crate::config::{KeySource, Secret, defaults};
+use crate::oauth::Algorithm;
+use crate::oauth::algorithm::Family;
 
 /// Every algorithm that can be said. `none` cannot.
-pub(in crate::config) const ALGORITHM_NAMES: [&str; 12] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
+pub(in crate::config) fn algorithm_names() -> [&'static str; 13] {
+    Algorithm::ALL.map(Algorithm::name)
+}
 
 /// RFC 8725 §3.5, RFC 7518 §3.2: a shared secret is at least as long as the hash.
 const SHORTEST_HMAC_SECRET: usize = 32;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Rsa,
-    Ec,
-    Ed,
-    Hmac,
-}
-
-const fn family(algorithm: Algorithm) -> Family {
-    match algorithm {
-        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Family::Hmac,
-        Algorithm::ES256 | Algorithm::ES384 => Family::Ec,
-        Algorithm::EdDSA => Family::Ed,
-        _ => Family::Rsa,
-    }
-}
 
 impl Check<'_> {
     /// The one source that is given, or discovery.
@@ -129,7 +115,7 @@ impl Check<'_> {
 
     /// Whether an algorithm is one for these keys.
     fn fits(&mut self, at: &KeyPath, algorithm: Algorithm, first: Option<Algorithm>, keys: &KeySource) {
-        let mistake = match (keys, family(algorithm)) {
+        let mistake = match (keys, algorithm.family()) {
             (KeySource::Hmac(secret), Family::Hmac) => {
                 let needed = hash_length(algorithm);
                 let short = secret.expose().len() < needed;
@@ -137,7 +123,7 @@ impl Check<'_> {
             }
             (KeySource::Hmac(_), _) => Some("is for public keys, but the key is a shared secret".to_owned()),
             (_, Family::Hmac) => Some("is for shared secrets, but the keys are public".to_owned()),
-            (KeySource::PublicKey(_), family_here) if first.is_some_and(|first| family(first) != family_here) => {
+            (KeySource::PublicKey(_), family_here) if first.is_some_and(|first| first.family() != family_here) => {
                 Some("is for another kind of key than the one before it".to_owned())
             }
             (KeySource::PublicKey(pem), family_here) => {
@@ -156,8 +142,9 @@ fn algorithm(name: &str) -> Result<Algorithm, (String, Advice)> {
         let remedy = Some("name the algorithm that the issuer signs with".to_owned());
         return Err(("lets everybody in: tokens must be signed".to_owned(), Advice { suggestion: None, remedy }));
     }
-    let known = || format!("write one of {}", ALGORITHM_NAMES.join(", "));
-    name.parse().map_err(|_| ("is not an algorithm".to_owned(), Advice::nearest(name, ALGORITHM_NAMES, known)))
+    let known = || format!("write one of {}", algorithm_names().join(", "));
+    let advice = || Advice::nearest(name, algorithm_names(), known);
+    Algorithm::named(name).ok_or_else(|| ("is not an algorithm".to_owned(), advice()))
 }
 
 fn long_enough(secret: Secret) -> Result<Secret, Mistake> {

@@ -14,7 +14,7 @@ use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, ClientAuthenticationMethod};
 use crate::config::{Client, ClientAuthentication, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults};
 
-pub(in crate::config) use keys::ALGORITHM_NAMES;
+pub(in crate::config) use keys::algorithm_names;
 
 /// The issuers, with what only the checks need to know of them.
 pub(super) struct CheckedIssuers<'a> {
