@@ -55,6 +55,10 @@ fn loads(yaml: &str, name: &str) {
     }
     let yaml = yaml.replace("/run/secrets", place);
     assert_eq!(Gateway::refusal(&yaml), None, "{name}");
+    let value: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+    let schema = usher::config::schema::schema().to_value();
+    let refused = jsonschema::draft7::validate(&schema, &value).err().map(|error| error.to_string());
+    assert_eq!(refused, None, "{name} and `usher schema`");
 }
 
 /// The names of the files under `/run/secrets/`.
