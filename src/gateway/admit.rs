@@ -56,16 +56,14 @@ pub enum AdmitError {
     /// RFC 9112 §6.1: a sign of request smuggling; hyper lets some of it through.
     #[error("the request's framing is ambiguous")]
     Framing,
-    /// TRACE and CONNECT are for nobody here (RFC 9110 §9.3.6, §9.3.8).
+    /// TRACE and CONNECT are for nobody here (RFC 9110 §9.3.6, §9.3.8), and neither is a method in small letters.
     #[error("this method is not served here")]
     Method,
 }
 
 /// Admits a request, or says why not.
 pub(super) fn admit<B>(request: &Request<B>, connection: &Connection) -> Result<Target, AdmitError> {
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-        return Err(AdmitError::Method);
-    }
+    check_method(request.method())?;
     check_framing(request)?;
     let authority = authority(request)?;
     let host = canonical_host(&authority).map_err(AdmitError::Host)?;
@@ -81,6 +79,13 @@ pub(super) fn admit<B>(request: &Request<B>, connection: &Connection) -> Result<
         secure: connection.secure || (connection.peer_trusted && says_https(request.headers())),
         authority: authority.to_ascii_lowercase().into_boxed_str(),
     })
+}
+
+/// Methods are compared with their case (RFC 9110 §9.1), but Werkzeug, Django and Symfony turn them into capitals: to a
+/// route `post` is another method than `POST`, and to the application it is the same one.
+fn check_method(method: &Method) -> Result<(), AdmitError> {
+    let small = method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    if small || matches!(*method, Method::CONNECT | Method::TRACE) { Err(AdmitError::Method) } else { Ok(()) }
 }
 
 /// Exactly one host, from wherever the protocol version puts it.

@@ -58,6 +58,9 @@ mod drain;
 mod framing;
 mod limits;
 
+// What an attacker would try, beyond the rows above.
+mod attack_http;
+
 // What the operator sees.
 mod commands;
 mod demo;
