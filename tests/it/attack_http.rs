@@ -1,8 +1,8 @@
 //! Attacks on the way in: spellings that an application reads differently, slowness, and configurations that would open
 //! something by accident.
 
-use crate::harness::Scene;
 use crate::harness::scene::{ISSUERS, SESSION};
+use crate::harness::{Gateway, Scene};
 
 /// One public site at `app.test` with these routes.
 async fn open_site(routes: &str) -> Scene {
@@ -30,4 +30,24 @@ async fn a_method_in_small_letters_does_not_get_round_the_route_of_that_method()
     }
     assert_eq!(scene.upstream.count(), 0);
     assert_eq!(scene.raw_get("/api/x", "").await, 200);
+}
+
+/// What is wrong with a configuration that the scenes could start with; `None` when nothing is.
+fn refusal(sites: &str) -> Option<String> {
+    let yaml = format!("{ISSUERS}{SESSION}{sites}").replace("$CLIENT_SECRET", "a secret of the client");
+    Gateway::refusal(&yaml.replace("$ISSUER", "http://id.test").replace("$UPSTREAM", "http://127.0.0.1:9"))
+}
+
+#[test]
+fn conditions_that_the_access_of_their_own_site_switches_off_are_refused() {
+    let site = |keys: &str| {
+        format!("sites: [{{ host: app.test, issuer: main, upstream: $UPSTREAM, require: {{ roles: admin }}, {keys} }}]")
+    };
+    for access in ["public", "optional"] {
+        let wrong = refusal(&site(&format!("access: {access}, routes: [{{ path: / }}, {{ path: /x/ }}]"))).unwrap();
+        assert!(wrong.contains("sites[0].require") && wrong.contains("would not be looked at"), "{wrong}");
+        let meant = site(&format!("routes: [{{ path: / }}, {{ path: /x/, access: {access} }}]"));
+        assert_eq!(refusal(&meant), None, "a route may open what its site restricts");
+    }
+    assert_eq!(refusal(&site("access: public, routes: [{ path: /, access: required }]")), None);
 }

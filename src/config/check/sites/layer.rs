@@ -26,7 +26,7 @@ pub(super) struct Written<T> {
 pub(super) struct Layer {
     pub(super) issuers: Option<Vec<IssuerId>>,
     pub(super) upstream: Option<UpstreamId>,
-    pub(super) access: Option<Access>,
+    pub(super) access: Option<Written<Access>>,
     pub(super) require: Option<Written<Vec<Condition>>>,
     pub(super) methods: Option<Vec<Method>>,
     pub(super) identity: Option<IdentitySetId>,
@@ -111,7 +111,7 @@ impl Check<'_> {
         Layer {
             issuers: keys.issuer.map(|names| self.issuer_ids(&written("issuer"), names, issuers)),
             upstream: keys.upstream.and_then(|entries| self.upstream(&written("upstream"), entries, checked)),
-            access: keys.access.copied(),
+            access: keys.access.map(|access| Written { value: *access, at: written("access") }),
             require: keys.require.map(|claims| {
                 let at = written("require");
                 Written { value: self.conditions(&at, claims), at }

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::super::values::{canonical_path, covers};
 use super::super::{Check, KeyPath};
-use super::layer::Layer;
+use super::layer::{Layer, Written};
 use super::order::{Candidate, winning};
 use super::{CheckedSites, SiteContext, route};
 use crate::config::{Access, IssuerId, PathPattern, Route};
@@ -98,7 +98,8 @@ impl Check<'_> {
         if let Some(covering) = covering.min_by(|one, other| winning(one, other)) {
             return covering.route.clone();
         }
-        let layer = Layer { access: Some(Access::Public), require: None, ..layer.clone() };
+        let access = Some(Written { value: Access::Public, at: wanted.at.clone() });
+        let layer = Layer { access, require: None, ..layer.clone() };
         self.complete(site, wanted.at, PathPattern::Exact(wanted.path.to_owned()), layer, checked)
     }
 

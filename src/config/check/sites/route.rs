@@ -33,7 +33,7 @@ impl Check<'_> {
         layer: Layer,
         checked: &mut CheckedSites,
     ) -> Route {
-        let access = layer.access.unwrap_or(Access::Required);
+        let access = layer.access.as_ref().map_or(Access::Required, |access| access.value);
         if access != Access::Public && layer.issuers.is_none() {
             let (own, inherited) = (at.key("issuer"), site.at.key("issuer"));
             let remedy = "add issuer to the route or its site, or access: public if everybody may see this";
@@ -50,7 +50,7 @@ impl Check<'_> {
         if let Some(cors) = layer.cors.as_ref().filter(|cors| cors.value && allowed_origins.is_empty()) {
             self.report.note(&cors.at, "has no effect without allowed_origins");
         }
-        let require = self.required(site, at, access, layer.require);
+        let require = self.required(site, at, layer.access.as_ref(), layer.require);
         Route {
             name: name(site.host, &path, layer.methods.as_deref()),
             path,
@@ -78,23 +78,27 @@ impl Check<'_> {
     }
 
     /// Conditions count only where access is required. A route that opens what its site restricts does so on purpose; one
-    /// that states a condition that nobody will look at does not.
+    /// that states a condition that nobody will look at does not, nor does a site that states one beside its own `access`.
     fn required(
         &mut self,
         site: &SiteContext<'_>,
         at: &KeyPath,
-        access: Access,
+        access: Option<&Written<Access>>,
         require: Option<Written<Vec<Condition>>>,
     ) -> Vec<Condition> {
         let Some(require) = require else { return Vec::new() };
-        if access == Access::Required {
-            return require.value;
-        }
+        let Some(open) = access.filter(|access| access.value != Access::Required) else { return require.value };
         let stated_by_route = require.at.is_within(at);
-        if stated_by_route && !require.value.is_empty() {
+        let opened_by_route = open.at.is_within(at);
+        if (stated_by_route || !opened_by_route) && !require.value.is_empty() {
             let depends = [at.key("access"), site.at.key("access")];
             let message = "would not be looked at, because access is not required";
-            self.report.conflict(&require.at, &depends, message, "add access: required to the route");
+            let remedy = if stated_by_route {
+                "add access: required to the route"
+            } else {
+                "take access out of the site, and write it on the routes that it is for"
+            };
+            self.report.conflict(&require.at, &depends, message, remedy);
         }
         Vec::new()
     }
