@@ -1,7 +1,7 @@
 //! Attacks on the way in: spellings that an application reads differently, slowness, and configurations that would open
 //! something by accident.
 
-use crate::harness::scene::{ISSUERS, SESSION};
+use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::{Gateway, Scene};
 
 /// One public site at `app.test` with these routes.
@@ -50,4 +50,14 @@ fn conditions_that_the_access_of_their_own_site_switches_off_are_refused() {
         assert_eq!(refusal(&meant), None, "a route may open what its site restricts");
     }
     assert_eq!(refusal(&site("access: public, routes: [{ path: /, access: required }]")), None);
+}
+
+#[test]
+fn what_tells_another_site_from_our_own_cannot_be_stripped() {
+    for name in ["Origin", "origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Purpose"] {
+        let sites = SITES.replace("strip_headers: [X-Role]", &format!("strip_headers: [{name}]"));
+        let wrong = refusal(&sites).unwrap_or_default();
+        assert!(wrong.contains("is a header with another meaning"), "{name}: {wrong}");
+    }
+    assert_eq!(refusal(SITES), None);
 }

@@ -21,9 +21,24 @@ const FRAMING: [&str; 13] = [
     "via",
 ];
 
-/// Headers that Usher sets or reads itself.
-const TAKEN: [&str; 7] =
-    ["authorization", "cookie", "forwarded", "proxy-authorization", "set-cookie", "x-real-ip", "x-usher-assertion"];
+/// Headers that Usher sets or reads itself. Without `Origin` and `Sec-Fetch-Site`, which say who made the browser send a
+/// request, there would be no defence against other sites: what is stripped is gone before anything is read.
+const TAKEN: [&str; 14] = [
+    "authorization",
+    "cookie",
+    "forwarded",
+    "origin",
+    "proxy-authorization",
+    "purpose",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-purpose",
+    "set-cookie",
+    "x-real-ip",
+    "x-request-id",
+    "x-usher-assertion",
+];
 
 /// A header name that passes every application server unchanged: letters, digits and hyphens (RFC 9110 allows more, but
 /// `X_User` and `X-User` are one header to many of them).
@@ -96,6 +111,9 @@ mod tests {
             "X-Forwarded-User",
             "Upgrade",
             "X-Usher-Assertion",
+            "Origin",
+            "Sec-Fetch-Site",
+            "X-Request-Id",
             "ü",
         ] {
             assert!(identity_header_name(name).is_err(), "{name}");
