@@ -132,8 +132,12 @@ impl CookieNames {
     /// Whether a `Set-Cookie` line of the application sets one of these cookies, or any that only Usher may set.
     #[must_use]
     pub fn reserves(&self, set_cookie: &HeaderValue) -> bool {
-        let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        let (name, _) = split_pair(pair.trim_ascii());
+        let mut pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        // Of a cookie without a name a browser sends the value alone (RFC 6265bis §5.8.3): `=at=x` comes back as `at=x`.
+        while let Some(value) = pair.strip_prefix(b"=") {
+            pair = value.trim_ascii_start();
+        }
+        let (name, _) = split_pair(pair);
         is_own(name) || self.access.piece(name).is_some() || self.refresh.piece(name).is_some()
     }
 

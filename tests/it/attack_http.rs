@@ -2,7 +2,7 @@
 //! something by accident.
 
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
-use crate::harness::{Gateway, Scene};
+use crate::harness::{Gateway, Scene, UpstreamAnswer, get};
 
 /// One public site at `app.test` with these routes.
 async fn open_site(routes: &str) -> Scene {
@@ -60,4 +60,19 @@ fn what_tells_another_site_from_our_own_cannot_be_stripped() {
         assert!(wrong.contains("is a header with another meaning"), "{name}: {wrong}");
     }
     assert_eq!(refusal(SITES), None);
+}
+
+#[tokio::test]
+async fn the_application_cannot_set_the_cookies_of_usher_without_naming_them() {
+    let scene = Scene::usual().await;
+    let lines =
+        ["=at=evil; Path=/", " = at=evil", "==rt=evil", "=\t__Host-usher-access=evil; Path=/; Secure", "at", "=rt"];
+    for line in lines {
+        scene.upstream.answer("/public/c", UpstreamAnswer::fixed(200, &[("set-cookie", line)], ""));
+        let answer = scene.send(get("https://app.test/public/c")).await;
+        assert_eq!(answer.assert_status(200).header("set-cookie"), None, "{line:?}");
+    }
+    scene.upstream.answer("/public/c", UpstreamAnswer::fixed(200, &[("set-cookie", "=mine=at=1")], ""));
+    let answer = scene.send(get("https://app.test/public/c")).await;
+    assert_eq!(answer.header("set-cookie"), Some("=mine=at=1"), "what is the application's own stays");
 }
