@@ -141,6 +141,13 @@ impl Target {
         &self.authority
     }
 
+    /// `Host` as the application gets it: the host that was matched, and the port if the client said one. A dot at the end
+    /// would lead to another virtual host there than the one that was decided about.
+    pub(super) fn host_field(&self) -> String {
+        let port = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        port.map_or_else(|| self.host.to_string(), |port| format!("{}:{port}", self.host))
+    }
+
     /// This path with the query as it came.
     pub(super) fn path_and_query(&self, path: &str) -> String {
         match &self.query {

@@ -50,7 +50,7 @@ pub(super) fn prepare(
         parts.headers.remove(ACCEPT_ENCODING);
     }
 
-    let host = HeaderValue::try_from(target.authority()).map_err(|_| Rejection::Internal)?;
+    let host = HeaderValue::try_from(target.host_field()).map_err(|_| Rejection::Internal)?;
     connection.forwarding.write(&mut parts.headers, &host, parts.version, &gateway.config.trusted_proxies);
     if let Some(identity) = identity {
         speak_for_user(gateway, target, route, identity, &mut parts.headers)?;

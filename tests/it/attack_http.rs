@@ -76,3 +76,20 @@ async fn the_application_cannot_set_the_cookies_of_usher_without_naming_them() {
     let answer = scene.send(get("https://app.test/public/c")).await;
     assert_eq!(answer.header("set-cookie"), Some("=mine=at=1"), "what is the application's own stays");
 }
+
+#[tokio::test]
+async fn the_host_that_was_matched_is_the_host_that_is_forwarded() {
+    let scene = Scene::usual().await;
+    for (said, forwarded) in [
+        ("pub.test.", "pub.test"),
+        ("PUB.test", "pub.test"),
+        ("pub.test:", "pub.test"),
+        ("pub.test.:08443", "pub.test:8443"),
+        ("pub.test:8443", "pub.test:8443"),
+    ] {
+        let request = format!("GET /x HTTP/1.1\r\nHost: {said}\r\n\r\n");
+        assert_eq!(scene.raw(request).await.unwrap().status, 200, "{said}");
+        let seen = scene.upstream.last();
+        assert_eq!((seen.host.as_str(), seen.header("x-forwarded-host")), (forwarded, Some(forwarded)), "{said}");
+    }
+}
