@@ -91,15 +91,22 @@ struct Claims {
 
 impl Claims {
     fn read(headers: &HeaderMap) -> Self {
-        let scheme = match last(headers, &X_FORWARDED_PROTO) {
-            Some(scheme) if scheme.eq_ignore_ascii_case("https") => Some("https"),
-            Some(scheme) if scheme.eq_ignore_ascii_case("http") => Some("http"),
-            _ => None,
-        };
+        let scheme = scheme(headers);
         let port = last(headers, &X_FORWARDED_PORT).and_then(|port| port.parse::<u16>().ok()).map(HeaderValue::from);
         let host = last(headers, &X_FORWARDED_HOST).and_then(|host| HeaderValue::from_str(host).ok());
         Self { hops: hops(headers), scheme, host, port }
     }
+}
+
+/// Whether a trusted proxy says that its client speaks TLS: the same reading of its word as the one that is forwarded.
+#[must_use]
+pub fn says_https(headers: &HeaderMap) -> bool {
+    scheme(headers) == Some("https")
+}
+
+fn scheme(headers: &HeaderMap) -> Option<&'static str> {
+    let said = last(headers, &X_FORWARDED_PROTO)?;
+    ["https", "http"].into_iter().find(|scheme| said.eq_ignore_ascii_case(scheme))
 }
 
 /// The last element of a list over all lines: what the nearest proxy added, or all there is.

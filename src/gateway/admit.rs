@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Version};
+use http::{Method, Request, Version};
 
 use super::Connection;
+use crate::forwarding::forwarded;
 use crate::routing::{CanonicalPath, HostError, PathError, canonical_host, check_query};
 
 /// Where Usher's own endpoints live.
@@ -76,7 +77,7 @@ pub(super) fn admit<B>(request: &Request<B>, connection: &Connection) -> Result<
         host: Box::from(&*host),
         path: path.into_owned(),
         query: query.map(Box::from),
-        secure: connection.secure || (connection.peer_trusted && says_https(request.headers())),
+        secure: connection.secure || (connection.peer_trusted && forwarded::says_https(request.headers())),
         authority: authority.to_ascii_lowercase().into_boxed_str(),
     })
 }
@@ -119,10 +120,6 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), AdmitError> {
         return Err(AdmitError::Framing);
     }
     Ok(())
-}
-
-fn says_https(headers: &HeaderMap) -> bool {
-    headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 impl Target {

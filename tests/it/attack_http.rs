@@ -2,6 +2,9 @@
 //! something by accident.
 
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
 use crate::harness::{Gateway, Scene, UpstreamAnswer, get};
 
 /// One public site at `app.test` with these routes.
@@ -91,5 +94,43 @@ async fn the_host_that_was_matched_is_the_host_that_is_forwarded() {
         assert_eq!(scene.raw(request).await.unwrap().status, 200, "{said}");
         let seen = scene.upstream.last();
         assert_eq!((seen.host.as_str(), seen.header("x-forwarded-host")), (forwarded, Some(forwarded)), "{said}");
+    }
+}
+
+/// The usual sites, on a plain listener too, behind a load balancer at 127.0.0.1.
+async fn behind_a_load_balancer() -> Scene {
+    let listen = "listen: { https: '127.0.0.1:0', plain: '127.0.0.1:0' }\ntrusted_proxies: [127.0.0.1/32]";
+    Scene::start(&format!("{listen}\n{ISSUERS}{SESSION}{SITES}")).await
+}
+
+/// Sends these bytes to the plain listener, as a load balancer would; returns the status.
+async fn plain(scene: &Scene, request: &str) -> u16 {
+    let mut stream = TcpStream::connect(scene.gateway.plain()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap_or("0").parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_scheme_that_a_load_balancer_names_has_one_reading() {
+    let scene = behind_a_load_balancer().await;
+    let cookies = scene.session("alice").line().unwrap();
+    for (lines, scheme) in [
+        ("X-Forwarded-Proto: https\r\n", "https"),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", "http"),
+        ("X-Forwarded-Proto: http, https\r\n", "https"),
+        ("X-Forwarded-Proto: https,https\r\n", "https"),
+        ("X-Forwarded-Proto: gopher\r\n", "http"),
+    ] {
+        for origin in ["https", "http"] {
+            let request = format!(
+                "POST /x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\nCookie: {cookies}\r\n\
+                 Origin: {origin}://app.test\r\n{lines}\r\n"
+            );
+            let expected = if origin == scheme { 200 } else { 403 };
+            assert_eq!(plain(&scene, &request).await, expected, "{lines:?} with an origin of {origin}");
+        }
+        assert_eq!(scene.upstream.last().header("x-forwarded-proto"), Some(scheme), "{lines:?}");
     }
 }
