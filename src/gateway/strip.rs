@@ -14,9 +14,22 @@ use http::{HeaderMap, HeaderName};
 mod never {
     /// `Proxy` becomes `HTTP_PROXY` in a CGI application's environment, and its own requests go there (httpoxy). The
     /// others make an application treat a request as one with another method or another target than was authorised:
-    /// the decision would have been about a `GET`, and a `DELETE` be carried out.
-    pub(super) const NAMES: [&str; 5] =
-        ["proxy", "x-http-method", "x-http-method-override", "x-method-override", "x-http-path-override"];
+    /// the decision would have been about a `GET`, and a `DELETE` be carried out. The last five say who the user is, as
+    /// other gateways spell it; they look like a proxy's, but no load balancer writes them or takes them out.
+    pub(super) const NAMES: [&str; 12] = [
+        "proxy",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-http-path-override",
+        "x-http-host-override",
+        "x-host",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "x-forwarded-preferred-username",
+        "x-forwarded-access-token",
+    ];
     /// `X-Original-URL` and `X-Rewrite-URL` replace the path in several frameworks.
     pub(super) const PREFIXES: [&str; 3] = ["x-usher-", "x-original-", "x-rewrite-"];
 }
@@ -24,7 +37,7 @@ mod never {
 /// Names with which a proxy says who its client was, how it connected, and for what host. Dropped unless the peer is one
 /// of `trusted_proxies`.
 mod by_proxies {
-    pub(super) const NAMES: [&str; 20] = [
+    pub(super) const NAMES: [&str; 18] = [
         "forwarded",
         "x-real-ip",
         "true-client-ip",
@@ -36,8 +49,6 @@ mod by_proxies {
         "http-client-ip",
         "x-remote-ip",
         "x-remote-addr",
-        "x-host",
-        "x-http-host-override",
         "x-scheme",
         "x-url-scheme",
         "front-end-https",
@@ -147,6 +158,9 @@ mod tests {
             "X-HTTP-Method-Override",
             "X-HTTP-Method",
             "X-Method-Override",
+            "X-HTTP-Host-Override",
+            "X-Forwarded-User",
+            "X-Forwarded-Groups",
         ] {
             assert!(!passes(name, false), "{name}");
             assert!(!passes(name, true), "{name}");

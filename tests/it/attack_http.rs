@@ -134,3 +134,20 @@ async fn the_scheme_that_a_load_balancer_names_has_one_reading() {
         assert_eq!(scene.upstream.last().header("x-forwarded-proto"), Some(scheme), "{lines:?}");
     }
 }
+
+#[tokio::test]
+async fn a_load_balancer_that_passes_everything_on_vouches_for_no_user_and_no_other_target() {
+    let scene = behind_a_load_balancer().await;
+    for name in [
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "x-forwarded-preferred-username",
+        "x-forwarded-access-token",
+        "x-http-host-override",
+        "x-host",
+    ] {
+        scene.send(get("https://pub.test/x").header(name, "root")).await.assert_status(200);
+        assert_eq!(scene.upstream.last().folded(name), Vec::<&str>::new(), "{name}");
+    }
+}
