@@ -93,7 +93,7 @@ impl Claims {
     fn read(headers: &HeaderMap) -> Self {
         let scheme = scheme(headers);
         let port = last(headers, &X_FORWARDED_PORT).and_then(|port| port.parse::<u16>().ok()).map(HeaderValue::from);
-        let host = last(headers, &X_FORWARDED_HOST).and_then(|host| HeaderValue::from_str(host).ok());
+        let host = said_host(headers).and_then(|host| HeaderValue::from_str(host).ok());
         Self { hops: hops(headers), scheme, host, port }
     }
 }
@@ -102,6 +102,12 @@ impl Claims {
 #[must_use]
 pub fn says_https(headers: &HeaderMap) -> bool {
     scheme(headers) == Some("https")
+}
+
+/// The host that a trusted proxy says it was asked for, which is forwarded in place of the one that it asks for.
+#[must_use]
+pub fn said_host(headers: &HeaderMap) -> Option<&str> {
+    last(headers, &X_FORWARDED_HOST)
 }
 
 fn scheme(headers: &HeaderMap) -> Option<&'static str> {

@@ -9,8 +9,9 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Method, Request, Version};
 
 use super::Connection;
+use crate::config::Site;
 use crate::forwarding::forwarded;
-use crate::routing::{CanonicalPath, HostError, PathError, canonical_host, check_query};
+use crate::routing::{CanonicalPath, HostError, PathError, Router, canonical_host, check_query};
 
 /// Where Usher's own endpoints live.
 const OWN_PREFIX: &str = "/.usher";
@@ -26,6 +27,8 @@ pub(super) struct Target {
     pub(super) query: Option<Box<str>>,
     /// Host and port as the client said them, lower case.
     authority: Box<str>,
+    /// The canonical host that a proxy says it was asked for, when that proxy is believed.
+    said_host: Option<Box<str>>,
     /// Whether the client speaks TLS, to Usher or to a proxy that is believed.
     pub(super) secure: bool,
 }
@@ -39,8 +42,8 @@ pub enum AdmitError {
     /// RFC 9112 §3.2: hyper lets them through.
     #[error("the request has more than one Host header")]
     SeveralHosts,
-    /// RFC 9113 §8.3.1: the two must say the same.
-    #[error("the :authority and the Host header differ")]
+    /// RFC 9113 §8.3.1: the two must say the same. So must X-Forwarded-Host, as far as it names one of our sites.
+    #[error("the request names two hosts")]
     HostMismatch,
     /// The host is not one.
     #[error("the host is not valid: {0}")]
@@ -73,8 +76,11 @@ pub(super) fn admit<B>(request: &Request<B>, connection: &Connection) -> Result<
     if query.is_some_and(|query| check_query(query).is_err()) {
         return Err(AdmitError::Query);
     }
+    let said_host = if connection.peer_trusted { forwarded::said_host(request.headers()) } else { None };
+    let said_host = said_host.map(canonical_host).transpose().map_err(AdmitError::Host)?;
     Ok(Target {
         host: Box::from(&*host),
+        said_host: said_host.map(Box::from),
         path: path.into_owned(),
         query: query.map(Box::from),
         secure: connection.secure || (connection.peer_trusted && forwarded::says_https(request.headers())),
@@ -126,6 +132,13 @@ impl Target {
     /// Whether the path is one of Usher's own, existing or not.
     pub(super) fn is_own(&self) -> bool {
         self.path.as_str().strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// An application that believes X-Forwarded-Host answers for that host, and a load balancer may pass on what a client
+    /// has written there. So it must not name another site than the one that decides: its rules would not be looked at.
+    pub(super) fn check_site(&self, router: &Router, site: &Site) -> Result<(), AdmitError> {
+        let said = self.said_host.as_deref().and_then(|host| router.site(host));
+        if said.is_none_or(|said| std::ptr::eq(said, site)) { Ok(()) } else { Err(AdmitError::HostMismatch) }
     }
 
     /// The scheme as the browser sees it.

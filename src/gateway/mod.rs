@@ -137,7 +137,9 @@ async fn journey<'g>(
     }
 
     // 3 Find the route: nothing is open by omission (law 3).
-    let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
+    let found = gateway.router.find(&target.host, &target.path, request.method())?;
+    target.check_site(&gateway.router, found.site)?;
+    let route = exchange.note_route(found);
 
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;

@@ -151,3 +151,19 @@ async fn a_load_balancer_that_passes_everything_on_vouches_for_no_user_and_no_ot
         assert_eq!(scene.upstream.last().folded(name), Vec::<&str>::new(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_forwarded_host_does_not_lead_the_application_to_another_site_than_was_decided_about() {
+    let scene = behind_a_load_balancer().await;
+    for host in ["admin.test", "ADMIN.test.:443", "pub.test, admin.test", "a b", "x\"y"] {
+        let answer = scene.send(get("https://pub.test/x").header("x-forwarded-host", host)).await;
+        answer.assert_status(400);
+    }
+    assert_eq!(scene.upstream.count(), 0);
+    for host in ["pub.test:8443", "www.elsewhere.test"] {
+        scene.send(get("https://pub.test/x").header("x-forwarded-host", host)).await.assert_status(200);
+        assert_eq!(scene.upstream.last().header("x-forwarded-host"), Some(host));
+    }
+    scene.send(get("https://pub.test/x").header("x-forwarded-host", "admin.test, pub.test")).await.assert_status(200);
+    assert_eq!(scene.upstream.last().header("x-forwarded-host"), Some("pub.test"));
+}
