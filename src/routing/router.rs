@@ -9,7 +9,7 @@ use http::{HeaderValue, Method};
 use super::host::canonical_host;
 use super::lenient::fold_case;
 use super::path::CanonicalPath;
-use super::table::{Entry, Match, Node};
+use super::table::{Match, Node};
 use crate::config::{HostPattern, Route, Site};
 
 /// All routes of all sites.
@@ -79,9 +79,14 @@ impl Router {
     /// [`NoRoute`], in that order.
     pub fn find(&self, host: &str, path: &CanonicalPath<'_>, method: &Method) -> Result<Found<'_>, NoRoute> {
         let table = self.table(host).ok_or(NoRoute::UnknownHost)?;
-        let entry = table.find(&path.decoded()).ok_or(NoRoute::NoPath)?;
-        let elsewhere = |reading: &String| !table.find(reading).is_some_and(|other| std::ptr::eq(other, entry));
-        if path.other_readings().iter().any(elsewhere) {
+        let decoded = path.decoded();
+        let found = table.find(&decoded).ok_or(NoRoute::NoPath)?;
+        let entry = found.entry;
+        let elsewhere = |reading: &str, found: Option<Match<'_>>| {
+            found.is_none_or(|found| !std::ptr::eq(found.entry, entry) || table.slash_hides_exact(reading, &found))
+        };
+        let readings = path.other_readings();
+        if elsewhere(&decoded, Some(found)) || readings.iter().any(|reading| elsewhere(reading, table.find(reading))) {
             return Err(NoRoute::AmbiguousPath);
         }
         let route = entry.route(method).map_err(|allow| NoRoute::Method { allow })?;
@@ -125,14 +130,21 @@ impl SiteTable {
     }
 
     /// The most specific entry; where one of each kind is equally so, the one for which case counts.
-    fn find(&self, path: &str) -> Option<&Entry> {
+    fn find(&self, path: &str) -> Option<Match<'_>> {
         let by_case = self.by_case.find(path);
         let folded = self.without_case.as_ref().and_then(|table| table.find(&fold_case(path)));
-        let best = match (by_case, folded) {
+        match (by_case, folded) {
             (Some(one), Some(other)) if other.rank > one.rank => Some(other),
             (one, other) => one.or(other),
-        };
-        best.map(|Match { entry, .. }| entry)
+        }
+    }
+
+    /// Whether a slash at the end takes the path away from the exact route that it has without, while no route was written
+    /// for the path with the slash: Express, Spring and many others serve the same page for both.
+    fn slash_hides_exact(&self, path: &str, found: &Match<'_>) -> bool {
+        let Some(without) = path.strip_suffix('/').filter(|without| !without.is_empty()) else { return false };
+        let depth = without.bytes().filter(|byte| *byte == b'/').count();
+        found.rank != (false, depth) && self.find(without).is_some_and(|other| other.rank.0)
     }
 }
 

@@ -167,3 +167,26 @@ async fn a_forwarded_host_does_not_lead_the_application_to_another_site_than_was
     scene.send(get("https://pub.test/x").header("x-forwarded-host", "admin.test, pub.test")).await.assert_status(200);
     assert_eq!(scene.upstream.last().header("x-forwarded-host"), Some("pub.test"));
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_does_not_lead_past_the_route_of_exactly_that_page() {
+    let scene = open_site(
+        "      - { path: / }
+      - { path: /admin/users, access: required }
+      - { path: /ADMIN/groups, access: required, ignore_case: true }
+      - { path: /docs, access: required }
+      - { path: /docs/ }",
+    )
+    .await;
+    for target in
+        ["/admin/users/", "/admin/users/?x", "/admin/%75sers/", "/admin/users;x/", "/admin/users./", "/admin/Groups/"]
+    {
+        assert_eq!(scene.raw_get(target, "").await, 400, "{target}");
+    }
+    assert_eq!(scene.upstream.count(), 0);
+    for (target, status) in
+        [("/admin/users", 401), ("/admin/users/x", 200), ("/docs", 401), ("/docs/", 200), ("/", 200)]
+    {
+        assert_eq!(scene.raw_get(target, "").await, status, "{target}");
+    }
+}

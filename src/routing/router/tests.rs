@@ -120,6 +120,10 @@ fn paths_that_an_application_could_read_as_another_routes_are_refused() {
         "/public/exact;x",
         "/public/exact;x/y",
         "/public/exact.",
+        "/public/exact/",
+        "/public/exact./",
+        "/public/exact;x/",
+        "/public/exact%20/",
     ] {
         assert_eq!(winner(&router, path), Err(NoRoute::AmbiguousPath), "{path}");
     }

@@ -21,6 +21,12 @@ fn rank(pattern: &PathPattern, path: &str) -> Option<(bool, usize)> {
 
 fn naive<'r>(routes: &'r [Arc<Route>], path: &str, method: &Method) -> Option<&'r Arc<Route>> {
     let best = routes.iter().filter_map(|route| rank(&route.path, path)).max()?;
+    // A slash at the end is refused beside an exact route without it, unless a route is written with the slash.
+    let without = path.strip_suffix('/').filter(|without| !without.is_empty());
+    let exact = |path| routes.iter().any(|route| matches!(rank(&route.path, path), Some((true, _))));
+    if without.is_some_and(exact) && best != (false, path.len()) {
+        return None;
+    }
     let here = || routes.iter().filter(|route| rank(&route.path, path) == Some(best));
     let naming =
         |method: &Method| here().find(|route| route.methods.as_ref().is_some_and(|methods| methods.contains(method)));
@@ -130,10 +136,8 @@ proptest! {
         let Ok(found) = router.find("app.test", &path, &Method::GET) else { return Ok(()) };
         for reading in lenient_readings(path.as_str()) {
             let other = naive(&routes, &reading, &Method::GET).unwrap();
-            // `resolve` takes the slash at the end away, which an exact path would be mistaken for: that is documented.
-            let exact_by_slash = matches!(&other.path, PathPattern::Exact(_)) && path.as_str().ends_with('/');
             prop_assert!(
-                exact_by_slash || other.name == found.route.name,
+                other.name == found.route.name,
                 "{raw}: {} is forwarded by {}, and may be read as {reading}", path.as_str(), found.route.name
             );
         }
