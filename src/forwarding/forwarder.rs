@@ -105,7 +105,8 @@ impl Lease {
         timeouts: &Timeouts,
     ) -> Result<Response<UpstreamBody>, Unanswered> {
         let Self { connection, in_flight, reused } = self;
-        let timer = ResponseTimer::new(timeouts, request.body().upload());
+        let alone = matches!(connection, Connection::Http1(_));
+        let timer = ResponseTimer::new(timeouts, request.body().upload(), alone);
         let outcome = match connection {
             Connection::Http1(connection) => over_http1(connection, request, upgrade, &timer, in_flight, reused).await,
             Connection::Http2(connection) => over_http2(connection, request, &timer, in_flight, reused).await,

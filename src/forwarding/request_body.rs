@@ -68,7 +68,7 @@ impl RequestBody {
             allowance: limit,
             silence: Silence::new(idle),
             trailers: None,
-            upload: Arc::new(Upload::new()),
+            upload: Arc::new(Upload::new(idle)),
         };
         Ok(Self { source: Some(source) })
     }
@@ -124,7 +124,7 @@ impl Source {
                 if self.incoming.is_end_stream() {
                     self.upload.finish();
                 } else {
-                    self.upload.advance();
+                    self.upload.advance(data.len());
                 }
                 Some(Ok(Frame::data(data)))
             }

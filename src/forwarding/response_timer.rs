@@ -13,16 +13,19 @@ use crate::forwarding::silence::deadline;
 use crate::forwarding::upload::{Progress, Upload};
 
 /// Counts from the last byte of the request, so that a long upload is no fault; while the upload goes on, only silence
-/// in it counts.
+/// in it counts, and its pace where the upstream has a connection for it alone: behind that, many an application has one
+/// of a few workers, which a few clients could keep busy byte by byte. Once the head of the answer is there, both sides
+/// may talk as slowly as they like.
 pub(super) struct ResponseTimer<'t> {
     timeouts: &'t Timeouts,
     upload: Option<Arc<Upload>>,
+    paced: bool,
     started: Instant,
 }
 
 impl<'t> ResponseTimer<'t> {
-    pub(super) fn new(timeouts: &'t Timeouts, upload: Option<Arc<Upload>>) -> Self {
-        Self { timeouts, upload, started: Instant::now() }
+    pub(super) fn new(timeouts: &'t Timeouts, upload: Option<Arc<Upload>>, paced: bool) -> Self {
+        Self { timeouts, upload, paced, started: Instant::now() }
     }
 
     /// The timer itself, which the caller pins on its stack.
@@ -68,7 +71,11 @@ impl<'t> ResponseTimer<'t> {
         // A body that waited for a connection was not silent.
         let moved = moved.max(self.started);
         match progress {
-            Progress::AwaitingClient => (deadline(moved, self.timeouts.idle), ForwardError::ClientIdle),
+            Progress::AwaitingClient => {
+                let silence = deadline(moved, self.timeouts.idle);
+                let pace = upload.pace_deadline().filter(|_| self.paced);
+                (pace.map_or(silence, |pace| pace.min(silence)), ForwardError::ClientIdle)
+            }
             Progress::AwaitingUpstream => (deadline(moved, self.timeouts.idle), ForwardError::UploadStalled),
             Progress::Finished => (deadline(moved, self.timeouts.response), ForwardError::ResponseTimedOut),
             Progress::Failed(failure) => (moved, failure.into()),

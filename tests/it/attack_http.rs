@@ -1,7 +1,10 @@
 //! Attacks on the way in: spellings that an application reads differently, slowness, and configurations that would open
 //! something by accident.
 
+use crate::harness::raw::Raw;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
+use std::time::{Duration, Instant};
+
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -189,4 +192,39 @@ async fn a_slash_at_the_end_does_not_lead_past_the_route_of_exactly_that_page() 
     {
         assert_eq!(scene.raw_get(target, "").await, status, "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_does_not_keep_a_connection_of_the_application() {
+    let scene = Scene::start(&format!("limits: {{ body_timeout: 1s }}\n{ISSUERS}{SESSION}{SITES}")).await;
+    for head in ["Content-Length: 1000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"] {
+        let mut raw = Raw::connect(scene.gateway.https(), "app.test").await;
+        raw.write(format!("POST /public/x HTTP/1.1\r\nHost: app.test\r\n{head}")).await;
+        let byte = if head.starts_with('C') { "x" } else { "1\r\nx\r\n" };
+        let started = Instant::now();
+        let answer = loop {
+            raw.write(byte).await;
+            tokio::select! {
+                answer = raw.read() => break answer,
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+        };
+        assert_eq!(answer.unwrap().status, 408, "{head:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+    assert!(scene.upstream.seen().iter().all(|seen| !seen.complete));
+    scene.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_body_that_comes_steadily_may_take_its_time() {
+    let scene = Scene::start(&format!("limits: {{ body_timeout: 1s }}\n{ISSUERS}{SESSION}{SITES}")).await;
+    let mut raw = Raw::connect(scene.gateway.https(), "app.test").await;
+    raw.write("POST /public/x HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4000\r\n\r\n").await;
+    for _ in 0..20 {
+        raw.write([b'x'; 200]).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    assert_eq!(raw.read().await.unwrap().status, 200);
+    assert_eq!(scene.upstream.only().body.len(), 4000);
 }
