@@ -11,6 +11,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::connection::Protocol;
@@ -24,6 +25,11 @@ const SLOWEST_READER: u64 = 1024;
 
 /// How long a connection that we have ended stays open for its peer to read the last answer.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// So many more requests than it waits for may a client give up before it is sent away. Each has been on its way to the
+/// application by then: resetting streams as fast as they are opened keeps that busy at no cost (CVE-2023-44487), however
+/// few of them are open at once.
+const GIVEN_UP: u32 = 100;
 
 /// What has happened on one connection. All that touch it live on one worker's thread, but for tunnels, which no longer
 /// need the order of events; so every access is relaxed.
@@ -44,6 +50,9 @@ pub(super) struct Activity {
     written_while_blocked: AtomicU64,
     retired: Moment,
     lingering: Moment,
+    /// Requests given up before they were answered, less those that were answered.
+    given_up: AtomicU32,
+    too_many_given_up: Notify,
 }
 
 /// Milliseconds since the connection was opened, plus one; zero: not now.
@@ -93,6 +102,8 @@ impl Activity {
             written_while_blocked: AtomicU64::new(0),
             retired: Moment::default(),
             lingering: Moment::default(),
+            given_up: AtomicU32::new(0),
+            too_many_given_up: Notify::new(),
         };
         activity.head.set(Duration::ZERO);
         activity
@@ -134,6 +145,24 @@ impl Activity {
         if self.in_flight.fetch_sub(1, Relaxed) == 1 {
             self.idle.set(self.at((self.now)()));
         }
+    }
+
+    /// The head of a response has been handed over.
+    pub(super) fn answered(&self) {
+        let fewer = |given_up: u32| given_up.checked_sub(1);
+        let _ = self.given_up.fetch_update(Relaxed, Relaxed, fewer);
+    }
+
+    /// A request was given up before there was an answer.
+    pub(super) fn given_up(&self) {
+        if self.given_up.fetch_add(1, Relaxed) >= GIVEN_UP {
+            self.too_many_given_up.notify_one();
+        }
+    }
+
+    /// Waits until the client has given up too many requests.
+    pub(super) async fn too_many_given_up(&self) {
+        self.too_many_given_up.notified().await;
     }
 
     /// `count` bytes have been taken by the connection's buffers or the socket.

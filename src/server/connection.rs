@@ -5,8 +5,8 @@
 //! request line that does not end. Plain listeners speak HTTP/1.1 only.
 //!
 //! hyper's parsers bound what they read; [`Activity`] bounds how long that takes. A connection is said goodbye to
-//! (*retired*) when the server drains, when it is old, or when it is idle: HTTP/2 with GOAWAY, HTTP/1.1 with `Connection:
-//! close` on the answer at hand.
+//! (*retired*) when the server drains, when it is old or idle, or when its client gives most of its requests up: HTTP/2
+//! with GOAWAY, HTTP/1.1 with `Connection: close` on the answer at hand.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -247,6 +247,9 @@ async fn drive<C: Retire>(
                 return Ok(());
             }
             () = goodbye.as_mut(), if !retired => {}
+            () = activity.too_many_given_up(), if !retired => {
+                tracing::debug!("a client gives up more requests than it waits for");
+            }
             () = timer.as_mut() => match activity.verdict(Instant::now()) {
                 Verdict::Wait(until) => {
                     timer.as_mut().reset(until);

@@ -61,7 +61,9 @@ impl<H: Handler> Service<H> {
         let in_flight = InFlight::new(&self.activity, !request.body().is_end_stream());
         let service = Arc::clone(self);
         async move {
+            let mut in_flight = in_flight;
             let (head, body) = service.answer(request).await.into_parts();
+            in_flight.answered();
             let progress = Progress::current();
             Ok(Response::from_parts(head, ResponseBody { body, frames: 0, progress, _in_flight: in_flight }))
         }
@@ -103,18 +105,29 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &'static str {
 
 /// A request being answered, from its head's end to its response's end.
 #[derive(Debug)]
-struct InFlight(Arc<Activity>);
+struct InFlight {
+    activity: Arc<Activity>,
+    answered: bool,
+}
 
 impl InFlight {
     fn new(activity: &Arc<Activity>, has_body: bool) -> Self {
         activity.request_begins(has_body);
-        Self(Arc::clone(activity))
+        Self { activity: Arc::clone(activity), answered: false }
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+        self.activity.answered();
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.request_ends();
+        if !self.answered {
+            self.activity.given_up();
+        }
+        self.activity.request_ends();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Attacks on the way in: spellings that an application reads differently, slowness, and configurations that would open
 //! something by accident.
 
+use crate::harness::client::tls;
 use crate::harness::raw::Raw;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::harness::{Gateway, Scene, UpstreamAnswer, get};
+use crate::harness::{Gateway, Scene, UpstreamAnswer, eventually, get};
 
 /// One public site at `app.test` with these routes.
 async fn open_site(routes: &str) -> Scene {
@@ -227,4 +228,30 @@ async fn a_body_that_comes_steadily_may_take_its_time() {
     }
     assert_eq!(raw.read().await.unwrap().status, 200);
     assert_eq!(scene.upstream.only().body.len(), 4000);
+}
+
+#[tokio::test]
+async fn a_client_that_resets_its_streams_as_fast_as_it_opens_them_is_sent_away() {
+    let scene = Scene::usual().await;
+    scene.upstream.answer("/public/hang", UpstreamAnswer::Hang);
+    let stream = tls(scene.gateway.https(), "app.test", &[b"h2"]).await;
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..1000 {
+        let Ok(mut sender) = sender.clone().ready().await else { break };
+        let before = scene.upstream.count();
+        let request = http::Request::get("https://app.test/public/hang").body(()).unwrap();
+        let Ok((response, mut stream)) = sender.send_request(request, true) else { break };
+        // Each is with the application before it is reset, so that no queue of the gateway counts it.
+        let arrived = eventually("the request arrives", || scene.upstream.count() > before || connection.is_finished());
+        tokio::select! {
+            () = arrived => {}
+            outcome = response => drop(outcome),
+        }
+        stream.send_reset(h2::Reason::CANCEL);
+    }
+    assert!(scene.upstream.count() < 200, "{} requests for one handshake", scene.upstream.count());
+    drop(sender);
+    connection.await.unwrap().ok();
+    scene.assert_well().await;
 }
