@@ -6,6 +6,8 @@ use crate::harness::raw::Raw;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -254,4 +256,38 @@ async fn a_client_that_resets_its_streams_as_fast_as_it_opens_them_is_sent_away(
     drop(sender);
     connection.await.unwrap().ok();
     scene.assert_well().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_byte_by_byte_over_http_2_is_given_up() {
+    let scene = Scene::start(&format!("limits: {{ body_timeout: 1s }}\n{ISSUERS}{SESSION}{SITES}")).await;
+    scene.upstream.answer("/public/large", UpstreamAnswer::fixed(200, &[], vec![b'x'; 4 << 20]));
+    let stream = tls(scene.gateway.https(), "app.test", &[b"h2"]).await;
+    let (sender, connection) =
+        h2::client::Builder::new().initial_window_size(1).handshake::<_, Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("https://app.test/public/large").body(()).unwrap();
+    let (response, _) = sender.ready().await.unwrap().send_request(request, true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let started = Instant::now();
+    while let Some(Ok(chunk)) = body.data().await {
+        assert!(started.elapsed() < Duration::from_secs(8), "the stream is still being served");
+        // One byte more, well before any single byte is late.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+    }
+    scene.assert_well().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_slowly_is_no_fault_of_its_reader() {
+    let scene = Scene::start(&format!("limits: {{ body_timeout: 1s }}\n{ISSUERS}{SESSION}{SITES}")).await;
+    let feed = scene.upstream.stream("/public/events", &[("content-type", "text/event-stream")]);
+    let mut connection = scene.http2().connect("app.test").await;
+    let mut body = connection.open(get("https://app.test/public/events")).await.unwrap().into_body();
+    for _ in 0..8 {
+        feed.chunk("data: x\n\n");
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "data: x\n\n");
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
 }
