@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Gateway, Scene, UpstreamAnswer, eventually, get};
 
@@ -289,5 +289,39 @@ async fn an_answer_that_comes_slowly_is_no_fault_of_its_reader() {
         feed.chunk("data: x\n\n");
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "data: x\n\n");
         tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_behind_an_answer_are_never_the_answer_to_the_next_request() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    const POISON: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    for (late, status) in [(false, "200 OK"), (true, "200 OK"), (false, "204 No Content"), (true, "304 Not Modified")] {
+        let scene = Scene::start(&format!("{ISSUERS}{SESSION}{}", SITES.replace("$UPSTREAM", &url))).await;
+        let mut connection = scene.client().connect("app.test").await;
+        for _ in 0..4 {
+            let asking = tokio::spawn(async move {
+                let answer = connection.send(get("https://app.test/public/x")).await;
+                (connection, answer)
+            });
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut head).await.unwrap();
+            }
+            let answer = String::from_utf8_lossy(ANSWER).replace("200 OK", status).into_bytes();
+            stream.write_all(&if late { answer } else { [&answer, POISON].concat() }).await.unwrap();
+            let answer;
+            (connection, answer) = asking.await.unwrap();
+            assert!(!String::from_utf8_lossy(&answer.body).contains("poison"), "{late} {status}: {answer:?}");
+            if late {
+                stream.write_all(POISON).await.ok();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            // Kept open: it is the gateway that must not use it again.
+            tokio::spawn(async move { drop(stream.read(&mut [0; 1]).await) });
+        }
     }
 }
