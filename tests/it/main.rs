@@ -42,6 +42,9 @@ mod refresh_trouble;
 // An application's own login.
 mod login;
 
+// Ways in, and ways to sign people out, that were tried on sessions and tokens.
+mod attack_session;
+
 // Who may, and what the application is told.
 mod authorization;
 mod identity;

@@ -18,7 +18,7 @@ pub struct PresentedRefresh {
     pub token: RefreshToken,
     /// The session, for cookies that name one.
     pub session: Option<SessionId>,
-    /// The subject of the access token beside it, or of the session, when one is known.
+    /// The subject of the access token beside it, or of the session, when one is known; empty when that names nobody.
     pub subject: Option<Box<str>>,
     /// When the session began, if known.
     pub started_at: Option<Timestamp>,
@@ -27,7 +27,8 @@ pub struct PresentedRefresh {
 impl PresentedRefresh {
     /// Whether tokens of this subject may go to whoever presented this (R7).
     pub(super) fn is_of(&self, subject: Option<&str>) -> bool {
-        self.subject.as_deref().is_none_or(|known| Some(known) == subject)
+        // No verified token has an empty subject: here, that is one without.
+        self.subject.as_deref().is_none_or(|known| known == subject.unwrap_or_default())
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) enum TokenAnswer {
     Sparse,
     /// New tokens of somebody else.
     OtherSubject(&'static str),
+    /// New tokens that name nobody.
+    NoSubject,
     /// New tokens that say another `iss`.
     OtherIssuer,
     /// New tokens whose access token is signed with a key that nobody published.

@@ -171,6 +171,7 @@ fn access_token(state: &State, issuer: &str, subject: &str, answer: TokenAnswer)
     let (_, key) = state.key();
     match answer {
         TokenAnswer::OtherSubject(other) => state.token(issuer, other).sign(&key),
+        TokenAnswer::NoSubject => state.token(issuer, subject).without("sub").claim("jti", unique()).sign(&key),
         TokenAnswer::OtherIssuer => state.token("https://evil.test", subject).sign(&key),
         TokenAnswer::Demoted => {
             state.token(issuer, subject).claim("realm_access", json!({ "roles": ["reader"] })).sign(&key)
