@@ -17,7 +17,7 @@ use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, Sessio
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
-use crate::oauth::{AccessToken, RefreshToken};
+use crate::oauth::{AccessToken, Claims, RefreshToken};
 use crate::session::{Denied, NoRandomness, SessionId, TokenHash};
 
 /// The refresh protocol with the configured issuers.
@@ -218,7 +218,10 @@ impl Authenticator {
             (Err(error @ Unauthenticated::IssuerUnavailable { .. }), _) => Err(error),
             (Err(_), Some(_)) if !may_renew => Err(Unauthenticated::RenewalNotAllowed),
             // Expired, or signed with a key that has been withdrawn: the refresh token decides.
-            (Err(error), Some(refresh)) => self.renew(presented, &of_whom(refresh, &error), jar).await,
+            (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
+                Some(refresh) => self.renew(presented, &refresh, jar).await,
+                None => Err(Unauthenticated::NoCredentials),
+            },
             (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
                 Err(Unauthenticated::SessionEnded(SessionEnd::Expired))
             }
@@ -236,12 +239,14 @@ impl Authenticator {
         may_renew: bool,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
+        let issuer = if presented.facts.is_none() { token.issuer } else { refresh.issuer };
         if !token.noted.swap(true, Ordering::Relaxed) {
             // The first request with this token: its refresh token has reached the browser as well (R3).
-            self.renewals.note_presented(refresh.issuer, &refresh.token).await;
+            self.renewals.note_presented(issuer, &refresh.token).await;
         }
         let issued_at = token.issued_at().unwrap_or(token.expires_at);
         if may_renew && due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now() {
+            let refresh = &PresentedRefresh { issuer, ..of_whom(refresh, &token.claims) };
             let renewed = self.renewals.renew_ahead(refresh).await;
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
             self.refuse_denied(&token, presented.session())?;
@@ -266,6 +271,38 @@ impl Authenticator {
             Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
             Renewal::Unavailable { retry_after } => Err(Unauthenticated::IssuerUnavailable { retry_after }),
         }
+    }
+
+    /// The refresh token with its owner: whoever issued the access token beside it, where the cookies do not say. `None` when
+    /// that is an issuer of other routes: its refresh token is none of this route's business, and must never be sent to
+    /// another issuer.
+    fn owned(
+        &self,
+        presented: &PresentedSession,
+        refresh: &PresentedRefresh,
+        error: &Unauthenticated,
+        allowed: &[IssuerId],
+    ) -> Option<PresentedRefresh> {
+        if presented.facts.is_some() {
+            return Some(refresh.clone());
+        }
+        let refresh = match error {
+            Unauthenticated::Token(VerifyError::Expired(claims)) => of_whom(refresh, claims),
+            _ => refresh.clone(),
+        };
+        Some(self.with_issuer(presented, refresh, allowed)).filter(|refresh| allowed.contains(&refresh.issuer))
+    }
+
+    /// The same refresh token as one of the issuer that the access token beside it names. Sealed cookies name it themselves.
+    fn with_issuer(
+        &self,
+        presented: &PresentedSession,
+        refresh: PresentedRefresh,
+        allowed: &[IssuerId],
+    ) -> PresentedRefresh {
+        let access = presented.access.as_ref().filter(|_| presented.facts.is_none());
+        let named = access.and_then(|access| self.verifier.named_issuer(access.expose(), allowed));
+        PresentedRefresh { issuer: named.unwrap_or(refresh.issuer), ..refresh }
     }
 
     /// The request goes on with renewed tokens, and the browser gets them.
@@ -331,7 +368,7 @@ impl Authenticator {
             self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
         }
         if let Some(refresh) = &presented.refresh {
-            self.renewals.end(refresh).await;
+            self.renewals.end(&self.with_issuer(&presented, refresh.clone(), allowed)).await;
         }
     }
 
@@ -378,13 +415,11 @@ impl Authenticator {
     }
 }
 
-/// Cookies of an existing service do not say whose they are, but an access token whose time is up still does: the renewal
-/// must not change it (R7).
-fn of_whom(refresh: &PresentedRefresh, error: &Unauthenticated) -> PresentedRefresh {
+/// Cookies of an existing service do not say whose they are, but a verified access token does, be its time up or not: the
+/// renewal must not change it (R7).
+fn of_whom(refresh: &PresentedRefresh, claims: &Claims) -> PresentedRefresh {
     let mut refresh = refresh.clone();
-    if let (None, Unauthenticated::Token(VerifyError::Expired(claims))) = (&refresh.subject, error) {
-        refresh.subject = claims.subject().map(Box::from);
-    }
+    refresh.subject.get_or_insert_with(|| claims.subject().unwrap_or_default().into());
     refresh
 }
 

@@ -112,6 +112,17 @@ impl Verifier {
         Ok(verified)
     }
 
+    /// The issuer that the token names, if that is one of the configuration, a preferred one first. Nothing is verified:
+    /// whoever acts on it may only keep back what would else have been sent to somebody.
+    #[must_use]
+    pub fn named_issuer(&self, token: &str, preferred: &[IssuerId]) -> Option<IssuerId> {
+        let claims = Presented::parse(token).ok()?.claims;
+        let name = claims::issuer(&claims).ok()?;
+        let is_named = |issuer: &&Issuer| issuer.config().issuer == name;
+        let preferred = preferred.iter().filter_map(|id| self.issuers.by_id(*id));
+        preferred.chain(self.issuers.iter()).find(is_named).map(Issuer::id)
+    }
+
     /// The allowed issuer that the token names. The first of them, should two have one name.
     fn issuer_of(&self, presented: &Presented<'_>, allowed: &[IssuerId]) -> Result<&Issuer, VerifyError> {
         let name = claims::issuer(&presented.claims)?;

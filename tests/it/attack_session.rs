@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use usher::clock::Clock;
 
 use crate::harness::issuer::{Issuer, LIFETIME};
-use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, Upstream, UpstreamAnswer, get, post};
+use crate::harness::scene::{ISSUERS, SESSION};
+use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, Upstream, UpstreamAnswer, eventually, get, post};
 
 const ACCESS: &str = "__Host-usher-access";
 const REFRESH: &str = "__Host-usher-refresh";
@@ -80,4 +81,72 @@ async fn a_session_whose_tokens_name_no_subject_is_renewed() {
     scene.clock.advance(LIFETIME + Duration::from_secs(1));
     scene.issuer.behave(TokenAnswer::NoSubject);
     scene.send(x(&browser)).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn a_renewal_ahead_cannot_change_who_somebody_is() {
+    let scene = Scene::with_session("refresh_ahead: 100s").await;
+    let jar = scene.session("alice");
+    scene.send(x(&jar)).await.assert_status(200);
+    scene.issuer.behave(TokenAnswer::OtherSubject("root"));
+    scene.clock.advance(LIFETIME - Duration::from_secs(60));
+    scene.send(x(&jar)).await;
+    eventually("a renewal ahead", || scene.issuer.token_requests() == 1).await;
+    for _ in 0..20 {
+        let answer = scene.send(get("https://app.test/admin/x").cookies(&jar)).await;
+        assert_ne!(answer.status, 200, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(scene.upstream.seen().iter().all(|seen| seen.all("x-user-id") == ["alice"]));
+}
+
+/// Two issuers, one cookie pair: `main` and another one, whose routes are below `/other/`.
+async fn two_issuers(session: &str) -> (Scene, Issuer) {
+    let clock = Clock::adjustable();
+    let (issuer, other) = (Issuer::start(&clock).await, Issuer::start(&clock).await);
+    let yaml = format!(
+        "
+issuers:
+  other:
+    issuer: {url}
+    insecure_http: true
+    client_id: usher
+    client_secret: '$CLIENT_SECRET'
+    audiences: [usher]
+    algorithms: [ES256]
+    leeway: 0s
+{ISSUERS}{session}
+sites:
+  - host: app.test
+    issuer: main
+    upstream: $UPSTREAM
+    identity_headers: {{ X-User-Id: sub }}
+    routes:
+      - path: /
+      - {{ path: /other/, issuer: other }}
+      - {{ path: /both/, issuer: [main, other] }}
+",
+        url = other.url()
+    )
+    .replacen("issuers:\n  main:", "  main:", 1);
+    (Scene::with(&yaml, Upstream::start().await, issuer, clock).await, other)
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_never_sent_to_another_issuer() {
+    let (scene, other) = two_issuers(SESSION).await;
+    for (path, expired) in [("/other/x", false), ("/other/x", true), ("/.usher/session", true)] {
+        let jar = if expired { scene.expired_session("alice") } else { scene.session("alice") };
+        let answer = scene.send(get(&format!("https://app.test{path}")).cookies(&jar)).await;
+        let asked = other.asked();
+        assert!(asked.tokens.is_empty(), "{path}: alice's token went to the other issuer");
+        assert!(answer.set_cookies().iter().all(|cookie| !cookie.clears()), "{path} signs nobody out: {answer:?}");
+    }
+    let jar = scene.session("alice");
+    scene.send(sign_out().cookies(&jar)).await;
+    eventually("the issuer that gave it out revokes it", || {
+        scene.issuer.asked().revocations.iter().any(|token| Some(token.as_str()) == jar.value("rt"))
+    })
+    .await;
+    assert_eq!(other.asked().revocations, Vec::<String>::new());
 }

@@ -12,8 +12,20 @@ use super::admit::Target;
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
 use crate::auth::credentials::Credentials;
-use crate::config::IssuerId;
+use crate::config::{IssuerId, Site};
 use crate::forwarding::Body;
+
+/// Every issuer of a site. Those of its broadest route come first, in that route's own order: cookies that do not say whose
+/// they are belong to the same issuer here as on most of the site.
+fn issuers(site: &Site) -> Vec<IssuerId> {
+    let mut issuers: Vec<IssuerId> = Vec::new();
+    for issuer in site.routes.iter().rev().flat_map(|route| &route.issuers) {
+        if !issuers.contains(issuer) {
+            issuers.push(*issuer);
+        }
+    }
+    issuers
+}
 
 /// Answers a request for one of Usher's own paths.
 pub(super) async fn answer(
@@ -23,9 +35,7 @@ pub(super) async fn answer(
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Rejection> {
     let site = gateway.router.site(&target.host).ok_or(Rejection::UnknownHost)?;
-    let mut issuers: Vec<IssuerId> = site.routes.iter().flat_map(|route| route.issuers.iter().copied()).collect();
-    issuers.sort_unstable();
-    issuers.dedup();
+    let issuers = issuers(site);
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
     exchange.note_browser(credentials.cookies.in_browser());
     let allow = |methods: &'static str| Rejection::Method { allow: HeaderValue::from_static(methods) };
