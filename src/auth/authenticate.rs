@@ -354,21 +354,39 @@ impl Authenticator {
         Ok(Identity { token, session, source: Source::Login })
     }
 
-    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10).
-    pub async fn end_session(&self, found: &FoundCookies, allowed: &[IssuerId], jar: &mut CookieJar) {
+    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
+    /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
+    /// not say.
+    pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
         self.cookies.clear(jar);
-        let Ok(Some(presented)) = self.cookies.read(found, allowed) else { return };
+        let every: Vec<_> =
+            issuers.iter().copied().chain(self.verifier.issuers().iter().map(crate::issuer::Issuer::id)).collect();
+        match self.cookies.read(found, &every) {
+            Ok(Some(presented)) => self.end(&presented, &every).await,
+            Ok(None) => {}
+            Err(Unreadable) => {
+                for half in found.apart() {
+                    if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
+                        self.end(&presented, &every).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId]) {
         let now = self.clock.now();
         if let Some(session) = presented.session() {
             self.denied.deny_session(session, now.after(self.absolute_timeout), now);
         }
+        if let Some(refresh) = &presented.refresh {
+            self.renewals.end(&self.with_issuer(presented, refresh.clone(), issuers)).await;
+        }
+        // Last, for this may wait for keys, and whoever asked may leave meanwhile.
         if let Some(access) = &presented.access
-            && let Ok(token) = self.verify(access, allowed).await
+            && let Ok(token) = self.verify(access, issuers).await
         {
             self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
-        }
-        if let Some(refresh) = &presented.refresh {
-            self.renewals.end(&self.with_issuer(&presented, refresh.clone(), allowed)).await;
         }
     }
 

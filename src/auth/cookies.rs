@@ -189,6 +189,16 @@ impl FoundCookies {
         self.access.pieces > 0 || self.refresh.pieces > 0
     }
 
+    /// Each of the two as if it had come alone.
+    #[must_use]
+    pub fn apart(&self) -> [Self; 2] {
+        let absent = || Found { value: FoundValue::Absent, pieces: 0 };
+        [
+            Self { access: self.access.clone(), refresh: absent() },
+            Self { access: absent(), refresh: self.refresh.clone() },
+        ]
+    }
+
     /// What the browser has.
     #[must_use]
     pub const fn in_browser(&self) -> InBrowser {

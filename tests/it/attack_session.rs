@@ -115,7 +115,9 @@ issuers:
     audiences: [usher]
     algorithms: [ES256]
     leeway: 0s
-{ISSUERS}{session}
+    login: {{ path: /auth/other, {IN_THE_BODY} }}
+{ISSUERS}    login: {{ path: /auth/main, {IN_THE_BODY} }}
+{session}
 sites:
   - host: app.test
     issuer: main
@@ -149,4 +151,32 @@ async fn a_refresh_token_is_never_sent_to_another_issuer() {
     })
     .await;
     assert_eq!(other.asked().revocations, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn signing_out_with_half_a_session_ends_it_all_the_same() {
+    let scene = with_login(IN_THE_BODY, "", "").await;
+    let tokens = scene.issuer.sign_in("alice");
+    let body = json!({ "accessToken": tokens.access, "refreshToken": tokens.refresh });
+    let browser = taken(&sign_in_with(&scene, login(), &body).await);
+    let mut broken = browser.clone();
+    broken.put(ACCESS, "broken");
+    scene.send(sign_out().cookies(&broken)).await.assert_status(204);
+    scene.send(x(&browser)).await.assert_status(401);
+}
+
+#[tokio::test]
+async fn a_login_ends_the_session_before_whoever_issued_it() {
+    let (scene, other) = two_issuers("").await;
+    let sign_in = |at: &'static str, tokens: crate::harness::issuer::Tokens, before: Jar| {
+        let body = json!({ "accessToken": tokens.access, "refreshToken": tokens.refresh });
+        scene.upstream.answer(at, UpstreamAnswer::json(&body));
+        let ask = post(&format!("https://app.test{at}")).header("origin", "https://app.test").cookies(&before);
+        async { taken(&scene.send(ask).await) }
+    };
+    let before = sign_in("/auth/other", other.sign_in("alice"), Jar::default()).await;
+    scene.send(get("https://app.test/other/x").cookies(&before)).await.assert_status(200);
+    let after = sign_in("/auth/main", scene.issuer.sign_in("bob"), before.clone()).await;
+    scene.send(x(&after)).await.assert_status(200);
+    scene.send(get("https://app.test/other/x").cookies(&before)).await.assert_status(401);
 }
