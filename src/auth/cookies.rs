@@ -167,6 +167,12 @@ impl CookieNames {
         lines
     }
 
+    /// `Set-Cookie` lines that clear whatever the browser has of the refresh token's.
+    #[must_use]
+    pub fn clear_refresh(&self, browser: InBrowser) -> Vec<HeaderValue> {
+        self.refresh.clear_from(0, browser.refresh)
+    }
+
     /// Takes the cookies that only Usher may set out of an application's answer; returns how many there were, for the log.
     pub fn remove_reserved(&self, headers: &mut HeaderMap) -> usize {
         if !headers.get_all(SET_COOKIE).iter().any(|line| self.reserves(line)) {

@@ -166,9 +166,9 @@ impl SessionCookies {
         }))
     }
 
-    /// Writes both cookies of a session into the jar. `id` and `started_at` are those of the session; the access token says
-    /// the rest. Tokens that no browser would keep are logged: the request goes on, and it is the next one that pays, with
-    /// another renewal.
+    /// Writes both cookies of a session into the jar; without a refresh token, the browser's is cleared. `id` and
+    /// `started_at` are those of the session; the access token says the rest. Tokens that no browser would keep are logged:
+    /// the request goes on, and it is the next one that pays, with another renewal.
     pub fn write(
         &self,
         (issuer, id, started_at): (IssuerId, Option<SessionId>, Timestamp),
@@ -196,10 +196,13 @@ impl SessionCookies {
         let lines = || {
             let access = value(access.token.expose(), Purpose::Access)?;
             let mut lines = self.names.set_access(&access, max_age, jar.browser)?;
-            if let Some(refresh) = refresh {
-                let refresh = value(refresh.expose(), Purpose::Refresh)?;
-                lines.extend(self.names.set_refresh(&refresh, max_age, jar.browser)?);
-            }
+            lines.extend(match refresh {
+                Some(refresh) => {
+                    self.names.set_refresh(&value(refresh.expose(), Purpose::Refresh)?, max_age, jar.browser)?
+                }
+                // That of the session before would not go with this one.
+                None => self.names.clear_refresh(jar.browser),
+            });
             Ok::<_, Unkept>(lines)
         };
         match lines() {

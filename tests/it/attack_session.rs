@@ -180,3 +180,17 @@ async fn a_login_ends_the_session_before_whoever_issued_it() {
     scene.send(x(&after)).await.assert_status(200);
     scene.send(get("https://app.test/other/x").cookies(&before)).await.assert_status(401);
 }
+
+#[tokio::test]
+async fn signing_in_again_without_a_refresh_token_leaves_nothing_of_the_session_before() {
+    let scene = with_login(IN_THE_BODY, "", "").await;
+    let alice = scene.issuer.sign_in("alice");
+    let body = json!({ "accessToken": alice.access, "refreshToken": alice.refresh });
+    let mut browser = taken(&sign_in_with(&scene, login(), &body).await);
+    scene.send(x(&browser)).await.assert_status(200);
+    let body = json!({ "accessToken": scene.issuer.access_token("bob") });
+    browser.take(&sign_in_with(&scene, login().cookies(&browser), &body).await.assert_status(200).headers);
+    assert_eq!(browser.names(), [ACCESS]);
+    scene.send(x(&browser)).await.assert_status(200);
+    assert_eq!(scene.upstream.last().all("x-user-id"), ["bob"]);
+}
