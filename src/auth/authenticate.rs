@@ -310,29 +310,35 @@ impl Authenticator {
         &self,
         presented: &PresentedSession,
         refresh: &PresentedRefresh,
-        renewed: &Renewed,
+        renewed: &Arc<Renewed>,
         jar: &mut CookieJar,
     ) -> Identity {
         let id = presented.session();
         let started_at = presented.facts.map_or_else(|| self.clock.now(), |facts| facts.started_at);
-        let session = RenewedSession { presented: refresh.clone(), id, started_at };
-        self.write_renewed(&session, renewed, jar);
+        let session = RenewedSession { presented: refresh.clone(), id, started_at, tokens: Arc::clone(renewed) };
+        self.write_renewed(&session, jar);
         jar.renewed = Some(session);
         Identity { token: Arc::clone(&renewed.access), session: id, source: Source::Renewal }
     }
 
     /// Puts the newest tokens of a renewed session into the jar. To be called when the answer is there: it may have taken so
-    /// long that the session was renewed again meanwhile, and older cookies must not replace newer ones in the browser (R9).
+    /// long that the session was renewed again meanwhile, and older cookies must not replace newer ones in the browser (R9);
+    /// or that it has ended, and what the browser has by now is another one's (R10).
     pub async fn freshen(&self, jar: &mut CookieJar) {
-        let Some(session) = jar.renewed.take() else { return };
-        if let Some(newest) = self.renewals.newest(&session.presented).await {
-            self.write_renewed(&session, &newest, jar);
+        let Some(mut session) = jar.renewed.take() else { return };
+        match self.renewals.newest(&session.presented, &session.tokens).await {
+            Some(newest) => {
+                session.tokens = newest;
+                self.write_renewed(&session, jar);
+            }
+            None => jar.forget(),
         }
     }
 
-    fn write_renewed(&self, session: &RenewedSession, renewed: &Renewed, jar: &mut CookieJar) {
+    fn write_renewed(&self, session: &RenewedSession, jar: &mut CookieJar) {
         let facts = (session.presented.issuer, session.id, session.started_at);
-        self.cookies.write(facts, &renewed.access, Some(&renewed.refresh_token), self.clock.now(), jar);
+        let Renewed { access, refresh_token } = &*session.tokens;
+        self.cookies.write(facts, access, Some(refresh_token), self.clock.now(), jar);
     }
 
     /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::cookies::{CookieNames, FoundCookies, FoundValue, InBrowser, Unstorable};
-use super::refresh::PresentedRefresh;
+use super::refresh::{PresentedRefresh, Renewed};
 use super::ticket::{Purpose, Ticket};
 use super::verify::VerifiedToken;
 use crate::clock::Timestamp;
@@ -68,6 +68,8 @@ pub(super) struct RenewedSession {
     pub(super) id: Option<SessionId>,
     /// When it began.
     pub(super) started_at: Timestamp,
+    /// What it was renewed to, as far as this request knows.
+    pub(super) tokens: Arc<Renewed<VerifiedToken>>,
 }
 
 /// Why new tokens are not written into cookies.
@@ -238,6 +240,11 @@ impl CookieJar {
     #[must_use]
     pub const fn new(browser: InBrowser) -> Self {
         Self { browser, lines: Vec::new(), renewed: None }
+    }
+
+    /// Leaves the browser's cookies as they are.
+    pub(super) fn forget(&mut self) {
+        self.lines.clear();
     }
 
     /// The `Set-Cookie` lines to send.

@@ -194,3 +194,37 @@ async fn signing_in_again_without_a_refresh_token_leaves_nothing_of_the_session_
     scene.send(x(&browser)).await.assert_status(200);
     assert_eq!(scene.upstream.last().all("x-user-id"), ["bob"]);
 }
+
+#[tokio::test]
+async fn an_answer_that_comes_late_does_not_bring_a_spent_token_back() {
+    let scene = Scene::usual().await;
+    let old = scene.expired_session("alice");
+    let (head, slow) = (scene.client(), get("https://app.test/slow").cookies(&old));
+    scene.upstream.answer("/slow", UpstreamAnswer::After(Duration::from_millis(1000)));
+    let slow = tokio::spawn(async move { head.send(slow).await });
+    eventually("the slow request is under way", || scene.upstream.count() == 1).await;
+    let mut browser = old.clone();
+    for _ in 0..2 {
+        browser.take(&scene.send(x(&browser)).await.assert_status(200).headers);
+        scene.send(x(&browser)).await.assert_status(200);
+        scene.clock.advance(LIFETIME + Duration::from_secs(1));
+    }
+    let late = slow.await.unwrap();
+    browser.take(&late.assert_status(200).headers);
+    scene.send(x(&browser)).await.assert_status(200);
+    assert_eq!(scene.issuer.reuses(), 0);
+    assert_eq!(scene.issuer.asked().revocations, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_sign_out_brings_no_cookies() {
+    let scene = Scene::usual().await;
+    let old = scene.expired_session("alice");
+    scene.upstream.answer("/slow", UpstreamAnswer::After(Duration::from_millis(500)));
+    let (client, slow) = (scene.client(), get("https://app.test/slow").cookies(&old));
+    let slow = tokio::spawn(async move { client.send(slow).await });
+    eventually("the slow request is under way", || scene.upstream.count() == 1).await;
+    scene.send(sign_out().cookies(&old)).await.assert_status(204);
+    let late = slow.await.unwrap();
+    assert_eq!(late.set_cookies(), [], "whoever has signed in since keeps that session");
+}

@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::config::IssuerId;
 use crate::oauth::RefreshToken;
-use crate::session::store::{Ask, EndCause, Need, RecordKey, Standing, Tokens};
+use crate::session::store::{Ask, EndCause, Need, Newest, RecordKey, Standing, Tokens};
 use crate::session::{Denied, Store};
 use crate::tasks::Tasks;
 
@@ -108,14 +108,27 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         }
     }
 
-    /// The newest tokens of the chain that this refresh token belongs to, if they were renewed. Nothing is started.
-    ///
-    /// For an answer that took long: cookies that were new when its request came may have been renewed since, and would
-    /// replace newer ones in the browser.
-    pub async fn newest(&self, presented: &PresentedRefresh) -> Option<Arc<Renewed<A::Access>>> {
-        match self.0.store.look(&self.ask(presented, Need::Token)).await {
-            Standing::Recorded(tokens) => self.hand_out(presented, tokens).await.into_renewed(),
-            _ => None,
+    /// The newest tokens of the chain that this refresh token belongs to, for an answer that took long and has these `at
+    /// hand`: they may have been renewed since, and must not replace newer ones in the browser (R9). Nothing is started.
+    /// Where the newest access token is not good any more, the one at hand goes with the newest refresh token. `None` when
+    /// the session has ended meanwhile: the browser may have another one by now (R10).
+    pub async fn newest(
+        &self,
+        presented: &PresentedRefresh,
+        at_hand: &Arc<Renewed<A::Access>>,
+    ) -> Option<Arc<Renewed<A::Access>>> {
+        let tokens = match self.0.store.newest(&self.ask(presented, Need::Token)).await {
+            Newest::Tokens(tokens) => tokens,
+            Newest::Unknown => return Some(Arc::clone(at_hand)),
+            Newest::Ended => return None,
+        };
+        let refresh_token = tokens.refresh_token.clone();
+        match self.hand_out(presented, tokens).await {
+            Renewal::Renewed(newest) => Some(newest),
+            Renewal::Unavailable { .. } => {
+                Some(Arc::new(Renewed { access: Arc::clone(&at_hand.access), refresh_token }))
+            }
+            Renewal::Ended(_) => None,
         }
     }
 

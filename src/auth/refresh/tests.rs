@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::fake::{FakeBackground, POLICY, Trouble, Work, World, presented, settings};
-use super::{EndReason, PresentedRefresh, Renewal, Settings};
+use super::fake::{FakeAccess, FakeBackground, POLICY, Trouble, Work, World, presented, settings};
+use super::{EndReason, PresentedRefresh, Renewal, Renewed, Settings};
 use crate::config::{IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
 use crate::session::{SessionId, Store};
@@ -32,6 +32,11 @@ async fn renewed_once(world: &World) -> (RefreshToken, RefreshToken) {
     let spent = world.issuer.sign_in("alice");
     let successor = world.renew(&spent).await.unwrap();
     (spent, successor)
+}
+
+/// What was recorded for a spent token, while it may still be handed out.
+async fn recorded(world: &World, token: &RefreshToken) -> Arc<Renewed<FakeAccess>> {
+    world.renewals.renew(&presented(token)).await.into_renewed().unwrap()
 }
 
 async fn present(world: &World, token: &RefreshToken) {
@@ -179,10 +184,28 @@ async fn r3_a_successor_far_down_the_chain_shows_that_everything_before_it_arriv
 async fn r4_late_comers_get_the_newest_outcome_of_the_chain() {
     let world = world();
     let (first, second) = renewed_once(&world).await;
+    let at_hand = recorded(&world, &first).await;
     world.clock.advance(EXPIRY);
     let third = world.renew(&second).await.unwrap();
     assert_eq!(world.renew(&first).await, Some(third.clone()));
-    assert_eq!(world.renewals.newest(&presented(&first)).await.unwrap().refresh_token, third);
+    assert_eq!(world.renewals.newest(&presented(&first), &at_hand).await.unwrap().refresh_token, third);
+}
+
+#[tokio::test]
+async fn r9_an_answer_that_took_long_brings_the_newest_refresh_token_whatever_became_of_the_rest() {
+    let world = world();
+    let (first, second) = renewed_once(&world).await;
+    let at_hand = recorded(&world, &first).await;
+    let newest = async || world.renewals.newest(&presented(&first), &at_hand).await;
+    assert_eq!(newest().await.unwrap().refresh_token, second);
+    world.clock.advance(EXPIRY);
+    let third = world.renew(&second).await.unwrap();
+    present(&world, &third).await;
+    // Out of grace, and without an access token that is good.
+    world.clock.advance(EXPIRY);
+    assert_eq!(newest().await.unwrap().refresh_token, third);
+    world.renewals.end(&presented(&third)).await;
+    assert!(newest().await.is_none(), "the session has ended");
 }
 
 #[tokio::test]
@@ -320,7 +343,7 @@ async fn r8_tokens_that_live_for_no_time_at_all_do_not_make_everybody_renew() {
 async fn r10_sign_out_ends_the_session_and_revokes_its_newest_token() {
     let world = world();
     let (spent, successor) = renewed_once(&world).await;
-    let renewed = world.renewals.newest(&presented(&spent)).await.unwrap();
+    let renewed = recorded(&world, &spent).await;
     world.renewals.end(&presented(&spent)).await;
     assert!(world.denied.is_denied(None, &renewed.access.text));
     world.background.idle().await;
@@ -447,7 +470,7 @@ async fn r12_an_issuer_that_is_down_is_tried_by_one_user_at_a_time() {
 async fn r16_a_spent_token_after_the_grace_ends_the_session_everywhere() {
     let world = world();
     let (stolen, successor) = renewed_once(&world).await;
-    let current = world.renewals.newest(&presented(&stolen)).await.unwrap();
+    let current = recorded(&world, &stolen).await;
     present(&world, &successor).await;
     world.clock.advance(POLICY.grace);
     assert_eq!(ended(&world, &stolen).await, Some(EndReason::Reused));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::records::{Decision, Records};
-use super::{Ask, EndCause, Ending, Lead, Now, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
+use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
 use crate::clock::Clock;
 
 /// The records under a lock that is held for the length of one operation, and those who wait for an outcome.
@@ -74,6 +74,10 @@ impl MemoryStore {
 
     pub(super) fn note_presented(&self, key: &RecordKey) {
         self.state().records.presented(key, self.now());
+    }
+
+    pub(super) fn newest(&self, ask: &Ask) -> Newest {
+        self.state().records.newest(ask)
     }
 
     pub(super) fn end(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {

@@ -106,6 +106,17 @@ pub enum Standing {
     Forgotten,
 }
 
+/// What an answer that took long is to bring the browser.
+#[derive(Debug)]
+pub enum Newest {
+    /// These tokens are at the end of the chain, however old the access token among them is.
+    Tokens(Tokens),
+    /// The session is over.
+    Ended,
+    /// Nothing is known of the chain.
+    Unknown,
+}
+
 /// The right to spend one refresh token, alone.
 #[derive(Clone, Debug)]
 pub struct Lead {
@@ -252,6 +263,15 @@ impl Store {
             Self::Memory(store) => store.note_presented(key),
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.note_presented(key)).await,
+        }
+    }
+
+    /// What is at the end of a presented token's chain now, whether or not it may still be handed out for that token.
+    pub async fn newest(&self, ask: &Ask) -> Newest {
+        match self {
+            Self::Memory(store) => store.newest(ask),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.newest(ask)).await,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::record::{Record, State, Term, Troubles};
 use super::shelf::Shelf;
-use super::{Ask, EndCause, Ending, Lead, Now, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
+use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
 use crate::clock::Timestamp;
 use crate::oauth::RefreshToken;
 use crate::session::{SessionId, TokenHash};
@@ -124,6 +124,17 @@ impl Records {
                     confirmed_at.get_or_insert(now.instant);
                 }
             });
+        }
+    }
+
+    pub(super) fn newest(&self, ask: &Ask) -> Newest {
+        if self.ended.contains_key(&self.session_of(ask)) {
+            return Newest::Ended;
+        }
+        match self.tip(&ask.key) {
+            Some((_, Record { state: State::Rejected | State::Lapsed, .. })) => Newest::Ended,
+            Some((_, Record { tokens: Some(fresh), .. })) => Newest::Tokens(fresh.tokens.clone()),
+            Some(_) | None => Newest::Unknown,
         }
     }
 
