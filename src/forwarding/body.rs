@@ -17,9 +17,16 @@ pub enum Body {
     Full(Option<Bytes>),
     /// What the upstream sends, as it comes.
     Upstream(UpstreamBody),
+    /// The same after a beginning that has been read already. `None` once that is sent.
+    Begun(Option<Bytes>, UpstreamBody),
 }
 
 impl Body {
+    /// The upstream's body from its beginning on, of which this much has been read.
+    pub fn begun(beginning: impl Into<Bytes>, rest: UpstreamBody) -> Self {
+        Self::Begun(Some(beginning.into()).filter(|bytes| !bytes.is_empty()), rest)
+    }
+
     /// A body in memory.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
@@ -45,6 +52,10 @@ impl http_body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
+            Self::Begun(beginning, body) => match beginning.take() {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None => Pin::new(body).poll_frame(context),
+            },
         }
     }
 
@@ -53,6 +64,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_none(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Begun(beginning, body) => beginning.is_none() && body.is_end_stream(),
         }
     }
 
@@ -61,6 +73,15 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Upstream(body) => body.size_hint(),
+            Self::Begun(beginning, body) => {
+                let (rest, begun) = (body.size_hint(), beginning.as_ref().map_or(0, Bytes::len) as u64);
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.lower().saturating_add(begun));
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper.saturating_add(begun));
+                }
+                hint
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 
 use super::exchange::Exchange;
@@ -101,7 +102,7 @@ async fn capture_login(
     let Some(login) = gateway.config.issuers.get(issuer.0).and_then(|issuer| issuer.login.as_ref()) else {
         return Ok(response.map(Body::Upstream));
     };
-    let (tokens, response) = match &login.tokens {
+    let (tokens, mut response) = match &login.tokens {
         LoginTokens::Cookies { access, refresh } => {
             // Under raw cookies, the service's own `Set-Cookie` is the session already.
             let raw = matches!(gateway.config.session.cookies, Cookies::Raw { .. });
@@ -109,12 +110,11 @@ async fn capture_login(
             let tokens = (!raw).then(|| login::take_from_cookies(response.headers_mut(), access, refresh.as_deref()));
             (tokens.flatten(), response)
         }
-        LoginTokens::Body(pointers) if response.status().is_success() && is_plain_json(response.headers()) => {
-            take_from_json(response, pointers).await?
-        }
+        LoginTokens::Body(pointers) if response.status().is_success() => take_from_json(response, pointers).await?,
         LoginTokens::Body(_) => (None, response.map(Body::Upstream)),
     };
     let Some(tokens) = tokens else { return Ok(response) };
+    login::remove_repeating_headers(response.headers_mut(), &tokens);
     // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
     if credentials.cookies.any() {
         gateway.authenticator.end_session(&credentials.cookies, &[issuer], &mut exchange.jar).await;
@@ -128,15 +128,35 @@ async fn capture_login(
     Ok(response)
 }
 
-/// Reads a JSON answer to its end, and takes the tokens out of it.
+/// Reads a JSON answer to its end, and takes the tokens out of it. JSON is what says so, and whatever looks like it: a legacy
+/// application often says `text/html`. What cannot be looked into is refused, for it may hide a token.
 async fn take_from_json(
     response: Response<UpstreamBody>,
     pointers: &TokenPointers,
 ) -> Result<(Option<IssuedTokens>, Response<Body>), Rejection> {
-    let (mut head, body) = response.into_parts();
-    let body = Limited::new(body, LOGIN_ANSWER_BYTES).collect().await.map_err(|_| Rejection::LoginAnswer)?.to_bytes();
-    let Some((tokens, rest)) = login::take_from_body(&body, pointers) else {
-        return Ok((None, Response::from_parts(head, Body::full(body))));
+    let (mut head, mut body) = response.into_parts();
+    if is_encoded(&head.headers) && !body.is_end_stream() {
+        return Err(Rejection::LoginAnswer);
+    }
+    let says_json = says_json(&head.headers);
+    let mut read = Vec::new();
+    let mut looks_json = None;
+    while (says_json || looks_json != Some(false)) && read.len() <= LOGIN_ANSWER_BYTES {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|_| Rejection::LoginAnswer)?;
+        read.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        looks_json = login::begins_like_json(&read);
+    }
+    let is_json = says_json || looks_json == Some(true);
+    if read.len() > LOGIN_ANSWER_BYTES && (is_json || looks_json.is_none()) {
+        return Err(Rejection::LoginAnswer);
+    }
+    if !is_json {
+        return Ok((None, Response::from_parts(head, Body::begun(read, body))));
+    }
+    let taken = login::take_from_body(&read, pointers).map_err(|_| Rejection::LoginAnswer)?;
+    let Some((tokens, rest)) = taken else {
+        return Ok((None, Response::from_parts(head, Body::full(read))));
     };
     // These describe the body that was.
     head.headers.remove(CONTENT_LENGTH);
@@ -146,8 +166,17 @@ async fn take_from_json(
     Ok((Some(tokens), Response::from_parts(head, Body::full(rest))))
 }
 
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    (media_type == "application/json" || media_type.ends_with("+json")) && !headers.contains_key(CONTENT_ENCODING)
+/// Whether it says that it is JSON, in any of its `Content-Type` lines.
+fn says_json(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).iter().any(|value| {
+        let media_type = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        let media_type = media_type.trim().to_ascii_lowercase();
+        matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json")
+    })
+}
+
+/// Whether there is a content coding, although none was asked for.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let is_identity = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(CONTENT_ENCODING).iter().all(is_identity)
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, EXPECT, HOST};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, EXPECT, HOST, RANGE};
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -46,8 +46,10 @@ pub(super) fn prepare(
     // Usher answers `100 Continue` itself, when it reads the body: after the decision, never before (S17).
     parts.headers.remove(EXPECT);
     if route.login.is_some() {
-        // The answer is searched for tokens: it must come as it is.
-        parts.headers.remove(ACCEPT_ENCODING);
+        // The answer is searched for tokens: it must come as it is, and whole. Without the header, any coding would do
+        // (RFC 9110 §12.5.3).
+        parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        parts.headers.remove(RANGE);
     }
 
     let host = HeaderValue::try_from(target.host_field()).map_err(|_| Rejection::Internal)?;

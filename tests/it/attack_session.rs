@@ -228,3 +228,64 @@ async fn an_answer_that_comes_after_sign_out_brings_no_cookies() {
     let late = slow.await.unwrap();
     assert_eq!(late.set_cookies(), [], "whoever has signed in since keeps that session");
 }
+
+#[tokio::test]
+async fn no_spelling_of_a_login_answer_lets_a_token_reach_the_browser() {
+    let scene = with_login(IN_THE_BODY, "", "").await;
+    let tokens = scene.issuer.sign_in("alice");
+    let (access, refresh) = (tokens.access.as_str(), tokens.refresh.as_str());
+    let whole = json!({ "accessToken": access, "refreshToken": refresh }).to_string();
+    let json = ("content-type", "application/json");
+    let fixed = |fields: &[(&'static str, &str)], body: String| UpstreamAnswer::fixed(200, fields, body);
+    let answers = [
+        ("no type", fixed(&[], whole.clone())),
+        ("text/html", fixed(&[("content-type", "text/html; charset=utf-8")], whole.clone())),
+        ("text/plain", fixed(&[("content-type", "text/plain")], format!(" \r\n\t{whole}"))),
+        ("two types", fixed(&[("content-type", "text/html"), json], whole.clone())),
+        ("a byte order mark", fixed(&[json], format!("\u{feff}{whole}"))),
+        ("something behind it", fixed(&[json], format!("{whole}\n<!-- 3 ms -->"))),
+        ("a warning before it", fixed(&[json], format!("Notice: undefined index\n{whole}"))),
+        ("identity coding", fixed(&[json, ("content-encoding", "identity")], whole.clone())),
+        ("a coding", fixed(&[json, ("content-encoding", "gzip")], whole.clone())),
+        ("a coding and no type", fixed(&[("content-encoding", "br")], whole.clone())),
+        ("created", UpstreamAnswer::fixed(201, &[json], whole.clone())),
+        ("no access token", fixed(&[json], json!({ "refreshToken": refresh }).to_string())),
+        ("access null", fixed(&[json], json!({ "accessToken": null, "refreshToken": refresh }).to_string())),
+        ("twice", fixed(&[json], format!(r#"{{"accessToken":"{access}","accessToken":"{access}","refreshToken":"{refresh}"}}"#))),
+        (
+            "copies",
+            fixed(
+                &[json, ("authorization", &format!("Bearer {access}")), ("set-cookie", &format!("jwt={access}; Path=/"))],
+                json!({ "accessToken": access, "refreshToken": refresh, "user": { "token": access, "all": [refresh], "h": format!("Bearer {access}") } }).to_string(),
+            ),
+        ),
+    ];
+    for (name, answer) in answers {
+        scene.upstream.answer("/auth/login", answer);
+        let answer = scene.send(login()).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        for secret in [access, refresh] {
+            assert!(!text.contains(secret), "{name}: in the body {text}");
+            let header =
+                answer.headers.iter().find(|(_, value)| String::from_utf8_lossy(value.as_bytes()).contains(secret));
+            assert_eq!(header, None, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_page_passes_whatever_its_size() {
+    let scene = with_login(IN_THE_BODY, "", "").await;
+    for (content_type, page) in
+        [("text/html", " <p>wrong</p>".repeat(50_000)), ("text/html", String::new()), ("image/png", " ".repeat(9))]
+    {
+        scene
+            .upstream
+            .answer("/auth/login", UpstreamAnswer::fixed(200, &[("content-type", content_type)], page.clone()));
+        let answer = scene.send(login()).await;
+        assert!(answer.assert_status(200).text() == page && answer.complete);
+    }
+    assert_eq!(scene.upstream.last().all("accept-encoding"), ["identity"]);
+    scene.upstream.answer("/auth/login", UpstreamAnswer::fixed(200, &[], " ".repeat(600_000)));
+    scene.send(login()).await.assert_status(502);
+}
