@@ -11,7 +11,7 @@ use super::{Gateway, Rejection};
 use crate::auth::authenticate::Identity;
 use crate::auth::credentials::Credentials;
 use crate::auth::login::{self, IssuedTokens};
-use crate::config::{Cookies, IssuerId, LoginTokens, Route, TokenPointers};
+use crate::config::{IssuerId, LoginTokens, Route, TokenPointers};
 use crate::forwarding::upgrade::{self, TunnelReport};
 use crate::forwarding::{Body, UpstreamBody, hop_by_hop};
 
@@ -104,11 +104,8 @@ async fn capture_login(
     };
     let (tokens, mut response) = match &login.tokens {
         LoginTokens::Cookies { access, refresh } => {
-            // Under raw cookies, the service's own `Set-Cookie` is the session already.
-            let raw = matches!(gateway.config.session.cookies, Cookies::Raw { .. });
             let mut response = response.map(Body::Upstream);
-            let tokens = (!raw).then(|| login::take_from_cookies(response.headers_mut(), access, refresh.as_deref()));
-            (tokens.flatten(), response)
+            (login::take_from_cookies(response.headers_mut(), access, refresh.as_deref()), response)
         }
         LoginTokens::Body(pointers) if response.status().is_success() => take_from_json(response, pointers).await?,
         LoginTokens::Body(_) => (None, response.map(Body::Upstream)),

@@ -289,3 +289,26 @@ async fn a_login_page_passes_whatever_its_size() {
     scene.upstream.answer("/auth/login", UpstreamAnswer::fixed(200, &[], " ".repeat(600_000)));
     scene.send(login()).await.assert_status(502);
 }
+
+#[tokio::test]
+async fn the_login_of_a_service_with_raw_cookies_signs_in() {
+    let session = "  cookies: { access: at, refresh: rt, sealed: false }";
+    let scene = with_login("cookies: { access: at, refresh: rt }", session, "").await;
+    let tokens = scene.issuer.sign_in("alice");
+    let (access, refresh) =
+        (format!("at={}; Path=/; HttpOnly", tokens.access), format!("rt={}; Path=/auth; Domain=test", tokens.refresh));
+    let fields = [("set-cookie", access.as_str()), ("set-cookie", refresh.as_str()), ("set-cookie", "theme=dark")];
+    scene.upstream.answer("/auth/login", UpstreamAnswer::fixed(200, &fields, ""));
+    let answer = scene.send(login()).await;
+    for cookie in answer.assert_status(200).set_cookies().iter().filter(|cookie| cookie.name != "theme") {
+        assert_eq!(
+            (cookie.attributes.get("path").map(String::as_str), cookie.attributes.get("domain")),
+            (Some("/"), None)
+        );
+    }
+    let browser = taken(&answer);
+    assert_eq!(browser.names(), ["at", "rt", "theme"]);
+    scene.send(x(&browser)).await.assert_status(200);
+    scene.clock.advance(LIFETIME + Duration::from_secs(1));
+    scene.send(x(&browser)).await.assert_status(200);
+}
