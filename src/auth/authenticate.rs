@@ -414,15 +414,15 @@ impl Authenticator {
 
     /// One atomic load when nothing was denied since this token was last looked at.
     fn refuse_denied(&self, token: &VerifiedToken, session: Option<SessionId>) -> Result<(), Unauthenticated> {
-        let epoch = self.denied.epoch();
-        if token.denial_epoch.load(Ordering::Acquire) == epoch {
+        let mark = VerifiedToken::mark(self.denied.epoch(), session);
+        if token.denial_mark.load(Ordering::Acquire) == mark {
             return Ok(());
         }
         if self.denied.is_denied(session, token.token.expose()) {
             return Err(Unauthenticated::SessionEnded(SessionEnd::Denied));
         }
-        // The epoch only ever grows: an older look must not hide a newer one.
-        token.denial_epoch.fetch_max(epoch, Ordering::AcqRel);
+        // Should an older look replace a newer one, the next request looks once more.
+        token.denial_mark.store(mark, Ordering::Release);
         Ok(())
     }
 

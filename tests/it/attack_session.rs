@@ -312,3 +312,21 @@ async fn the_login_of_a_service_with_raw_cookies_signs_in() {
     scene.clock.advance(LIFETIME + Duration::from_secs(1));
     scene.send(x(&browser)).await.assert_status(200);
 }
+
+#[tokio::test]
+async fn an_ended_session_is_not_revived_by_another_one_with_the_same_access_token() {
+    let scene = with_login(IN_THE_BODY, "", "").await;
+    let access = scene.issuer.access_token("alice");
+    let mut browsers = Vec::new();
+    for _ in 0..2 {
+        let body = json!({ "accessToken": access, "refreshToken": scene.issuer.sign_in("alice").refresh });
+        browsers.push(taken(&sign_in_with(&scene, login(), &body).await));
+    }
+    let mut refresh_only = browsers[0].clone();
+    refresh_only.remove(ACCESS);
+    scene.send(sign_out().cookies(&refresh_only)).await.assert_status(204);
+    scene.send(x(&browsers[0])).await.assert_status(401);
+    scene.send(x(&browsers[1])).await.assert_status(200);
+    scene.send(x(&browsers[0])).await.assert_status(401);
+    scene.send(x(&browsers[1])).await.assert_status(200);
+}

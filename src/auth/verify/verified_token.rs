@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::config::{IdentitySetId, IssuerId};
 use crate::issuer::Key;
 use crate::oauth::{AccessToken, Claims};
+use crate::session::SessionId;
 
 /// A token that has been verified. One object per token for as long as it is remembered, shared by all requests with it.
 #[derive(Debug)]
@@ -29,8 +30,9 @@ pub struct VerifiedToken {
     pub rendered: PerSet,
     /// The refresh protocol has taken note that this token was presented (R3).
     pub noted: AtomicBool,
-    /// The epoch of the denial list at which this token was last seen not to be on it; 0: never.
-    pub denial_epoch: AtomicU64,
+    /// The epoch of the denial list at which this token was last seen not to be on it, moved by the session that it was
+    /// presented in; see [`VerifiedToken::mark`].
+    pub denial_mark: AtomicU64,
     /// The key that has signed it.
     key: Option<Arc<Key>>,
 }
@@ -47,7 +49,7 @@ impl VerifiedToken {
             usable_until: expires_at,
             rendered: PerSet::default(),
             noted: AtomicBool::new(false),
-            denial_epoch: AtomicU64::new(0),
+            denial_mark: AtomicU64::new(0),
             key: None,
         }
     }
@@ -68,6 +70,14 @@ impl VerifiedToken {
     #[must_use]
     pub fn issued_at(&self) -> Option<Timestamp> {
         self.claims.0.get("iat")?.as_u64().map(Timestamp)
+    }
+
+    /// What [`VerifiedToken::denial_mark`] is when the token was looked up for this session at this epoch: one access token
+    /// may be presented in two sessions, of which one is denied. Session ids are random, so no two marks meet by design.
+    #[must_use]
+    pub fn mark(epoch: u64, session: Option<SessionId>) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = session.map_or([0; 16], |session| session.0);
+        epoch.wrapping_add(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
     /// Whether the issuer has stopped publishing the key that signed the token.
