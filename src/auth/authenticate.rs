@@ -246,7 +246,8 @@ impl Authenticator {
         }
         let issued_at = token.issued_at().unwrap_or(token.expires_at);
         if may_renew && due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now() {
-            let refresh = &PresentedRefresh { issuer, ..of_whom(refresh, &token.claims) };
+            let beside = Some((TokenHash::of(token.token.expose()), token.usable_until));
+            let refresh = &PresentedRefresh { issuer, beside, ..of_whom(refresh, &token.claims) };
             let renewed = self.renewals.renew_ahead(refresh).await;
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
             self.refuse_denied(&token, presented.session())?;

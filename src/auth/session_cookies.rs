@@ -163,6 +163,7 @@ impl SessionCookies {
                 session: Some(ticket.session),
                 subject: Some(ticket.subject.clone()),
                 started_at: Some(ticket.started_at),
+                beside: None,
             }),
             access: access.map(|ticket| AccessToken::new(&ticket.token)),
         }))
@@ -230,6 +231,7 @@ fn raw(access: Option<&str>, refresh: Option<&str>, allowed: &[IssuerId]) -> Pre
             session: None,
             subject: None,
             started_at: None,
+            beside: None,
         }),
         facts: None,
     }

@@ -330,3 +330,19 @@ async fn an_ended_session_is_not_revived_by_another_one_with_the_same_access_tok
     scene.send(x(&browsers[0])).await.assert_status(401);
     scene.send(x(&browsers[1])).await.assert_status(200);
 }
+
+#[tokio::test]
+async fn sign_out_denies_the_access_token_that_was_renewed_ahead_of_its_time() {
+    let scene = Scene::with_session("refresh_ahead: 100s").await;
+    let old = scene.session("alice");
+    scene.clock.advance(LIFETIME - Duration::from_secs(60));
+    scene.send(x(&old)).await.assert_status(200);
+    let mut new = old.clone();
+    while new == old {
+        new.take(&scene.send(x(&old)).await.assert_status(200).headers);
+    }
+    scene.send(sign_out().cookies(&new)).await.assert_status(204);
+    scene.send(x(&new)).await.assert_status(401);
+    scene.send(x(&old)).await.assert_status(401);
+    scene.send(get("https://app.test/x").bearer(old.value("at").unwrap())).await.assert_status(401);
+}

@@ -38,7 +38,14 @@ pub(super) fn settings() -> Settings {
 }
 
 pub(super) fn presented(token: &RefreshToken) -> PresentedRefresh {
-    PresentedRefresh { issuer: IssuerId(0), token: token.clone(), session: None, subject: None, started_at: None }
+    PresentedRefresh {
+        issuer: IssuerId(0),
+        token: token.clone(),
+        session: None,
+        subject: None,
+        started_at: None,
+        beside: None,
+    }
 }
 
 /// The protocol and everything around it.

@@ -204,6 +204,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             key: RecordKey::of(self.issuer_name(presented.issuer), &presented.token),
             token: presented.token.clone(),
             session: presented.session,
+            beside: presented.beside,
             need,
         }
     }

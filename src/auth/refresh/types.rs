@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::{self, IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
-use crate::session::SessionId;
 use crate::session::store::EndCause;
+use crate::session::{SessionId, TokenHash};
 
 /// A refresh token as a request presented it.
 #[derive(Clone, Debug)]
@@ -22,6 +22,9 @@ pub struct PresentedRefresh {
     pub subject: Option<Box<str>>,
     /// When the session began, if known.
     pub started_at: Option<Timestamp>,
+    /// The access token beside it and until when that is accepted, when it still is: a sign-out must end it too, even when
+    /// it comes after the renewal.
+    pub beside: Option<(TokenHash, Timestamp)>,
 }
 
 impl PresentedRefresh {

@@ -72,6 +72,8 @@ pub struct Ask {
     pub token: RefreshToken,
     /// The session, where the cookies name one; else it is the chain that the token belongs to.
     pub session: Option<SessionId>,
+    /// The access token that was presented beside it, while it is accepted.
+    pub beside: Option<(TokenHash, Timestamp)>,
     /// What the presenter needs.
     pub need: Need,
 }

@@ -72,6 +72,10 @@ impl Records {
         let state = State::InFlight { number, lease, troubles };
         let mut record = self.shelf.take(&key).unwrap_or_else(|| Record::new(session, state, now.instant));
         record.state = state;
+        // It outlives its renewal, and belongs to the session still.
+        record
+            .access_tokens
+            .extend(ask.beside.filter(|beside| key == ask.key && !record.access_tokens.contains(beside)));
         self.shelf.put(key, record);
         Some(Lead { ticket: Ticket { key, number, session }, token, answer_lost: troubles.answer_lost })
     }

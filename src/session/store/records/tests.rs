@@ -28,7 +28,7 @@ fn key(token: &str) -> RecordKey {
 }
 
 fn ask(token: &str) -> Ask {
-    Ask { key: key(token), token: RefreshToken::new(token), session: None, need: Need::Token }
+    Ask { key: key(token), token: RefreshToken::new(token), session: None, beside: None, need: Need::Token }
 }
 
 impl Bench {
