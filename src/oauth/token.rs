@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 macro_rules! opaque_token {
     ($(#[$doc:meta])* $name:ident) => {
@@ -47,7 +46,9 @@ opaque_token!(
 
 /// A successful answer of the token endpoint (RFC 6749 §5.1), or of an existing service's refresh exchange mapped onto it.
 ///
-/// Providers differ: everything but the access token may be absent (R8 of the refresh protocol).
+/// Providers differ: everything but the access token may be absent (R8 of the refresh protocol). What is not needed here
+/// is not read either: `expires_in` and `scope` come in more types than RFC 6749 knows, and the tokens beside them must not
+/// be lost for that. When an access token expires, its own `exp` says.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TokenResponse {
     /// The new access token.
@@ -58,22 +59,6 @@ pub struct TokenResponse {
     /// A new ID token (OIDC Core §12.2), if the issuer sends one. As secret as an access token.
     #[serde(default)]
     pub id_token: Option<AccessToken>,
-    /// Lifetime of the access token in seconds, as the issuer says. Some send it as a string; see [`lifetime`].
-    #[serde(default, deserialize_with = "lifetime")]
-    pub expires_in: Option<u64>,
-    /// The granted scope, when it differs from what was asked for.
-    #[serde(default)]
-    pub scope: Option<String>,
-}
-
-/// Reads `expires_in` from a number or a decimal string; anything else counts as absent, because a strange figure is no
-/// reason to end a session: the `exp` of the token decides.
-fn lifetime<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    })
 }
 
 /// An error answer of the token endpoint (RFC 6749 §5.2).
@@ -102,18 +87,16 @@ mod tests {
             access_token: AccessToken::new("canary-access"),
             refresh_token: Some(RefreshToken::new("canary-refresh")),
             id_token: Some(AccessToken::new("canary-id")),
-            expires_in: Some(300),
-            scope: None,
         };
         assert!(!format!("{response:?}").contains("canary"));
     }
 
     #[test]
-    fn lifetime_is_read_from_numbers_and_strings_and_is_absent_otherwise() {
-        let lifetime = |json: &str| serde_json::from_str::<TokenResponse>(json).unwrap().expires_in;
-        assert_eq!(lifetime(r#"{"access_token":"a","expires_in":300}"#), Some(300));
-        assert_eq!(lifetime(r#"{"access_token":"a","expires_in":"300"}"#), Some(300));
-        assert_eq!(lifetime(r#"{"access_token":"a","expires_in":null}"#), None);
-        assert_eq!(lifetime(r#"{"access_token":"a"}"#), None);
+    fn strange_members_that_nobody_needs_do_not_lose_the_tokens() {
+        for strange in [r#""expires_in":"soon""#, r#""expires_in":-1"#, r#""scope":["a","b"]"#, r#""unknown":{}"#] {
+            let answer = format!(r#"{{"access_token":"at","refresh_token":"rt",{strange}}}"#);
+            let tokens: TokenResponse = serde_json::from_str(&answer).unwrap();
+            assert_eq!(tokens.refresh_token, Some(RefreshToken::new("rt")), "{strange}");
+        }
     }
 }

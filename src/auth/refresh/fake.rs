@@ -268,8 +268,6 @@ impl State {
             access_token: AccessToken::new(&access_token),
             refresh_token: successor.as_deref().map(RefreshToken::new),
             id_token: None,
-            expires_in: None,
-            scope: None,
         })
     }
 }

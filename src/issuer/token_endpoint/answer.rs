@@ -103,8 +103,6 @@ fn pointed_at(body: &[u8], pointers: &TokenPointers) -> Result<TokenResponse, &'
         access_token: AccessToken::new(access_token),
         refresh_token: pointers.refresh_token.as_deref().and_then(text).map(RefreshToken::new),
         id_token: None,
-        expires_in: None,
-        scope: None,
     })
 }
 
