@@ -25,12 +25,6 @@ impl Secret {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
-
-    /// The secret as text, when it is UTF-8.
-    #[must_use]
-    pub fn expose_text(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
-    }
 }
 
 impl fmt::Debug for Secret {

@@ -22,7 +22,6 @@ use crate::clock::Clock;
 use crate::config::Route;
 use crate::forwarding::Body;
 use crate::forwarding::forwarded::client_address;
-use crate::routing::Found;
 
 /// The header that carries the request id, to the application and back.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -36,7 +35,7 @@ pub(super) struct Exchange<'g> {
     pub(super) jar: CookieJar,
     /// What the access log will say.
     pub(super) record: Record,
-    route: Option<&'g Arc<Route>>,
+    route: Option<&'g Route>,
     target: Option<Target>,
     origin: Option<HeaderValue>,
     preflight: bool,
@@ -85,10 +84,10 @@ impl<'g> Exchange<'g> {
     }
 
     /// Notes the route that won.
-    pub(super) fn note_route(&mut self, found: Found<'g>) -> &'g Arc<Route> {
-        self.record.route = Some(Arc::clone(&found.route.name));
-        self.route = Some(found.route);
-        found.route
+    pub(super) fn note_route(&mut self, route: &'g Route) -> &'g Route {
+        self.record.route = Some(Arc::clone(&route.name));
+        self.route = Some(route);
+        route
     }
 
     /// Notes which cookies the browser has.
@@ -124,7 +123,7 @@ impl<'g> Exchange<'g> {
     }
 
     /// The route, once it is known.
-    pub(super) const fn route(&self) -> Option<&'g Arc<Route>> {
+    pub(super) const fn route(&self) -> Option<&'g Route> {
         self.route
     }
 

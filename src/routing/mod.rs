@@ -14,4 +14,4 @@ mod table;
 pub use host::{HostError, canonical_host};
 pub use path::{CanonicalPath, PathError};
 pub use query::{QueryError, check_query};
-pub use router::{Found, NoRoute, Router};
+pub use router::{NoRoute, Router};

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
@@ -19,15 +18,6 @@ pub struct Router {
     exact: HashMap<Box<str>, SiteTable>,
     /// By what follows the one label, dot included.
     one_label: HashMap<Box<str>, SiteTable>,
-}
-
-/// The route that a request falls under.
-#[derive(Clone, Copy, Debug)]
-pub struct Found<'r> {
-    /// The site of the host.
-    pub site: &'r Site,
-    /// The most specific route of it.
-    pub route: &'r Arc<Route>,
 }
 
 /// Why a request falls under no route. Nothing is open by omission (law 3): each is a refusal.
@@ -77,7 +67,7 @@ impl Router {
     ///
     /// # Errors
     /// [`NoRoute`], in that order.
-    pub fn find(&self, host: &str, path: &CanonicalPath<'_>, method: &Method) -> Result<Found<'_>, NoRoute> {
+    pub fn find(&self, host: &str, path: &CanonicalPath<'_>, method: &Method) -> Result<&Route, NoRoute> {
         let table = self.table(host).ok_or(NoRoute::UnknownHost)?;
         let decoded = path.decoded();
         let found = table.find(&decoded).ok_or(NoRoute::NoPath)?;
@@ -89,8 +79,7 @@ impl Router {
         if elsewhere(&decoded, Some(found)) || readings.iter().any(|reading| elsewhere(reading, table.find(reading))) {
             return Err(NoRoute::AmbiguousPath);
         }
-        let route = entry.route(method).map_err(|allow| NoRoute::Method { allow })?;
-        Ok(Found { site: &table.site, route })
+        entry.route(method).map_err(|allow| NoRoute::Method { allow })
     }
 
     /// The site of a canonical host, whatever the path.

@@ -78,13 +78,14 @@ impl Entry {
     ///
     /// # Errors
     /// The value of `Allow` when no route is for this method.
-    pub(super) fn route(&self, method: &Method) -> Result<&Arc<Route>, HeaderValue> {
+    pub(super) fn route(&self, method: &Method) -> Result<&Route, HeaderValue> {
         if matches!(*method, Method::TRACE | Method::CONNECT) {
             return Err(self.allow());
         }
         self.naming(method)
             .or_else(|| if *method == Method::HEAD { self.naming(&Method::GET) } else { None })
             .or_else(|| self.routes.iter().find(|route| route.methods.is_none()))
+            .map(Arc::as_ref)
             .ok_or_else(|| self.allow())
     }
 

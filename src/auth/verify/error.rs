@@ -88,10 +88,4 @@ impl VerifyError {
             _ => None,
         }
     }
-
-    /// Whether the token was good and only its time is up.
-    #[must_use]
-    pub const fn is_expired(&self) -> bool {
-        matches!(self, Self::Expired(_))
-    }
 }

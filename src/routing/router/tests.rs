@@ -2,6 +2,7 @@
 
 mod properties;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -56,7 +57,7 @@ fn paths(paths: &[&str]) -> Router {
 /// The pattern that wins a path.
 fn winner(router: &Router, path: &str) -> Result<String, NoRoute> {
     let path = CanonicalPath::parse(path).unwrap();
-    router.find("app.test", &path, &Method::GET).map(|found| match &found.route.path {
+    router.find("app.test", &path, &Method::GET).map(|route| match &route.path {
         PathPattern::Exact(path) | PathPattern::Prefix(path) => path.clone(),
     })
 }
@@ -184,7 +185,7 @@ fn the_path_decides_before_the_method_and_never_falls_through() {
     let name = |path: &str, method: &str| {
         let path = CanonicalPath::parse(path).unwrap();
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        router.find("app.test", &path, &method).map(|found| found.route.name.to_string())
+        router.find("app.test", &path, &method).map(|route| route.name.to_string())
     };
     let refused = |allow: &'static str| Err(NoRoute::Method { allow: HeaderValue::from_static(allow) });
 
