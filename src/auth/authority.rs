@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use super::refresh::{AcceptError, Authority, Sent, SpendError, VerifiedAccess};
+use super::refresh::{AcceptError, Authority, SpendError, VerifiedAccess};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::IssuerId;
-use crate::issuer::{self, Issuers, RefreshError};
+use crate::issuer::{Issuers, RefreshError, Sent};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
 /// The issuers, and the one way in which their tokens are verified.
@@ -40,14 +40,7 @@ impl Authority for IssuerAuthority {
         };
         issuer.refresh(token).await.map_err(|error| match error {
             RefreshError::InvalidGrant => SpendError::Rejected,
-            RefreshError::Unavailable { cause, sent, retry_after } => {
-                let sent = match sent {
-                    issuer::Sent::Never => Sent::Never,
-                    issuer::Sent::Answered => Sent::Answered,
-                    issuer::Sent::Unknown => Sent::Unknown,
-                };
-                unavailable(sent, retry_after, Box::new(cause))
-            }
+            RefreshError::Unavailable { cause, sent, retry_after } => unavailable(sent, retry_after, Box::new(cause)),
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
+use crate::issuer::Sent;
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 use crate::tasks::Tasks;
 
@@ -73,17 +74,6 @@ pub enum SpendError {
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
-}
-
-/// How far a token request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// It never left: no connection.
-    Never,
-    /// It was answered, with something that is neither tokens nor `invalid_grant`.
-    Answered,
-    /// It left, and no answer came: the issuer may have rotated.
-    Unknown,
 }
 
 /// Why tokens from an issuer are not taken.

@@ -9,11 +9,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::types::{IssuerSettings, Settings};
-use super::{
-    AcceptError, Authority, Background, PresentedRefresh, Renewal, Renewals, Sent, SpendError, VerifiedAccess,
-};
+use super::{AcceptError, Authority, Background, PresentedRefresh, Renewal, Renewals, SpendError, VerifiedAccess};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{IssuerId, OnReuse};
+use crate::issuer::Sent;
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 use crate::session::store::{MemoryStore, yield_now};
 use crate::session::{Denied, Policy, Store};

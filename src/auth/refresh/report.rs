@@ -3,8 +3,9 @@
 
 use std::error::Error;
 
-use super::{AcceptError, Sent};
+use super::AcceptError;
 use crate::config::OnReuse;
+use crate::issuer::Sent;
 use crate::session::store::{EndCause, Outcome, RecordKey};
 
 pub(super) fn renewed(issuer: &str, record: RecordKey, successor: RecordKey) {
