@@ -10,9 +10,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use aws_lc_rs::digest::{SHA256, digest};
-
-use super::SessionId;
+use super::{SessionId, sha256};
 use crate::clock::Timestamp;
 
 /// SHA-256 of an access token: enough to recognise it, of no use to who reads it.
@@ -23,11 +21,7 @@ impl TokenHash {
     /// The hash of this access token.
     #[must_use]
     pub fn of(access_token: &str) -> Self {
-        let mut bytes = [0; 32];
-        for (byte, digest) in bytes.iter_mut().zip(digest(&SHA256, access_token.as_bytes()).as_ref()) {
-            *byte = *digest;
-        }
-        Self(bytes)
+        Self(sha256(&[access_token.as_bytes()]))
     }
 }
 

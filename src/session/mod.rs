@@ -9,6 +9,7 @@ pub mod store;
 
 use std::fmt;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
@@ -43,12 +44,26 @@ impl SessionId {
     /// renewed to inherits it. One way: the token cannot be found from it.
     #[must_use]
     pub fn beginning_with(key: &RecordKey) -> Self {
-        let mut bytes = [0; 16];
-        for (byte, digest) in bytes.iter_mut().zip(key.as_bytes()) {
-            *byte = *digest;
-        }
-        Self(bytes)
+        Self(start(key.as_bytes()))
     }
+}
+
+/// SHA-256 (FIPS 180-4) of these parts, one after the other.
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    start(context.finish().as_ref())
+}
+
+/// The first bytes of a digest, which is never shorter than what is taken of it.
+fn start<const N: usize>(digest: &[u8]) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (byte, digest) in bytes.iter_mut().zip(digest) {
+        *byte = *digest;
+    }
+    bytes
 }
 
 impl fmt::Debug for SessionId {

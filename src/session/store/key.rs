@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use crate::oauth::RefreshToken;
+use crate::session::sha256;
 
 /// SHA-256 of the issuer's name, a zero byte and the whole refresh token: nobody gets another user's outcome, and who
 /// reads the store learns no token (R5, R15). `Display` shows the first eight hexadecimal digits, for logs.
@@ -16,15 +15,7 @@ impl RecordKey {
     /// the same.
     #[must_use]
     pub fn of(issuer: &str, token: &RefreshToken) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(issuer.as_bytes());
-        context.update(&[0]);
-        context.update(token.expose().as_bytes());
-        let mut bytes = [0; 32];
-        for (byte, digest) in bytes.iter_mut().zip(context.finish().as_ref()) {
-            *byte = *digest;
-        }
-        Self(bytes)
+        Self(sha256(&[issuer.as_bytes(), &[0], token.expose().as_bytes()]))
     }
 
     /// The key itself.
