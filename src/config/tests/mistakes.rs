@@ -151,6 +151,8 @@ fn issuers() {
         "issuers.main.login.cookies.refresh",
         "same",
     );
+    let wrong = issuer("refresh: { url: https://id/r, access_token: a, refresh_token: b }");
+    assert_eq!(problems(&wrong).len(), 2, "two wrong pointers are not the same one");
     let twin = "\n  twin: { issuer: https://id.example.com, audiences: [web] }\nsites:";
     refused(&small_with("\nsites:", twin), "issuers.twin.issuer", "main");
     refused(&SMALL.replace("main", "Main"), "issuers.Main", "not a name");

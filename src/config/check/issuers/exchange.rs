@@ -68,7 +68,7 @@ impl Check<'_> {
         let refresh = refresh.unwrap_or(defaults::REFRESH_TOKEN_POINTER);
         let access_token = self.accept(&at.key("access_token"), json_pointer(access));
         let refresh_token = self.accept(&at.key("refresh_token"), json_pointer(refresh));
-        if access_token == refresh_token {
+        if access_token.is_some() && access_token == refresh_token {
             self.report.problem(&at.key("refresh_token"), "is the same as access_token", "point at the other token");
         }
         Some(TokenPointers { access_token: access_token?, refresh_token })
