@@ -56,7 +56,7 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`], before anything is served.
     pub fn new(config: Arc<Config>, tasks: Tasks, clock: Clock, readiness: Readiness) -> Result<Arc<Self>, BuildError> {
-        let issuers = Issuers::new(&config.issuers, tasks.clone(), clock.clone())?;
+        let issuers = Issuers::new(&config.issuers, &tasks, &clock)?;
         let verifier = Arc::new(Verifier::new(Arc::clone(&issuers), config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
         let store = Arc::new(Store::Memory(MemoryStore::new(Policy::new(&config.session), clock.clone())));

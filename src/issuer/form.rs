@@ -28,8 +28,9 @@ impl Form {
         self
     }
 
-    /// Adds the client's credentials.
-    pub(super) fn authenticated(mut self, client: &Client) -> Self {
+    /// Adds the client's credentials, where Usher is a client of the issuer.
+    pub(super) fn authenticated(mut self, client: Option<&Client>) -> Self {
+        let Some(client) = client else { return self };
         let id = client.id.as_bytes();
         match &client.authentication {
             ClientAuthentication::None => self.with("client_id", id),
@@ -70,7 +71,7 @@ mod tests {
     }
 
     fn posted(client: &Client) -> Post {
-        Form::default().with("token", b"a+b").authenticated(client).post_to("https://a/".parse().unwrap())
+        Form::default().with("token", b"a+b").authenticated(Some(client)).post_to("https://a/".parse().unwrap())
     }
 
     #[test]

@@ -108,8 +108,7 @@ impl Issuers {
     ///
     /// # Errors
     /// [`IssuersError`] when TLS or a configured key cannot be used.
-    #[expect(clippy::needless_pass_by_value, reason = "handles: whoever sets this up hands over clones")]
-    pub fn new(configured: &[config::Issuer], tasks: Tasks, clock: Clock) -> Result<Arc<Self>, IssuersError> {
+    pub fn new(configured: &[config::Issuer], tasks: &Tasks, clock: &Clock) -> Result<Arc<Self>, IssuersError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(configured.len());
         for (index, config) in configured.iter().enumerate() {
             let alike = issuers.iter().find(|other| is_alike(&other.config.transport, &config.transport));
@@ -118,7 +117,7 @@ impl Issuers {
                 None => Transport::new(&config.transport)
                     .map_err(|source| IssuersError::Client { issuer: Arc::clone(&config.name), source })?,
             };
-            issuers.push(Issuer::new(IssuerId(index), config.clone(), transport, &tasks, &clock)?);
+            issuers.push(Issuer::new(IssuerId(index), config.clone(), transport, tasks, clock)?);
         }
         Ok(Arc::new(Self { issuers }))
     }

@@ -38,10 +38,7 @@ impl Issuer {
         let (metadata, _) = metadata.obtain().await?;
         let url = metadata.revocation_endpoint.clone().ok_or(RevokeError::NotOffered)?;
         let form = Form::default().with("token", token.expose().as_bytes()).with("token_type_hint", b"refresh_token");
-        let post = match &self.config.client {
-            Some(client) => form.authenticated(client).post_to(url),
-            None => form.post_to(url),
-        };
+        let post = form.authenticated(self.config.client.as_ref()).post_to(url);
         let answer = self.transport.post(post, LIMIT).await?;
         if answer.status.is_success() { Ok(()) } else { Err(RevokeError::Status(answer.status)) }
     }

@@ -198,7 +198,7 @@ pub(crate) fn configured(issuer: &str, keys: KeySource) -> config::Issuer {
 
 /// These issuers on the runtime of the test.
 pub(crate) fn issuers(configured: &[config::Issuer], clock: &Clock) -> Arc<Issuers> {
-    Issuers::new(configured, Tasks::new(Handle::current()), clock.clone()).unwrap()
+    Issuers::new(configured, &Tasks::new(Handle::current()), clock).unwrap()
 }
 
 /// Until the condition holds; the test fails when it never does.

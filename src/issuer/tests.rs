@@ -319,7 +319,7 @@ async fn a_configured_key_that_cannot_be_used_is_said_at_start() {
     let mut unfit = configured("legacy", KeySource::PublicKey(key("a").public_pem().into_bytes()));
     unfit.algorithms = vec![Algorithm::RS256];
     for config in [garbage, unfit] {
-        let error = Issuers::new(&[config], tasks.clone(), Clock::system()).unwrap_err();
+        let error = Issuers::new(&[config], &tasks, &Clock::system()).unwrap_err();
         assert!(matches!(error, IssuersError::Key { .. }), "{error:?}");
     }
 }

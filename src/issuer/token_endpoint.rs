@@ -119,10 +119,7 @@ impl Issuer {
     fn granted(&self, url: Url, token: &RefreshToken) -> Post {
         let form =
             Form::default().with("grant_type", b"refresh_token").with("refresh_token", token.expose().as_bytes());
-        match &self.config.client {
-            Some(client) => form.authenticated(client).post_to(url),
-            None => form.post_to(url),
-        }
+        form.authenticated(self.config.client.as_ref()).post_to(url)
     }
 }
 

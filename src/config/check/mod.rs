@@ -108,7 +108,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         reserved_headers: sites.reserved_headers,
         limits: check.limits(file.limits.as_ref()),
         log: check.log(file.log.as_ref()),
-        shutdown: check.shutdown(file.shutdown.as_ref()),
+        shutdown: operation::shutdown(file.shutdown.as_ref()),
         pages: file.pages.as_deref().and_then(|path| check.directory(&root.key("pages"), path)),
         state_directory: file
             .state_directory

@@ -61,16 +61,6 @@ impl Check<'_> {
         }
     }
 
-    #[expect(clippy::unused_self, reason = "one shape for every part of the file")]
-    pub(super) fn shutdown(&mut self, mirror: Option<&file::Shutdown>) -> Shutdown {
-        let mirror = mirror.cloned().unwrap_or_default();
-        let default = defaults::SHUTDOWN;
-        Shutdown {
-            delay: mirror.delay.map_or(default.delay, |given| given.0),
-            deadline: mirror.deadline.map_or(default.deadline, |given| given.0),
-        }
-    }
-
     /// A duration that cannot be zero.
     pub(super) fn time(&mut self, at: &KeyPath, given: Option<HumanDuration>, default: Duration) -> Duration {
         match given {
@@ -93,6 +83,16 @@ impl Check<'_> {
             Some(number) => number,
             None => default,
         }
+    }
+}
+
+/// How a drain goes. Nothing can be wrong with it: either time may be zero.
+pub(super) fn shutdown(mirror: Option<&file::Shutdown>) -> Shutdown {
+    let mirror = mirror.cloned().unwrap_or_default();
+    let default = defaults::SHUTDOWN;
+    Shutdown {
+        delay: mirror.delay.map_or(default.delay, |given| given.0),
+        deadline: mirror.deadline.map_or(default.deadline, |given| given.0),
     }
 }
 
