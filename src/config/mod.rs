@@ -261,8 +261,8 @@ pub enum LoginTokens {
 /// Cookies, life times, renewal.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// The first seals, all open. Never empty when `cookies` is [`Cookies::Sealed`]; random (and said so in the log) when
-    /// none is configured and the process is a development one.
+    /// The first seals, all open; the first also keys the hash of subjects in the log. Never empty: without a configured
+    /// one, a random one is made, which a note tells where it seals cookies.
     pub secrets: Vec<Secret>,
     /// Without a request for so long, the session ends.
     pub idle_timeout: Duration,

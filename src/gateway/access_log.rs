@@ -19,13 +19,13 @@ use crate::forwarding::{Body, BodyError};
 /// How subjects stand in the log.
 pub(super) struct AccessLog {
     subject: LogSubject,
-    key: hmac::Key,
+    key: Option<hmac::Key>,
 }
 
 impl AccessLog {
-    /// `secret` keys the hash of subjects, so that nobody without it can try names.
-    pub(super) fn new(subject: LogSubject, secret: &Secret) -> Self {
-        Self { subject, key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose()) }
+    /// `secret` keys the hash of subjects, so that nobody without it can try names. Without one, none is shown.
+    pub(super) fn new(subject: LogSubject, secret: Option<&Secret>) -> Self {
+        Self { subject, key: secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose())) }
     }
 
     /// The subject as the log shall show it.
@@ -33,7 +33,7 @@ impl AccessLog {
         match self.subject {
             LogSubject::Plain => Some(subject.into()),
             LogSubject::Hash => {
-                let tag = hmac::sign(&self.key, subject.as_bytes());
+                let tag = hmac::sign(self.key.as_ref()?, subject.as_bytes());
                 let (start, _) = tag.as_ref().split_first_chunk::<8>()?;
                 Some(format!("{:016x}", u64::from_be_bytes(*start)).into())
             }

@@ -46,8 +46,7 @@ impl Assertions {
         {
             return Ok(assertion);
         }
-        let mut assertion = self.signer.sign(host, &token.claims, set, now)?;
-        assertion.set_sensitive(true);
+        let assertion = self.signer.sign(host, &token.claims, set, now)?;
         self.recent.insert(key, (now, assertion.clone()));
         Ok(assertion)
     }

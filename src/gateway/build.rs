@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::rand;
 
 use super::Gateway;
 use super::access_log::AccessLog;
@@ -19,7 +19,7 @@ use crate::auth::refresh;
 use crate::auth::session_cookies::SessionCookies;
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
 use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
@@ -70,12 +70,8 @@ impl Gateway {
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
         let cookies = SessionCookies::new(&config)?;
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
-        let random = random_bytes::<8>()?;
-        // Cookies of an existing service come without a secret of ours; subjects are then hashed under a random one.
-        let log_key = match config.session.secrets.first() {
-            Some(secret) => secret.clone(),
-            None => Secret::new(random_bytes::<32>()?.to_vec()),
-        };
+        let mut process = [0; 8];
+        rand::fill(&mut process).map_err(|_| BuildError::Randomness)?;
         Ok(Arc::new(Self {
             router: Router::new(&config.sites),
             trailer_filter: trailer_filter(Arc::clone(&stripper)),
@@ -84,8 +80,8 @@ impl Gateway {
             upstreams: Upstreams::new(&config.upstreams)?,
             assertions: Assertions::load_or_create(config.state_directory.as_deref())?,
             pages: Pages::load(config.pages.as_deref())?,
-            access_log: AccessLog::new(config.log.subject, &log_key),
-            request_ids: RequestIds::new(u64::from_be_bytes(random)),
+            access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
+            request_ids: RequestIds::new(u64::from_be_bytes(process)),
             readiness,
             config,
             clock,
@@ -96,10 +92,4 @@ impl Gateway {
 /// Trailers are headers that come late: the same law holds for them, and nobody vouches for them.
 fn trailer_filter(stripper: Arc<Stripper>) -> TrailerFilter {
     Arc::new(move |trailers| stripper.strip(trailers, false))
-}
-
-fn random_bytes<const N: usize>() -> Result<[u8; N], BuildError> {
-    let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| BuildError::Randomness)?;
-    Ok(bytes)
 }

@@ -113,7 +113,7 @@ impl<'g> Exchange<'g> {
         outcome
     }
 
-    /// Awaits authentication, and notes how long that took: a renewal is the issuer's time, not ours.
+    /// Notes that authentication, which has `started` then, has come to its end: a renewal is the issuer's time, not ours.
     pub(super) fn note_authentication(&mut self, started: std::time::Instant) {
         self.record.authentication = self.clock().instant().saturating_duration_since(started);
     }
