@@ -37,18 +37,25 @@ mod never {
 /// Names with which a proxy says who its client was, how it connected, and for what host. Dropped unless the peer is one
 /// of `trusted_proxies`.
 mod by_proxies {
-    pub(super) const NAMES: [&str; 18] = [
+    pub(super) const NAMES: [&str; 26] = [
         "forwarded",
+        "forwarded-for",
         "x-real-ip",
+        "x-real-port",
         "true-client-ip",
         "client-ip",
         "x-client-ip",
+        "x-client-addr",
         "x-cluster-client-ip",
+        "x-originating-ip",
+        "x-proxyuser-ip",
         "fastly-client-ip",
+        "fly-client-ip",
         "proxy-client-ip",
         "http-client-ip",
         "x-remote-ip",
         "x-remote-addr",
+        "x-appengine-user-ip",
         "x-scheme",
         "x-url-scheme",
         "front-end-https",
@@ -58,6 +65,7 @@ mod by_proxies {
         // Where a server in between may read files from (Rack).
         "x-sendfile-type",
         "x-azure-clientip",
+        "x-azure-socketip",
     ];
     pub(super) const PREFIXES: [&str; 6] = ["x-forwarded", "x-envoy-", "x-accel-", "x-ssl-", "cf-", "wl-proxy-"];
 }
