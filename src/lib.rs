@@ -23,14 +23,14 @@
 //!
 //! | floor | folders |
 //! |---|---|
-//! | 7 | `commands`: serve, demo, check, schema |
+//! | 7 | `commands`: serve, demo, check, schema, health |
 //! | 6 | `server`: sockets to requests · `admin`: health, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints |
 //! | 4 | `auth`: credentials, verification, renewal, authorisation, identity headers |
 //! | 3 | `issuer`: discovery, key sets, token endpoint · `session`: sealing, renewal records, denials |
 //! | 2 | `routing`: host, path, method to route · `forwarding`: the upstream side |
 //! | 1 | `config`: the checked configuration |
-//! | 0 | `oauth`: the protocol as data · `clock` · `tasks`: background work |
+//! | 0 | `oauth`: the protocol as data · `clock` · `tasks`: background work · `state`: files that survive a restart |
 //!
 //! # Glossary
 //!
@@ -50,4 +50,5 @@ pub mod oauth;
 pub mod routing;
 pub mod server;
 pub mod session;
+pub mod state;
 pub mod tasks;

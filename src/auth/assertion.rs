@@ -14,9 +14,8 @@
 //! There is no `jti`: an assertion may be sent with several requests, so an application must not count them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::config::IdentityHeader;
 use crate::oauth::Claims;
+use crate::state;
 
 /// The header that carries the assertion.
 pub const HEADER: HeaderName = HeaderName::from_static("x-usher-assertion");
@@ -111,7 +111,7 @@ impl Assertions {
             Ok(pem) => Self::new(&pem).map_err(|source| AssertionKeyError::Malformed { path, source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let pem = generate()?;
-                store(directory, &path, &pem).map_err(|source| AssertionKeyError::Write { path, source })?;
+                state::keep(directory, KEY_FILE, &pem).map_err(|source| AssertionKeyError::Write { path, source })?;
                 Self::new(&pem).map_err(AssertionKeyError::Unusable)
             }
             Err(source) => Err(AssertionKeyError::Read { path, source }),
@@ -191,27 +191,11 @@ fn generate() -> Result<Zeroizing<Vec<u8>>, AssertionKeyError> {
     Ok(Zeroizing::new(pair.serialize_pem().into_bytes()))
 }
 
-/// Writes the key so that it is either there whole or not at all, and never readable for others.
-fn store(directory: &Path, path: &Path, pem: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let unfinished = path.with_extension("pem.tmp");
-    // What an earlier start left behind might be readable for others: `mode` counts only when a file is made.
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all(pem)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use jsonwebtoken::{DecodingKey, Validation};
     use serde_json::{Map, json};
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn claims(value: Value) -> Claims {
         let Value::Object(map) = value else { unreachable!() };
@@ -272,15 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn the_key_survives_a_restart_and_is_for_its_owner_only() {
+    fn the_key_survives_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("state");
         let first = Assertions::load_or_create(Some(&state)).unwrap();
         let second = Assertions::load_or_create(Some(&state)).unwrap();
         assert_eq!(first.jwks(), second.jwks());
-        let mode = fs::metadata(state.join(KEY_FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "nothing is left beside the key");
     }
 
     #[test]

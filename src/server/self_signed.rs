@@ -4,9 +4,7 @@
 //! hosts change or its end is near. Its one file holds the certificate, the key and what they were made for.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use rustls::sign::CertifiedKey;
 use super::certificates::{CertificateError, CertificateTable, parse_chain, parse_key};
 use crate::clock::Timestamp;
 use crate::config::{HostPattern, Site};
+use crate::state;
 
 const FILE: &str = "self-signed.pem";
 
@@ -45,7 +44,8 @@ pub(super) fn load(
         return Ok(table);
     }
     let made = make(&names, now)?;
-    keep(directory, &made).map_err(|source| CertificateError::Keep { path: path.clone(), source })?;
+    state::keep(directory, FILE, made.as_bytes())
+        .map_err(|source| CertificateError::Keep { path: path.clone(), source })?;
     parse(made.as_bytes(), &path)
 }
 
@@ -94,24 +94,8 @@ fn parse(text: &[u8], path: &Path) -> Result<CertificateTable, CertificateError>
     Ok(CertificateTable::single(key.map_err(unusable)?))
 }
 
-/// Writes the file whole or not at all, readable by nobody else.
-fn keep(directory: &Path, text: &str) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let unfinished = directory.join(format!("{FILE}.{}.tmp", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let kept = written.and_then(|()| fs::rename(&unfinished, directory.join(FILE)));
-    if kept.is_err() {
-        // Best effort: the first error is the one to tell.
-        let _ = fs::remove_file(&unfinished);
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -152,15 +136,6 @@ mod tests {
 
         load(&[site(HostPattern::Exact("other.test".into()))], Some(&directory), NOW.after(LIFETIME)).unwrap();
         assert_ne!(kept(&directory), renewed);
-    }
-
-    #[test]
-    fn nobody_else_can_read_the_key() {
-        let state = tempfile::tempdir().unwrap();
-        load(&[], Some(state.path()), NOW).unwrap();
-        let mode = fs::metadata(state.path().join(FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1, "nothing unfinished is left behind");
     }
 
     #[test]

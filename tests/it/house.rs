@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors of the crate. A folder imports from lower floors only; folders on one floor do not import each other.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("commands", 7),
     ("server", 6),
     ("admin", 6),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("oauth", 0),
     ("clock", 0),
     ("tasks", 0),
+    ("state", 0),
 ];
 
 #[test]
