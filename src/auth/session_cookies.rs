@@ -118,16 +118,11 @@ impl SessionCookies {
     /// # Errors
     /// [`Unreadable`], which says nothing about why: whoever made the cookie need not learn.
     pub fn read(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Result<Option<PresentedSession>, Unreadable> {
-        let text = |value: &'_ FoundValue| match value {
-            FoundValue::Absent => Ok(None),
-            FoundValue::Present(text) => Ok(Some(text.clone())),
-            FoundValue::Unusable => Err(Unreadable),
-        };
         let (access, refresh) = (text(&found.access.value)?, text(&found.refresh.value)?);
         match &self.sealer {
             _ if access.is_none() && refresh.is_none() => Ok(None),
-            Some(sealer) => self.open(sealer, access.as_deref(), refresh.as_deref(), allowed),
-            None => Ok(Some(raw(access.as_deref(), refresh.as_deref(), allowed))),
+            Some(sealer) => self.open(sealer, access, refresh, allowed),
+            None => Ok(Some(raw(access, refresh, allowed))),
         }
     }
 
@@ -217,6 +212,14 @@ impl SessionCookies {
     /// Clears both cookies.
     pub fn clear(&self, jar: &mut CookieJar) {
         jar.lines = self.names.clear(jar.browser);
+    }
+}
+
+fn text(value: &FoundValue) -> Result<Option<&str>, Unreadable> {
+    match value {
+        FoundValue::Absent => Ok(None),
+        FoundValue::Present(text) => Ok(Some(text)),
+        FoundValue::Unusable => Err(Unreadable),
     }
 }
 

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::admit::Target;
+use super::request_id::RequestId;
 use crate::auth::authenticate::Source;
 use crate::config::{LogSubject, Secret};
 use crate::forwarding::{Body, BodyError};
@@ -44,13 +46,13 @@ impl AccessLog {
 
 /// What is known of a request. Filled on the way, written when the answer's body ends.
 pub(super) struct Record {
-    pub(super) id: Box<str>,
+    pub(super) id: RequestId,
     pub(super) started: Instant,
     client: IpAddr,
     pub(super) method: Method,
     pub(super) version: Version,
-    pub(super) host: Option<Box<str>>,
-    pub(super) path: Option<Box<str>>,
+    /// `None` when the request was not admitted.
+    pub(super) target: Option<Arc<Target>>,
     pub(super) route: Option<Arc<str>>,
     pub(super) issuer: Option<Arc<str>>,
     pub(super) subject: Option<Box<str>>,
@@ -80,15 +82,14 @@ enum Ending {
 }
 
 impl Record {
-    pub(super) fn begin<B>(id: Box<str>, client: IpAddr, request: &Request<B>, now: Instant) -> Self {
+    pub(super) fn begin<B>(id: RequestId, client: IpAddr, request: &Request<B>, now: Instant) -> Self {
         Self {
             id,
             started: now,
             client,
             method: request.method().clone(),
             version: request.version(),
-            host: None,
-            path: None,
+            target: None,
             route: None,
             issuer: None,
             subject: None,
@@ -112,12 +113,12 @@ impl Record {
             self.refusal.as_ref().map_or((None, None), |(reason, fault)| (Some(&**reason), Some(*fault)));
         tracing::info!(
             target: "usher::access",
-            request_id = &*self.id,
+            request_id = self.id.as_str(),
             client = %self.client,
             protocol = ?self.version,
             method = %self.method,
-            host = self.host.as_deref(),
-            path = self.path.as_deref(),
+            host = self.target.as_ref().map(|target| &*target.host),
+            path = self.target.as_ref().map(|target| target.path.as_str()),
             route = self.route.as_deref(),
             issuer = self.issuer.as_deref(),
             subject = self.subject.as_deref(),
@@ -182,7 +183,7 @@ impl HttpBody for LoggedBody {
                 self.record.ending = Ending::Truncated;
                 tracing::warn!(
                     fault = "upstream",
-                    request_id = &*self.record.id,
+                    request_id = self.record.id.as_str(),
                     error = error as &dyn std::error::Error,
                     "the answer broke off: the client sees it cut"
                 );

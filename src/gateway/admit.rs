@@ -17,7 +17,7 @@ use crate::routing::{CanonicalPath, HostError, PathError, Router, canonical_host
 const OWN_PREFIX: &str = "/.usher";
 
 /// The one reading of a request's target.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Target {
     /// The canonical host, without port.
     pub(super) host: Box<str>,

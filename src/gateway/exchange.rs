@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL,
@@ -23,9 +22,6 @@ use crate::config::Route;
 use crate::forwarding::Body;
 use crate::forwarding::forwarded::client_address;
 
-/// The header that carries the request id, to the application and back.
-pub(super) const REQUEST_ID: &str = "x-request-id";
-
 /// One request under way.
 pub(super) struct Exchange<'g> {
     gateway: &'g Gateway,
@@ -36,25 +32,8 @@ pub(super) struct Exchange<'g> {
     /// What the access log will say.
     pub(super) record: Record,
     route: Option<&'g Route>,
-    target: Option<Target>,
     origin: Option<HeaderValue>,
     preflight: bool,
-}
-
-/// Makes ids that do not repeat: a random start per process, then counting.
-pub(super) struct RequestIds {
-    process: u64,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    pub(super) const fn new(process: u64) -> Self {
-        Self { process, next: AtomicU64::new(0) }
-    }
-
-    fn next(&self) -> Box<str> {
-        format!("{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed)).into_boxed_str()
-    }
 }
 
 impl<'g> Exchange<'g> {
@@ -62,25 +41,21 @@ impl<'g> Exchange<'g> {
     pub(super) fn begin<B>(gateway: &'g Gateway, connection: &Connection, request: &Request<B>) -> Self {
         let headers = request.headers();
         let client = client_address(headers, connection.client.ip(), &gateway.config.trusted_proxies);
-        let id = given_id(headers, connection).unwrap_or_else(|| gateway.request_ids.next());
+        let id = gateway.request_ids.of(headers, connection);
         Self {
             gateway,
             kind: RequestKind::of(request.method(), headers),
             jar: CookieJar::new(InBrowser::default()),
             record: Record::begin(id, client, request, gateway.clock.instant()),
             route: None,
-            target: None,
             origin: headers.get(ORIGIN).cloned(),
             preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
     }
 
     /// Notes the canonical target.
-    pub(super) fn note_target(&mut self, target: Target) -> Target {
-        self.record.host = Some(target.host.clone());
-        self.record.path = Some(target.path.as_str().into());
-        self.target = Some(target.clone());
-        target
+    pub(super) fn note_target(&mut self, target: Target) -> Arc<Target> {
+        Arc::clone(self.record.target.insert(Arc::new(target)))
     }
 
     /// Notes the route that won.
@@ -128,13 +103,13 @@ impl<'g> Exchange<'g> {
     }
 
     /// The target, once it is known.
-    pub(super) const fn target(&self) -> Option<&Target> {
-        self.target.as_ref()
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.record.target.as_deref()
     }
 
     /// The id of this request.
     pub(super) fn id(&self) -> &str {
-        &self.record.id
+        self.record.id.as_str()
     }
 
     /// Whether this is a CORS preflight that the route lets through to the application, without an identity: a browser
@@ -171,9 +146,7 @@ impl<'g> Exchange<'g> {
             }
             self.record.cookies = true;
         }
-        if let Ok(id) = HeaderValue::try_from(self.id()) {
-            headers.insert(REQUEST_ID, id);
-        }
+        self.record.id.write(headers);
         self.record.status = response.status();
         self.record.head_after = self.clock().instant().saturating_duration_since(self.record.started);
         response.map(|body| LoggedBody::new(body, self.record))
@@ -189,11 +162,4 @@ fn forbid_storing(headers: &mut HeaderMap) {
     }
     headers.remove(EXPIRES);
     headers.remove(PRAGMA);
-}
-
-/// The id that a trusted proxy in front has given the request, if it looks like one.
-fn given_id(headers: &HeaderMap, connection: &Connection) -> Option<Box<str>> {
-    let id = headers.get(REQUEST_ID).filter(|_| connection.peer_trusted)?.to_str().ok()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    ((8..=64).contains(&id.len()) && id.bytes().all(plain)).then(|| id.into())
 }

@@ -16,6 +16,7 @@ mod pages;
 mod prepare;
 mod readiness;
 mod rejection;
+mod request_id;
 mod request_kind;
 mod strip;
 
@@ -56,7 +57,7 @@ pub struct Gateway {
     assertions: assertions::Assertions,
     pages: pages::Pages,
     access_log: access_log::AccessLog,
-    request_ids: exchange::RequestIds,
+    request_ids: request_id::RequestIds,
     readiness: Readiness,
 }
 

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::admit::Target;
-use super::exchange::{Exchange, REQUEST_ID};
+use super::exchange::Exchange;
 use super::{Connection, Gateway, Rejection};
 use crate::auth::authenticate::Identity;
 use crate::auth::{assertion, identity_headers};
@@ -60,9 +60,7 @@ pub(super) fn prepare(
     if let Some((name, value)) = &route.upstream_authorization {
         parts.headers.insert(name, value.clone());
     }
-    if let Ok(id) = HeaderValue::try_from(exchange.id()) {
-        parts.headers.insert(REQUEST_ID, id);
-    }
+    exchange.record.id.write(&mut parts.headers);
     parts.headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
     parts.uri = forwarded_uri(target, route)?;
     parts.version = Version::HTTP_11;
