@@ -17,6 +17,7 @@ use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, Sessio
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
+use crate::issuer::Issuer;
 use crate::oauth::{AccessToken, Claims, RefreshToken};
 use crate::session::{Denied, NoRandomness, SessionId, TokenHash};
 
@@ -366,8 +367,7 @@ impl Authenticator {
     /// not say.
     pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
         self.cookies.clear(jar);
-        let every: Vec<_> =
-            issuers.iter().copied().chain(self.verifier.issuers().iter().map(crate::issuer::Issuer::id)).collect();
+        let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
         match self.cookies.read(found, &every) {
             Ok(Some(presented)) => self.end(&presented, &every).await,
             Ok(None) => {}

@@ -46,6 +46,12 @@ impl Verifier {
         Self { issuers, cache: TokenCache::new(cache_bytes), skew_logged: AtomicU64::new(0) }
     }
 
+    /// The issuers.
+    #[must_use]
+    pub const fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
+    }
+
     /// The token as it was verified before, if it still counts: its issuer is one of `allowed`, its time is not up, and
     /// the issuer still publishes the key that has signed it. Never waits and allocates nothing.
     #[must_use]

@@ -136,9 +136,10 @@ impl Target {
 
     /// An application that believes X-Forwarded-Host answers for that host, and a load balancer may pass on what a client
     /// has written there. So it must not name another site than the one that decides: its rules would not be looked at.
-    pub(super) fn check_site(&self, router: &Router, site: &Site) -> Result<(), AdmitError> {
+    pub(super) fn check_site(&self, router: &Router) -> Result<(), AdmitError> {
         let said = self.said_host.as_deref().and_then(|host| router.site(host));
-        if said.is_none_or(|said| std::ptr::eq(said, site)) { Ok(()) } else { Err(AdmitError::HostMismatch) }
+        let decides = |said: &Site| router.site(&self.host).is_some_and(|site| std::ptr::eq(said, site));
+        if said.is_none_or(decides) { Ok(()) } else { Err(AdmitError::HostMismatch) }
     }
 
     /// The scheme as the browser sees it.

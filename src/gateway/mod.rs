@@ -138,9 +138,8 @@ async fn journey<'g>(
     }
 
     // 3 Find the route: nothing is open by omission (law 3).
-    let found = gateway.router.find(&target.host, &target.path, request.method())?;
-    target.check_site(&gateway.router, found.site)?;
-    let route = exchange.note_route(found);
+    target.check_site(&gateway.router)?;
+    let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
 
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;

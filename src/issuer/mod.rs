@@ -127,6 +127,11 @@ impl Issuers {
     pub fn by_id(&self, id: IssuerId) -> Option<&Issuer> {
         self.issuers.get(id.0)
     }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter()
+    }
 }
 
 fn is_alike(one: &config::IssuerTransport, other: &config::IssuerTransport) -> bool {

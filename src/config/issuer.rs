@@ -1,0 +1,159 @@
+//! Everybody whose tokens count: keys, client, refresh, login.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Secret;
+use crate::oauth::Algorithm;
+
+/// Index of an issuer in [`Config::issuers`](super::Config::issuers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IssuerId(pub usize);
+
+/// Somebody whose tokens count.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// The key under `issuers` in the file: a short name for logs.
+    pub name: Arc<str>,
+    /// Exactly what `iss` says.
+    pub issuer: String,
+    /// Where the keys come from.
+    pub keys: KeySource,
+    /// The client that Usher is at the authorization server, if it is one.
+    pub client: Option<Client>,
+    /// A token's `aud` must hold one of these. Never empty.
+    pub audiences: Vec<String>,
+    /// The algorithms that a token of this issuer may be signed with. Never empty; `none` cannot be said.
+    pub algorithms: Vec<Algorithm>,
+    /// The `typ` that a token must have, when the issuer follows RFC 9068 (`at+jwt`); `None` accepts an absent one, `JWT`
+    /// and `at+jwt`.
+    pub token_type: Option<String>,
+    /// Tolerance for clocks that differ, applied to `exp`, `nbf` and `iat`.
+    pub leeway: Duration,
+    /// How a refresh token is exchanged; `None`: this issuer's tokens are not renewed.
+    pub refresh: Option<Refresh>,
+    /// The application's own login, whose answers Usher takes the tokens from.
+    pub login: Option<Login>,
+    /// How Usher dials the issuer.
+    pub transport: IssuerTransport,
+}
+
+/// Where verification keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// OIDC discovery at this base URL (the issuer, or the `backchannel_url` when that differs): the document is at
+    /// `{base}/.well-known/openid-configuration`, and URLs in it that begin with the issuer are dialled at the base.
+    Discovery {
+        /// Where to dial; equals the issuer unless `backchannel_url` says otherwise. Without a trailing slash.
+        base: Url,
+    },
+    /// A JWK Set (RFC 7517 §5) at a fixed URL.
+    JwksUrl(Url),
+    /// One public key, PEM (SPKI, PKCS#1 or a certificate is *not* read), checked to parse.
+    PublicKey(Vec<u8>),
+    /// A shared HMAC secret.
+    Hmac(Secret),
+}
+
+/// The client credentials at the token endpoint (RFC 6749 §2.3.1).
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// How the client authenticates.
+    pub authentication: ClientAuthentication,
+    /// The scope that is asked for at sign-in.
+    pub scopes: Vec<String>,
+}
+
+/// How the client authenticates at the token endpoint.
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic`: form-urlencoded, then Base64 in `Authorization`.
+    Basic(Secret),
+    /// `client_secret_post`: in the form.
+    Post(Secret),
+    /// A public client: `client_id` in the form only.
+    None,
+}
+
+/// How Usher dials an issuer.
+#[derive(Clone, Debug)]
+pub struct IssuerTransport {
+    /// More roots to trust, PEM, checked to parse. `None`: the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Until an answer is complete; also the bound on one connection attempt.
+    pub timeout: Duration,
+}
+
+/// How a refresh token is exchanged for new tokens.
+#[derive(Clone, Debug)]
+pub enum Refresh {
+    /// RFC 6749 §6 at the token endpoint that discovery names.
+    Discovered,
+    /// RFC 6749 §6 at this token endpoint.
+    TokenEndpoint(Url),
+    /// The exchange of an existing token service.
+    Exchange(RefreshExchange),
+}
+
+/// The refresh endpoint of an existing token service that is not OAuth.
+#[derive(Clone, Debug)]
+pub struct RefreshExchange {
+    /// Where the refresh token is posted to.
+    pub url: Url,
+    /// How it is posted.
+    pub send: ExchangeFormat,
+    /// The name of the field that carries the refresh token.
+    pub field: String,
+    /// Where the tokens are in the JSON answer.
+    pub tokens: TokenPointers,
+}
+
+/// How an existing token service wants the refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExchangeFormat {
+    /// A JSON object with one field.
+    Json,
+    /// `application/x-www-form-urlencoded` with one field.
+    Form,
+}
+
+/// Where tokens stand in a JSON answer, as JSON Pointers (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPointers {
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token, where there is one.
+    pub refresh_token: Option<String>,
+}
+
+/// The application's own login.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The path that the login is posted to; public on every site of the issuer, and captured there for `POST`.
+    pub path: String,
+    /// Where the tokens are in a successful answer.
+    pub tokens: LoginTokens,
+    /// The application's login page, for navigations without a session. It lies on a public route.
+    pub page: Option<String>,
+}
+
+/// Where a login answer carries its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginTokens {
+    /// In the JSON body.
+    Body(TokenPointers),
+    /// In cookies of these names, which are taken out of `Set-Cookie`.
+    Cookies {
+        /// Name of the cookie with the access token.
+        access: String,
+        /// Name of the cookie with the refresh token.
+        refresh: Option<String>,
+    },
+}

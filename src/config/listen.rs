@@ -1,0 +1,40 @@
+//! Where to listen, and the certificates there.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The listening sockets. At least one of `https` and `plain` is not empty.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// TLS, HTTP/1.1 and HTTP/2.
+    pub https: Vec<SocketAddr>,
+    /// Plain HTTP whose only answer is a redirect to https.
+    pub http: Vec<SocketAddr>,
+    /// Plain HTTP that is served, to `trusted_proxies` only: a load balancer already ends TLS.
+    pub plain: Vec<SocketAddr>,
+    /// Health; never on a public listener.
+    pub admin: Option<SocketAddr>,
+    /// Connections from `trusted_proxies` begin with a PROXY protocol header (v1 or v2).
+    pub proxy_protocol: bool,
+}
+
+/// The certificates.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// PEM files, chosen by SNI; the first is the default for clients that send no SNI.
+    Files(Vec<CertificateFiles>),
+    /// For development: one is made for all hosts of the sites and kept in the state directory, if there is one.
+    SelfSigned,
+    /// There is no TLS listener.
+    None,
+}
+
+/// A certificate chain and its key, both PEM. That the files exist and can be read has been checked; their contents are
+/// parsed where TLS is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key: PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}

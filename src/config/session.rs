@@ -1,0 +1,56 @@
+//! Cookies, life times, renewal.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+/// Cookies, life times, renewal.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The first seals, all open; the first also keys the hash of subjects in the log. Never empty: without a configured
+    /// one, a random one is made, which a note tells where it seals cookies.
+    pub secrets: Vec<Secret>,
+    /// Without a request for so long, the session ends.
+    pub idle_timeout: Duration,
+    /// However busy, the session ends after so long.
+    pub absolute_timeout: Duration,
+    /// Renew so long before expiry, in the background; zero switches that off.
+    pub refresh_ahead: Duration,
+    /// So long after its successor was first presented, a spent refresh token still finds the recorded outcome.
+    pub refresh_grace: Duration,
+    /// How long a request waits for a renewal before it is answered 503.
+    pub refresh_wait: Duration,
+    /// What a spent token presented after the grace does.
+    pub on_reuse: OnReuse,
+    /// Bound on the number of renewal records in memory.
+    pub max_records: usize,
+    /// The cookies.
+    pub cookies: Cookies,
+}
+
+/// What happens when a spent refresh token is presented after the grace (RFC 9700 §4.14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnReuse {
+    /// The whole session ends everywhere, and the refresh token is revoked at the issuer.
+    Revoke,
+    /// The request is refused; the session of whoever has the successor goes on.
+    Refuse,
+}
+
+/// Which cookies carry the tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    /// Usher's own: `__Host-usher-access` and `__Host-usher-refresh`, sealed.
+    Sealed,
+    /// Those of an existing service, raw, under its names.
+    Raw {
+        /// Name of the cookie with the access token.
+        access: String,
+        /// Name of the cookie with the refresh token.
+        refresh: String,
+    },
+}
