@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use crate::harness::body::fed;
 use crate::harness::client::Connection;
@@ -17,11 +17,7 @@ async fn law_01_identity_headers_are_stripped_before_anything_reads_headers() {
     for name in ["x-user-id", "X-USER-ID", "x_user_id", "X_User-Id", "x.user.id", "x-user_id", "x~user~id", "x-role"] {
         for (path, mine) in [("/", vec!["alice"]), ("/public/x", vec![]), ("/optional/x", vec!["alice"])] {
             let ask = get(&format!("https://app.test{path}")).bearer(&token);
-            let answer = scene.send(ask.header(name, "root").header(name, "admin")).await;
-            if answer.status == StatusCode::BAD_REQUEST {
-                continue;
-            }
-            answer.assert_status(200);
+            scene.send(ask.header(name, "root").header(name, "admin")).await.assert_status(200);
             let seen = scene.upstream.last();
             assert_eq!(seen.folded("x-user-id"), mine, "{name} on {path}");
             assert!(seen.folded("x-role").is_empty(), "{name} on {path}");
