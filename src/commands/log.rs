@@ -15,6 +15,7 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat};
+use crate::server::panic_message;
 
 /// Lines that wait to be written.
 const WAITING_LINES: usize = 8192;
@@ -76,7 +77,7 @@ fn colours() -> bool {
 /// A panic is a line of the log like others, without its message where that was made of what somebody sent (law 8).
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown)");
+        let message = panic_message(panic.payload());
         let place = panic.location().map(ToString::to_string);
         tracing::error!(message, place, "a defect of Usher: a panic");
     }));

@@ -9,7 +9,7 @@
 //! let client = hyper::upgrade::on(&mut request);
 //! request.extensions_mut().insert(protocol);              // what Forwarder::send looks for
 //! … 101 → let upstream = response.body_mut().take_switched();
-//! spawn(upgrade::tunnel(client, upstream, idle, session_end));
+//! upgrade::start(client, upstream, idle, drained, report);
 //! ```
 
 use bytes::Bytes;

@@ -48,6 +48,7 @@ use crate::gateway::{self, Gateway};
 pub use certificates::CertificateError;
 pub use error::StartupError;
 use service::Handler;
+pub(crate) use service::panic_message;
 use socket::{Bound, Role};
 use worker::{Phase, Plan, Thread};
 

@@ -99,7 +99,7 @@ fn refusal<B>(status: StatusCode) -> Response<Option<B>> {
 }
 
 /// What a panic said, if that is a text of the program's own: a formatted one may hold what a client sent (law 8).
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &'static str {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &'static str {
     panic.downcast_ref::<&'static str>().copied().unwrap_or("(not shown)")
 }
 
