@@ -71,6 +71,16 @@ fn what_tells_another_site_from_our_own_cannot_be_stripped() {
     assert_eq!(refusal(SITES), None);
 }
 
+#[test]
+fn a_time_out_that_no_clock_can_add_is_refused() {
+    let limits = |key: &str, value: &str| refusal(&format!("{SITES}\nlimits: {{ {key}: {value} }}"));
+    for key in ["idle_timeout", "header_timeout", "body_timeout", "connection_age"] {
+        let wrong = limits(key, "500000000000y").unwrap_or_default();
+        assert!(wrong.contains(&format!("limits.{key}")) && wrong.contains("at most 36500d"), "{key}: {wrong}");
+        assert_eq!(limits(key, "36500d"), None, "{key}");
+    }
+}
+
 #[tokio::test]
 async fn the_application_cannot_set_the_cookies_of_usher_without_naming_them() {
     let scene = Scene::usual().await;

@@ -41,7 +41,11 @@ impl<'de> Deserialize<'de> for BodyLimit {
     }
 }
 
+/// Nobody waits longer, and sums with points in time stay far from where they would overflow.
+const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
+
 const NOT_A_DURATION: &str = "must be a duration with its unit, as in 30s, 5m, 8h or 30d";
+const TOO_LONG: &str = "must be at most 36500d";
 const NOT_A_SIZE: &str = "must be a size, as in 64KiB or 10MiB";
 
 struct DurationVisitor;
@@ -54,7 +58,8 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<HumanDuration, E> {
-        humantime::parse_duration(text).map(HumanDuration).map_err(|_| E::custom(NOT_A_DURATION))
+        let duration = humantime::parse_duration(text).map_err(|_| E::custom(NOT_A_DURATION))?;
+        if duration > LONGEST { Err(E::custom(TOO_LONG)) } else { Ok(HumanDuration(duration)) }
     }
 }
 
