@@ -50,7 +50,7 @@ impl Authority for IssuerAuthority {
             let outcome = self.verifier.verify_id_token(id_token.expose(), issuer, self.clock.now()).await;
             let claims = outcome.map_err(|error| match error {
                 VerifyError::UntrustedIssuer | VerifyError::WrongAudience => AcceptError::OtherIdentity,
-                error => AcceptError::Unverified(Box::new(error)),
+                error => unaccepted(error),
             })?;
             // OIDC Core §12.2: the subject must be the one of before, which is that of the access token beside it.
             if access.claims.subject().is_some_and(|subject| claims.subject() != Some(subject)) {
@@ -62,12 +62,21 @@ impl Authority for IssuerAuthority {
 
     async fn verify(&self, issuer: IssuerId, token: &AccessToken) -> Result<Arc<VerifiedToken>, AcceptError> {
         let verified = self.verifier.verify(token.expose(), &[issuer], self.clock.now()).await;
-        verified.map_err(|error| AcceptError::Unverified(Box::new(error)))
+        verified.map_err(unaccepted)
     }
 
     async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) -> Result<(), Box<dyn Error + Send + Sync>> {
         let issuer = self.issuers.by_id(issuer).ok_or(UnknownIssuer)?;
         Ok(issuer.revoke(token).await?)
+    }
+}
+
+fn unaccepted(error: VerifyError) -> AcceptError {
+    match error {
+        VerifyError::IssuerUnavailable(_) | VerifyError::Expired(_) | VerifyError::NotYetValid { .. } => {
+            AcceptError::NotNow(Box::new(error))
+        }
+        _ => AcceptError::Unverified(Box::new(error)),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use usher::clock::Clock;
 
 use crate::harness::issuer::{Issuer, LIFETIME};
-use crate::harness::scene::{ISSUERS, SESSION};
+use crate::harness::scene::{ISSUERS, SESSION, assert_renewed};
 use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, Upstream, UpstreamAnswer, eventually, get, post};
 
 const ACCESS: &str = "__Host-usher-access";
@@ -345,4 +345,18 @@ async fn sign_out_denies_the_access_token_that_was_renewed_ahead_of_its_time() {
     scene.send(x(&new)).await.assert_status(401);
     scene.send(x(&old)).await.assert_status(401);
     scene.send(get("https://app.test/x").bearer(old.value("at").unwrap())).await.assert_status(401);
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_makes_sessions_renew_instead_of_wait() {
+    let scene = Scene::usual().await;
+    let old = scene.expired_session("alice");
+    let mut new = old.clone();
+    new.take(&scene.send(x(&old)).await.assert_status(200).headers);
+    scene.issuer.add_key("key-2", crate::harness::keys::SigningKey::p256());
+    scene.issuer.drop_old_keys();
+    scene.clock.advance(Duration::from_secs(11));
+    let token = scene.issuer.access_token("bob");
+    scene.send(get("https://app.test/x").bearer(&token)).await.assert_status(200);
+    assert_renewed(scene.send(x(&new)).await.assert_status(200));
 }

@@ -82,9 +82,12 @@ pub enum AcceptError {
     /// They speak of another issuer or subject than before (R7). The issuer's fault, or an attack.
     #[error("the new tokens are somebody else's")]
     OtherIdentity,
-    /// They do not verify, or not now: wrong audience, unknown key, keys out of reach. The operator's or issuer's fault.
+    /// They do not verify: wrong audience, unknown key. The operator's or issuer's fault.
     #[error("the new access token does not verify")]
     Unverified(#[source] Box<dyn Error + Send + Sync>),
+    /// Not now: the keys are out of reach, or their time is not. The issuer's fault, or a clock's.
+    #[error("the new access token does not verify at the moment")]
+    NotNow(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Where work goes that no client may cancel, and how time passes.

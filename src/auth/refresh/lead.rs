@@ -103,7 +103,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             }
             Ok(_) | Err(AcceptError::OtherIdentity) => (None, true),
             // The presented token is spent all the same: its successor must not be lost, or the user would be (R6).
-            Err(AcceptError::Unverified(cause)) => {
+            Err(AcceptError::Unverified(cause) | AcceptError::NotNow(cause)) => {
                 report::unverified(name, lead.ticket.key, cause.as_ref());
                 (None, false)
             }

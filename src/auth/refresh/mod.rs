@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::IssuerId;
-use crate::oauth::RefreshToken;
+use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::store::{Ask, EndCause, Need, Newest, RecordKey, Standing, Tokens};
 use crate::session::{Denied, Store};
 use crate::tasks::Tasks;
@@ -62,6 +62,16 @@ struct Protocol<A, B> {
     clock: Clock,
 }
 
+/// Why recorded tokens are not handed out.
+enum Withheld {
+    /// They are somebody else's.
+    OtherIdentity,
+    /// The access token among them, which verified when it was recorded, does not any more.
+    Unverified(AccessToken),
+    /// There is none, or it cannot be verified at the moment.
+    NotNow,
+}
+
 impl<A: Authority, B: Background> Renewals<A, B> {
     /// The protocol over a store and a list of denials, both of which may outlive it (a reload keeps them).
     #[must_use]
@@ -91,7 +101,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     pub async fn renew_ahead(&self, presented: &PresentedRefresh) -> Option<Arc<Renewed<A::Access>>> {
         let ask = self.ask(presented, Need::FresherToken);
         match self.0.store.look(&ask).await {
-            Standing::Recorded(tokens) => self.hand_out(presented, tokens).await.into_renewed(),
+            Standing::Recorded(tokens) => self.hand_out(presented, tokens).await.ok(),
             Standing::Vacant => {
                 drop(self.start_renewal(presented, ask));
                 None
@@ -124,11 +134,11 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         };
         let refresh_token = tokens.refresh_token.clone();
         match self.hand_out(presented, tokens).await {
-            Renewal::Renewed(newest) => Some(newest),
-            Renewal::Unavailable { .. } => {
+            Ok(newest) => Some(newest),
+            Err(Withheld::Unverified(_) | Withheld::NotNow) => {
                 Some(Arc::new(Renewed { access: Arc::clone(&at_hand.access), refresh_token }))
             }
-            Renewal::Ended(_) => None,
+            Err(Withheld::OtherIdentity) => None,
         }
     }
 
@@ -150,7 +160,16 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let mut started = false;
         loop {
             return match self.0.store.look(&ask).await {
-                Standing::Recorded(tokens) => self.hand_out(presented, tokens).await,
+                Standing::Recorded(tokens) => match self.hand_out(presented, tokens).await {
+                    Ok(renewed) => Renewal::Renewed(renewed),
+                    // Its key was withdrawn: the refresh token decides, as it does beside a presented one.
+                    Err(Withheld::Unverified(access_token)) => {
+                        self.0.store.disown(&ask, &access_token).await;
+                        continue;
+                    }
+                    Err(Withheld::NotNow) => Renewal::Unavailable { retry_after: SHORTLY },
+                    Err(Withheld::OtherIdentity) => Renewal::Ended(EndReason::IdentityChanged),
+                },
                 Standing::InFlight(pending) => {
                     pending.done().await;
                     continue;
@@ -184,19 +203,26 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     }
 
     /// Recorded tokens for one of those who may have them.
-    async fn hand_out(&self, presented: &PresentedRefresh, tokens: Tokens) -> Renewal<A::Access> {
-        let Some(access) = tokens.access else { return Renewal::Unavailable { retry_after: SHORTLY } };
+    async fn hand_out(
+        &self,
+        presented: &PresentedRefresh,
+        tokens: Tokens,
+    ) -> Result<Arc<Renewed<A::Access>>, Withheld> {
+        let Some(access) = tokens.access else { return Err(Withheld::NotNow) };
         if !presented.is_of(access.subject.as_deref()) {
             report::other_identity(self.issuer_name(presented.issuer));
-            return Renewal::Ended(EndReason::IdentityChanged);
+            return Err(Withheld::OtherIdentity);
         }
-        match self.0.authority.verify(presented.issuer, &access.token).await {
-            Ok(access) => Renewal::Renewed(Arc::new(Renewed { access, refresh_token: tokens.refresh_token })),
-            Err(error) => {
-                report::unusable(self.issuer_name(presented.issuer), &error);
-                Renewal::Unavailable { retry_after: SHORTLY }
+        let verified = self.0.authority.verify(presented.issuer, &access.token).await;
+        let access_token = access.token;
+        let access = verified.map_err(|error| {
+            report::unusable(self.issuer_name(presented.issuer), &error);
+            match error {
+                AcceptError::Unverified(_) | AcceptError::OtherIdentity => Withheld::Unverified(access_token),
+                AcceptError::NotNow(_) => Withheld::NotNow,
             }
-        }
+        })?;
+        Ok(Arc::new(Renewed { access, refresh_token: tokens.refresh_token }))
     }
 
     fn ask(&self, presented: &PresentedRefresh, need: Need) -> Ask {

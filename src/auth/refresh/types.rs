@@ -50,6 +50,7 @@ pub enum Renewal<T> {
 }
 
 impl<T> Renewal<T> {
+    #[cfg(test)]
     pub(super) fn into_renewed(self) -> Option<Arc<Renewed<T>>> {
         match self {
             Self::Renewed(renewed) => Some(renewed),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::records::{Decision, Records};
 use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
 use crate::clock::Clock;
+use crate::oauth::AccessToken;
 
 /// The records under a lock that is held for the length of one operation, and those who wait for an outcome.
 pub struct MemoryStore {
@@ -70,6 +71,10 @@ impl MemoryStore {
             state.waiting.remove(&ticket.key);
         }
         recording
+    }
+
+    pub(super) fn disown(&self, ask: &Ask, access_token: &AccessToken) {
+        self.state().records.disown(&ask.key, access_token);
     }
 
     pub(super) fn note_presented(&self, key: &RecordKey) {

@@ -259,6 +259,16 @@ impl Store {
         }
     }
 
+    /// Says that this access token, recorded for the chain of a presented token, is not accepted any more: its key was
+    /// withdrawn. Whoever looks next finds the refresh token to go on with.
+    pub async fn disown(&self, ask: &Ask, access_token: &AccessToken) {
+        match self {
+            Self::Memory(store) => store.disown(ask, access_token),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.disown(ask, access_token)).await,
+        }
+    }
+
     /// Says that a token was presented, which starts the grace of those before it (R3).
     pub async fn note_presented(&self, key: &RecordKey) {
         match self {

@@ -10,7 +10,7 @@ use super::record::{Record, State, Term, Troubles};
 use super::shelf::Shelf;
 use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
 use crate::clock::Timestamp;
-use crate::oauth::RefreshToken;
+use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::{SessionId, TokenHash};
 
 /// So many records at most are aged in one operation, so that none of them takes long.
@@ -129,6 +129,15 @@ impl Records {
                 }
             });
         }
+    }
+
+    pub(super) fn disown(&mut self, key: &RecordKey, access_token: &AccessToken) {
+        let Some((end, _)) = self.tip(key) else { return };
+        self.shelf.change(&end, |record| {
+            if let Some(fresh) = &mut record.tokens {
+                fresh.tokens.access.take_if(|access| access.token == *access_token);
+            }
+        });
     }
 
     pub(super) fn newest(&self, ask: &Ask) -> Newest {
