@@ -360,3 +360,16 @@ async fn a_withdrawn_key_makes_sessions_renew_instead_of_wait() {
     scene.send(get("https://app.test/x").bearer(&token)).await.assert_status(200);
     assert_renewed(scene.send(x(&new)).await.assert_status(200));
 }
+
+#[tokio::test]
+async fn garbage_that_an_issuer_chokes_on_does_not_keep_others_from_renewing() {
+    let scene = Scene::usual().await;
+    for trouble in [TokenAnswer::InvalidRequest, TokenAnswer::Status(404, None), TokenAnswer::Status(500, None)] {
+        scene.issuer.next([trouble; 12]);
+        for number in 0..12 {
+            let garbage = Jar::of(&[("rt", &format!("garbage-{trouble:?}-{number}"))]);
+            scene.send(x(&garbage)).await.assert_status(503);
+        }
+        assert_renewed(scene.send(x(&scene.expired_session("alice"))).await.assert_status(200));
+    }
+}

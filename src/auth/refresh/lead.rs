@@ -30,7 +30,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let Some(lead) = self.0.store.claim(ask, self.lease(presented.issuer)).await else { return };
         drop(claimed);
 
-        let answer = self.spend(presented.issuer, &lead);
+        let answer = self.spend(presented, &lead);
         // Should that panic, those who wait must still be answered, and the token not stay claimed.
         let answer = AssertUnwindSafe(answer).catch_unwind().await; // R1, R12
         let answer = answer.unwrap_or_else(|_| Err(report::panicked(lead.ticket.key)));
@@ -49,7 +49,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     }
 
     /// Sends the token, and once more if no answer came, for all the user's hope lies in that (R1).
-    async fn spend(&self, issuer: IssuerId, lead: &Lead) -> Result<TokenResponse, Outcome> {
+    async fn spend(&self, presented: &PresentedRefresh, lead: &Lead) -> Result<TokenResponse, Outcome> {
+        let issuer = presented.issuer;
         let Some(gate) = self.0.gates.get(issuer.0) else { return Err(Outcome::NotSent(SHORTLY)) };
         let patience = self.0.background.sleep(self.0.settings.wait);
         let pass = gate.enter(patience, || self.0.clock.instant()).await.map_err(|TurnedAway(retry_after)| {
@@ -76,7 +77,11 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 Err(Outcome::Rejected)
             }
             Err(SpendError::Unavailable { sent, retry_after, cause }) => {
-                pass.issuer_failed(self.0.clock.instant());
+                // Of a text that nobody has vouched for, an answer says nothing: with five texts that make the issuer
+                // stumble, anybody could keep everybody else from renewing.
+                if sent != Sent::Answered || presented.subject.is_some() {
+                    pass.issuer_failed(self.0.clock.instant());
+                }
                 report::unavailable(self.issuer_name(issuer), lead.ticket.key, sent, cause.as_ref());
                 Err(Outcome::Unavailable { retry_after, answer_lost })
             }
