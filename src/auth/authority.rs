@@ -7,7 +7,7 @@ use super::refresh::{AcceptError, Authority, SpendError, VerifiedAccess};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::IssuerId;
-use crate::issuer::{Issuers, RefreshError, Sent};
+use crate::issuer::{Issuers, RefreshError, RevokeError, Sent};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
 /// The issuers, and the one way in which their tokens are verified.
@@ -67,7 +67,11 @@ impl Authority for IssuerAuthority {
 
     async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) -> Result<(), Box<dyn Error + Send + Sync>> {
         let issuer = self.issuers.by_id(issuer).ok_or(UnknownIssuer)?;
-        Ok(issuer.revoke(token).await?)
+        match issuer.revoke(token).await {
+            // An existing token service has none: nothing can be done about that, and nobody need be told.
+            Err(RevokeError::NotOffered) => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Failure {
     #[must_use]
     pub fn report(&self) -> String {
         let error = match &self.reason {
-            Reason::Configuration(error) => return error.styled().to_string(),
+            Reason::Configuration(error) => return format!("{}\n", error.styled()),
             Reason::Error(error) => error,
             Reason::Told => return String::new(),
         };

@@ -12,6 +12,7 @@
 //! This module does *not* know routes, tokens or rejections. It does not decide which headers pass either, except
 //! through what the gateway calls on the way: [`hop_by_hop`], [`forwarded`], [`upgrade`].
 
+mod arriving;
 mod backend;
 mod balance;
 mod body;

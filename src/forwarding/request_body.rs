@@ -10,6 +10,7 @@ use http::{HeaderMap, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::forwarding::arriving::Arriving;
 use crate::forwarding::error::BodyError;
 use crate::forwarding::silence::Silence;
 use crate::forwarding::trailers;
@@ -32,7 +33,7 @@ pub struct RequestBody {
 }
 
 struct Source {
-    incoming: Incoming,
+    incoming: Arriving,
     /// Whether the client speaks HTTP/2, where the end of a stream and the end of a body are two things.
     http2: bool,
     /// How many bytes may still come.
@@ -49,28 +50,36 @@ impl RequestBody {
         Self { source: None }
     }
 
-    /// The body of a client's request of HTTP `version`, at most `limit` bytes of it, with at most `idle` of silence
-    /// from the client's side while the upstream waits. Trailers are dropped (RFC 9110 §6.5.1 allows that); see
-    /// [`RequestBody::with_trailers`].
-    ///
-    /// # Errors
-    /// [`BodyTooLarge`] when the announced length is above the limit already.
-    pub fn new(incoming: Incoming, version: Version, limit: Option<u64>, idle: Duration) -> Result<Self, BodyTooLarge> {
+    /// The body of a client's request of HTTP `version`, with at most `idle` of silence from the client's side while the
+    /// upstream waits. Trailers are dropped (RFC 9110 §6.5.1 allows that); see [`RequestBody::with_trailers`].
+    #[must_use]
+    pub fn new(incoming: Incoming, version: Version, idle: Duration) -> Self {
         if incoming.is_end_stream() {
-            return Ok(Self::empty());
-        }
-        if limit.is_some_and(|limit| incoming.size_hint().lower() > limit) {
-            return Err(BodyTooLarge);
+            return Self::empty();
         }
         let source = Source {
-            incoming,
+            incoming: Arriving::new(incoming, version == Version::HTTP_2),
             http2: version == Version::HTTP_2,
-            allowance: limit,
+            allowance: None,
             silence: Silence::new(idle),
             trailers: None,
             upload: Arc::new(Upload::new(idle)),
         };
-        Ok(Self { source: Some(source) })
+        Self { source: Some(source) }
+    }
+
+    /// Lets at most `limit` bytes of it pass.
+    ///
+    /// # Errors
+    /// [`BodyTooLarge`] when the announced length is above the limit already.
+    pub fn limited(mut self, limit: Option<u64>) -> Result<Self, BodyTooLarge> {
+        if let (Some(source), Some(limit)) = (&mut self.source, limit) {
+            if source.incoming.size_hint().lower() > limit {
+                return Err(BodyTooLarge);
+            }
+            source.allowance = Some(limit);
+        }
+        Ok(self)
     }
 
     /// Passes trailers on, after `filter` took out what the client may not say. Only an HTTP/2 upstream gets them: an

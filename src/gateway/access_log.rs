@@ -106,7 +106,8 @@ impl Record {
     }
 
     fn write(&self) {
-        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        // Microseconds: more digits would be noise.
+        let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         let upstream = self.upstream.unwrap_or_default();
         let own = self.head_after.saturating_sub(upstream).saturating_sub(self.authentication);
         let (reason, fault) =
@@ -128,7 +129,11 @@ impl Record {
                 Source::Renewal => "renewal",
                 Source::Login => "login",
             }),
-            decision = if self.refusal.is_none() { "forwarded" } else { "refused" },
+            decision = match (&self.refusal, self.upstream) {
+                (Some(_), _) => "refused",
+                (None, Some(_)) => "forwarded",
+                (None, None) => "answered",
+            },
             reason,
             fault,
             status = self.status.as_u16(),

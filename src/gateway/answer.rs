@@ -248,7 +248,7 @@ fn problem(answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response
         members.extend(answer.required.as_ref().map(|required| ("required".to_owned(), json!(required))));
         members.extend(sign_in.map(|url| ("login_url".to_owned(), json!(url))));
     }
-    let body = Body::full(document.to_string());
+    let body = Body::full(format!("{document}\n"));
     with_header(body, answer.status, &[(CONTENT_TYPE, "application/problem+json")])
 }
 

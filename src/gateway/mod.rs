@@ -33,7 +33,7 @@ use crate::auth::origin;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
 use crate::forwarding::forwarded::ForwardingHeaders;
-use crate::forwarding::{Body, Forwarder, TrailerFilter, Upstreams};
+use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
 
 pub use access_log::LoggedBody;
@@ -111,6 +111,8 @@ impl Worker {
 pub async fn handle(worker: &Worker, connection: &Connection, request: Request<Incoming>) -> Response<LoggedBody> {
     let gateway = &worker.gateway;
     let mut exchange = Exchange::begin(gateway, connection, &request);
+    let (version, body_timeout) = (request.version(), gateway.config.limits.body_timeout);
+    let request = request.map(|body| RequestBody::new(body, version, body_timeout));
     let outcome = journey(worker, connection, request, &mut exchange).await;
     let response = outcome.unwrap_or_else(|rejection| answer::answer(gateway, &mut exchange, &rejection));
     gateway.authenticator.freshen(&mut exchange.jar).await;
@@ -121,7 +123,7 @@ pub async fn handle(worker: &Worker, connection: &Connection, request: Request<I
 async fn journey<'g>(
     worker: &'g Worker,
     connection: &Connection,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     exchange: &mut Exchange<'g>,
 ) -> Result<Response<Body>, Rejection> {
     let gateway = &*worker.gateway;

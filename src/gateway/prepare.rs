@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, EXPECT, HOST, RANGE};
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::admit::Target;
@@ -33,14 +32,13 @@ pub(super) fn prepare(
     target: &Target,
     route: &Route,
     identity: Option<&Identity>,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     exchange: &Exchange<'_>,
 ) -> Result<Prepared, Rejection> {
     let protocol = upgrade::requested(&request);
     let client = protocol.is_some().then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
-    let body = RequestBody::new(body, parts.version, route.body_limit, gateway.config.limits.body_timeout)?
-        .with_trailers(Arc::clone(&gateway.trailer_filter));
+    let body = body.limited(route.body_limit)?.with_trailers(Arc::clone(&gateway.trailer_filter));
 
     hop_by_hop::remove_from_request(&mut parts.headers);
     // Usher answers `100 Continue` itself, when it reads the body: after the decision, never before (S17).

@@ -1,7 +1,10 @@
 //! The form of a refusal: by the situation and by the kind of request.
 
+use std::time::Duration;
+
 use http::Method;
 
+use crate::harness::client::tls;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::{Answer, Ask, Scene, TokenAnswer, UpstreamAnswer, get, post};
 
@@ -193,4 +196,32 @@ async fn what_a_client_sends_is_never_said_back_in_a_page() {
         get("https://unknown.test/x?q=%3Cscript%3E").navigation().header("x-request-id", "<script>alert(1)</script>");
     let answer = scene.send(ask).await;
     assert!(!answer.text().contains("alert(1)") && !answer.text().contains("%3Cscript"), "{}", answer.text());
+}
+
+/// Some clients lose an answer when the stream is reset behind it while they are still sending: curl 7.88 says "stream
+/// error" in place of 401.
+#[tokio::test]
+async fn an_upload_that_is_refused_over_http_2_is_not_reset_behind_the_answer() {
+    let scene = Scene::usual().await;
+    let stream = tls(scene.gateway.https(), "app.test", &[b"h2"]).await;
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    for (path, bytes, status) in [("/x", 3, 401), ("/x", 48 * 1024, 401), ("/reports/", 3, 405)] {
+        let request = http::Request::post(format!("https://app.test{path}")).body(()).unwrap();
+        let (answer, mut upload) = client.send_request(request, false).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        let mut body = answer.into_body();
+        while body.data().await.transpose().unwrap().is_some() {}
+        // The answer is here whole, and only now does the client send.
+        upload.reserve_capacity(bytes);
+        while upload.capacity() < bytes {
+            let capacity = std::future::poll_fn(|context| upload.poll_capacity(context)).await;
+            capacity.expect("the stream is open").expect("the stream was not reset");
+        }
+        upload.send_data(vec![b'x'; bytes].into(), true).unwrap();
+        let reset =
+            tokio::time::timeout(Duration::from_millis(50), std::future::poll_fn(|context| upload.poll_reset(context)));
+        assert!(!matches!(reset.await, Ok(Ok(_))), "{path}: the stream was reset");
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use crate::harness::Gateway;
 use crate::harness::child::Usher;
 use crate::harness::gateway::complete;
+use crate::harness::scene::{ISSUERS, SESSION, SITES};
 
 const GOOD: &str = "
 sites:
@@ -101,4 +103,19 @@ async fn an_unknown_command_is_a_usage_error() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(&["sreve"], directory.path()).await.0, Some(2));
     assert_eq!(run(&["--version"], directory.path()).await.0, Some(0));
+}
+
+#[test]
+fn what_would_be_believed_and_mean_something_else_is_refused() {
+    for (from, to, key) in [
+        ("path: /", "path: /admin/*", "path"),
+        ("identity_headers: { X-User-Id: sub", "identity_headers: { X-User-Id: /sub", "identity_headers"),
+        ("sites:", "log: { level: debgu }\nsites:", "log.level"),
+    ] {
+        let yaml = format!("{ISSUERS}{SESSION}{SITES}").replace("$ISSUER", "http://127.0.0.1:1");
+        let yaml = yaml.replace("$CLIENT_SECRET", "a client secret").replace("$UPSTREAM", "http://127.0.0.1:2");
+        assert_eq!(Gateway::refusal(&yaml), None);
+        let refusal = Gateway::refusal(&yaml.replacen(from, to, 1)).expect(to);
+        assert!(refusal.contains(key), "{to}: {refusal}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, HumanDuration};
@@ -10,6 +11,13 @@ use crate::config::{Limits, Log, Shutdown, defaults};
 
 /// What the HTTP/1.1 parser needs at least, and what no honest client reaches.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
+
+/// Whether every directive names a level. `tracing` takes a lone word that is none for the name of a module, and would then
+/// log nothing else: a misspelt level would silence everything.
+fn names_levels(filter: &str) -> bool {
+    let level = |directive: &str| directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim().to_owned();
+    filter.split(',').all(|directive| level(directive).parse::<LevelFilter>().is_ok())
+}
 
 impl Check<'_> {
     pub(super) fn limits(&mut self, mirror: Option<&file::Limits>) -> Limits {
@@ -50,7 +58,7 @@ impl Check<'_> {
         let mirror = mirror.cloned().unwrap_or_default();
         let default = defaults::log();
         let level = mirror.level.unwrap_or(default.level);
-        if EnvFilter::try_new(&level).is_err() || level.trim().is_empty() {
+        if EnvFilter::try_new(&level).is_err() || !names_levels(&level) {
             let remedy = "write error, warn, info, debug or trace, or finer: usher=debug,info";
             self.report.problem(&KeyPath::root().key("log").key("level"), "is not a level", remedy);
         }

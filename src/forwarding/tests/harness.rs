@@ -200,7 +200,7 @@ impl Front {
             *request.uri_mut() = path.into();
         }
         let (head, body) = request.into_parts();
-        let Ok(body) = RequestBody::new(body, head.version, self.body_limit, self.client_idle) else {
+        let Ok(body) = RequestBody::new(body, head.version, self.client_idle).limited(self.body_limit) else {
             return status(StatusCode::PAYLOAD_TOO_LARGE);
         };
         let body = body.with_trailers(Arc::new(|trailers: &mut HeaderMap| drop(trailers.remove("x-user"))));

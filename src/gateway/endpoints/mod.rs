@@ -6,14 +6,13 @@ mod sign_out;
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};
-use hyper::body::Incoming;
 
 use super::admit::Target;
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
 use crate::auth::credentials::Credentials;
 use crate::config::{IssuerId, Site};
-use crate::forwarding::Body;
+use crate::forwarding::{Body, RequestBody};
 
 /// Every issuer of a site. Those of its broadest route come first, in that route's own order: cookies that do not say whose
 /// they are belong to the same issuer here as on most of the site.
@@ -31,7 +30,7 @@ fn issuers(site: &Site) -> Vec<IssuerId> {
 pub(super) async fn answer(
     gateway: &Gateway,
     target: &Target,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Rejection> {
     let site = gateway.router.site(&target.host).ok_or(Rejection::UnknownHost)?;

@@ -24,6 +24,7 @@ impl Usher {
             .args(arguments)
             .current_dir(directory)
             .env_remove("RUST_LOG")
+            .env("TMPDIR", directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -214,6 +214,10 @@ impl Check<'_> {
 
 /// A path into the claims.
 pub(super) fn claim_path(text: &str) -> Result<crate::oauth::ClaimPath, Mistake> {
+    if let Some(pointer) = text.strip_prefix('/') {
+        let dotted = pointer.replace('/', ".");
+        return Err(Mistake::new("is a JSON Pointer, not a claim path", format!("write {dotted}")));
+    }
     text.parse()
         .map_err(|error: crate::oauth::claims::ClaimPathError| Mistake::new("is not a claim path", error.to_string()))
 }

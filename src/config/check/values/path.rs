@@ -10,6 +10,14 @@ const OWN: &str = "/.usher";
 
 /// The path of a route: a prefix when it ends in a slash, else exact.
 pub(in crate::config::check) fn path_pattern(text: &str) -> Result<PathPattern, Mistake> {
+    if text.contains('*') {
+        // A pattern that nobody matches would leave what it was meant to guard to a weaker route.
+        let message = "has a *, and there are no patterns";
+        return Err(Mistake::new(
+            message,
+            "a path that ends in / covers everything below it: write /admin/ for /admin/*",
+        ));
+    }
     let path = canonical_path(text)?;
     Ok(if path.ends_with('/') { PathPattern::Prefix(path) } else { PathPattern::Exact(path) })
 }
