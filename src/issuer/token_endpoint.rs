@@ -83,6 +83,20 @@ pub enum RefreshFailure {
     Garbage(&'static str),
 }
 
+impl RefreshError {
+    /// The same without an error code that repeats the refresh token, in a service that has no better word for it (law 8).
+    fn without(self, token: &RefreshToken) -> Self {
+        match self {
+            Self::Unavailable { cause: RefreshFailure::Refused { status, code }, sent, retry_after }
+                if code.contains(token.expose()) =>
+            {
+                Self::Unavailable { cause: RefreshFailure::Status(status), sent, retry_after }
+            }
+            other => other,
+        }
+    }
+}
+
 impl Issuer {
     /// Exchanges a refresh token. To be called in background work ([`crate::tasks::Tasks`]), so that a client that goes
     /// away does not take the answer along.
@@ -101,7 +115,7 @@ impl Issuer {
             }
         };
         match self.transport.post(post, LIMIT).await {
-            Ok(answer) => dialect.judge(answer),
+            Ok(answer) => dialect.judge(answer).map_err(|error| error.without(token)),
             Err(error @ TransportError::Connect(_)) => Err(never(error.into())),
             Err(error) => {
                 Err(RefreshError::Unavailable { cause: error.into(), sent: Sent::Unknown, retry_after: None })

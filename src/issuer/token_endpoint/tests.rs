@@ -164,6 +164,17 @@ async fn invalid_grant_is_told_from_trouble() {
 }
 
 #[tokio::test]
+async fn a_service_that_repeats_the_token_does_not_bring_it_into_the_log() {
+    let server = TestIssuer::start(&[]).await;
+    for (token, error) in [("a-canary", "no such token a-canary"), ("canary0123", "canary0"), ("canary", "canary")] {
+        server.set(TOKEN, Reply { status: 400, ..Reply::json(&json!({ "error": error })) });
+        let issuers = issuers(&[discovered(&server)], &Clock::system());
+        let error = issuers.by_id(IssuerId(0)).unwrap().refresh(&RefreshToken::new(token)).await.unwrap_err();
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_private_ca_is_trusted_where_it_is_configured_and_nowhere_else() {
     let authority = rcgen::CertifiedIssuer::self_signed(
         {
