@@ -5,7 +5,7 @@
 //! This module does not know what a cookie means.
 
 use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Cookies;
 
@@ -15,6 +15,9 @@ const PIECE_BYTES: usize = 3_800;
 pub const MAX_PIECES: usize = 5;
 /// A browser keeps no cookie for longer (RFC 6265bis §5.5).
 const MAX_AGE_CAP: u64 = 400 * 24 * 60 * 60;
+
+/// Clears what the browser keeps for the whole site, cookies of every name included (W3C Clear Site Data).
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 const OWN_PREFIX: &str = "__Host-usher-";
 const OWN_ACCESS: &str = "__Host-usher-access";
@@ -129,15 +132,14 @@ impl CookieNames {
         found
     }
 
-    /// Whether a `Set-Cookie` line of the application sets one of these cookies, or any that only Usher may set.
+    /// Whether a `Set-Cookie` line of the application sets one of these cookies, or any that only Usher may set. A cookie
+    /// without a name is what its value says: browsers send `=NAME=VALUE` back as `NAME=VALUE`, and `NAME` as `NAME`.
     #[must_use]
     pub fn reserves(&self, set_cookie: &HeaderValue) -> bool {
-        let mut pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        // Of a cookie without a name a browser sends the value alone (RFC 6265bis §5.8.3): `=at=x` comes back as `at=x`.
-        while let Some(value) = pair.strip_prefix(b"=") {
-            pair = value.trim_ascii_start();
-        }
-        let (name, _) = split_pair(pair);
+        let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+        let start = pair.iter().position(|byte| !nameless(byte)).unwrap_or(pair.len());
+        let (name, _) = split_pair(pair.get(start..).unwrap_or_default().trim_ascii());
         is_own(name) || self.access.piece(name).is_some() || self.refresh.piece(name).is_some()
     }
 
@@ -173,8 +175,13 @@ impl CookieNames {
         self.refresh.clear_from(0, browser.refresh)
     }
 
-    /// Takes the cookies that only Usher may set out of an application's answer; returns how many there were, for the log.
+    /// Takes the cookies that only Usher may set out of an application's answer, and what would clear them; returns how
+    /// many there were, for the log.
     pub fn remove_reserved(&self, headers: &mut HeaderMap) -> usize {
+        keep_cookies(headers) + self.remove_reserved_cookies(headers)
+    }
+
+    fn remove_reserved_cookies(&self, headers: &mut HeaderMap) -> usize {
         if !headers.get_all(SET_COOKIE).iter().any(|line| self.reserves(line)) {
             return 0;
         }
@@ -276,6 +283,29 @@ impl<'r> Pieces<'r> {
         };
         Found { value, pieces }
     }
+}
+
+/// `Clear-Site-Data` without what would clear Usher's cookies; the rest of it stays. Returns how many words went.
+fn keep_cookies(headers: &mut HeaderMap) -> usize {
+    if !headers.contains_key(CLEAR_SITE_DATA) {
+        return 0;
+    }
+    let lines: Vec<_> = headers.get_all(CLEAR_SITE_DATA).iter().cloned().collect();
+    let words = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let (removed, kept): (Vec<_>, Vec<_>) =
+        words.partition(|word| word.eq_ignore_ascii_case(b"\"cookies\"") || word == b"\"*\"");
+    if removed.is_empty() {
+        return 0;
+    }
+    headers.remove(CLEAR_SITE_DATA);
+    let everything_else: &[&[u8]] =
+        if removed.contains(&b"\"*\"".as_slice()) { &[b"\"cache\"", b"\"storage\""] } else { &kept };
+    if let Ok(value) = HeaderValue::from_bytes(&everything_else.join(b", ".as_slice()))
+        && !value.is_empty()
+    {
+        headers.insert(CLEAR_SITE_DATA, value);
+    }
+    removed.len()
 }
 
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {

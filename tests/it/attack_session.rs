@@ -373,3 +373,24 @@ async fn garbage_that_an_issuer_chokes_on_does_not_keep_others_from_renewing() {
         assert_renewed(scene.send(x(&scene.expired_session("alice"))).await.assert_status(200));
     }
 }
+
+#[tokio::test]
+async fn the_application_cannot_set_our_cookies_by_a_cookie_without_a_name_nor_clear_them_with_its_data() {
+    let scene = Scene::usual().await;
+    let fields = [
+        ("set-cookie", "=at=evil"),
+        ("set-cookie", " = at=evil"),
+        ("set-cookie", "at"),
+        ("set-cookie", "=__Host-usher-access=evil"),
+        ("set-cookie", "mine=1"),
+        ("clear-site-data", "\"cache\", \"cookies\""),
+        ("clear-site-data", "\"*\""),
+    ];
+    scene.upstream.answer("/public/x", UpstreamAnswer::fixed(200, &fields, ""));
+    let answer = scene.send(get("https://app.test/public/x")).await;
+    let lines: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(lines, ["mine=1"]);
+    let clears: Vec<_> =
+        answer.headers.get_all("clear-site-data").iter().filter_map(|value| value.to_str().ok()).collect();
+    assert!(clears.iter().all(|value| !value.contains("cookies") && !value.contains('*')), "{clears:?}");
+}
