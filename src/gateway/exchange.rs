@@ -8,7 +8,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL,
     EXPIRES, ORIGIN, PRAGMA, SET_COOKIE, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
@@ -157,7 +157,13 @@ impl<'g> Exchange<'g> {
 /// caches listen to.
 fn forbid_storing(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    for name in ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"] {
+    // What speaks to one make of cache takes precedence there (RFC 9213 §2.2), under whatever name it has next.
+    let targeted = |name: &HeaderName| *name != CACHE_CONTROL && name.as_str().ends_with("cache-control");
+    let targeted: Vec<_> = headers.keys().filter(|name| targeted(name)).cloned().collect();
+    for name in targeted {
+        headers.remove(name);
+    }
+    for name in ["surrogate-control", "edge-control", "x-accel-expires"] {
         headers.remove(name);
     }
     headers.remove(EXPIRES);

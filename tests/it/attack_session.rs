@@ -394,3 +394,28 @@ async fn the_application_cannot_set_our_cookies_by_a_cookie_without_a_name_nor_c
         answer.headers.get_all("clear-site-data").iter().filter_map(|value| value.to_str().ok()).collect();
     assert!(clears.iter().all(|value| !value.contains("cookies") && !value.contains('*')), "{clears:?}");
 }
+
+#[tokio::test]
+async fn no_cache_of_any_make_may_store_an_answer_with_a_cookie() {
+    let scene = Scene::usual().await;
+    let names = [
+        "cache-control",
+        "cdn-cache-control",
+        "surrogate-control",
+        "vercel-cdn-cache-control",
+        "netlify-cdn-cache-control",
+        "akamai-cache-control",
+        "edge-control",
+        "x-accel-expires",
+        "expires",
+        "cloudflare-cdn-cache-control",
+    ];
+    let fields: Vec<_> = names.iter().map(|name| (*name, "public, max-age=600")).collect();
+    scene.upstream.answer("/x", UpstreamAnswer::fixed(200, &fields, ""));
+    let answer = scene.send(x(&scene.expired_session("alice"))).await;
+    assert_renewed(answer.assert_status(200));
+    for name in &names[1..] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+}
