@@ -30,7 +30,7 @@ pub struct Issuer {
     /// The algorithms that a token of this issuer may be signed with. Never empty; `none` cannot be said.
     pub algorithms: Vec<Algorithm>,
     /// The `typ` that a token must have, when the issuer follows RFC 9068 (`at+jwt`); `None` accepts an absent one, `JWT`
-    /// and `at+jwt`.
+    /// and `at+jwt`, where no claim shows that the token is of another kind.
     pub token_type: Option<String>,
     /// Tolerance for clocks that differ, applied to `exp`, `nbf` and `iat`.
     pub leeway: Duration,

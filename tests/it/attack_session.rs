@@ -419,3 +419,14 @@ async fn no_cache_of_any_make_may_store_an_answer_with_a_cookie() {
     }
     assert_eq!(answer.header("cache-control"), Some("private, no-store"));
 }
+
+#[tokio::test]
+async fn no_other_token_of_the_issuer_passes_for_an_access_token() {
+    let scene = Scene::usual().await;
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    for (name, value) in [("at_hash", json!("x")), ("c_hash", json!("x")), ("events", event)] {
+        let token = scene.issuer.sign(&scene.issuer.token("alice").claim(name, value).head("typ", "JWT"));
+        let answer = scene.send(get("https://app.test/x").bearer(&token)).await;
+        assert_eq!(answer.status, 401, "{name}");
+    }
+}

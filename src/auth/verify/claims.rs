@@ -53,6 +53,13 @@ impl Validity {
     }
 }
 
+/// Whether the claims are those of another kind of token that the same issuer signs for the same audience: an ID token,
+/// bound to a code or an access token (OIDC Core §3.1.3.6, §3.3.2.11), or a security event such as a logout token (RFC
+/// 8417 §2.2). Not every issuer says so in `typ` (RFC 8725 §3.12).
+pub(super) fn are_of_another_kind(claims: &Claims) -> bool {
+    ["at_hash", "c_hash", "s_hash", "events"].iter().any(|name| claims.0.contains_key(*name))
+}
+
 /// `aud`: a string, or a list of nothing but strings, with exactly one of ours in it.
 fn audience(claims: &Claims, ours: &[String]) -> Result<(), VerifyError> {
     let is_ours = |audience: &String| ours.contains(audience);

@@ -24,7 +24,7 @@ pub enum VerifyError {
     /// Its algorithm is not one that the issuer, or the key, is configured or known for. The client's.
     #[error("the token's algorithm is not allowed")]
     AlgorithmNotAllowed,
-    /// It is another kind of token by its `typ`. The client's.
+    /// It is another kind of token, by its `typ` or by claims that only such a one has. The client's.
     #[error("the token is of another type")]
     WrongType,
     /// It is bound to a key that its sender must prove to have (`cnf`), so it is no bearer token (RFC 9449 §7.2). The

@@ -36,7 +36,8 @@ pub struct Issuer {
     /// is none.
     #[schemars(with = "Option<Vec<AlgorithmName>>")]
     pub algorithms: Option<Vec<String>>,
-    /// The `typ` that a token must have, for issuers that follow RFC 9068: `at+jwt`. Default: absent, `JWT` or `at+jwt`.
+    /// The `typ` that a token must have, for issuers that follow RFC 9068: `at+jwt`. Default: absent, `JWT` or `at+jwt`, but
+    /// nothing with the claims of an ID token or a logout token.
     pub token_type: Option<String>,
     /// Tolerance for clocks that differ. Default: 5s.
     pub leeway: Option<HumanDuration>,
