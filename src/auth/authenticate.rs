@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::authority::IssuerAuthority;
 use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
+use super::login::IssuedTokens;
 use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
 use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unreadable};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
@@ -351,14 +352,16 @@ impl Authenticator {
     pub async fn begin_session(
         &self,
         issuer: IssuerId,
-        access: &AccessToken,
-        refresh: Option<&RefreshToken>,
+        issued: &IssuedTokens,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
-        let token = self.verify(access, &[issuer]).await?;
+        let token = self.verify(&issued.access, &[issuer]).await?;
+        if let Some(refresh) = &issued.refresh {
+            self.renewals.begin(issuer, refresh).await;
+        }
         let session = if self.cookies.are_sealed() { Some(SessionId::random()?) } else { None };
         let now = self.clock.now();
-        self.cookies.write((issuer, session, now), &token, refresh, now, jar);
+        self.cookies.write((issuer, session, now), &token, issued.refresh.as_ref(), now, jar);
         Ok(Identity { token, session, source: Source::Login })
     }
 
@@ -366,31 +369,56 @@ impl Authenticator {
     /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
     /// not say.
     pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
+        self.end_session_but(None, found, issuers, jar).await;
+    }
+
+    /// The same, for a sign-in that has just given out these tokens. A service may give out the same ones again: those
+    /// are of the new session then.
+    pub async fn replace_session(
+        &self,
+        issued: &IssuedTokens,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) {
+        self.end_session_but(Some(issued), found, issuers, jar).await;
+    }
+
+    async fn end_session_but(
+        &self,
+        issued: Option<&IssuedTokens>,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) {
         self.cookies.clear(jar);
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
         match self.cookies.read(found, &every) {
-            Ok(Some(presented)) => self.end(&presented, &every).await,
+            Ok(Some(presented)) => self.end(&presented, &every, issued).await,
             Ok(None) => {}
             Err(Unreadable) => {
                 for half in found.apart() {
                     if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
-                        self.end(&presented, &every).await;
+                        self.end(&presented, &every, issued).await;
                     }
                 }
             }
         }
     }
 
-    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId]) {
+    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], issued: Option<&IssuedTokens>) {
         let now = self.clock.now();
         if let Some(session) = presented.session() {
             self.denied.deny_session(session, now.after(self.absolute_timeout), now);
         }
-        if let Some(refresh) = &presented.refresh {
+        let is_new =
+            |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
+        if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
             self.renewals.end(&self.with_issuer(presented, refresh.clone(), issuers)).await;
         }
         // Last, for this may wait for keys, and whoever asked may leave meanwhile.
-        if let Some(access) = &presented.access
+        let is_new = |access: &AccessToken| issued.is_some_and(|new| new.access == *access);
+        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access))
             && let Ok(token) = self.verify(access, issuers).await
         {
             self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);

@@ -114,11 +114,11 @@ async fn capture_login(
     login::remove_repeating_headers(response.headers_mut(), &tokens);
     // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
     if credentials.cookies.any() {
-        gateway.authenticator.end_session(&credentials.cookies, &[issuer], &mut exchange.jar).await;
+        gateway.authenticator.replace_session(&tokens, &credentials.cookies, &[issuer], &mut exchange.jar).await;
     }
     let identity = gateway
         .authenticator
-        .begin_session(issuer, &tokens.access, tokens.refresh.as_ref(), &mut exchange.jar)
+        .begin_session(issuer, &tokens, &mut exchange.jar)
         .await
         .map_err(Rejection::LoginTokens)?;
     exchange.note_identity(Some(&identity));

@@ -430,3 +430,23 @@ async fn no_other_token_of_the_issuer_passes_for_an_access_token() {
         assert_eq!(answer.status, 401, "{name}");
     }
 }
+
+#[tokio::test]
+async fn signing_in_again_is_possible_where_a_service_gives_out_the_same_refresh_token() {
+    for session in ["", "  cookies: { access: at, refresh: rt, sealed: false }"] {
+        let scene = with_login(IN_THE_BODY, session, "").await;
+        scene.issuer.behave(TokenAnswer::Keep);
+        let refresh = scene.issuer.sign_in("alice").refresh;
+        let body = || json!({ "accessToken": scene.issuer.access_token("alice"), "refreshToken": refresh });
+        let mut browser = taken(&sign_in_with(&scene, login(), &body()).await);
+        // Again without having signed out, then after having.
+        browser.take(&sign_in_with(&scene, login().cookies(&browser), &body()).await.assert_status(200).headers);
+        for _ in 0..2 {
+            scene.clock.advance(LIFETIME + Duration::from_secs(1));
+            browser.take(&scene.send(x(&browser)).await.assert_status(200).headers);
+            scene.send(sign_out().cookies(&browser)).await.assert_status(204);
+            scene.send(x(&browser)).await.assert_status(401);
+            browser = taken(&sign_in_with(&scene, login(), &body()).await);
+        }
+    }
+}

@@ -148,6 +148,12 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         self.0.store.note_presented(&RecordKey::of(self.issuer_name(issuer), token)).await;
     }
 
+    /// Says that a sign-in has just given out this refresh token. What was known of it before counts no more: some services
+    /// give out one token until it expires, even after a sign-out.
+    pub async fn begin(&self, issuer: IssuerId, token: &RefreshToken) {
+        self.0.store.begin(&RecordKey::of(self.issuer_name(issuer), token)).await;
+    }
+
     /// Signs out: the session ends now, whatever is under way for it (R10), and the refresh token is revoked at the issuer
     /// in the background. The access token that the request presented is the caller's to deny.
     pub async fn end(&self, presented: &PresentedRefresh) {

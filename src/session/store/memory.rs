@@ -77,6 +77,10 @@ impl MemoryStore {
         self.state().records.disown(&ask.key, access_token);
     }
 
+    pub(super) fn begin(&self, key: &RecordKey) {
+        self.state().records.begin(key, self.now());
+    }
+
     pub(super) fn note_presented(&self, key: &RecordKey) {
         self.state().records.presented(key, self.now());
     }

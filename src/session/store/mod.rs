@@ -269,6 +269,15 @@ impl Store {
         }
     }
 
+    /// Says that the issuer has just given out a token at a sign-in: whatever was known of it, it is good.
+    pub async fn begin(&self, key: &RecordKey) {
+        match self {
+            Self::Memory(store) => store.begin(key),
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.begin(key)).await,
+        }
+    }
+
     /// Says that a token was presented, which starts the grace of those before it (R3).
     pub async fn note_presented(&self, key: &RecordKey) {
         match self {

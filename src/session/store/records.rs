@@ -131,6 +131,19 @@ impl Records {
         }
     }
 
+    /// A token that is being spent is left alone: its outcome is on the way.
+    pub(super) fn begin(&mut self, key: &RecordKey, now: Now) {
+        if self.shelf.get(key).is_some_and(|record| record.is_in_flight(now.instant)) {
+            return;
+        }
+        self.shelf.take(key);
+        // Without a session of its own, it would be the one that ended.
+        let session = SessionId::beginning_with(key);
+        if self.ended.remove(&session).is_some() {
+            self.ended_at.retain(|(_, ended)| *ended != session);
+        }
+    }
+
     pub(super) fn disown(&mut self, key: &RecordKey, access_token: &AccessToken) {
         let Some((end, _)) = self.tip(key) else { return };
         self.shelf.change(&end, |record| {
