@@ -19,7 +19,7 @@ use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::issuer::Issuer;
-use crate::oauth::{AccessToken, Claims, RefreshToken};
+use crate::oauth::{AccessToken, Claims};
 use crate::session::{Denied, NoRandomness, SessionId, TokenHash};
 
 /// The refresh protocol with the configured issuers.
@@ -352,16 +352,16 @@ impl Authenticator {
     pub async fn begin_session(
         &self,
         issuer: IssuerId,
-        issued: &IssuedTokens,
+        tokens: &IssuedTokens,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
-        let token = self.verify(&issued.access, &[issuer]).await?;
-        if let Some(refresh) = &issued.refresh {
+        let token = self.verify(&tokens.access, &[issuer]).await?;
+        if let Some(refresh) = &tokens.refresh {
             self.renewals.begin(issuer, refresh).await;
         }
         let session = if self.cookies.are_sealed() { Some(SessionId::random()?) } else { None };
         let now = self.clock.now();
-        self.cookies.write((issuer, session, now), &token, issued.refresh.as_ref(), now, jar);
+        self.cookies.write((issuer, session, now), &token, tokens.refresh.as_ref(), now, jar);
         Ok(Identity { token, session, source: Source::Login })
     }
 

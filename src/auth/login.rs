@@ -92,11 +92,15 @@ fn remove_copies(json: &mut Value, tokens: &IssuedTokens) {
     match json {
         Value::Object(members) => {
             members.retain(|_, value| !is_copy(value));
-            members.values_mut().for_each(|value| remove_copies(value, tokens));
+            for value in members.values_mut() {
+                remove_copies(value, tokens);
+            }
         }
         Value::Array(elements) => {
             elements.retain(|value| !is_copy(value));
-            elements.iter_mut().for_each(|value| remove_copies(value, tokens));
+            for value in elements {
+                remove_copies(value, tokens);
+            }
         }
         _ => {}
     }

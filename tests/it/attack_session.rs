@@ -10,7 +10,8 @@ use crate::harness::scene::{ISSUERS, SESSION, assert_renewed};
 use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, Upstream, UpstreamAnswer, eventually, get, post};
 
 const ACCESS: &str = "__Host-usher-access";
-const REFRESH: &str = "__Host-usher-refresh";
+/// A minute before the end of an access token.
+const ALMOST_OVER: Duration = Duration::from_secs(LIFETIME.as_secs() - 60);
 const IN_THE_BODY: &str = "access_token: /accessToken, refresh_token: /refreshToken";
 
 /// An issuer with a login of the application's own, and what else stands under `session` and the site.
@@ -89,7 +90,7 @@ async fn a_renewal_ahead_cannot_change_who_somebody_is() {
     let jar = scene.session("alice");
     scene.send(x(&jar)).await.assert_status(200);
     scene.issuer.behave(TokenAnswer::OtherSubject("root"));
-    scene.clock.advance(LIFETIME - Duration::from_secs(60));
+    scene.clock.advance(ALMOST_OVER);
     scene.send(x(&jar)).await;
     eventually("a renewal ahead", || scene.issuer.token_requests() == 1).await;
     for _ in 0..20 {
@@ -200,7 +201,7 @@ async fn an_answer_that_comes_late_does_not_bring_a_spent_token_back() {
     let scene = Scene::usual().await;
     let old = scene.expired_session("alice");
     let (head, slow) = (scene.client(), get("https://app.test/slow").cookies(&old));
-    scene.upstream.answer("/slow", UpstreamAnswer::After(Duration::from_millis(1000)));
+    scene.upstream.answer("/slow", UpstreamAnswer::After(Duration::from_secs(1)));
     let slow = tokio::spawn(async move { head.send(slow).await });
     eventually("the slow request is under way", || scene.upstream.count() == 1).await;
     let mut browser = old.clone();
@@ -335,7 +336,7 @@ async fn an_ended_session_is_not_revived_by_another_one_with_the_same_access_tok
 async fn sign_out_denies_the_access_token_that_was_renewed_ahead_of_its_time() {
     let scene = Scene::with_session("refresh_ahead: 100s").await;
     let old = scene.session("alice");
-    scene.clock.advance(LIFETIME - Duration::from_secs(60));
+    scene.clock.advance(ALMOST_OVER);
     scene.send(x(&old)).await.assert_status(200);
     let mut new = old.clone();
     while new == old {

@@ -76,8 +76,8 @@ impl VerifiedToken {
     /// may be presented in two sessions, of which one is denied. Session ids are random, so no two marks meet by design.
     #[must_use]
     pub fn mark(epoch: u64, session: Option<SessionId>) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = session.map_or([0; 16], |session| session.0);
-        epoch.wrapping_add(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        let session = session.and_then(|session| session.0.first_chunk().copied());
+        epoch.wrapping_add(session.map_or(0, u64::from_be_bytes))
     }
 
     /// Whether the issuer has stopped publishing the key that signed the token.
