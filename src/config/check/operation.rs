@@ -16,7 +16,7 @@ const HEADER_BYTES: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 /// log nothing else: a misspelt level would silence everything.
 fn names_levels(filter: &str) -> bool {
     let level = |directive: &str| directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim().to_owned();
-    filter.split(',').all(|directive| level(directive).parse::<LevelFilter>().is_ok())
+    filter.split(',').map(level).all(|level| !level.is_empty() && level.parse::<LevelFilter>().is_ok())
 }
 
 impl Check<'_> {
