@@ -14,7 +14,7 @@ use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
 use super::login::IssuedTokens;
 use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unreadable};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unkept, Unreadable};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
@@ -86,6 +86,9 @@ pub enum Unauthenticated {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// There can be no new session: the browser would not have it. The issuer's fault, mostly.
+    #[error("the new session cannot be kept")]
+    Unkept(#[from] Unkept),
     /// There can be no new session: better none than a guessable one. Our host's fault.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -341,14 +344,17 @@ impl Authenticator {
     fn write_renewed(&self, session: &RenewedSession, jar: &mut CookieJar) {
         let facts = (session.presented.issuer, session.id, session.started_at);
         let Renewed { access, refresh_token } = &*session.tokens;
-        self.cookies.write(facts, access, Some(refresh_token), self.clock.now(), jar);
+        // The request goes on, and it is the next one that pays, with another renewal.
+        if let Err(error) = self.cookies.write(facts, access, Some(refresh_token), self.clock.now(), jar) {
+            tracing::error!(fault = "issuer", %error, "the browser cannot keep this session's tokens");
+        }
     }
 
     /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own.
     ///
     /// # Errors
     /// [`Unauthenticated::Token`] when the access token does not count, [`Unauthenticated::IssuerUnavailable`] when that
-    /// cannot be found out, [`Unauthenticated::NoRandomness`].
+    /// cannot be found out, [`Unauthenticated::Unkept`], [`Unauthenticated::NoRandomness`].
     pub async fn begin_session(
         &self,
         issuer: IssuerId,
@@ -361,7 +367,7 @@ impl Authenticator {
         }
         let session = if self.cookies.are_sealed() { Some(SessionId::random()?) } else { None };
         let now = self.clock.now();
-        self.cookies.write((issuer, session, now), &token, tokens.refresh.as_ref(), now, jar);
+        self.cookies.write((issuer, session, now), &token, tokens.refresh.as_ref(), now, jar)?;
         Ok(Identity { token, session, source: Source::Login })
     }
 

@@ -74,9 +74,11 @@ pub(super) struct RenewedSession {
 
 /// Why new tokens are not written into cookies.
 #[derive(Debug, thiserror::Error)]
-enum Unkept {
+pub enum Unkept {
+    /// No browser would keep them. The issuer's fault.
     #[error(transparent)]
     Unstorable(#[from] Unstorable),
+    /// They cannot be sealed. Our host's fault.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -165,8 +167,10 @@ impl SessionCookies {
     }
 
     /// Writes both cookies of a session into the jar; without a refresh token, the browser's is cleared. `id` and
-    /// `started_at` are those of the session; the access token says the rest. Tokens that no browser would keep are logged:
-    /// the request goes on, and it is the next one that pays, with another renewal.
+    /// `started_at` are those of the session; the access token says the rest.
+    ///
+    /// # Errors
+    /// [`Unkept`]: the jar stays as it is.
     pub fn write(
         &self,
         (issuer, id, started_at): (IssuerId, Option<SessionId>, Timestamp),
@@ -174,7 +178,7 @@ impl SessionCookies {
         refresh: Option<&RefreshToken>,
         now: Timestamp,
         jar: &mut CookieJar,
-    ) {
+    ) -> Result<(), Unkept> {
         let ends_at = started_at.after(self.absolute_timeout);
         // "Idle" cannot begin before the access token has expired: until then, requests leave no trace in the cookies.
         let idle_until = access.expires_at.max(now).after(self.idle_timeout).min(ends_at);
@@ -191,22 +195,17 @@ impl SessionCookies {
             .seal(purpose, sealer),
             _ => Ok(token.to_owned()),
         };
-        let lines = || {
-            let access = value(access.token.expose(), Purpose::Access)?;
-            let mut lines = self.names.set_access(&access, max_age, jar.browser)?;
-            lines.extend(match refresh {
-                Some(refresh) => {
-                    self.names.set_refresh(&value(refresh.expose(), Purpose::Refresh)?, max_age, jar.browser)?
-                }
-                // That of the session before would not go with this one.
-                None => self.names.clear_refresh(jar.browser),
-            });
-            Ok::<_, Unkept>(lines)
-        };
-        match lines() {
-            Ok(lines) => jar.lines = lines,
-            Err(error) => tracing::error!(fault = "issuer", %error, "the browser cannot keep this session's tokens"),
-        }
+        let access = value(access.token.expose(), Purpose::Access)?;
+        let mut lines = self.names.set_access(&access, max_age, jar.browser)?;
+        lines.extend(match refresh {
+            Some(refresh) => {
+                self.names.set_refresh(&value(refresh.expose(), Purpose::Refresh)?, max_age, jar.browser)?
+            }
+            // That of the session before would not go with this one.
+            None => self.names.clear_refresh(jar.browser),
+        });
+        jar.lines = lines;
+        Ok(())
     }
 
     /// Clears both cookies.

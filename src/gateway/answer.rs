@@ -141,6 +141,9 @@ fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
         Unauthenticated::NoRandomness(_) => {
             Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", "Something went wrong here.")
         }
+        Unauthenticated::Unkept(_) => {
+            Answer::new(StatusCode::BAD_GATEWAY, "issuer", "The sign-in service did not answer properly.")
+        }
         Unauthenticated::IssuerUnavailable { retry_after } => Answer {
             retry_after: Some(*retry_after),
             ..Answer::new(

@@ -451,3 +451,21 @@ async fn signing_in_again_is_possible_where_a_service_gives_out_the_same_refresh
         }
     }
 }
+
+#[tokio::test]
+async fn tokens_that_no_browser_can_keep_are_a_failed_login_and_not_a_loop() {
+    let scene = with_login(IN_THE_BODY, "", "").await;
+    let tokens = scene.issuer.sign_in("alice");
+    let body = json!({ "accessToken": tokens.access, "refreshToken": "r".repeat(20_000) });
+    let answer = sign_in_with(&scene, login(), &body).await;
+    assert_eq!(answer.assert_status(502).set_cookies(), []);
+}
+
+#[tokio::test]
+async fn halves_of_two_sessions_make_nobody() {
+    let scene = Scene::with_session("refresh_ahead: 100s").await;
+    let (root, mut mixed) = (scene.session("root"), scene.expired_session("alice"));
+    mixed.put("rt", root.value("rt").unwrap());
+    scene.send(x(&mixed)).await.assert_status(401);
+    assert_eq!(scene.upstream.count(), 0);
+}
