@@ -119,3 +119,32 @@ fn what_would_be_believed_and_mean_something_else_is_refused() {
         assert!(refusal.contains(key), "{to}: {refusal}");
     }
 }
+
+#[test]
+fn mistakes_of_one_issuer_do_not_hide_each_other() {
+    let yaml = "
+issuers:
+  legacy:
+    issuer: legacy-app
+    hmac_secret: changeme
+    algorithms: [HS265]
+    audience: [web]
+    refresh: { url: 'http://app/x', send: xml, access_token: data.jwt }
+    login: { path: /auth/login, pge: /login, access_token: data.jwt }
+sites: [{ host: app.test, issuer: legacy, upstream: 'http://127.0.0.1:1', routes: [{ path: / }] }]
+";
+    let refusal = Gateway::refusal(yaml).unwrap();
+    for key in [
+        "hmac_secret",
+        "algorithms[0]",
+        "audience",
+        "refresh.url",
+        "refresh.send",
+        "refresh.access_token",
+        "login.pge",
+        "login.access_token",
+    ] {
+        assert!(refusal.contains(&format!("issuers.legacy.{key} ")), "{key}: {refusal}");
+    }
+    assert!(refusal.contains("8 problems"), "{refusal}");
+}

@@ -31,13 +31,11 @@ impl Check<'_> {
             }
             (None, Some(url)) => {
                 let field = mirror.field.as_deref().unwrap_or(defaults::REFRESH_FIELD);
-                let exchange = RefreshExchange {
-                    field: self.accept(&at.key("field"), text(field)).unwrap_or_default(),
-                    send: mirror.send.unwrap_or(ExchangeFormat::Json),
-                    tokens: self.pointers(&at, mirror.access_token.as_deref(), mirror.refresh_token.as_deref())?,
-                    url: self.issuer_url(issuer, &at.key("url"), endpoint(url, insecure_http))?,
-                };
-                Some(Refresh::Exchange(exchange))
+                let field = self.accept(&at.key("field"), text(field)).unwrap_or_default();
+                let tokens = self.pointers(&at, mirror.access_token.as_deref(), mirror.refresh_token.as_deref());
+                let url = self.issuer_url(issuer, &at.key("url"), endpoint(url, insecure_http));
+                let send = mirror.send.unwrap_or(ExchangeFormat::Json);
+                Some(Refresh::Exchange(RefreshExchange { url: url?, send, field, tokens: tokens? }))
             }
             (None, None) => {
                 let depends = [at.key("token_endpoint"), at.key("url")];
@@ -80,6 +78,7 @@ impl Check<'_> {
         if path.as_ref().is_some_and(|path| path.ends_with('/')) {
             self.report.problem(&at.key("path"), "ends in a slash, but is one path", "take the slash off");
         }
+        let page = mirror.page.as_ref().and_then(|page| self.accept(&at.key("page"), canonical_path(page)));
         let tokens = match &mirror.cookies {
             Some(cookies) => {
                 for (key, given) in [("access_token", &mirror.access_token), ("refresh_token", &mirror.refresh_token)] {
@@ -94,7 +93,6 @@ impl Check<'_> {
                 LoginTokens::Body(self.pointers(at, mirror.access_token.as_deref(), mirror.refresh_token.as_deref())?)
             }
         };
-        let page = mirror.page.as_ref().and_then(|page| self.accept(&at.key("page"), canonical_path(page)));
         Some(Login { path: path?, tokens, page })
     }
 }

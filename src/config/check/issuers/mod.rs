@@ -92,23 +92,30 @@ impl Check<'_> {
             Some(refresh) => self.refresh(at, refresh, client.is_some(), insecure_http),
             None => (client.is_some() && discovered).then_some(Refresh::Discovered),
         };
-        let issuer = Issuer {
-            name: Arc::from(name),
-            issuer: issuer.unwrap_or_default(),
-            keys: keys?,
-            client,
-            audiences: self.audiences(&at.key("audiences"), mirror.audiences.as_deref()),
-            algorithms,
-            token_type: mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word))),
-            leeway: self.leeway(&at.key("leeway"), mirror.leeway),
-            refresh,
-            login: mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login)),
-            transport: IssuerTransport {
-                ca: mirror.ca_file.as_deref().and_then(|path| self.certificate_authorities(&at.key("ca_file"), path)),
-                timeout: self.time(&at.key("timeout"), mirror.timeout, defaults::ISSUER_TIMEOUT),
-            },
+        let audiences = self.audiences(&at.key("audiences"), mirror.audiences.as_deref());
+        let token_type = mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word)));
+        let leeway = self.leeway(&at.key("leeway"), mirror.leeway);
+        let login = mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login));
+        let transport = IssuerTransport {
+            ca: mirror.ca_file.as_deref().and_then(|path| self.certificate_authorities(&at.key("ca_file"), path)),
+            timeout: self.time(&at.key("timeout"), mirror.timeout, defaults::ISSUER_TIMEOUT),
         };
-        Some(issuer)
+        // Only now that everything has been looked at may something be missing.
+        let (issuer, keys) = (issuer.unwrap_or_default(), keys?);
+        let name = Arc::from(name);
+        Some(Issuer {
+            name,
+            issuer,
+            keys,
+            client,
+            audiences,
+            algorithms,
+            token_type,
+            leeway,
+            refresh,
+            login,
+            transport,
+        })
     }
 
     /// A URL of the issuer, or a problem, unless that may come from a broken `insecure_http`.
