@@ -4,7 +4,6 @@
 //! [`CookieJar`] that the caller sends with *every* answer (law 6): a renewal has burnt the old refresh token whether or
 //! not the request goes on to succeed.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,14 +12,15 @@ use super::authority::IssuerAuthority;
 use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
 use super::login::IssuedTokens;
-use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unkept, Unreadable};
+use super::refresh::{self, PresentedRefresh, Renewal, due_at};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unreadable};
+use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::issuer::Issuer;
 use crate::oauth::{AccessToken, Claims};
-use crate::session::{Denied, NoRandomness, SessionId, TokenHash};
+use crate::session::{Denied, SessionId, TokenHash};
 
 /// The refresh protocol with the configured issuers.
 pub type Renewals = refresh::Renewals<IssuerAuthority>;
@@ -60,68 +60,6 @@ pub enum Source {
     Renewal,
     /// The application's own login, just now.
     Login,
-}
-
-/// Why a request is not authenticated.
-#[derive(Debug, thiserror::Error)]
-pub enum Unauthenticated {
-    /// Nothing was presented. Nobody's fault.
-    #[error("no credentials were presented")]
-    NoCredentials,
-    /// The token does not count here. The client's fault, or the operator's when no token ever counts.
-    #[error("the access token was refused")]
-    Token(#[source] VerifyError),
-    /// The cookies are no session. They are cleared. The client's fault, or the operator's who changed the secret.
-    #[error(transparent)]
-    UnreadableCookies(#[from] Unreadable),
-    /// The session has ended. Its cookies are cleared.
-    #[error("the session has ended: {0}")]
-    SessionEnded(SessionEnd),
-    /// The access token has expired, and this request has no right to a renewal (R13). The session is untouched.
-    #[error("the access token has expired, and a request of this kind does not renew it")]
-    RenewalNotAllowed,
-    /// The issuer cannot be asked. The session is kept (law 7).
-    #[error("the issuer cannot be reached at the moment")]
-    IssuerUnavailable {
-        /// When to ask again.
-        retry_after: Duration,
-    },
-    /// There can be no new session: the browser would not have it. The issuer's fault, mostly.
-    #[error("the new session cannot be kept")]
-    Unkept(#[from] Unkept),
-    /// There can be no new session: better none than a guessable one. Our host's fault.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-}
-
-/// Why a session has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionEnd {
-    /// No request for longer than the idle time-out.
-    Idle,
-    /// Older than the absolute time-out.
-    Absolute,
-    /// Denied before its time: signed out, or revoked for reuse.
-    Denied,
-    /// The access token has expired and there is no refresh token.
-    Expired,
-    /// A renewal ended it.
-    Renewal(EndReason),
-}
-
-impl fmt::Display for SessionEnd {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Idle => "idle for too long",
-            Self::Absolute => "the absolute time-out has passed",
-            Self::Denied | Self::Renewal(EndReason::SignedOut) => "signed out or revoked",
-            Self::Expired => "expired, and there is no refresh token",
-            Self::Renewal(EndReason::Rejected) => "the issuer refused the refresh token",
-            Self::Renewal(EndReason::Reused) => "a spent refresh token was presented again",
-            Self::Renewal(EndReason::IdentityChanged) => "the issuer gave tokens of somebody else",
-            Self::Renewal(EndReason::Forgotten) => "its tokens are spent and forgotten",
-        })
-    }
 }
 
 impl Authenticator {

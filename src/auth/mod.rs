@@ -16,4 +16,5 @@ pub mod origin;
 pub mod refresh;
 pub mod session_cookies;
 pub mod ticket;
+pub mod unauthenticated;
 pub mod verify;

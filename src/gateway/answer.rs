@@ -11,7 +11,7 @@ use super::Gateway;
 use super::admit::AdmitError;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
-use crate::auth::authenticate::Unauthenticated;
+use crate::auth::unauthenticated::Unauthenticated;
 use crate::config::{self, Route};
 use crate::forwarding::{Body, Fault, ForwardError};
 use crate::oauth::Challenge;

@@ -6,10 +6,10 @@ use http::HeaderValue;
 
 use super::admit::AdmitError;
 use crate::auth::assertion::AssertionError;
-use crate::auth::authenticate::Unauthenticated;
 use crate::auth::authorize::Refusal;
 use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
+use crate::auth::unauthenticated::Unauthenticated;
 use crate::forwarding::{BodyTooLarge, ForwardError};
 use crate::routing::NoRoute;
 

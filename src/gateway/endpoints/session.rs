@@ -4,8 +4,8 @@ use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::auth::authenticate::Unauthenticated;
 use crate::auth::credentials::Credentials;
+use crate::auth::unauthenticated::Unauthenticated;
 use crate::config::IssuerId;
 use crate::forwarding::Body;
 use crate::gateway::answer::with_header;
