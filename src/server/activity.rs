@@ -23,6 +23,9 @@ const H2_PREFACE: u32 = 24;
 /// A peer that reads an answer slower than this, in bytes per second, is not reading.
 const SLOWEST_READER: u64 = 1024;
 
+/// A connection whose last answer is not older than this is about to bring another request, or may be.
+const UNREST: Duration = Duration::from_secs(1);
+
 /// How long a connection that we have ended stays open for its peer to read the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -50,6 +53,8 @@ pub(super) struct Activity {
     written_while_blocked: AtomicU64,
     retired: Moment,
     lingering: Moment,
+    /// Something was written that no flush has sent yet.
+    flush_put_off: AtomicBool,
     /// Requests given up before they were answered, less those that were answered.
     given_up: AtomicU32,
     too_many_given_up: Notify,
@@ -102,6 +107,7 @@ impl Activity {
             written_while_blocked: AtomicU64::new(0),
             retired: Moment::default(),
             lingering: Moment::default(),
+            flush_put_off: AtomicBool::new(false),
             given_up: AtomicU32::new(0),
             too_many_given_up: Notify::new(),
         };
@@ -172,6 +178,21 @@ impl Activity {
         }
     }
 
+    /// What is written waits for more to go with it.
+    pub(super) fn puts_flush_off(&self) {
+        self.flush_put_off.store(true, Relaxed);
+    }
+
+    /// All that was written is being sent.
+    pub(super) fn flushes(&self) {
+        self.flush_put_off.store(false, Relaxed);
+    }
+
+    /// Whether something waits for a flush: whoever has nothing more to write must see to it.
+    pub(super) fn flush_is_due(&self) -> bool {
+        self.flush_put_off.load(Relaxed)
+    }
+
     /// The socket takes no more for now.
     pub(super) fn blocked(&self) {
         if !self.blocked.is_set() {
@@ -197,6 +218,19 @@ impl Activity {
             self.lingering.set(self.at((self.now)()));
         }
         self.had_body.load(Relaxed) || self.head_bytes.load(Relaxed) > 0
+    }
+
+    /// Whether nothing has been under way on the connection for some time by `now`. HTTP/2 has frames between requests.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        let idle = self.since(&self.idle).is_some_and(|since| since + UNREST <= now);
+        let nothing_begun = self.in_flight.load(Relaxed) == 0 && self.head_bytes.load(Relaxed) == 0;
+        self.protocol == Protocol::Http1 && idle && nothing_begun && !self.blocked.is_set()
+    }
+
+    /// Until when a connection that rests is kept.
+    pub(super) fn rest_ends_at(&self) -> Instant {
+        let idle_since = self.since(&self.idle).unwrap_or(self.opened);
+        (idle_since + self.limits.idle_timeout).min(self.opened + self.limits.connection_age)
     }
 
     /// What the connection's silence calls for at `now`.

@@ -8,9 +8,10 @@
 //! (*retired*) when the server drains, when it is old or idle, or when its client gives most of its requests up: HTTP/2
 //! with GOAWAY, HTTP/1.1 with `Connection: close` on the answer at hand.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -85,7 +86,7 @@ impl Http {
         let late = drain.is_cancelled();
         let limits = if late { lessened(self.limits) } else { self.limits };
         let activity = Arc::new(Activity::new(protocol, limits, Instant::now));
-        let wire = Wire::new(transport, Arc::clone(&activity), permit, alive);
+        let wire = Wire::new(protocol, transport, Arc::clone(&activity), permit, alive);
         let service = Arc::new(Service {
             handler,
             connection: Arc::new(connection),
@@ -102,7 +103,7 @@ impl Http {
 
     async fn serve_http1<H: Handler>(
         &self,
-        wire: Wire,
+        mut wire: Wire,
         service: Arc<Service<H>>,
         activity: &Activity,
         drain: Option<&CancellationToken>,
@@ -110,14 +111,32 @@ impl Http {
         let mut builder = self.http1.clone();
         // A connection that arrives in a drain may still bring the one request it was opened for.
         builder.keep_alive(drain.is_some());
-        let respond = service_fn(move |request| service.respond(request));
-        let mut connection = builder.serve_connection(TokioIo::new(wire), respond).with_upgrades();
-        if let Err(silence) = drive(Pin::new(&mut connection), activity, drain).await {
-            tracing::debug!(?silence, "closed a silent HTTP/1.1 connection");
-            if silence == (Silence::Head { begun: true })
-                && let Some(parts) = connection.into_parts()
-            {
-                request_timeout(parts.io.into_inner()).await;
+        loop {
+            let service = Arc::clone(&service);
+            let respond = service_fn(move |request| service.respond(request));
+            // Boxed: while the connection rests, there is none.
+            let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), respond).with_upgrades());
+            let stopped = match drive(Pin::new(&mut *connection), activity, drain).await {
+                Stopped::Ended => return,
+                stopped => stopped,
+            };
+            let Some(parts) = connection.into_parts() else { return };
+            wire = parts.io.into_inner();
+            match (stopped, drain) {
+                (Stopped::Resting, Some(drain)) => {
+                    wire.give_back(parts.read_buf);
+                    if !rest(&mut wire, activity, drain).await {
+                        return;
+                    }
+                }
+                (Stopped::Silent(silence), _) => {
+                    tracing::debug!(?silence, "closed a silent HTTP/1.1 connection");
+                    if silence == (Silence::Head { begun: true }) {
+                        request_timeout(wire).await;
+                    }
+                    return;
+                }
+                _ => return,
             }
         }
     }
@@ -130,8 +149,8 @@ impl Http {
         drain: &CancellationToken,
     ) {
         let respond = service_fn(move |request| service.respond(request));
-        let connection = pin!(self.http2.serve_connection(TokioIo::new(wire), respond));
-        if let Err(silence) = drive(connection, activity, Some(drain)).await {
+        let mut connection = Box::pin(self.http2.serve_connection(TokioIo::new(wire), respond));
+        if let Stopped::Silent(silence) = drive(connection.as_mut(), activity, Some(drain)).await {
             tracing::debug!(?silence, "closed a silent HTTP/2 connection");
         }
     }
@@ -222,12 +241,22 @@ where
     }
 }
 
-/// Runs `connection` to its end; an error is the silence for which it has to be dropped.
+/// Why a connection is run no further.
+enum Stopped {
+    /// It has come to its end.
+    Ended,
+    /// It has to be dropped for this silence.
+    Silent(Silence),
+    /// Nothing is under way on it: whoever holds it may take it apart until the peer says something.
+    Resting,
+}
+
+/// Runs `connection` for as long as something happens on it.
 async fn drive<C: Retire>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     drain: Option<&CancellationToken>,
-) -> Result<(), Silence> {
+) -> Stopped {
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut goodbye = pin!(async {
         match drain {
@@ -240,29 +269,54 @@ async fn drive<C: Retire>(
         // The connection first: what has arrived by the time of a goodbye is still answered.
         tokio::select! {
             biased;
-            ended = connection.as_mut() => {
+            ended = poll_fn(|context| poll_whole(connection.as_mut(), activity, context)) => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection broke");
                 }
-                return Ok(());
+                return Stopped::Ended;
             }
             () = goodbye.as_mut(), if !retired => {}
             () = activity.too_many_given_up(), if !retired => {
                 tracing::debug!("a client gives up more requests than it waits for");
             }
             () = timer.as_mut() => match activity.verdict(Instant::now()) {
+                Verdict::Wait(_) if !retired && activity.rests(Instant::now()) => return Stopped::Resting,
                 Verdict::Wait(until) => {
                     timer.as_mut().reset(until);
                     continue;
                 }
                 Verdict::Retire => timer.as_mut().reset(Instant::now()),
-                Verdict::Abort(silence) => return Err(silence),
+                Verdict::Abort(silence) => return Stopped::Silent(silence),
             },
         }
         retired = true;
         activity.retire();
         connection.as_mut().retire();
     }
+}
+
+/// Polls a connection until it has nothing more to do, and what it has written is on its way.
+fn poll_whole<C: Retire>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    context: &mut Context<'_>,
+) -> Poll<hyper::Result<()>> {
+    let polled = connection.as_mut().poll(context);
+    if polled.is_pending() && activity.flush_is_due() { connection.poll(context) } else { polled }
+}
+
+/// Waits for the next request on a connection that nobody speaks HTTP on at the moment; says whether one comes. What HTTP
+/// would hold for it, 16 KiB of buffers and more, is what most of an idle connection's memory would be.
+async fn rest(wire: &mut Wire, activity: &Activity, drain: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = poll_fn(|context| wire.poll_readable(context)) => return true,
+        () = drain.cancelled() => {}
+        () = sleep_until(activity.rest_ends_at()) => {}
+    }
+    // The peer may not be reading.
+    let _ = timeout(LAST_WORDS, wire.shutdown()).await;
+    false
 }
 
 /// Tells a client whose request never came to its end so.

@@ -16,6 +16,7 @@ mod arrival;
 mod certificates;
 mod connection;
 mod error;
+mod joined;
 mod limits;
 mod listener;
 mod proxy_protocol;

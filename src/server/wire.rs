@@ -8,12 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::activity::Activity;
+use super::connection::Protocol;
+use super::joined::Joined;
 use super::limits::Permit;
 
 /// What is under the HTTP.
@@ -30,19 +33,46 @@ pub(super) enum Transport {
 pub(super) struct Wire {
     transport: Transport,
     activity: Arc<Activity>,
+    /// On HTTP/2, where what is written comes in small pieces.
+    joined: Option<Joined>,
+    /// What was read too early and is read once more.
+    given_back: Bytes,
     closed: bool,
     _permit: Permit,
     _alive: TaskTrackerToken,
 }
 
 impl Wire {
-    pub(super) const fn new(
+    pub(super) fn new(
+        protocol: Protocol,
         transport: Transport,
         activity: Arc<Activity>,
         permit: Permit,
         alive: TaskTrackerToken,
     ) -> Self {
-        Self { transport, activity, closed: false, _permit: permit, _alive: alive }
+        let joined = (protocol == Protocol::Http2).then(Joined::default);
+        Self { transport, activity, joined, given_back: Bytes::new(), closed: false, _permit: permit, _alive: alive }
+    }
+
+    /// Takes back what was read and is of the next request.
+    pub(super) fn give_back(&mut self, bytes: Bytes) {
+        self.given_back = bytes;
+    }
+
+    /// Ready when there is something to read, if only the end. What HTTP has read to the end of what there was leaves
+    /// nothing deciphered behind, so it is the socket that tells.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.given_back.is_empty() {
+            return Poll::Ready(());
+        }
+        self.socket().poll_read_ready(cx).map(drop)
+    }
+
+    fn socket(&mut self) -> &mut TcpStream {
+        match &mut self.transport {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => stream.get_mut().0,
+        }
     }
 
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
@@ -53,12 +83,27 @@ impl Wire {
         }
     }
 
+    /// Writes what has been joined, all of it.
+    fn poll_write_joined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(joined) = &mut self.joined else { return Poll::Ready(Ok(())) };
+        while let Some(rest) = joined.rest() {
+            let written = self.transport.poll_write(cx, &[IoSlice::new(rest)]);
+            match &written {
+                Poll::Ready(Ok(count)) => self.activity.wrote(*count),
+                Poll::Ready(Err(_)) => {}
+                Poll::Pending => self.activity.blocked(),
+            }
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => joined.advance(count),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads and throws away what the peer still sends, undeciphered, until it closes as well.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = match &mut self.transport {
-            Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => stream.get_mut().0,
-        };
+        let socket = self.socket();
         let mut scratch = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -74,6 +119,12 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        if !self.given_back.is_empty() {
+            let count = self.given_back.len().min(buffer.remaining());
+            buffer.put_slice(&self.given_back.split_to(count));
+            self.activity.received(count);
+            return Poll::Ready(Ok(()));
+        }
         let read = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
@@ -83,14 +134,32 @@ impl AsyncRead for Wire {
     }
 }
 
+impl Transport {
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
-        };
-        self.note_write(&written);
-        written
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -98,26 +167,30 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
-        };
+        if self.joined.as_ref().is_some_and(|joined| !joined.has_room()) {
+            ready!(self.poll_write_joined(cx))?;
+        }
+        let this = &mut *self;
+        if let Some(joined) = &mut this.joined {
+            this.activity.puts_flush_off();
+            return Poll::Ready(Ok(joined.append(slices)));
+        }
+        let written = this.transport.poll_write(cx, slices);
         self.note_write(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        };
+        if self.joined.as_mut().is_some_and(Joined::puts_off) {
+            return Poll::Ready(Ok(()));
+        }
+        self.activity.flushes();
+        ready!(self.poll_write_joined(cx))?;
+        let flushed = self.transport.poll_flush(cx);
         match flushed {
             Poll::Pending => self.activity.blocked(),
             Poll::Ready(_) => self.activity.flushed(),
@@ -127,10 +200,8 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.closed {
-            let closed = match &mut self.transport {
-                Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-                Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-            };
+            ready!(self.poll_write_joined(cx))?;
+            let closed = self.transport.poll_shutdown(cx);
             if closed.is_pending() {
                 self.activity.blocked();
             }
