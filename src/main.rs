@@ -6,6 +6,10 @@ use clap::{Parser, Subcommand};
 use usher::clock::Clock;
 use usher::commands::{Failure, check, demo, health, schema, serve};
 
+/// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A reverse-proxy authentication gateway that keeps people signed in to applications that cannot change.
 #[derive(Debug, Parser)]
 #[command(name = "usher", version, about, propagate_version = true)]
