@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 
 use http::header::{FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -26,6 +27,16 @@ pub struct ForwardingHeaders {
     peer_trusted: bool,
     secure: bool,
     peer_value: Option<HeaderValue>,
+    /// For the host that is asked for first, and mostly the only one.
+    usual: OnceLock<Hosted>,
+}
+
+/// What depends on the host that is asked for.
+#[derive(Clone, Debug)]
+struct Hosted {
+    host: HeaderValue,
+    forwarded: HeaderValue,
+    port: HeaderValue,
 }
 
 impl ForwardingHeaders {
@@ -34,15 +45,18 @@ impl ForwardingHeaders {
     #[must_use]
     pub fn new(peer: SocketAddr, peer_trusted: bool, secure: bool) -> Self {
         let peer = peer.ip().to_canonical();
-        Self { peer, peer_trusted, secure, peer_value: address_value(peer) }
+        Self { peer, peer_trusted, secure, peer_value: address_value(peer), usual: OnceLock::new() }
     }
 
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, `X-Real-IP`, `Forwarded` (RFC 7239) and `Via` (RFC 9110
     /// §7.6.3), whatever stood there before. `host` is what the client asked for, `received` the HTTP version it asked in,
     /// `trusted` the addresses of trusted proxies.
     pub fn write(&self, headers: &mut HeaderMap, host: &HeaderValue, received: Version, trusted: &[IpNet]) {
-        let claims = if self.peer_trusted { Claims::read(headers) } else { Claims::default() };
-        let scheme = claims.scheme.unwrap_or(if self.secure { "https" } else { "http" });
+        if !self.peer_trusted {
+            return self.write_own(headers, host, received);
+        }
+        let claims = Claims::read(headers);
+        let scheme = claims.scheme.unwrap_or(self.scheme());
         let host = claims.host.as_ref().unwrap_or(host);
         let chain = Chain { hops: &claims.hops, peer: self.peer };
 
@@ -57,6 +71,38 @@ impl ForwardingHeaders {
         set_or_remove(headers, X_FORWARDED_FOR, chain_value);
         // A line of its own says the same as an element in the list (RFC 9110 §5.3).
         headers.append(VIA, via(received));
+    }
+
+    /// The same where nobody's word is believed: nothing but the host and the version differs between the requests of a
+    /// connection.
+    fn write_own(&self, headers: &mut HeaderMap, host: &HeaderValue, received: Version) {
+        let usual = self.usual.get_or_init(|| self.hosted(host));
+        let other;
+        let hosted = if usual.host == host {
+            usual
+        } else {
+            other = self.hosted(host);
+            &other
+        };
+        headers.insert(FORWARDED, hosted.forwarded.clone());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.scheme()));
+        headers.insert(X_FORWARDED_HOST, hosted.host.clone());
+        headers.insert(X_FORWARDED_PORT, hosted.port.clone());
+        set_or_remove(headers, X_REAL_IP, self.peer_value.clone());
+        set_or_remove(headers, X_FORWARDED_FOR, self.peer_value.clone());
+        headers.append(VIA, via(received));
+    }
+
+    fn hosted(&self, host: &HeaderValue) -> Hosted {
+        let scheme = self.scheme();
+        let chain = Chain { hops: &[], peer: self.peer };
+        // Copied: a piece of what was read would keep all of that in memory for as long as the connection lasts.
+        let host = &HeaderValue::from_bytes(host.as_bytes()).unwrap_or_else(|_| host.clone());
+        Hosted { host: host.clone(), forwarded: chain.forwarded(scheme, host), port: public_port(host, scheme) }
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 }
 

@@ -31,7 +31,7 @@ impl AccessLog {
     }
 
     /// The subject as the log shall show it.
-    pub(super) fn subject(&self, subject: &str) -> Option<Box<str>> {
+    pub(super) fn subject(&self, subject: &str) -> Option<Arc<str>> {
         match self.subject {
             LogSubject::Plain => Some(subject.into()),
             LogSubject::Hash => {
@@ -55,7 +55,7 @@ pub(super) struct Record {
     pub(super) target: Option<Arc<Target>>,
     pub(super) route: Option<Arc<str>>,
     pub(super) issuer: Option<Arc<str>>,
-    pub(super) subject: Option<Box<str>>,
+    pub(super) subject: Option<Arc<str>>,
     pub(super) source: Option<Source>,
     /// Why the request was refused, and whose fault that is; `None` when the application answered.
     pub(super) refusal: Option<(Box<str>, &'static str)>,
@@ -116,8 +116,8 @@ impl Record {
             target: "usher::access",
             request_id = self.id.as_str(),
             client = %self.client,
-            protocol = ?self.version,
-            method = %self.method,
+            protocol = protocol(self.version),
+            method = self.method.as_str(),
             host = self.target.as_ref().map(|target| &*target.host),
             path = self.target.as_ref().map(|target| target.path.as_str()),
             route = self.route.as_deref(),
@@ -151,6 +151,15 @@ impl Record {
     }
 }
 
+/// The name of a version in the log.
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
 /// The body of an answer, which writes the access log's line when it ends, in whatever way.
 pub struct LoggedBody {
     body: Body,
@@ -158,8 +167,7 @@ pub struct LoggedBody {
 }
 
 impl LoggedBody {
-    pub(super) fn new(body: Body, record: Record) -> Self {
-        let mut record = Box::new(record);
+    pub(super) fn new(body: Body, mut record: Box<Record>) -> Self {
         if body.is_end_stream() {
             record.ending = Ending::Complete;
         }

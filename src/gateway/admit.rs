@@ -159,6 +159,16 @@ impl Target {
         port.map_or_else(|| self.host.to_string(), |port| format!("{}:{port}", self.host))
     }
 
+    /// Whether this `Host` line of the request is [`Target::host_field`] already. May say no where it is.
+    pub(super) fn is_host_field(&self, line: &[u8]) -> bool {
+        match line.strip_prefix(self.host.as_bytes()) {
+            Some([]) => true,
+            // The number has been checked; here it must not be spelt in another way.
+            Some([b':', b'1'..=b'9', digits @ ..]) => digits.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
+    }
+
     /// This path with the query as it came.
     pub(super) fn path_and_query(&self, path: &str) -> String {
         match &self.query {

@@ -30,7 +30,7 @@ pub(super) struct Exchange<'g> {
     /// What the browser is told about its cookies, whatever the answer is (law 6).
     pub(super) jar: CookieJar,
     /// What the access log will say.
-    pub(super) record: Record,
+    pub(super) record: Box<Record>,
     route: Option<&'g Route>,
     origin: Option<HeaderValue>,
     preflight: bool,
@@ -46,7 +46,7 @@ impl<'g> Exchange<'g> {
             gateway,
             kind: RequestKind::of(request.method(), headers),
             jar: CookieJar::new(InBrowser::default()),
-            record: Record::begin(id, client, request, gateway.clock.instant()),
+            record: Box::new(Record::begin(id, client, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
             preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
@@ -76,8 +76,8 @@ impl<'g> Exchange<'g> {
         self.record.source = Some(identity.source);
         self.record.issuer =
             self.gateway.config.issuers.get(identity.token.issuer.0).map(|issuer| Arc::clone(&issuer.name));
-        self.record.subject =
-            identity.token.claims.subject().and_then(|subject| self.gateway.access_log.subject(subject));
+        let subject = || identity.token.claims.subject().and_then(|subject| self.gateway.access_log.subject(subject));
+        self.record.subject.clone_from(identity.token.logged_as.get_or_init(subject));
     }
 
     /// Awaits the upstream, and notes how long that took.

@@ -50,7 +50,7 @@ pub(super) fn prepare(
         parts.headers.remove(RANGE);
     }
 
-    let host = HeaderValue::try_from(target.host_field()).map_err(|_| Rejection::Internal)?;
+    let host = host_field(target, &parts.headers)?;
     connection.forwarding.write(&mut parts.headers, &host, parts.version, &gateway.config.trusted_proxies);
     if let Some(identity) = identity {
         speak_for_user(gateway, target, route, identity, &mut parts.headers)?;
@@ -60,12 +60,20 @@ pub(super) fn prepare(
     }
     exchange.record.id.write(&mut parts.headers);
     parts.headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
-    parts.uri = forwarded_uri(target, route)?;
+    parts.uri = forwarded_uri(target, route, &parts.uri)?;
     parts.version = Version::HTTP_11;
     if let Some(protocol) = protocol {
         parts.extensions.insert(protocol);
     }
     Ok(Prepared { request: Request::from_parts(parts, body), client })
+}
+
+/// `Host` as the application gets it: the line that was sent, where that says it already.
+fn host_field(target: &Target, headers: &HeaderMap) -> Result<HeaderValue, Rejection> {
+    match headers.get(HOST) {
+        Some(sent) if target.is_host_field(sent.as_bytes()) => Ok(sent.clone()),
+        _ => HeaderValue::try_from(target.host_field()).map_err(|_| Rejection::Internal),
+    }
 }
 
 /// Who the user is, in the words that the route chose.
@@ -97,9 +105,13 @@ fn speak_for_user(
 }
 
 /// The canonical path, less the prefix that the route takes off, and the query as it came.
-fn forwarded_uri(target: &Target, route: &Route) -> Result<Uri, Rejection> {
+fn forwarded_uri(target: &Target, route: &Route, sent: &Uri) -> Result<Uri, Rejection> {
     let stripped =
         route.strip_prefix.as_deref().and_then(|prefix| target.path.without_prefix(prefix, route.ignore_case));
-    let uri = target.path_and_query(stripped.unwrap_or(target.path.as_str()));
-    Uri::try_from(uri).map_err(|_| Rejection::Internal)
+    let path = stripped.unwrap_or(target.path.as_str());
+    match sent.path_and_query() {
+        // The query is what was sent in any case. So is the path nearly always, and need not be put together anew.
+        Some(whole) if whole.path() == path => Ok(Uri::from(whole.clone())),
+        _ => Uri::try_from(target.path_and_query(path)).map_err(|_| Rejection::Internal),
+    }
 }

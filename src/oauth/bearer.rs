@@ -43,10 +43,12 @@ pub fn parse(value: &HeaderValue) -> Result<Option<&str>, BearerError> {
 fn is_b64token(bytes: &[u8]) -> bool {
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let Some(body) = bytes.get(..bytes.len() - padding) else { return false };
-    !body.is_empty()
-        && body
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    // Without a way out in the middle, several bytes are looked at in one instruction; tokens are long, and mostly right.
+    !body.is_empty() && body.iter().fold(true, |all, byte| all & is_token_byte(*byte))
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
 /// What a `WWW-Authenticate: Bearer` challenge says (RFC 6750 §3).

@@ -28,6 +28,8 @@ pub struct VerifiedToken {
     pub usable_until: Timestamp,
     /// Identity headers, rendered once per set.
     pub rendered: PerSet,
+    /// How the access log shows its subject, worked out with the first request.
+    pub logged_as: OnceLock<Option<Arc<str>>>,
     /// The refresh protocol has taken note that this token was presented (R3).
     pub noted: AtomicBool,
     /// The epoch of the denial list at which this token was last seen not to be on it, moved by the session that it was
@@ -48,6 +50,7 @@ impl VerifiedToken {
             expires_at,
             usable_until: expires_at,
             rendered: PerSet::default(),
+            logged_as: OnceLock::new(),
             noted: AtomicBool::new(false),
             denial_mark: AtomicU64::new(0),
             key: None,
