@@ -2,13 +2,15 @@
 //!
 //! A canonical path has one meaning by the standards, and application servers that do not follow them: they cut path
 //! parameters off (Tomcat, Jetty), end the path at a decoded `?` or `#` (whoever parses it twice), drop dots and spaces
-//! at the end of a name and know `name::$DATA` (Windows), or turn full-width characters into ASCII (best-fit code pages,
-//! NFKC). The router looks every such reading up, and refuses the path when it would win another route. So honest file
-//! names pass, and nobody reaches `/admin/` by way of a route for something else.
+//! at the end of a name and know `name::$DATA` (Windows), or turn full-width and other compatibility characters into
+//! ASCII (NFKC, best-fit code pages). The router looks every such reading up, and refuses the path when it would win
+//! another route. So honest file names pass, and nobody reaches `/admin/` by way of a route for something else.
 //!
-//! Case and letters that merely look alike are *not* readings: see `ignore_case` for the first.
+//! Case and letters that merely look alike (`ı` for `i`) are *not* readings: see `ignore_case` for the first.
 
 use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Between a name and the type of its stream, on NTFS: `admin::$INDEX_ALLOCATION` is the directory `admin`.
 const STREAM: &str = "::$";
@@ -62,29 +64,33 @@ fn tidy(text: &str) -> String {
     path
 }
 
-/// Replaces the characters that Unicode's compatibility forms or a best-fit code page turn into one that structures a
-/// path. A backslash counts as a slash. Letters and digits are left as they are.
+/// Replaces the characters of which Unicode's compatibility forms (NFKC) or a best-fit code page make ASCII: `．` is a dot,
+/// `︰` are two, `％` is a percent sign, `ａ` the letter a. A backslash counts as a slash. Everything else is left as it is.
 pub(super) fn fold(decoded: &str) -> Cow<'_, str> {
     if decoded.is_ascii() {
         return Cow::Borrowed(decoded);
     }
+    let compatible = ComposingNormalizerBorrowed::new_nfkc();
     let mut folded = String::with_capacity(decoded.len());
     for character in decoded.chars() {
-        match character {
-            // Slashes, then backslashes.
-            '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{ff0f}' | '\u{2216}' | '\u{29f5}' | '\u{fe68}' | '\u{ff3c}' => {
-                folded.push('/');
-            }
-            '\u{2024}' | '\u{fe52}' | '\u{ff0e}' => folded.push('.'),
-            '\u{2025}' => folded.push_str(".."),
-            '\u{2026}' => folded.push_str("..."),
-            '\u{037e}' | '\u{fe54}' | '\u{ff1b}' => folded.push(';'),
-            '\u{fe56}' | '\u{ff1f}' => folded.push('?'),
-            '\u{fe5f}' | '\u{ff03}' => folded.push('#'),
-            other => folded.push(other),
+        let mut buffer = [0; 4];
+        let whole: &str = character.encode_utf8(&mut buffer);
+        let form = if whole.is_ascii() { Cow::Borrowed(whole) } else { compatible.normalize(whole) };
+        if form.chars().map(best_fit).all(|form| form.is_ascii()) {
+            folded.extend(form.chars().map(best_fit));
+        } else {
+            folded.push(character);
         }
     }
     Cow::Owned(folded)
+}
+
+/// What structures a path in some code page, and has no compatibility form.
+const fn best_fit(character: char) -> char {
+    match character {
+        '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{2216}' | '\u{29f5}' | '\\' => '/',
+        other => other,
+    }
 }
 
 /// The text as it is compared where case does not count: each character by its upper case and the lower case of that, so
@@ -123,6 +129,23 @@ mod tests {
         assert!(readings("/a;p?q/b/c").contains(&"/a/b/c".to_owned()));
         assert!(readings("/a;p/b;q?r/c").contains(&"/a/b".to_owned()));
         assert!(readings("/a/b;p?q/c").contains(&"/a/b".to_owned()));
+    }
+
+    #[test]
+    fn what_becomes_ascii_in_a_compatibility_form_is_read_as_that() {
+        for (text, folded) in [
+            ("/\u{fe30}/x", "/../x"),
+            ("/\u{2025}\u{ff3c}x", "/../x"),
+            ("/\u{ff05}\u{ff12}\u{ff45}", "/%2e"),
+            ("/\u{ff41}d\u{1d426}\u{2148}n", "/admin"),
+            ("/\u{2488}\u{2047}\u{fe14}", "/1.??;"),
+            ("/\u{2100}\u{bd}", "/a/c1/2"),
+        ] {
+            assert_eq!(fold(text), folded);
+        }
+        for text in ["/\u{e9}", "/e\u{301}", "/\u{ff76}", "/adm\u{131}n", "/\u{430}dmin", "/\u{200b}", "/\u{ac00}"] {
+            assert_eq!(fold(text), text, "stays");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! dot segments or joins slashes: a client that sends them is refused, since no browser does.
 //!
 //! Some spellings have honest uses and a dangerous reading all the same: path parameters (`;jsessionid=…`), an encoded
-//! `?` or `#` in a file's name, a dot at the end of a name, a full-width slash. They pass here, and the router refuses
-//! them where [`lenient`] finds that another reading would win another route. Letters stay what they are:
-//! `/adm%C4%B1n`, with the dotless ı, is another path than `/admin`, as `/ADMIN` is, unless a route says `ignore_case`.
+//! `?` or `#` in a file's name, a dot at the end of a name, a full-width slash or letter. They pass here, and the router
+//! refuses them where [`lenient`] finds that another reading would win another route. Letters that only look alike are
+//! others: `/adm%C4%B1n`, with the dotless ı, is another path than `/admin`, as `/ADMIN` is, unless a route says
+//! `ignore_case`.
 
 use std::borrow::Cow;
 
@@ -81,7 +82,13 @@ impl<'a> CanonicalPath<'a> {
         }
         let text = normalise(raw)?;
         let plain = !text.contains('%') && !lenient::has_other_readings(&text);
-        check_segments(&lenient::fold(&decode(&text)?))?;
+        let decoded = decode(&text)?;
+        let folded = lenient::fold(&decoded);
+        // A full-width percent sign and digits are an escape to whoever folds them and decodes once more.
+        if folded != decoded && folded.split('%').skip(1).any(completes_an_escape) {
+            return Err(PathError::DoubleEncoding);
+        }
+        check_segments(&folded)?;
         Ok(Self { text, plain })
     }
 
