@@ -64,6 +64,11 @@ mod limits;
 // What an attacker would try, beyond the rows above.
 mod attack_http;
 
+// Targets and headers by the thousand, with real application servers as judges.
+mod application_servers;
+mod headers_generated;
+mod targets_generated;
+
 // What the operator sees.
 mod commands;
 mod demo;

@@ -112,7 +112,7 @@ async fn headers_that_speak_of_another_path_or_host_change_nothing() {
 
 /// How application servers may read a path: decoded once and twice, `\` as `/`, `;…` dropped, slashes merged, dot
 /// segments resolved, in combination.
-fn readings(target: &str) -> Vec<String> {
+pub(crate) fn readings(target: &str) -> Vec<String> {
     let path = target.split('?').next().unwrap().to_owned();
     let decode = |path: &str| percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
     let decoded = [path.clone(), decode(&path), decode(&decode(&path))];
@@ -136,6 +136,7 @@ fn resolve(path: &str) -> String {
     format!("/{}", resolved.join("/"))
 }
 
-fn is_admin(path: &str) -> bool {
+/// Whether a path is protected in the usual scene.
+pub(crate) fn is_admin(path: &str) -> bool {
     path == "/admin" || path.starts_with("/admin/")
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything that knows how the gateway is built and started is in [`gateway`].
 
+pub(crate) mod application_server;
 pub(crate) mod authorization_server;
 pub(crate) mod body;
 pub(crate) mod certificates;
@@ -12,11 +13,14 @@ pub(crate) mod gateway;
 pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod left_out;
+pub(crate) mod long;
+pub(crate) mod random;
 pub(crate) mod raw;
 pub(crate) mod scene;
 pub(crate) mod serve;
 pub(crate) mod tokens;
 pub(crate) mod upstream;
+pub(crate) mod verbatim;
 pub(crate) mod wait;
 
 pub(crate) use client::{Answer, Ask, Client, Protocol, get, post};
@@ -24,6 +28,7 @@ pub(crate) use cookies::{Jar, SetCookie};
 pub(crate) use gateway::Gateway;
 pub(crate) use issuer::{Issuer, TokenAnswer};
 pub(crate) use left_out::left_out;
+pub(crate) use long::long;
 pub(crate) use scene::Scene;
 pub(crate) use upstream::{Seen, Upstream, UpstreamAnswer};
 pub(crate) use wait::eventually;
