@@ -76,10 +76,7 @@ impl Judge {
         let secret = |host: &str| Verbatim::get(host, "/admin/secret.txt").field(NUMBER, "1");
         let answer = self.direct().send(&secret(&self.host)).await.unwrap();
         assert!(answer.status == 200 && shows_the_secret(&answer), "{kind:?} itself: {answer:?}");
-        let admin = self
-            .scene
-            .issuer
-            .sign(&self.scene.issuer.token("root").claim("realm_access", serde_json::json!({ "roles": ["admin"] })));
+        let admin = self.scene.issuer.access_token("root");
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let mut client = self.client(protocol);
             let answer = client.send(&secret(&format!("open-{}", self.host))).await.unwrap();
