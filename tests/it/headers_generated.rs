@@ -3,6 +3,7 @@
 //!
 //! Judges are an echo, byte by byte, and two servers that make variables of fields: gunicorn (WSGI) and PHP.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -163,7 +164,7 @@ fn fields(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// A list of what is to be removed, if the client had its way.
 fn connection(random: &mut Random) -> Vec<u8> {
     let mut list = Vec::new();
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..=random.below(4) {
         let option = *random.one_of(&[
             "close",
             "keep-alive",
@@ -317,8 +318,8 @@ fn assert_honest(fields: &[(String, String)], case: Case, host: &str, what: &str
         assert_eq!(all(name), expected.into_iter().collect::<Vec<_>>(), "{name} of {what}: {fields:?}");
     }
     for (name, value) in fields.iter().filter(|(_, value)| value.contains("forged")) {
-        let reserved = |reserved: &&str| name == *reserved || reserved.ends_with('-') && name.starts_with(*reserved);
-        assert!(!RESERVED.iter().any(|name| reserved(&name)), "{name}: {value} of {what}");
+        let reserved = |reserved: &str| name == reserved || reserved.ends_with('-') && name.starts_with(reserved);
+        assert!(!RESERVED.iter().any(|name| reserved(name)), "{name}: {value} of {what}");
     }
     assert_eq!(all("x-forwarded-for"), ["127.0.0.1"], "{what}");
     assert_eq!(all("x-real-ip"), ["127.0.0.1"], "{what}");
@@ -500,7 +501,7 @@ async fn whatever_a_trusted_proxy_says_the_application_is_told_one_story() {
                 6 => ("x-real-ip", list.join("")),
                 _ => ("forwarded", format!("for=\"{}\";host=forged;proto=http", list.join(""))),
             };
-            said.push_str(&format!("{name}: {value}\n"));
+            writeln!(said, "{name}: {value}").unwrap();
             ask = ask.header(name, &value);
         }
         let before = scene.upstream.count();

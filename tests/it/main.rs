@@ -25,8 +25,10 @@ mod harness_works;
 mod laws;
 
 // From host, path and method to a route, and everything that must not get through.
+mod hosts;
 mod paths;
 mod routing;
+mod spellings;
 
 // Tokens: what is refused, and how.
 mod key_sets;
@@ -50,6 +52,7 @@ mod authorization;
 mod identity;
 
 // The way to the application and back.
+mod client_fields;
 mod forwarding;
 mod streaming;
 mod upstream_trouble;

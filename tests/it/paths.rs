@@ -3,7 +3,7 @@
 use crate::harness::{Scene, get};
 
 /// Targets that end up at `/admin` under some normalisation that some application server does.
-const DISGUISED: [&str; 46] = [
+pub(crate) const DISGUISED: [&str; 46] = [
     "/public/../admin/x",
     "/public/./../admin/x",
     "/public/..;/admin/x",

@@ -222,11 +222,11 @@ fn mutate(target: &mut Vec<u8>, random: &mut Random) {
         }
         13 => {
             let characters: Vec<char> = LOOKALIKES.chars().collect();
-            let character = random.one_of(&characters).to_string().into_bytes();
+            let character = *random.one_of(&characters);
             let spelt: Vec<u8> = if random.chance(850) {
-                character.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect()
+                percent_encoded(character).into_bytes()
             } else {
-                character
+                character.to_string().into_bytes()
             };
             let to = if random.chance(600) { slash_end } else { slash };
             drop(target.splice(slash..to, spelt));
@@ -250,9 +250,13 @@ fn encoded(byte: u8, random: &mut Random) -> Vec<u8> {
         8 => format!("%u00{byte:02x}"),
         9 => format!("%{:02x}%{:02x}", 0xc0 | byte >> 6, 0x80 | byte & 0x3f),
         10 => format!("%e0%{:02x}%{:02x}", 0x80 | byte >> 6, 0x80 | byte & 0x3f),
-        _ => char::from_u32(wide).unwrap().to_string().bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        _ => percent_encoded(char::from_u32(wide).unwrap()),
     }
     .into_bytes()
+}
+
+fn percent_encoded(character: char) -> String {
+    percent_encoding::utf8_percent_encode(&character.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// What may reach the application of this target: its origin form, with percent-encodings in their one form (RFC 3986

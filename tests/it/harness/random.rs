@@ -1,4 +1,4 @@
-//! Random numbers that can be had again: SplitMix64, from a seed that a failing test prints.
+//! Random numbers that can be had again: `SplitMix64`, from a seed that a failing test prints.
 
 /// A sequence of numbers. The same seed makes the same sequence.
 #[derive(Clone, Debug)]
