@@ -10,13 +10,16 @@ use crate::harness::{Protocol, Scene, long};
 use crate::paths::{is_admin, readings};
 
 /// What the mutations begin with. `/admin/` is protected, `/public/` is for everybody.
-const BEGINNINGS: [&str; 28] = [
+const BEGINNINGS: [&str; 31] = [
     "/admin/secret.txt",
     "/admin/secret.txt",
     "/admin/index.php",
     "/admin/",
     "/admin",
     "/admin/index.php/x",
+    "/admin;x=y/secret.txt",
+    "/x;y/admin;/secret.txt",
+    "/public/..%2fadmin/secret.txt",
     "/public/../admin/secret.txt",
     "/public/x/../../admin/secret.txt",
     "/public/hello.txt/../../admin/secret.txt",
