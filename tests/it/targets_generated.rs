@@ -157,6 +157,28 @@ const ENDINGS: [&str; 36] = [
     "%25",
 ];
 
+/// Those that a path may have.
+const LEGAL_ENDINGS: [&str; 18] = [
+    "/",
+    ".",
+    "..",
+    "%20",
+    "%20.",
+    "+",
+    "%3f",
+    "%3fx",
+    "%23",
+    "%23x",
+    "%3f.css",
+    "%25",
+    "~1",
+    ":x",
+    "::$DATA",
+    "::$INDEX_ALLOCATION",
+    "/index.php",
+    ".css",
+];
+
 /// Characters that compatibility forms and best-fit code pages turn into one that structures a path.
 const LOOKALIKES: &str = "\u{2044}\u{2215}\u{29f8}\u{ff0f}\u{2216}\u{29f5}\u{fe68}\u{ff3c}\u{2024}\u{fe52}\u{ff0e}\
     \u{2025}\u{2026}\u{fe30}\u{fe19}\u{37e}\u{fe54}\u{ff1b}\u{fe14}\u{fe56}\u{ff1f}\u{fe16}\u{2047}\u{2048}\u{2049}\
@@ -185,14 +207,35 @@ const ORIGINS: [&str; 14] = [
 pub(crate) fn target(seed: u64, host: &str) -> Vec<u8> {
     let random = &mut Random::seeded(seed);
     let mut target = random.one_of(&BEGINNINGS).as_bytes().to_vec();
-    let mutations = *random.one_of(&[1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6]);
-    for _ in 0..mutations {
-        mutate(&mut target, random);
+    // Most tricks are refused at first sight. What is legal, and means something else to some server, gets further.
+    let change = if random.chance(400) { bend } else { mutate };
+    for _ in 0..*random.one_of(&[1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6]) {
+        change(&mut target, random);
     }
     if random.chance(30) {
         target.splice(0..0, random.one_of(&ORIGINS).replace("$HOST", host).into_bytes());
     }
     target
+}
+
+/// Changes a target into another that is legal, as a rule.
+fn bend(target: &mut Vec<u8>, random: &mut Random) {
+    let at = random.below(target.len().max(1)).min(target.len());
+    let ends: Vec<usize> = (1..=target.len()).filter(|at| target.get(*at).is_none_or(|byte| *byte == b'/')).collect();
+    let end = if ends.is_empty() { target.len() } else { *random.one_of(&ends) };
+    match random.below(6) {
+        0 if target.get(at).is_some_and(u8::is_ascii_alphanumeric) => {
+            drop(target.splice(at..=at, format!("%{:02x}", target[at]).into_bytes()));
+        }
+        1 => drop(target.splice(end..end, random.one_of(&[";", ";x=y", ";a,b", ";jsessionid=1;v=%2e"]).bytes())),
+        2 => drop(target.splice(end..end, random.one_of(&LEGAL_ENDINGS).bytes())),
+        3 if target.get(at).is_some_and(u8::is_ascii_alphabetic) => target[at] ^= 0x20,
+        4 => {
+            let characters: Vec<char> = LOOKALIKES.chars().collect();
+            drop(target.splice(end..end, percent_encoded(*random.one_of(&characters)).into_bytes()));
+        }
+        _ => drop(target.splice(end..end, format!("%{:02x}", random.below(0x60) + 0x20).into_bytes())),
+    }
 }
 
 fn mutate(target: &mut Vec<u8>, random: &mut Random) {
