@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use usher::clock::Clock;
 
-use crate::harness::application_server::{ApplicationServer, HELLO, Kind, NUMBER, SECRET};
+use crate::harness::application_server::{Address, ApplicationServer, HELLO, Kind, NUMBER, SECRET};
 use crate::harness::scene::{ISSUERS, SESSION};
 use crate::harness::verbatim::{Peer, Verbatim, VerbatimAnswer, VerbatimClient};
-use crate::harness::{Issuer, Protocol, Scene, Upstream, long};
+use crate::harness::{Issuer, Protocol, Scene, Upstream, eventually, long};
 use crate::targets_generated::{canonical, target};
 
 /// `$HOST` has the routes of the usual scene, `open-$HOST` keeps nothing from anybody.
@@ -158,6 +158,21 @@ async fn judge(kind: Kind) {
     assert!(tally.passed > tally.requests / 20, "enough reaches the server to judge: {tally:?}");
     assert!(tally.dangerous > 0, "the targets are dangerous: {tally:?}");
     judge.prove().await;
+}
+
+#[tokio::test]
+async fn a_server_ends_with_the_test_that_started_it() {
+    for kind in [Kind::Gunicorn, Kind::Nginx] {
+        let Some(server) = ApplicationServer::start(kind).await else { continue };
+        let address = server.address().clone();
+        let listens = || match &address {
+            Address::Tcp(address) => std::net::TcpStream::connect(address).is_ok(),
+            Address::Unix(path) => std::os::unix::net::UnixStream::connect(path).is_ok(),
+        };
+        assert!(listens());
+        drop(server);
+        eventually(&format!("{kind:?} is gone"), || !listens()).await;
+    }
 }
 
 #[tokio::test]
