@@ -162,7 +162,7 @@ impl Authenticator {
             (Err(_), Some(_)) if !may_renew => Err(Unauthenticated::RenewalNotAllowed),
             // Expired, or signed with a key that has been withdrawn: the refresh token decides.
             (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
-                Some(refresh) => self.renew(presented, &refresh, jar).await,
+                Some(refresh) => Box::pin(self.renew(presented, &refresh, jar)).await,
                 None => Err(Unauthenticated::NoCredentials),
             },
             (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
@@ -185,13 +185,13 @@ impl Authenticator {
         let issuer = if presented.facts.is_none() { token.issuer } else { refresh.issuer };
         if !token.noted.swap(true, Ordering::Relaxed) {
             // The first request with this token: its refresh token has reached the browser as well (R3).
-            self.renewals.note_presented(issuer, &refresh.token).await;
+            Box::pin(self.renewals.note_presented(issuer, &refresh.token)).await;
         }
         let issued_at = token.issued_at().unwrap_or(token.expires_at);
         if may_renew && due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now() {
             let beside = Some((TokenHash::of(token.token.expose()), token.usable_until));
             let refresh = &PresentedRefresh { issuer, beside, ..of_whom(refresh, &token.claims) };
-            let renewed = self.renewals.renew_ahead(refresh).await;
+            let renewed = Box::pin(self.renewals.renew_ahead(refresh)).await;
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
             self.refuse_denied(&token, presented.session())?;
             if let Some(renewed) = renewed.filter(|renewed| renewed.access.token != token.token) {
@@ -270,7 +270,7 @@ impl Authenticator {
     /// or that it has ended, and what the browser has by now is another one's (R10).
     pub async fn freshen(&self, jar: &mut CookieJar) {
         let Some(mut session) = jar.renewed.take() else { return };
-        match self.renewals.newest(&session.presented, &session.tokens).await {
+        match Box::pin(self.renewals.newest(&session.presented, &session.tokens)).await {
             Some(newest) => {
                 session.tokens = newest;
                 self.write_renewed(&session, jar);

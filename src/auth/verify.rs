@@ -82,9 +82,19 @@ impl Verifier {
         allowed: &[IssuerId],
         now: Timestamp,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
-        if let Some(verified) = self.cached(token, allowed, now) {
-            return Ok(verified);
+        match self.cached(token, allowed, now) {
+            Some(verified) => Ok(verified),
+            // Boxed: its place would be in the future of every request.
+            None => Box::pin(self.verify_anew(token, allowed, now)).await,
         }
+    }
+
+    async fn verify_anew(
+        &self,
+        token: &str,
+        allowed: &[IssuerId],
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
         let presented = Presented::parse(token)?;
         let issuer = self.issuer_of(&presented, allowed)?;
         presented.header.check(issuer.config())?;

@@ -90,8 +90,7 @@ impl Backend {
     /// A connection, and whether it was used before.
     pub(super) async fn connection(self: &Arc<Self>, demand: Demand) -> Result<(Connection, bool), ConnectError> {
         if demand.upgrade && !matches!(self.address().security, Security::Http2) {
-            let stream = self.dialler.connect(Offer::Http1, demand.connect).await?;
-            return Ok((Connection::Http1(Http1::new(stream).await?), false));
+            return Ok((Box::pin(self.connect_to_upgrade(demand.connect)).await?, false));
         }
         // Every round that does not return has made a connection, or waited for one.
         for _ in 0..ROUNDS {
@@ -101,17 +100,18 @@ impl Backend {
                 {
                     return Ok((Connection::Http1(connection), true));
                 }
-                return Ok((self.connect(demand.connect).await?, false));
+                // Boxed, as all below that is not done for every request: its place would be in each of them.
+                return Ok((Box::pin(self.connect(demand.connect)).await?, false));
             }
             match self.shared.step() {
                 Step::Use(connection) => {
                     let reused = connection.mark_used();
                     return Ok((Connection::Http2(connection), reused));
                 }
-                Step::Wait(attempt) => http2::wait(attempt).await?,
+                Step::Wait(attempt) => Box::pin(http2::wait(attempt)).await?,
                 Step::Connect(outcome, attempt) => {
                     http2::connect_for_all(Arc::clone(self), demand.connect, outcome);
-                    http2::wait(attempt).await?;
+                    Box::pin(http2::wait(attempt)).await?;
                 }
             }
         }
@@ -124,6 +124,11 @@ impl Backend {
             self.parked.park(connection, self);
         }
         Ok(())
+    }
+
+    async fn connect_to_upgrade(&self, limit: Duration) -> Result<Connection, ConnectError> {
+        let stream = self.dialler.connect(Offer::Http1, limit).await?;
+        Ok(Connection::Http1(Http1::new(stream).await?))
     }
 
     async fn connect(&self, limit: Duration) -> Result<Connection, ConnectError> {

@@ -12,8 +12,9 @@ use tokio::time::sleep;
 use crate::forwarding::backend::Backend;
 use crate::forwarding::http1::Http1;
 
-/// How many idle connections are kept per address and worker.
-const CAPACITY: usize = 256;
+/// How many idle connections are kept per address and worker. Fewer than are in use at a time would be opened and closed
+/// for ever.
+const CAPACITY: usize = 1024;
 
 /// How often the sweep comes by.
 const SWEEP: Duration = Duration::from_secs(10);

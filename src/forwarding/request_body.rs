@@ -29,7 +29,8 @@ pub type TrailerFilter = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 /// It ends in an error, which makes the connection abort the request, when the client goes away, falls silent for too
 /// long or sends too much: a request that was cut short never looks whole to the upstream.
 pub struct RequestBody {
-    source: Option<Source>,
+    /// Boxed: most requests have none, and carry this around.
+    source: Option<Box<Source>>,
 }
 
 struct Source {
@@ -65,7 +66,7 @@ impl RequestBody {
             trailers: None,
             upload: Arc::new(Upload::new(idle)),
         };
-        Self { source: Some(source) }
+        Self { source: Some(Box::new(source)) }
     }
 
     /// Lets at most `limit` bytes of it pass.

@@ -35,7 +35,7 @@ pub(super) async fn deliver(
     hop_by_hop::remove_from_response(response.headers_mut());
     let response = match route.login {
         Some(issuer) if exchange.record.method == Method::POST => {
-            capture_login(gateway, issuer, credentials, response, exchange).await?
+            Box::pin(capture_login(gateway, issuer, credentials, response, exchange)).await?
         }
         _ => response.map(Body::Upstream),
     };

@@ -136,7 +136,8 @@ async fn journey<'g>(
 
     // Usher's own paths exist on every site and never reach an application.
     if target.is_own() {
-        return endpoints::answer(gateway, &target, request, exchange).await;
+        // Boxed, as other steps are that few requests take: the future of every request has a place for all of them.
+        return Box::pin(endpoints::answer(gateway, &target, request, exchange)).await;
     }
 
     // 3 Find the route: nothing is open by omission (law 3).
