@@ -13,7 +13,10 @@ use std::sync::{PoisonError, RwLock};
 use super::{SessionId, sha256};
 use crate::clock::Timestamp;
 
-/// SHA-256 of an access token: enough to recognise it, of no use to who reads it.
+/// SHA-256 of what is signed of an access token, header and claims: enough to recognise it, of no use to who reads it.
+///
+/// The signature is left out, because one message may have several that are good: whoever has an ECDSA signature (r, s) has
+/// (r, n - s) as well, and would have a token that nobody denied.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenHash([u8; 32]);
 
@@ -21,7 +24,8 @@ impl TokenHash {
     /// The hash of this access token.
     #[must_use]
     pub fn of(access_token: &str) -> Self {
-        Self(sha256(&[access_token.as_bytes()]))
+        let signed = access_token.rsplit_once('.').map_or(access_token, |(signed, _)| signed);
+        Self(sha256(&[signed.as_bytes()]))
     }
 }
 
@@ -155,6 +159,14 @@ mod tests {
         assert!(denied.is_denied(Some(session(2)), "stolen"));
         assert!(!denied.is_denied(Some(session(2)), "any"));
         assert!(!denied.is_denied(None, ""));
+    }
+
+    #[test]
+    fn a_denied_token_is_denied_with_every_signature() {
+        let denied = Denied::new(10);
+        denied.deny_access_token(TokenHash::of("header.claims.one"), LATER, NOW);
+        assert!(denied.is_denied(None, "header.claims.another"));
+        assert!(!denied.is_denied(None, "header.other.one"));
     }
 
     #[test]
