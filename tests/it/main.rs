@@ -32,6 +32,7 @@ mod spellings;
 
 // Tokens: what is refused, and how.
 mod key_sets;
+mod tokens_generated;
 mod verification;
 
 // Renewal: the protocol with an issuer that misbehaves, and under load with a real one.

@@ -150,9 +150,14 @@ impl Ask {
     }
 
     /// Adds a field; the same name twice makes two lines.
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        self.header_bytes(name, value.as_bytes())
+    }
+
+    /// The same with any bytes that a field may hold.
+    pub(crate) fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self.headers.append(name, HeaderValue::from_bytes(value).unwrap());
         self
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod left_out;
 pub(crate) mod long;
+pub(crate) mod mirror;
 pub(crate) mod random;
 pub(crate) mod raw;
 pub(crate) mod scene;
