@@ -93,6 +93,15 @@ fn a_missing_piece_makes_the_cookie_unusable() {
 }
 
 #[test]
+fn an_empty_piece_counts_as_absent_and_is_cleared_with_the_rest() {
+    let found = own().take(&mut request(&["__Host-usher-access=A; __Host-usher-access-1="]));
+    assert_eq!(value_of(&found.access), Some("A"));
+    assert_eq!(own().set_access("B", 60, found.in_browser()).unwrap().len(), 2);
+    let found = own().take(&mut request(&["__Host-usher-access=; __Host-usher-access-1=B"]));
+    assert!(found.access.value == FoundValue::Unusable);
+}
+
+#[test]
 fn a_shorter_value_clears_the_pieces_that_the_browser_has() {
     let found = own().take(&mut request(&["__Host-usher-access=A; __Host-usher-access-1=B; __Host-usher-access-2=C"]));
     let lines = own().set_access("short", 60, found.in_browser()).unwrap();
