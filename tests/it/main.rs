@@ -47,6 +47,7 @@ mod login;
 
 // Ways in, and ways to sign people out, that were tried on sessions and tokens.
 mod attack_session;
+mod cookies_generated;
 
 // Who may, and what the application is told.
 mod authorization;
