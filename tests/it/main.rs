@@ -75,6 +75,8 @@ mod headers_generated;
 mod targets_generated;
 
 // What the operator sees.
+// What the operator sees, and what nobody ever sees.
+mod canaries;
 mod commands;
 mod demo;
 mod documents;

@@ -52,6 +52,8 @@ struct Stage {
     scene: Scene,
     mirror: Mirror,
     keys: [Arc<SigningKey>; 3],
+    /// A key of somebody else.
+    stranger: SigningKey,
 }
 
 /// A token, and what is known about it.
@@ -73,7 +75,12 @@ impl Stage {
         issuer.add_key(KEY_IDS[2], SigningKey::ed25519());
         let keys = [p256, rsa, issuer.key().1];
         let yaml = SITES.replace("$MIRROR", &mirror.url());
-        Self { scene: Scene::with(&yaml, Upstream::start().await, issuer, clock).await, mirror, keys }
+        Self {
+            scene: Scene::with(&yaml, Upstream::start().await, issuer, clock).await,
+            mirror,
+            keys,
+            stranger: SigningKey::p256(),
+        }
     }
 
     /// The case of a seed. Keys are made at run time, so signatures differ from one run to another; nothing else does.
@@ -96,11 +103,12 @@ impl Stage {
         }
         let mut fine = may_count(&header) && may_count(&claims);
 
+        let named: String = header.iter().filter(|member| member.name == "alg").map(|member| &*member.value).collect();
         let (header, payload) = (spelling::json(random, &header), spelling::json(random, &claims));
         let (first, second) = (spelling::encode(random, &header.text), spelling::encode(random, &payload.text));
         fine &= header.fine && payload.fine && first.fine && second.fine;
         let message = format!("{}.{}", first.text, second.text);
-        let signature = self.signature(random, key, &message);
+        let signature = self.signature(random, key, &named, &message);
         let third = if random.chance(30) {
             let text = spelling::trailing_bits(&base64url(&signature.text));
             Spelt { fine: text == base64url(&signature.text), text }
@@ -117,7 +125,8 @@ impl Stage {
         Case { seed, text, verdict: fine.then(|| identity(&claims)) }
     }
 
-    fn signature(&self, random: &mut Random, key: &SigningKey, message: &str) -> Spelt<Vec<u8>> {
+    /// A signature under a header that names this algorithm.
+    fn signature(&self, random: &mut Random, key: &SigningKey, named: &str, message: &str) -> Spelt<Vec<u8>> {
         let good = key.sign(key.algorithm(), message.as_bytes());
         if !random.chance(250) {
             return Spelt { text: good, fine: true };
@@ -126,8 +135,12 @@ impl Stage {
         match random.below(8) {
             0 => by(&SigningKey::p256()),
             1 => by(&SigningKey::ed25519()),
-            2 => by(&self.keys
-                [(KEY_IDS.len() + 1 + self.keys.iter().position(|other| std::ptr::eq(&**other, key)).unwrap()) % 3]),
+            2 => {
+                let place = self.keys.iter().position(|other| std::ptr::eq(&**other, key)).unwrap();
+                let other = &self.keys[(place + 1) % self.keys.len()];
+                // Under its own name it would be an honest signature of the issuer.
+                by(if named.contains(other.algorithm()) { &self.stranger } else { other })
+            }
             3 => by(&SigningKey::hmac(key.public_pem().as_bytes())),
             _ => {
                 let other = key.sign(key.algorithm(), self.scene.issuer.access_token("root").as_bytes());

@@ -9,6 +9,8 @@ pub(crate) enum TokenAnswer {
     Keep,
     /// New tokens, and nothing but them: no `expires_in`, no `scope`.
     Sparse,
+    /// New tokens, with this beside them for an ID token.
+    IdToken(&'static str),
     /// New tokens of somebody else.
     OtherSubject(&'static str),
     /// New tokens that name nobody.

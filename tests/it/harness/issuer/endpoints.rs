@@ -161,6 +161,9 @@ fn grant(state: &State, issuer: &str, presented: &str, names: [&str; 2], answer:
         body["expires_in"] = json!(LIFETIME.as_secs());
         body["scope"] = json!("read write");
     }
+    if let TokenAnswer::IdToken(id_token) = answer {
+        body["id_token"] = json!(id_token);
+    }
     if let Some(refresh) = refresh {
         body[names[1]] = json!(refresh);
     }
