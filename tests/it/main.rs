@@ -32,6 +32,7 @@ mod spellings;
 
 // Tokens: what is refused, and how.
 mod key_sets;
+mod token_rules;
 mod tokens_generated;
 mod verification;
 
@@ -78,6 +79,7 @@ mod targets_generated;
 // What the operator sees, and what nobody ever sees.
 mod canaries;
 mod commands;
+mod configuration_options;
 mod demo;
 mod documents;
 mod logs;

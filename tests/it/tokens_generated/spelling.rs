@@ -66,7 +66,8 @@ pub(super) fn encode(random: &mut Random, bytes: &[u8]) -> Spelt<String> {
     }
     let padded = GeneralPurpose::new(&URL_SAFE, GeneralPurposeConfig::new());
     let standard = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_encode_padding(false));
-    let at = random.below(canonical.len() + 1);
+    // Inside: what stands around a field's value is no part of it.
+    let at = if canonical.len() > 1 { 1 + random.below(canonical.len() - 1) } else { 0 };
     let insert = |text: &str| format!("{}{text}{}", &canonical[..at], &canonical[at..]);
     let text = match random.below(9) {
         0 => padded.encode(bytes),
