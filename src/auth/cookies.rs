@@ -272,9 +272,9 @@ impl<'r> Pieces<'r> {
 
     /// An empty value counts as absent: some clients send a cleared cookie once more. The browser has it all the same.
     fn join(&self) -> Found {
-        let is_full = |value: &Option<&[u8]>| value.is_some_and(|value| !value.is_empty());
+        let are_full = self.values.map(|value| value.is_some_and(|value| !value.is_empty()));
         let pieces = self.values.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        let full = self.values.iter().rposition(is_full).map_or(0, |last| last + 1);
+        let full = are_full.iter().rposition(|full| *full).map_or(0, |last| last + 1);
         let present: Vec<&[u8]> = self.values.iter().flatten().copied().filter(|value| !value.is_empty()).collect();
         let value = if full == 0 && !self.twice {
             FoundValue::Absent

@@ -105,7 +105,7 @@ sites:
 
 #[tokio::test]
 async fn every_option_that_lets_somebody_in_keeps_somebody_out() {
-    let scene = Scene::start(&format!("{}{OPTIONS}{SESSION}", ISSUERS)).await;
+    let scene = Scene::start(&format!("{ISSUERS}{OPTIONS}{SESSION}")).await;
     let plain = scene.issuer.token("alice");
     let with = |name: &str, value: Value| scene.issuer.sign(&plain.clone().claim(name, value));
     let (alice, shared) = (scene.issuer.sign(&plain), SigningKey::hmac(b"a shared secret of the tests, 0123456789"));

@@ -197,8 +197,8 @@ impl Stage {
             4 => crumbs[at].1 = stranger.1,
             5 => crumbs.push(stranger),
             6 => {
-                crumbs[at].1 = crumbs[other].1.clone();
-                crumbs[other].1 = value;
+                let other_value = std::mem::replace(&mut crumbs[other].1, value);
+                crumbs[at].1 = other_value;
             }
             7 => crumbs.swap(at, other),
             8 => crumbs[at].1 = value[..cut].to_vec(),
@@ -211,13 +211,15 @@ impl Stage {
             15 => crumbs[at].1 = [value.as_slice(), b"="].concat(),
             16 => {
                 crumbs[at].1 =
-                    [&value[..cut], &[0x80 + u8::try_from(random.below(128)).unwrap()], &value[cut..]].concat()
+                    [&value[..cut], &[0x80 + u8::try_from(random.below(128)).unwrap()], &value[cut..]].concat();
             }
             17 => crumbs[at].0 = name.to_ascii_uppercase(),
-            18 => crumbs[at].0 = piece_name(*random.one_of(&[ACCESS, REFRESH]), random.below(6)).into_bytes(),
+            18 => crumbs[at].0 = piece_name(random.one_of::<&str>(&[ACCESS, REFRESH]), random.below(6)).into_bytes(),
             19 => crumbs[at].0 = [b" \t", name.as_slice(), b"\t "].concat(),
-            20 => crumbs
-                .push((piece_name(*random.one_of(&[ACCESS, REFRESH]), 1 + random.below(4)).into_bytes(), Vec::new())),
+            20 => crumbs.push((
+                piece_name(random.one_of::<&str>(&[ACCESS, REFRESH]), 1 + random.below(4)).into_bytes(),
+                Vec::new(),
+            )),
             _ => crumbs[at].1 = [b" ", value.as_slice(), b"\t"].concat(),
         }
     }
@@ -512,8 +514,10 @@ async fn a_session_secret_rotates_without_a_sign_in_and_a_lost_one_is_a_sign_in_
     let last = crate::harness::Gateway::start(&configurations[1], &clock).await;
     let ask = |jar: &Jar| get("https://app.test/x").cookies(jar);
     both.client().send(ask(&jar)).await.assert_status(200);
-    let lost = last.client().send(ask(&jar)).await;
-    assert!(lost.assert_status(401).set_cookies().iter().all(SetCookie::clears) && !lost.set_cookies().is_empty());
+    let refused = last.client().send(ask(&jar)).await;
+    assert!(
+        refused.assert_status(401).set_cookies().iter().all(SetCookie::clears) && !refused.set_cookies().is_empty()
+    );
     // What is renewed under both is sealed with the new one.
     clock.advance(std::time::Duration::from_secs(301));
     jar.take(&both.client().send(ask(&jar)).await.assert_status(200).headers);

@@ -137,7 +137,7 @@ impl Stage {
             0 => by(&SigningKey::p256()),
             1 => by(&SigningKey::ed25519()),
             2 => {
-                let place = self.keys.iter().position(|other| std::ptr::eq(&**other, key)).unwrap();
+                let place = self.keys.iter().position(|other| std::ptr::eq(Arc::as_ptr(other), key)).unwrap();
                 let other = &self.keys[(place + 1) % self.keys.len()];
                 // Under its own name it would be an honest signature of the issuer.
                 by(if named.contains(other.algorithm()) { &self.stranger } else { other })
@@ -206,7 +206,7 @@ fn tamper(random: &mut Random, text: &str) -> String {
         12 => format!("{first}..{last}"),
         13 => text.to_uppercase(),
         14 => format!(".{text}"),
-        _ => text.replace('.', *random.one_of(&["..", "%2e", ",", "./.", "\u{3002}"])),
+        _ => text.replace('.', random.one_of::<&str>(&["..", "%2e", ",", "./.", "\u{3002}"])),
     }
 }
 
