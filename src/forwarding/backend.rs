@@ -1,7 +1,7 @@
 //! One address of an upstream, as one worker knows it: its connections, its load, its health.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,8 +13,10 @@ use crate::forwarding::http2::{self, Http2, Shared, Step};
 use crate::forwarding::parked::Parked;
 use crate::forwarding::upstreams::{Address, Security};
 
-/// How long an address that could not be connected to is passed over while there are others.
-const PENALTY: Duration = Duration::from_secs(3);
+/// How long an address that did not work is passed over while there are others: doubled each time that it does not
+/// work when it is tried again, up to the longest.
+const FIRST_PENALTY: Duration = Duration::from_secs(3);
+const LONGEST_PENALTY: Duration = Duration::from_secs(30);
 
 /// How often a request waits for a shared connection that is gone before it can be used.
 const ROUNDS: usize = 4;
@@ -27,6 +29,8 @@ pub(super) struct Backend {
     protocol: AtomicU8,
     in_flight: AtomicUsize,
     started: Instant,
+    /// How often it did not work since it last did.
+    failures: AtomicU32,
     /// Milliseconds after `started` until which the address is passed over.
     failing_until: AtomicU64,
 }
@@ -71,6 +75,7 @@ impl Backend {
             protocol: AtomicU8::new(protocol as u8),
             in_flight: AtomicUsize::new(0),
             started: Instant::now(),
+            failures: AtomicU32::new(0),
             failing_until: AtomicU64::new(0),
         }
     }
@@ -166,16 +171,29 @@ impl Backend {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Notes that the address did not work.
+    /// Notes that the address did not work. Requests that fail together count once.
     pub(super) fn failed(&self) {
-        let until = self.now().saturating_add(millis(PENALTY));
-        self.failing_until.store(until, Ordering::Relaxed);
+        let failures = self.failures.load(Ordering::Relaxed);
+        if failures != 0 && self.now() < self.failing_until.load(Ordering::Relaxed) {
+            return;
+        }
+        let penalty = (FIRST_PENALTY * 2_u32.saturating_pow(failures.min(8))).min(LONGEST_PENALTY);
+        self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
+        self.failing_until.store(self.now().saturating_add(millis(penalty)), Ordering::Relaxed);
     }
 
-    /// Whether the address did not work a moment ago.
+    /// Notes that the address has answered, whatever it said: it is like any other again.
+    pub(super) fn worked(&self) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether others are to be preferred: the address did not work a moment ago, or it has not answered since and one
+    /// request is on its way already to see whether it does.
     pub(super) fn is_failing(&self) -> bool {
-        let until = self.failing_until.load(Ordering::Relaxed);
-        until != 0 && self.now() < until
+        self.failures.load(Ordering::Relaxed) != 0
+            && (self.load() > 0 || self.now() < self.failing_until.load(Ordering::Relaxed))
     }
 
     fn now(&self) -> u64 {

@@ -130,10 +130,11 @@ async fn over_http1(
     }
     let idle = timer.timeouts().idle;
     let answer = connection.exchange(request, timer).await.inspect_err(|unanswered| {
-        if unanswered.silent && !reused {
+        if unanswered.speaks_against_address(reused) {
             in_flight.backend().failed();
         }
     })?;
+    in_flight.backend().worked();
     match answer {
         Answer::Response(mut response, connection) => {
             framing::of_response(&mut response);
@@ -163,6 +164,7 @@ async fn over_http2(
     let request = framing::for_http2(request, backend.address()).map_err(Unanswered::given_up)?;
     match connection.exchange(request, timer).await {
         Ok(mut response) => {
+            backend.worked();
             framing::of_response(&mut response);
             let (idle, upload) = (timer.timeouts().idle, timer.upload().cloned());
             let driver = Driver::Http2(connection);
@@ -173,6 +175,9 @@ async fn over_http2(
             // last stream is.
             if reused && (unanswered.unsent.is_some() || unanswered.silent) {
                 backend.shared().discard(&connection);
+            }
+            if unanswered.speaks_against_address(reused) {
+                backend.failed();
             }
             Err(unanswered)
         }

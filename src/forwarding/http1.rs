@@ -15,7 +15,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use crate::forwarding::error::{ConnectError, ForwardError};
+use crate::forwarding::error::{ConnectError, Fault, ForwardError};
 use crate::forwarding::request_body::RequestBody;
 use crate::forwarding::response_timer::ResponseTimer;
 use crate::forwarding::stream::{Heard, Stream};
@@ -170,6 +170,11 @@ impl Unanswered {
 
     pub(super) fn given_up(error: ForwardError) -> Box<Self> {
         Box::new(Self { error, unsent: None, silent: false })
+    }
+
+    /// Whether it speaks against the address: a connection that was used before may break without anybody's fault.
+    pub(super) fn speaks_against_address(&self, reused: bool) -> bool {
+        self.error.fault() == Fault::Upstream && !(reused && (self.silent || self.unsent.is_some()))
     }
 }
 
