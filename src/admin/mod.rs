@@ -1,10 +1,12 @@
 //! Health, on a listener of its own that is never public.
 //!
-//! `/healthz` says that the process lives, `/readyz` whether it wants traffic: 503 from the moment a drain begins.
+//! `/healthz` says that the process lives, `/readyz` whether it wants traffic: 503 from the moment a drain begins. An
+//! issuer whose keys cannot be had makes it `degraded`, which is still ready: other processes could not have them either.
 //! Everything else is 404. A page in an operator's browser must not be able to ask (a request from another origin is
 //! refused), and nothing here is ever cached. This listener has time-outs and a bound of its own, so that it answers when
 //! the public ones are full.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -106,10 +108,10 @@ fn respond<B>(request: &Request<B>, readiness: &Readiness) -> Response<Full<Byte
         return text(StatusCode::FORBIDDEN, "not from another origin\n");
     }
     let (status, word) = match request.uri().path() {
-        "/healthz" => (StatusCode::OK, "alive\n"),
-        "/readyz" if readiness.is_ready() => (StatusCode::OK, "ready\n"),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        _ => (StatusCode::NOT_FOUND, "not found\n"),
+        "/healthz" => (StatusCode::OK, "alive\n".into()),
+        "/readyz" if readiness.is_ready() => (StatusCode::OK, say_ready(&readiness.failing_issuers())),
+        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
+        _ => (StatusCode::NOT_FOUND, "not found\n".into()),
     };
     if status != StatusCode::NOT_FOUND && request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
@@ -129,8 +131,15 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
 }
 
-fn text(status: StatusCode, word: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(word.as_bytes())));
+fn say_ready(failing: &[Arc<str>]) -> Cow<'static, str> {
+    if failing.is_empty() {
+        return "ready\n".into();
+    }
+    format!("degraded: the keys of these issuers cannot be had: {}\n", failing.join(", ")).into()
+}
+
+fn text(status: StatusCode, word: impl Into<Cow<'static, str>>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(word.into().into_owned())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

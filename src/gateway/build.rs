@@ -72,7 +72,7 @@ impl Gateway {
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
         let mut process = [0; 8];
         rand::fill(&mut process).map_err(|_| BuildError::Randomness)?;
-        Ok(Arc::new(Self {
+        let gateway = Self {
             router: Router::new(&config.sites),
             trailer_filter: trailer_filter(Arc::clone(&stripper)),
             stripper,
@@ -85,7 +85,9 @@ impl Gateway {
             readiness,
             config,
             clock,
-        }))
+        };
+        gateway.readiness.watch(issuers);
+        Ok(Arc::new(gateway))
     }
 }
 

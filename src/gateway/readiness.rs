@@ -1,11 +1,17 @@
-//! Whether this process wants traffic: what `/readyz` answers.
+//! Whether this process wants traffic, and what it does without at the moment: what `/readyz` answers.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
+
+use crate::issuer::Issuers;
 
 /// Ready until a drain begins. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     draining: CancellationToken,
+    issuers: Arc<ArcSwapOption<Issuers>>,
 }
 
 impl Readiness {
@@ -13,6 +19,15 @@ impl Readiness {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.draining.is_cancelled()
+    }
+
+    /// The issuers whose keys cannot be had, by their names in the configuration. Public routes work without them, and so
+    /// does whoever is known already; so it is no reason to send the traffic elsewhere, where it would be no better.
+    #[must_use]
+    pub fn failing_issuers(&self) -> Vec<Arc<str>> {
+        let issuers = self.issuers.load_full();
+        let failing = issuers.iter().flat_map(|issuers| issuers.iter()).filter(|issuer| issuer.is_failing());
+        failing.map(|issuer| Arc::clone(&issuer.config().name)).collect()
     }
 
     /// From now on it is not; there is no way back.
@@ -23,5 +38,10 @@ impl Readiness {
     /// Waits for the drain to begin.
     pub async fn drain_begins(&self) {
         self.draining.cancelled().await;
+    }
+
+    /// These are the issuers that matter.
+    pub(super) fn watch(&self, issuers: Arc<Issuers>) {
+        self.issuers.store(Some(issuers));
     }
 }

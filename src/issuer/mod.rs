@@ -207,6 +207,16 @@ impl Issuer {
         is_other.then_some(newer)
     }
 
+    /// Whether the keys cannot be had at the moment; what was held before still counts. Starts another attempt in the
+    /// background when it is time.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        match &self.keys {
+            KeyRing::Fixed(_) => false,
+            KeyRing::Published(remote) => remote.is_failing(),
+        }
+    }
+
     /// Starts a refresh of the keys in the background when they are old. For uses of verified tokens that do not need
     /// the keys any more, but must notice when one is withdrawn. Costs a reading of the clock.
     pub fn refresh_keys_if_due(&self) {

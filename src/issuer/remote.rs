@@ -210,6 +210,12 @@ impl<T: Send + Sync + 'static> Remote<T> {
         self.set_due(back_off);
     }
 
+    /// Whether the last attempt failed. Starts another when it is time, so that whoever only watches sees the recovery.
+    pub(super) fn is_failing(self: &Arc<Self>) -> bool {
+        self.refresh_if_due();
+        self.schedule().last_error.is_some()
+    }
+
     async fn wait(&self, attempt: Option<u64>) {
         let Some(attempt) = attempt else { return };
         let mut ended = self.ended.subscribe();
