@@ -75,6 +75,7 @@ mod application_servers;
 mod headers_generated;
 mod targets_generated;
 // Faults of others, at rest and under a load of ordinary requests: the application's, the issuer's.
+mod faults_issuer;
 mod faults_upstream;
 
 // What the operator sees.
