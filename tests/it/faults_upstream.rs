@@ -116,22 +116,28 @@ async fn an_application_that_never_answers_is_504_on_time_and_only_its_own_conne
     let scene = beside(&app.url()).await;
     let clients = [scene.client().connect("other.test").await, scene.http2().connect("other.test").await];
     let clients = clients.map(tokio::sync::Mutex::new);
+    let fastest = std::sync::Mutex::new([Duration::MAX; 2]);
     at_rest_and_under_load(&scene, async || {
         for client in &clients {
             let mut client = client.lock().await;
-            let mut fastest = Duration::MAX;
-            for ask in [get("https://other.test/hang"), post("https://other.test/hang").body(vec![b'x'; 100_000])] {
+            let asks = [get("https://other.test/hang"), post("https://other.test/hang").body(vec![b'x'; 100_000])];
+            for (n, ask) in asks.into_iter().enumerate() {
                 let started = Instant::now();
                 client.send(ask).await.assert_status(504);
                 let took = started.elapsed();
                 assert!(took >= LIMIT.mul_f64(0.9), "{took:?}");
-                fastest = fastest.min(took);
+                {
+                    let fastest = &mut fastest.lock().unwrap()[n];
+                    *fastest = took.min(*fastest);
+                }
                 client.send(get("https://other.test/fine")).await.assert_status(200);
             }
-            assert!(fastest <= LIMIT.mul_f64(1.1), "{fastest:?}");
         }
     })
     .await;
+    // On a busy machine one of them may be late, not each.
+    let fastest = fastest.into_inner().unwrap();
+    assert!(fastest.iter().all(|took| *took <= LIMIT.mul_f64(1.1)), "{fastest:?}");
     // What hung is closed; what answered waits in the pool.
     client_is_served(&scene).await;
     eventually("the connections that hung are closed", || app.open() <= 2 * workers()).await;
