@@ -67,6 +67,9 @@ mod drain;
 mod framing;
 mod limits;
 
+// Frames and bytes that no client library would send, and clients that are slow.
+mod http2_frames;
+
 // What an attacker would try, beyond the rows above.
 mod attack_http;
 
