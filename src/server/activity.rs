@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::connection::Protocol;
+use super::header_block::Block;
 use crate::config::Limits;
 
 /// Bytes of an HTTP/2 client preface (RFC 9113 §3.4).
@@ -49,6 +50,8 @@ pub(super) struct Activity {
     had_body: AtomicBool,
     idle: Moment,
     head: Moment,
+    /// Since when an HTTP/2 header block has been unfinished.
+    block: Moment,
     blocked: Moment,
     written_while_blocked: AtomicU64,
     retired: Moment,
@@ -103,6 +106,7 @@ impl Activity {
             had_body: AtomicBool::new(false),
             idle: Moment::default(),
             head: Moment::default(),
+            block: Moment::default(),
             blocked: Moment::default(),
             written_while_blocked: AtomicU64::new(0),
             retired: Moment::default(),
@@ -126,8 +130,7 @@ impl Activity {
                     self.head.set(self.at((self.now)()));
                 }
             }
-            // Behind the preface, HTTP/2 has frames at any time; an unfinished head holds no more than its bounds allow
-            // and ends with the connection, which is pinged.
+            // Behind the preface, HTTP/2 has frames at any time: see `amid`.
             Protocol::Http2 if self.head.is_set() => {
                 if self.head_bytes.fetch_add(saturated(count), Relaxed).saturating_add(saturated(count)) >= H2_PREFACE {
                     self.head.clear();
@@ -135,6 +138,20 @@ impl Activity {
                 }
             }
             Protocol::Http2 => {}
+        }
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(super) fn is_http2(&self) -> bool {
+        self.protocol == Protocol::Http2
+    }
+
+    /// What has been received ends within a header block of HTTP/2, or does not.
+    pub(super) fn amid(&self, block: Block) {
+        match block {
+            Block::None if self.block.is_set() => self.block.clear(),
+            Block::None | Block::Unfinished => {}
+            Block::Begun => self.block.set(self.at((self.now)())),
         }
     }
 
@@ -254,7 +271,8 @@ impl Activity {
                 next = next.min(end);
             }
         }
-        if !in_flight && let Some(since) = self.since(&self.head) {
+        // With streams at hand, pings see to it: a client amid a block cannot answer them.
+        if !in_flight && let Some(since) = self.since(&self.head).or_else(|| self.since(&self.block)) {
             let begun = self.head_bytes.load(Relaxed) > 0;
             return due(since + limits.header_timeout, now, next, Verdict::Abort(Silence::Head { begun }));
         }
@@ -403,6 +421,23 @@ mod tests {
         activity.received(23);
         let now = pass(10 * SECOND);
         assert_eq!(activity.verdict(now), Verdict::Abort(Silence::Head { begun: true }));
+    }
+
+    #[test]
+    fn an_http_2_head_that_does_not_end_is_cut_however_steadily_it_comes() {
+        let activity = activity(Protocol::Http2);
+        activity.received(24);
+        pass(30 * SECOND);
+        activity.amid(Block::Begun);
+        for _ in 0..9 {
+            let now = pass(SECOND);
+            activity.amid(Block::Unfinished);
+            assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
+        }
+        let now = pass(SECOND);
+        assert!(matches!(activity.verdict(now), Verdict::Abort(Silence::Head { .. })));
+        activity.amid(Block::None);
+        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Http {
         let late = drain.is_cancelled();
         let limits = if late { lessened(self.limits) } else { self.limits };
         let activity = Arc::new(Activity::new(protocol, limits, Instant::now));
-        let wire = Wire::new(protocol, transport, Arc::clone(&activity), permit, alive);
+        let wire = Wire::new(transport, Arc::clone(&activity), permit, alive);
         let service = Arc::new(Service {
             handler,
             connection: Arc::new(connection),

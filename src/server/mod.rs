@@ -16,6 +16,7 @@ mod arrival;
 mod certificates;
 mod connection;
 mod error;
+mod header_block;
 mod joined;
 mod limits;
 mod listener;

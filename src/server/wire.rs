@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::activity::Activity;
-use super::connection::Protocol;
+use super::header_block::HeaderBlocks;
 use super::joined::Joined;
 use super::limits::Permit;
 
@@ -33,6 +33,8 @@ pub(super) enum Transport {
 pub(super) struct Wire {
     transport: Transport,
     activity: Arc<Activity>,
+    /// On HTTP/2, whose heads may come in many frames.
+    blocks: Option<HeaderBlocks>,
     /// On HTTP/2, where what is written comes in small pieces.
     joined: Option<Joined>,
     /// What was read too early and is read once more.
@@ -43,15 +45,19 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(
-        protocol: Protocol,
-        transport: Transport,
-        activity: Arc<Activity>,
-        permit: Permit,
-        alive: TaskTrackerToken,
-    ) -> Self {
-        let joined = (protocol == Protocol::Http2).then(Joined::default);
-        Self { transport, activity, joined, given_back: Bytes::new(), closed: false, _permit: permit, _alive: alive }
+    pub(super) fn new(transport: Transport, activity: Arc<Activity>, permit: Permit, alive: TaskTrackerToken) -> Self {
+        let joined = activity.is_http2().then(Joined::default);
+        let blocks = activity.is_http2().then(HeaderBlocks::new);
+        Self {
+            transport,
+            activity,
+            blocks,
+            joined,
+            given_back: Bytes::new(),
+            closed: false,
+            _permit: permit,
+            _alive: alive,
+        }
     }
 
     /// Takes back what was read and is of the next request.
@@ -129,7 +135,12 @@ impl AsyncRead for Wire {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         };
-        self.activity.received(buffer.filled().len().saturating_sub(before));
+        let received = buffer.filled().get(before..).unwrap_or_default();
+        self.activity.received(received.len());
+        if let Some(blocks) = &mut self.blocks {
+            let block = blocks.follow(received);
+            self.activity.amid(block);
+        }
         read
     }
 }
