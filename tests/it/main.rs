@@ -69,6 +69,7 @@ mod limits;
 
 // Frames and bytes that no client library would send, and clients that are slow.
 mod http2_frames;
+mod slow_clients;
 
 // What an attacker would try, beyond the rows above.
 mod attack_http;

@@ -36,6 +36,11 @@ impl Feed {
         drop(self.0.send(Ok(Frame::data(bytes.into()))));
     }
 
+    /// Whether nobody will read the body any more.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Ends the body with trailers.
     pub(crate) fn trailers(self, trailers: HeaderMap) {
         drop(self.0.send(Ok(Frame::trailers(trailers))));
