@@ -68,6 +68,7 @@ mod framing;
 mod limits;
 
 // Frames and bytes that no client library would send, and clients that are slow.
+mod http1_bytes;
 mod http2_frames;
 mod slow_clients;
 
