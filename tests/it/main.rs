@@ -69,6 +69,7 @@ mod limits;
 
 // Frames and bytes that no client library would send, and clients that are slow.
 mod http1_bytes;
+mod http2_floods;
 mod http2_frames;
 mod slow_clients;
 
