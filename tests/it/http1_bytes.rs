@@ -320,7 +320,7 @@ async fn what_is_framed_in_one_way_arrives_as_it_was_framed() {
 /// A few requests in one segment, with a change here and there.
 fn mutated(random: &mut Random) -> Vec<u8> {
     let mut text = String::new();
-    for n in 0..1 + random.below(3) {
+    for n in 0..=random.below(3) {
         let framing = *random.one_of::<&str>(&[
             "\r\n",
             "Content-Length: 5\r\n\r\nhello",

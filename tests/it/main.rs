@@ -80,11 +80,11 @@ mod attack_http;
 mod application_servers;
 mod headers_generated;
 mod targets_generated;
+
 // Faults of others, at rest and under a load of ordinary requests: the application's, the issuer's.
 mod faults_issuer;
 mod faults_upstream;
 
-// What the operator sees.
 // What the operator sees, and what nobody ever sees.
 mod canaries;
 mod commands;

@@ -28,19 +28,13 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        LINE.with(|line| match line.try_borrow_mut() {
-            Ok(mut line) => {
-                line.clear();
-                write_event(&mut line, event)?;
-                writer.write_str(&line)
-            }
-            // Showing a value has logged something.
-            Err(_) => {
-                let mut line = String::new();
-                write_event(&mut line, event)?;
-                writer.write_str(&line)
-            }
-        })
+        // Taken, not borrowed: showing a value might log something.
+        let mut line = LINE.take();
+        line.clear();
+        write_event(&mut line, event)?;
+        let written = writer.write_str(&line);
+        LINE.set(line);
+        written
     }
 }
 

@@ -16,7 +16,6 @@ pub(crate) mod keys;
 pub(crate) mod left_out;
 pub(crate) mod load;
 pub(crate) mod long;
-pub(crate) mod long;
 pub(crate) mod mirror;
 pub(crate) mod random;
 pub(crate) mod raw;
