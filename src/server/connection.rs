@@ -11,6 +11,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -73,11 +74,12 @@ pub(super) struct Http {
     limits: Limits,
     http1: http1::Builder,
     http2: http2::Builder<StreamExecutor>,
+    panics: Arc<AtomicU64>,
 }
 
 impl Http {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, http1: http1_builder(&limits), http2: http2_builder(&limits) }
+        Self { limits, http1: http1_builder(&limits), http2: http2_builder(&limits), panics: Arc::default() }
     }
 
     /// Speaks `protocol` on a connection until it ends.
@@ -92,6 +94,7 @@ impl Http {
             connection: Arc::new(connection),
             activity: Arc::clone(&activity),
             header_count: self.limits.header_count,
+            panics: Arc::clone(&self.panics),
         });
         match protocol {
             // Its drain has been seen to by `late`.

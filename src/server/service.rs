@@ -7,6 +7,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -50,6 +51,8 @@ pub(super) struct Service<H> {
     pub(super) activity: Arc<Activity>,
     /// Header fields that a request may have.
     pub(super) header_count: usize,
+    /// Requests that have panicked so far, over all connections.
+    pub(super) panics: Arc<AtomicU64>,
 }
 
 impl<H: Handler> Service<H> {
@@ -78,7 +81,8 @@ impl<H: Handler> Service<H> {
         match AssertUnwindSafe(self.handler.handle(&self.connection, request)).catch_unwind().await {
             Ok(response) => response.map(Some),
             Err(panic) => {
-                tracing::error!(panic = panic_message(&*panic), "a defect of Usher: a request panicked, answered 500");
+                let (panic, times) = (panic_message(&*panic), self.panics.fetch_add(1, Ordering::Relaxed) + 1);
+                tracing::error!(panic, times, "a defect of Usher: a request panicked, answered 500");
                 refusal(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }

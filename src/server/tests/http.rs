@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use ::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use http_body::Frame;
 use tokio::io::{AsyncWriteExt as _, split};
 
 use super::super::testing::*;
@@ -83,4 +85,41 @@ async fn an_old_connection_is_closed_after_the_request_at_hand() {
     let server = TestServer::start(Config { limits, ..config() }, answer);
     let answer = server.ask(GET).await;
     assert!(answer.contains("connection: close") && answer.ends_with("in the end"), "{answer}");
+}
+
+/// A body that panics when it is asked for its second frame.
+fn body_that_panics() -> TestBody {
+    let frames = futures_util::stream::unfold(0, |frame| async move {
+        assert!(frame == 0, "as the test wants it");
+        Some((Ok(Frame::data(Bytes::from_static(b"begun"))), frame + 1))
+    });
+    http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(frames))
+}
+
+#[tokio::test]
+async fn a_panic_within_an_answer_cuts_that_answer_and_no_other() {
+    let answer = Answer::new(|_, request| async move {
+        let panics = request.uri().path() == "/panic";
+        Response::new(if panics { body_that_panics() } else { whole("well") })
+    });
+    let server = TestServer::start(config(), answer);
+    let cut = server.ask("GET /panic HTTP/1.1\r\nHost: app.test\r\n\r\n").await;
+    assert!(!cut.ends_with("0\r\n\r\n"), "the end is missing, as the client can see: {cut}");
+
+    let mut client = server.http2().await;
+    let get = |path: &str| Request::get(format!("https://app.test{path}")).body(()).unwrap();
+    let (panicking, _) = client.send_request(get("/panic"), true).unwrap();
+    let (other, _) = client.send_request(get("/"), true).unwrap();
+    let mut body = panicking.await.unwrap().into_body();
+    let ending = loop {
+        match body.data().await {
+            Some(Ok(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(ending, Some(Err(_))), "{ending:?}");
+    assert_eq!(other.await.unwrap().status(), StatusCode::OK);
+    let (after, _) = client.send_request(get("/"), true).unwrap();
+    assert_eq!(after.await.unwrap().status(), StatusCode::OK);
+    assert!(server.ask(GET_AND_CLOSE).await.ends_with("well"));
 }
