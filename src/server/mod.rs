@@ -6,7 +6,8 @@
 //!
 //! Every worker thread (`worker`) has a runtime, listening sockets and upstream pools of its own: nothing is shared on
 //! the way of a request but read-mostly tables. What a peer may hold is bounded in number by `limits` and in time by
-//! `activity`; a peer that exceeds either loses its connection and nobody else's.
+//! `activity`; a peer that exceeds either loses its connection and nobody else's. `watchdog` notices a worker that
+//! stands still.
 //!
 //! The server does *not* look into requests: that is the gateway's part. It does not decide about signals either: whoever
 //! started it calls [`Server::drain`].
@@ -28,6 +29,7 @@ mod socket;
 mod stream;
 mod throttle;
 mod tls;
+mod watchdog;
 mod wire;
 mod worker;
 
@@ -52,6 +54,7 @@ pub use error::StartupError;
 use service::Handler;
 pub(crate) use service::panic_message;
 use socket::{Bound, Role};
+use watchdog::{Finding, Pulse, Watchdog};
 use worker::{Phase, Plan, Thread};
 
 /// Where the server listens, ports resolved; in the order of the configuration.
@@ -71,6 +74,7 @@ pub struct Server {
     addresses: Addresses,
     phase: watch::Sender<Phase>,
     threads: Vec<Thread>,
+    _watchdog: Watchdog,
 }
 
 impl Server {
@@ -82,15 +86,18 @@ impl Server {
     pub fn start(config: &Config, gateway: &Arc<Gateway>, clock: &Clock) -> Result<Self, StartupError> {
         let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let gateway = Arc::clone(gateway);
-        Self::start_with(config, clock, workers, move || Arc::new(gateway::Worker::new(Arc::clone(&gateway))))
+        let handler = move || Arc::new(gateway::Worker::new(Arc::clone(&gateway)));
+        Self::start_with(config, clock, workers, handler, Finding::tell)
     }
 
-    /// As [`Server::start`], with `workers` threads that answer requests with what `handler` makes for each of them.
+    /// As [`Server::start`], with `workers` threads that answer requests with what `handler` makes for each of them, and
+    /// a watchdog that tells `told` what it notices about them.
     fn start_with<H: Handler>(
         config: &Config,
         clock: &Clock,
         workers: usize,
         handler: impl Fn() -> H + Clone + Send + 'static,
+        told: impl Fn(Finding) + Send + 'static,
     ) -> Result<Self, StartupError> {
         let tls = match &config.tls {
             Tls::Files(files) => Some(certificates::load(files)?),
@@ -114,13 +121,19 @@ impl Server {
 
         let plan = Arc::new(Plan::new(config, tls, addresses.https.first().map(SocketAddr::port)));
         let (phase, watched) = watch::channel(Phase::Serving);
+        let pulses: Vec<_> = (0..workers).map(|_| Pulse::new()).collect();
         let threads = socket::deal(bound, workers)
             .into_iter()
+            .zip(&pulses)
             .enumerate()
-            .map(|(index, sockets)| worker::start(index, sockets, Arc::clone(&plan), handler.clone(), watched.clone()))
+            .map(|(index, (sockets, pulse))| {
+                let (plan, pulse) = (Arc::clone(&plan), Arc::clone(pulse));
+                worker::start(index, sockets, plan, handler.clone(), watched.clone(), pulse)
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartupError::Thread)?;
-        Ok(Self { addresses, phase, threads })
+        let watchdog = Watchdog::start(pulses, told).map_err(StartupError::Thread)?;
+        Ok(Self { addresses, phase, threads, _watchdog: watchdog })
     }
 
     /// Where it listens.

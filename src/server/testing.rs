@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::service::Handler;
+use super::watchdog::Finding;
 use super::{Server, StartupError};
 use crate::clock::Clock;
 use crate::config::{
@@ -155,9 +156,14 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// With a certificate for `app.test` and two workers.
     pub(crate) fn start(config: Config, answer: Answer) -> Self {
+        Self::start_watched(config, answer, Finding::tell)
+    }
+
+    /// With a watchdog that tells `told`.
+    pub(super) fn start_watched(config: Config, answer: Answer, told: impl Fn(Finding) + Send + 'static) -> Self {
         let certificate = CertificateFile::new(&["app.test"]);
         let config = Config { tls: Tls::Files(vec![certificate.files.clone()]), ..config };
-        Self { server: start(&config, answer).unwrap(), certificate }
+        Self { server: start_watched(&config, answer, told).unwrap(), certificate }
     }
 
     pub(crate) fn https(&self) -> SocketAddr {
@@ -187,7 +193,16 @@ impl TestServer {
 }
 
 pub(crate) fn start(config: &Config, answer: Answer) -> Result<Server, StartupError> {
-    Server::start_with(config, &Clock::system(), 2, move || answer.clone())
+    start_watched(config, answer, Finding::tell)
+}
+
+/// With a watchdog that tells `told`.
+pub(super) fn start_watched(
+    config: &Config,
+    answer: Answer,
+    told: impl Fn(Finding) + Send + 'static,
+) -> Result<Server, StartupError> {
+    Server::start_with(config, &Clock::system(), 2, move || answer.clone(), told)
 }
 
 pub(crate) fn client_config(trusted: &[&CertificateFile], alpn: &[&[u8]]) -> Arc<ClientConfig> {

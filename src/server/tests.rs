@@ -5,3 +5,4 @@ mod drain;
 mod handshake;
 mod http;
 mod silence;
+mod watchdog;

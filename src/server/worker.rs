@@ -21,6 +21,7 @@ use super::redirect::Redirect;
 use super::service::{Handler, panic_message};
 use super::socket::Role;
 use super::throttle::Throttle;
+use super::watchdog::Pulse;
 use crate::config::Config;
 use crate::routing::Router;
 
@@ -99,11 +100,17 @@ pub(super) fn start<H: Handler>(
     plan: Arc<Plan>,
     handler: impl FnOnce() -> H + Send + 'static,
     phase: watch::Receiver<Phase>,
+    pulse: Arc<Pulse>,
 ) -> io::Result<Thread> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (alive, ended) = oneshot::channel();
     let work = move || {
-        let run = AssertUnwindSafe(|| runtime.block_on(run(sockets, plan, handler, phase)));
+        let run = AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                drop(tokio::spawn(pulse.beat()));
+                run(sockets, plan, handler, phase).await
+            })
+        });
         let outcome = catch_unwind(run);
         // Whatever is left ends here, before the thread counts as ended.
         runtime.shutdown_background();
