@@ -167,6 +167,9 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     for note in &notes {
         tracing::warn!("{note}");
     }
+    if let Err(error) = server::raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of file descriptors stays as it is");
+    }
     let mut signals = Signals::new().map_err(Failure::world)?;
     let mut running = start(config, Clock::system()).await?;
     tracing::info!(addresses = ?running.addresses, "serving");

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::descriptors;
 use crate::config::Limits;
 
 /// The counts and their bounds.
@@ -29,8 +30,21 @@ pub(super) struct Permit {
 
 impl ConnectionLimits {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        Self::within(limits, descriptors::connections())
+    }
+
+    /// The bounds of `limits`, lowered to what there are descriptors for.
+    fn within(limits: &Limits, served: Option<usize>) -> Arc<Self> {
+        let all = served.map_or(limits.connections, |served| served.min(limits.connections));
+        if all < limits.connections {
+            tracing::warn!(
+                limit = limits.connections,
+                lowered_to = all,
+                "limits.connections is more than the system has file descriptors for: raise its limit (ulimit -n)"
+            );
+        }
         Arc::new(Self {
-            all: limits.connections,
+            all,
             per_address: limits.connections_per_address,
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
@@ -109,6 +123,14 @@ mod tests {
         drop(first);
         assert!(limits.admit().is_some());
         drop(second);
+    }
+
+    #[test]
+    fn there_are_never_more_connections_than_can_be_served() {
+        let limits = ConnectionLimits::within(&super::super::testing::limits(), Some(1));
+        let _only = limits.admit().unwrap();
+        assert!(limits.admit().is_none());
+        assert!(ConnectionLimits::within(&super::super::testing::limits(), None).admit().is_some());
     }
 
     #[test]

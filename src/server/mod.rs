@@ -6,8 +6,8 @@
 //!
 //! Every worker thread (`worker`) has a runtime, listening sockets and upstream pools of its own: nothing is shared on
 //! the way of a request but read-mostly tables. What a peer may hold is bounded in number by `limits` and in time by
-//! `activity`; a peer that exceeds either loses its connection and nobody else's. `watchdog` notices a worker that
-//! stands still.
+//! `activity`; a peer that exceeds either loses its connection and nobody else's. `descriptors` says how many the system
+//! allows, and `watchdog` notices a worker that stands still.
 //!
 //! The server does *not* look into requests: that is the gateway's part. It does not decide about signals either: whoever
 //! started it calls [`Server::drain`].
@@ -16,6 +16,7 @@ mod activity;
 mod arrival;
 mod certificates;
 mod connection;
+mod descriptors;
 mod error;
 mod header_block;
 mod joined;
@@ -50,6 +51,7 @@ use crate::config::{Config, Tls};
 use crate::gateway::{self, Gateway};
 
 pub use certificates::CertificateError;
+pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use service::Handler;
 pub(crate) use service::panic_message;
