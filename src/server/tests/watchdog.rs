@@ -21,7 +21,9 @@ async fn a_blocked_worker_is_told_while_the_others_serve() {
         Response::new(whole("well"))
     });
     let (told, mut findings) = unbounded_channel();
-    let server = TestServer::start_watched(config(), answer, move |finding| drop(told.send(finding)));
+    let server = TestServer::start_watched(config(), answer, move |finding| {
+        let _ = told.send(finding);
+    });
 
     let started = Instant::now();
     let blocking = server.ask("GET /block HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
