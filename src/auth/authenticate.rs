@@ -20,6 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::issuer::Issuer;
 use crate::oauth::{AccessToken, Claims};
+use crate::session::store::Now;
 use crate::session::{Denied, SessionId, TokenHash};
 
 /// The refresh protocol with the configured issuers.
@@ -351,9 +352,9 @@ impl Authenticator {
     }
 
     async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], issued: Option<&IssuedTokens>) {
-        let now = self.clock.now();
+        let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
-            self.denied.deny_session(session, now.after(self.absolute_timeout), now);
+            self.denied.deny_session(session, now.wall.after(self.absolute_timeout), now);
         }
         let is_new =
             |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));

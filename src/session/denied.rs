@@ -9,7 +9,9 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
+use super::store::Now;
 use super::{SessionId, sha256};
 use crate::clock::Timestamp;
 
@@ -71,16 +73,16 @@ impl Denied {
     }
 
     /// Denies a session until `until`, when its cookies have ended by themselves.
-    pub fn deny_session(&self, session: SessionId, until: Timestamp, now: Timestamp) {
+    pub fn deny_session(&self, session: SessionId, until: Timestamp, now: Now) {
         self.deny(now, |lists| lists.sessions.insert(session, until, now));
     }
 
     /// Denies an access token until `until`, when it has expired by itself.
-    pub fn deny_access_token(&self, access_token: TokenHash, until: Timestamp, now: Timestamp) {
+    pub fn deny_access_token(&self, access_token: TokenHash, until: Timestamp, now: Now) {
         self.deny(now, |lists| lists.access_tokens.insert(access_token, until, now));
     }
 
-    fn deny(&self, now: Timestamp, insert: impl FnOnce(&mut Lists)) {
+    fn deny(&self, now: Now, insert: impl FnOnce(&mut Lists)) {
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         lists.sessions.drop_ended(now);
         lists.access_tokens.drop_ended(now);
@@ -90,9 +92,10 @@ impl Denied {
     }
 }
 
-/// A set whose members end, each at its time.
+/// A set whose members end, each at its time: when it is past by the wall clock, by which tokens end, and as much monotonic
+/// time has passed. A wall clock that jumps ahead and back again makes nothing forgotten.
 struct Entries<T> {
-    ends: HashMap<T, Timestamp>,
+    ends: HashMap<T, (Timestamp, Option<Instant>)>,
     by_end: BTreeSet<(Timestamp, T)>,
     capacity: usize,
 }
@@ -110,8 +113,12 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         self.ends.contains_key(entry)
     }
 
-    fn drop_ended(&mut self, now: Timestamp) {
-        while self.by_end.first().is_some_and(|(until, _)| *until < now) {
+    fn drop_ended(&mut self, now: Now) {
+        let has_passed = |entry: &T| {
+            self.ends.get(entry).is_none_or(|(_, passes)| passes.is_some_and(|passes| passes < now.instant))
+        };
+        let ended = self.by_end.iter().take_while(|(until, entry)| *until < now.wall && has_passed(entry)).count();
+        for _ in 0..ended {
             self.drop_first();
         }
     }
@@ -122,9 +129,9 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         }
     }
 
-    fn insert(&mut self, entry: T, until: Timestamp, now: Timestamp) {
-        let known = self.ends.get(&entry).copied();
-        if until < now || known.is_some_and(|known| known >= until) {
+    fn insert(&mut self, entry: T, until: Timestamp, now: Now) {
+        let known = self.ends.get(&entry).map(|(known, _)| *known);
+        if until < now.wall || known.is_some_and(|known| known >= until) {
             return;
         }
         if let Some(known) = known {
@@ -133,17 +140,25 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
             tracing::warn!("the list of denied sessions and tokens is full; the entry that ends first is dropped");
             self.drop_first();
         }
-        self.ends.insert(entry, until);
+        self.ends.insert(entry, (until, now.instant.checked_add(until.since(now.wall))));
         self.by_end.insert((until, entry));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
     use super::*;
 
-    const NOW: Timestamp = Timestamp(1_000);
     const LATER: Timestamp = Timestamp(2_000);
+
+    /// Both clocks at so many seconds.
+    fn at(seconds: u64) -> Now {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Now { instant: *START + Duration::from_secs(seconds), wall: Timestamp(seconds) }
+    }
 
     fn session(number: u8) -> SessionId {
         SessionId([number; 16])
@@ -152,8 +167,8 @@ mod tests {
     #[test]
     fn a_denied_session_and_a_denied_token_are_refused_and_others_are_not() {
         let denied = Denied::new(10);
-        denied.deny_session(session(1), LATER, NOW);
-        denied.deny_access_token(TokenHash::of("stolen"), LATER, NOW);
+        denied.deny_session(session(1), LATER, at(1_000));
+        denied.deny_access_token(TokenHash::of("stolen"), LATER, at(1_000));
         assert!(denied.is_denied(Some(session(1)), "any"));
         assert!(denied.is_denied(None, "stolen"));
         assert!(denied.is_denied(Some(session(2)), "stolen"));
@@ -175,34 +190,45 @@ mod tests {
         let before = denied.epoch();
         assert!(!denied.is_denied(Some(session(1)), "any"));
         assert_eq!(denied.epoch(), before);
-        denied.deny_session(session(1), LATER, NOW);
+        denied.deny_session(session(1), LATER, at(1_000));
         assert_ne!(denied.epoch(), before);
     }
 
     #[test]
     fn entries_go_when_what_they_name_has_ended() {
         let denied = Denied::new(10);
-        denied.deny_session(session(1), LATER, NOW);
-        denied.deny_session(session(2), Timestamp(9_000), Timestamp(2_001));
+        denied.deny_session(session(1), LATER, at(1_000));
+        denied.deny_session(session(2), Timestamp(9_000), at(2_001));
         assert!(!denied.is_denied(Some(session(1)), "any"));
         assert!(denied.is_denied(Some(session(2)), "any"));
     }
 
     #[test]
+    fn a_wall_clock_that_jumps_ahead_and_back_makes_nothing_forgotten() {
+        let denied = Denied::new(10);
+        denied.deny_session(session(1), LATER, at(1_000));
+        let ahead = Now { wall: Timestamp(1_000_000), ..at(1_010) };
+        denied.deny_session(session(2), Timestamp(2_000_000), ahead);
+        assert!(denied.is_denied(Some(session(1)), "any"));
+        denied.deny_session(session(3), Timestamp(2_000_000), at(2_001));
+        assert!(!denied.is_denied(Some(session(1)), "any"));
+    }
+
+    #[test]
     fn a_later_end_replaces_an_earlier_one_and_never_the_other_way_round() {
         let denied = Denied::new(10);
-        denied.deny_session(session(1), LATER, NOW);
-        denied.deny_session(session(1), Timestamp(1_500), NOW);
-        denied.deny_session(session(2), LATER, Timestamp(1_600));
+        denied.deny_session(session(1), LATER, at(1_000));
+        denied.deny_session(session(1), Timestamp(1_500), at(1_000));
+        denied.deny_session(session(2), LATER, at(1_600));
         assert!(denied.is_denied(Some(session(1)), "any"));
     }
 
     #[test]
     fn a_full_list_drops_what_would_have_ended_first() {
         let denied = Denied::new(2);
-        denied.deny_session(session(1), Timestamp(3_000), NOW);
-        denied.deny_session(session(2), Timestamp(2_000), NOW);
-        denied.deny_session(session(3), Timestamp(4_000), NOW);
+        denied.deny_session(session(1), Timestamp(3_000), at(1_000));
+        denied.deny_session(session(2), Timestamp(2_000), at(1_000));
+        denied.deny_session(session(3), Timestamp(4_000), at(1_000));
         let remaining = [1, 2, 3].map(|number| denied.is_denied(Some(session(number)), "any"));
         assert_eq!(remaining, [true, false, true]);
     }

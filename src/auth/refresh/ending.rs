@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::{Authority, Background, PresentedRefresh, Renewals, report};
 use crate::config::{IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
-use crate::session::store::{Ask, EndCause, Ending, Need};
+use crate::session::store::{Ask, EndCause, Ending, Need, Now};
 
 impl<A: Authority, B: Background> Renewals<A, B> {
     /// A spent token long after its successor was in use: somebody has a copy of the cookie (R16).
@@ -37,8 +37,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     }
 
     fn deny(&self, presented: &PresentedRefresh, ending: &Ending) {
-        let now = self.0.clock.now();
-        let until = presented.started_at.unwrap_or(now).after(self.0.settings.absolute_timeout);
+        let now = Now::of(&self.0.clock);
+        let until = presented.started_at.unwrap_or(now.wall).after(self.0.settings.absolute_timeout);
         self.0.denied.deny_session(ending.session, until, now);
         for (access_token, until) in &ending.access_tokens {
             self.0.denied.deny_access_token(*access_token, *until, now);

@@ -14,7 +14,7 @@ use crate::config::IssuerId;
 use crate::issuer::Sent;
 use crate::oauth::{RefreshToken, TokenResponse};
 use crate::session::TokenHash;
-use crate::session::store::{Access, Ask, EndCause, Lead, Outcome, RecordKey, Recording, Tokens};
+use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey, Recording, Tokens};
 
 /// A token request's answer, judged.
 struct Judged {
@@ -131,7 +131,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             Outcome::Tokens { tokens: Tokens { access, refresh_token }, .. } => {
                 if let Some(Access { token, expires_at, .. }) = access {
                     let hash = TokenHash::of(token.expose());
-                    self.0.denied.deny_access_token(hash, expires_at, self.0.clock.now());
+                    self.0.denied.deny_access_token(hash, expires_at, Now::of(&self.0.clock));
                 }
                 refresh_token
             }

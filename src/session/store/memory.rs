@@ -105,6 +105,6 @@ impl MemoryStore {
     }
 
     fn now(&self) -> Now {
-        Now { instant: self.clock.instant(), wall: self.clock.now() }
+        Now::of(&self.clock)
     }
 }

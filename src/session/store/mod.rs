@@ -17,7 +17,7 @@ mod shelf;
 use std::time::{Duration, Instant};
 
 use super::{SessionId, TokenHash};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::oauth::{AccessToken, RefreshToken};
 
@@ -61,6 +61,14 @@ pub struct Now {
     pub instant: Instant,
     /// Wall clock.
     pub wall: Timestamp,
+}
+
+impl Now {
+    /// This moment by `clock`.
+    #[must_use]
+    pub fn of(clock: &Clock) -> Self {
+        Self { instant: clock.instant(), wall: clock.now() }
+    }
 }
 
 /// A presented refresh token, as the store is asked about it.
