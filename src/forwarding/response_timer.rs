@@ -3,7 +3,9 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -11,6 +13,12 @@ use crate::config::Timeouts;
 use crate::forwarding::error::ForwardError;
 use crate::forwarding::silence::deadline;
 use crate::forwarding::upload::{Progress, Upload};
+
+/// A timer that fires so much too late says that this process did not run; the answer may have come meanwhile, and nobody
+/// has had a chance to read it.
+const OVERSLEPT: Duration = Duration::from_millis(250);
+/// Long enough for that.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Counts from the last byte of the request, so that a long upload is no fault; while the upload goes on, only silence
 /// in it counts, and its pace where the upstream has a connection for it alone: behind that, many an application has one
@@ -21,11 +29,12 @@ pub(super) struct ResponseTimer<'t> {
     upload: Option<Arc<Upload>>,
     paced: bool,
     started: Instant,
+    overslept: AtomicBool,
 }
 
 impl<'t> ResponseTimer<'t> {
     pub(super) fn new(timeouts: &'t Timeouts, upload: Option<Arc<Upload>>, paced: bool) -> Self {
-        Self { timeouts, upload, paced, started: Instant::now() }
+        Self { timeouts, upload, paced, started: Instant::now(), overslept: AtomicBool::new(false) }
     }
 
     /// The timer itself, which the caller pins on its stack.
@@ -50,16 +59,21 @@ impl<'t> ResponseTimer<'t> {
         loop {
             let (deadline, error) = self.verdict();
             // Later deadlines are found when the timer fires; an earlier one comes when the upload is finished.
-            if deadline < sleep.deadline() {
+            if deadline < sleep.deadline() && !self.overslept.load(Relaxed) {
                 sleep.as_mut().reset(deadline);
             }
             if sleep.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
-            if Instant::now() >= deadline {
-                return Poll::Ready(error);
+            let now = Instant::now();
+            let late = now.checked_duration_since(deadline);
+            match late {
+                Some(late) if late > OVERSLEPT && !self.overslept.swap(true, Relaxed) => {
+                    sleep.as_mut().reset(now + SECOND_LOOK);
+                }
+                Some(_) => return Poll::Ready(error),
+                None => sleep.as_mut().reset(deadline),
             }
-            sleep.as_mut().reset(deadline);
         }
     }
 
