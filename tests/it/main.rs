@@ -87,6 +87,14 @@ mod faults_upstream;
 
 // What the operator sees, and what nobody ever sees.
 mod canaries;
+// What the machine does to it: no descriptors, no memory, no disk, no log; a stopped process, a clock that jumps.
+mod faults_resources;
+mod faults_time;
+
+// Many users for a long time.
+mod soak;
+
+// What the operator sees.
 mod commands;
 mod configuration_options;
 mod demo;

@@ -20,8 +20,13 @@ pub(crate) struct Usher {
 impl Usher {
     /// Runs the binary with these arguments, in `directory`.
     pub(crate) fn run(arguments: &[&str], directory: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_usher"))
-            .args(arguments)
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        Self::start(command, directory)
+    }
+
+    fn start(mut command: Command, directory: &Path) -> Self {
+        let mut process = command
             .current_dir(directory)
             .env_remove("RUST_LOG")
             .env("TMPDIR", directory)
@@ -41,6 +46,19 @@ impl Usher {
     pub(crate) fn serve(yaml: &str, directory: &Path) -> Self {
         std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
         Self::run(&["serve", "--config", "usher.yaml"], directory)
+    }
+
+    /// `usher serve` with this configuration, by a shell that has run `setup` first and then becomes the process.
+    pub(crate) fn serve_after(setup: &str, yaml: &str, directory: &Path) -> Self {
+        std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{setup}\nexec \"$0\" serve --config usher.yaml"), &binary()]);
+        Self::start(command, directory)
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it is running")
     }
 
     /// Everything that it wrote to standard output and standard error so far.
@@ -66,7 +84,7 @@ impl Usher {
 
     /// Sends a signal, by its name without `SIG`.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.process.id().expect("it is running").to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
     }
 
@@ -79,6 +97,11 @@ impl Usher {
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("usher ends in time").unwrap()
     }
+}
+
+/// The binary under test: another one than that of this build where `USHER_TEST_BINARY` names it.
+fn binary() -> String {
+    std::env::var("USHER_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_usher").to_owned())
 }
 
 /// Collects lines as they come.
@@ -96,7 +119,7 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static, output: &Arc<Mutex<S
 
 /// The first address of a listener in the line that says where all of them are:
 /// `… https: [127.0.0.1:8443], http: [], plain: [], admin: Some(127.0.0.1:9901) …`.
-fn listening(line: &str, listener: &str) -> Option<SocketAddr> {
+pub(crate) fn listening(line: &str, listener: &str) -> Option<SocketAddr> {
     let rest = line.split(&format!(" {listener}: ")).nth(1)?;
     let first = rest.trim_start_matches("Some(").trim_start_matches('[');
     first.split([',', ']', ')']).next()?.parse().ok()

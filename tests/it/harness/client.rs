@@ -1,5 +1,6 @@
 //! A client that hides nothing: each answer with its head, its trailers, and whether it came to a clean end.
 
+use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -43,24 +44,38 @@ impl Client {
         self.connect(ask.host()).await.send(ask).await
     }
 
+    /// The same from a gateway that may not be there, or not let everybody in: `None` without a whole answer.
+    pub(crate) async fn try_send(&self, ask: Ask) -> Option<Answer> {
+        let mut connection = self.try_connect(ask.host()).await.ok()?;
+        Some(Answer::read(connection.open(ask).await.ok()?).await).filter(|answer| answer.complete)
+    }
+
     /// Opens a connection for `host` (SNI).
     pub(crate) async fn connect(&self, host: &str) -> Connection {
+        self.try_connect(host).await.unwrap()
+    }
+
+    /// The same where there may be none.
+    pub(crate) async fn try_connect(&self, host: &str) -> io::Result<Connection> {
         let alpn: &[u8] = if self.protocol == Protocol::Http2 { b"h2" } else { b"http/1.1" };
-        let stream = tls(self.address, host, &[alpn]).await;
+        let stream = try_tls(self.address, host, &[alpn]).await?;
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(alpn), "the protocol that was asked for");
         let stream = TokioIo::new(stream);
         match self.protocol {
             Protocol::Http1 => {
-                let (sender, connection) =
-                    http1::Builder::new().preserve_header_case(true).handshake(stream).await.unwrap();
+                let (sender, connection) = http1::Builder::new()
+                    .preserve_header_case(true)
+                    .handshake(stream)
+                    .await
+                    .map_err(io::Error::other)?;
                 tokio::spawn(async move { drop(connection.with_upgrades().await) });
-                Connection::Http1(sender)
+                Ok(Connection::Http1(sender))
             }
             Protocol::Http2 => {
                 let builder = http2::Builder::new(TokioExecutor::new());
-                let (sender, connection) = builder.handshake(stream).await.unwrap();
+                let (sender, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
                 tokio::spawn(async move { drop(connection.await) });
-                Connection::Http2(sender)
+                Ok(Connection::Http2(sender))
             }
         }
     }
@@ -68,10 +83,15 @@ impl Client {
 
 /// A TLS connection to `address` for `host`, for tests that write the bytes themselves.
 pub(crate) async fn tls(address: SocketAddr, host: &str, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
-    let stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
+    try_tls(address, host, alpn).await.unwrap()
+}
+
+/// The same where there may be none.
+pub(crate) async fn try_tls(address: SocketAddr, host: &str, alpn: &[&[u8]]) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from(host.to_owned()).unwrap();
-    TlsConnector::from(authority().client(alpn)).connect(name, stream).await.unwrap()
+    TlsConnector::from(authority().client(alpn)).connect(name, stream).await
 }
 
 /// One connection to the gateway.

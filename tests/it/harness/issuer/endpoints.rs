@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::families::Presented;
-use super::{CLIENT_ID, CLIENT_SECRET, LIFETIME, State, TokenAnswer, TokenRequest, unique};
+use super::{CLIENT_ID, CLIENT_SECRET, State, TokenAnswer, TokenRequest, unique};
 use crate::harness::body::{TestBody, full};
 use crate::harness::keys::SigningKey;
 use crate::harness::serve::Hangup;
@@ -158,7 +158,7 @@ fn grant(state: &State, issuer: &str, presented: &str, names: [&str; 2], answer:
     let mut body = json!({ "token_type": "Bearer" });
     body[names[0]] = json!(access_token(state, issuer, &subject, answer));
     if answer != TokenAnswer::Sparse {
-        body["expires_in"] = json!(LIFETIME.as_secs());
+        body["expires_in"] = json!(state.lifetime.lock().unwrap().as_secs());
         body["scope"] = json!("read write");
     }
     if let TokenAnswer::IdToken(id_token) = answer {

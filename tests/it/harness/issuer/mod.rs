@@ -48,6 +48,7 @@ struct State {
     script: Mutex<VecDeque<TokenAnswer>>,
     standing: Mutex<TokenAnswer>,
     delay: Mutex<Duration>,
+    lifetime: Mutex<Duration>,
     open: watch::Sender<bool>,
     down: Mutex<bool>,
     asked: Mutex<Asked>,
@@ -101,6 +102,7 @@ impl Issuer {
             script: Mutex::default(),
             standing: Mutex::new(TokenAnswer::Rotate),
             delay: Mutex::default(),
+            lifetime: Mutex::new(LIFETIME),
             open: watch::Sender::new(true),
             down: Mutex::new(false),
             asked: Mutex::default(),
@@ -148,6 +150,11 @@ impl Issuer {
     /// Every later token request takes that much longer.
     pub(crate) fn delay(&self, by: Duration) {
         *self.state.delay.lock().unwrap() = by;
+    }
+
+    /// Access tokens live so long from now on.
+    pub(crate) fn live_for(&self, lifetime: Duration) {
+        *self.state.lifetime.lock().unwrap() = lifetime;
     }
 
     /// Token requests arrive and are counted, but none is answered until [`Issuer::release`].
@@ -226,7 +233,7 @@ impl State {
         let now = self.clock.now().0;
         let (key_id, key) = self.key();
         let claims = json!({
-            "iss": issuer, "sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME.as_secs(),
+            "iss": issuer, "sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + self.lifetime.lock().unwrap().as_secs(),
             "jti": unique(), "client_id": CLIENT_ID, "scope": "read write",
             "email": format!("{subject}@app.test"), "email_verified": true,
             "realm_access": { "roles": roles(subject) },
