@@ -91,7 +91,7 @@ async fn accepting_without_descriptors_waits_and_recovers_by_itself() {
 #[tokio::test]
 async fn a_hostile_crowd_does_not_take_more_memory_than_the_limits_say() {
     const MIB: u64 = 1024;
-    let limits = "connections: 400, header_bytes: 16KiB, token_cache_bytes: 4MiB, streams_per_connection: 32";
+    let limits = "connections: 200, header_bytes: 16KiB, token_cache_bytes: 4MiB, streams_per_connection: 32";
     let place = Place::start("", &format!("limits: {{ {limits} }}\n")).await;
     let process = Process::of(place.usher.id());
     let at_rest = process.memory();
