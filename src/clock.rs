@@ -30,6 +30,12 @@ impl Timestamp {
     }
 }
 
+/// What a line of the log says of when it was written, which no test moves. Not before 1970: that has no name in RFC 3339.
+#[must_use]
+pub fn time_of_day() -> SystemTime {
+    SystemTime::now().max(SystemTime::UNIX_EPOCH)
+}
+
 /// The wall clock and the monotonic clock, both of which a test may move forward together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {

@@ -3,7 +3,9 @@
 //! A problem names the place and the key, never the line of the file itself: that line may hold a secret, also beside the
 //! key that is wrong or in a key that is misspelt (law 8).
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -97,6 +99,9 @@ impl fmt::Display for Note {
 pub struct ConfigError {
     /// In the order of the file; never empty.
     pub problems: Vec<Problem>,
+    /// Every file that was looked at: a change of one may put things right.
+    #[serde(skip)]
+    pub files: BTreeSet<PathBuf>,
 }
 
 impl ConfigError {
@@ -167,6 +172,7 @@ mod tests {
         let origin = Origin::File { file: "usher.yaml".into(), position: Position { line: 3, column: 5 } };
         let variable = Origin::Environment { variable: "USHER__LOG__LEVEL".into() };
         ConfigError {
+            files: BTreeSet::new(),
             problems: vec![
                 Problem {
                     origin,

@@ -15,7 +15,7 @@ use crate::oauth::Algorithm;
 pub struct IssuerId(pub usize);
 
 /// Somebody whose tokens count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// The key under `issuers` in the file: a short name for logs.
     pub name: Arc<str>,
@@ -43,7 +43,7 @@ pub struct Issuer {
 }
 
 /// Where verification keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// OIDC discovery at this base URL (the issuer, or the `backchannel_url` when that differs): the document is at
     /// `{base}/.well-known/openid-configuration`, and URLs in it that begin with the issuer are dialled at the base.
@@ -60,7 +60,7 @@ pub enum KeySource {
 }
 
 /// The client credentials at the token endpoint (RFC 6749 §2.3.1).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// `client_id`.
     pub id: String,
@@ -71,7 +71,7 @@ pub struct Client {
 }
 
 /// How the client authenticates at the token endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuthentication {
     /// `client_secret_basic`: form-urlencoded, then Base64 in `Authorization`.
     Basic(Secret),
@@ -82,7 +82,7 @@ pub enum ClientAuthentication {
 }
 
 /// How Usher dials an issuer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerTransport {
     /// More roots to trust, PEM, checked to parse. `None`: the system's.
     pub ca: Option<Vec<u8>>,
@@ -91,7 +91,7 @@ pub struct IssuerTransport {
 }
 
 /// How a refresh token is exchanged for new tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refresh {
     /// RFC 6749 §6 at the token endpoint that discovery names.
     Discovered,
@@ -102,7 +102,7 @@ pub enum Refresh {
 }
 
 /// The refresh endpoint of an existing token service that is not OAuth.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshExchange {
     /// Where the refresh token is posted to.
     pub url: Url,
@@ -134,7 +134,7 @@ pub struct TokenPointers {
 }
 
 /// The application's own login.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// The path that the login is posted to; public on every site of the issuer, and captured there for `POST`.
     pub path: String,

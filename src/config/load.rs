@@ -1,6 +1,6 @@
 //! From the file, the environment and the flags to a checked configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -42,6 +42,15 @@ impl Format {
 enum FileSource {
     Path(PathBuf),
     Text { name: String, format: Format, text: String, directory: PathBuf },
+}
+
+impl FileSource {
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Path(path) => Some(path.clone()),
+            Self::Text { .. } => None,
+        }
+    }
 }
 
 /// Everything that a configuration is made of. Later sources win: the file, the environment, the flags.
@@ -110,6 +119,8 @@ pub struct Loaded {
     pub config: Config,
     /// What an operator should know about it.
     pub notes: Vec<Note>,
+    /// Every file that it depends on, whether or not it is there: another configuration may come of a change of one.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// Reads and checks a configuration.
@@ -132,6 +143,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
     let faults = document.faults();
     let mut report = Report::new(document, [environment, flags].concat());
+    sources.file.path().into_iter().for_each(|path| report.depends_on(path));
     for fault in faults {
         tell_fault(fault, &mut report);
     }
@@ -146,8 +158,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         }
     };
     let config = file.and_then(|file| check::check(&file, &directory, &mut report));
-    let (config, notes) = report.finish(config)?;
-    Ok(Loaded { config, notes })
+    let (config, notes, files) = report.finish(config)?;
+    Ok(Loaded { config, notes, files })
 }
 
 /// One source as figment wants it.
@@ -172,7 +184,7 @@ fn read_document(source: &FileSource) -> Result<(Document, PathBuf), ConfigError
         FileSource::Text { name, format, text, directory } => (name.clone(), *format, text.clone(), directory.clone()),
         FileSource::Path(path) => {
             let name = path.display().to_string();
-            let text = fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
+            let text = fs::read_to_string(path).map_err(|error| unreadable(&name, path, &error))?;
             let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
             (name, Format::of(path), text, directory)
         }
@@ -187,12 +199,15 @@ fn read_document(source: &FileSource) -> Result<(Document, PathBuf), ConfigError
                 suggestion: None,
                 remedy: None,
             };
-            Err(ConfigError { problems: errors.iter().map(problem).collect() })
+            Err(ConfigError {
+                problems: errors.iter().map(problem).collect(),
+                files: BTreeSet::from_iter(source.path()),
+            })
         }
     }
 }
 
-fn unreadable(name: &str, error: &std::io::Error) -> ConfigError {
+fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> ConfigError {
     let problem = Problem {
         origin: Origin::File { file: name.to_owned(), position: Position::START },
         path: String::new(),
@@ -200,7 +215,7 @@ fn unreadable(name: &str, error: &std::io::Error) -> ConfigError {
         suggestion: None,
         remedy: Some("name the configuration with --config FILE".to_owned()),
     };
-    ConfigError { problems: vec![problem] }
+    ConfigError { problems: vec![problem], files: BTreeSet::from([path.to_owned()]) }
 }
 
 fn tell_fault(fault: Fault, report: &mut Report) {

@@ -3,7 +3,8 @@
 //! One mistake makes one problem: whoever reports something that follows from the absence or presence of other keys says
 //! which, and is not heard when one of those is broken itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::document::Document;
 use super::error::{ConfigError, Note, Origin, Position, Problem};
@@ -18,6 +19,7 @@ pub(super) struct Report {
     broken: Vec<KeyPath>,
     problems: Vec<Problem>,
     notes: Vec<Note>,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Report {
@@ -30,6 +32,7 @@ impl Report {
             broken: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
+            files: BTreeSet::new(),
         }
     }
 
@@ -115,19 +118,24 @@ impl Report {
         self.settings.iter().any(|setting| setting.path == path)
     }
 
+    /// Takes note that the outcome depends on what this file holds, or on whether it is there.
+    pub(super) fn depends_on(&mut self, file: PathBuf) {
+        self.files.insert(file);
+    }
+
     /// How many problems there are.
     pub(super) fn problem_count(&self) -> usize {
         self.problems.len()
     }
 
-    /// The outcome: what was `made`, if nothing is wrong.
-    pub(super) fn finish<T>(mut self, made: Option<T>) -> Result<(T, Vec<Note>), ConfigError> {
+    /// The outcome: what was `made`, if nothing is wrong. Either way with the files that it depends on.
+    pub(super) fn finish<T>(mut self, made: Option<T>) -> Result<(T, Vec<Note>, BTreeSet<PathBuf>), ConfigError> {
         match made {
-            Some(made) if self.problems.is_empty() => Ok((made, self.notes)),
+            Some(made) if self.problems.is_empty() => Ok((made, self.notes, self.files)),
             _ => {
                 self.problems.sort();
                 self.problems.dedup();
-                Err(ConfigError { problems: self.problems })
+                Err(ConfigError { problems: self.problems, files: self.files })
             }
         }
     }

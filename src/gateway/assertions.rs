@@ -1,6 +1,8 @@
 //! The signed assertions of this gateway, kept for a while: one page of a user has many requests, and a signature costs more
 //! than all the rest of one.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use quick_cache::sync::Cache;
@@ -20,14 +22,20 @@ type Key = (TokenHash, Box<str>, IdentitySetId);
 
 /// Signs assertions, and remembers the recent ones.
 pub(super) struct Assertions {
-    signer: assertion::Assertions,
+    signer: Arc<assertion::Assertions>,
     recent: Cache<Key, (Timestamp, HeaderValue)>,
 }
 
 impl Assertions {
     /// The key of the state directory, or a new one.
     pub(super) fn load_or_create(state_directory: Option<&std::path::Path>) -> Result<Self, AssertionKeyError> {
-        Ok(Self { signer: assertion::Assertions::load_or_create(state_directory)?, recent: Cache::new(KEPT) })
+        let signer = Arc::new(assertion::Assertions::load_or_create(state_directory)?);
+        Ok(Self { signer, recent: Cache::new(KEPT) })
+    }
+
+    /// The same key for another configuration, in which the recent assertions may say too much.
+    pub(super) fn anew(&self) -> Self {
+        Self { signer: Arc::clone(&self.signer), recent: Cache::new(KEPT) }
     }
 
     /// The assertion of this user for this site.

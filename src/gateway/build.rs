@@ -50,6 +50,22 @@ pub enum BuildError {
     Randomness,
 }
 
+/// What outlives a configuration: whatever has been learnt while serving, so that another configuration signs nobody out.
+pub(super) struct Lasting {
+    tasks: Tasks,
+    store: Arc<Store>,
+    denied: Arc<Denied>,
+    verifier: Arc<Verifier>,
+}
+
+/// What a gateway takes over, or begins with.
+struct Inheritance {
+    lasting: Lasting,
+    assertions: Assertions,
+    clock: Clock,
+    readiness: Readiness,
+}
+
 impl Gateway {
     /// Builds a gateway. `readiness` tells it when a drain begins.
     ///
@@ -57,13 +73,53 @@ impl Gateway {
     /// [`BuildError`], before anything is served.
     pub fn new(config: Arc<Config>, tasks: Tasks, clock: Clock, readiness: Readiness) -> Result<Arc<Self>, BuildError> {
         let issuers = Issuers::new(&config.issuers, &tasks, &clock)?;
-        let verifier = Arc::new(Verifier::new(Arc::clone(&issuers), config.limits.token_cache_bytes));
+        let verifier = Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
         let store = Arc::new(Store::Memory(MemoryStore::new(Policy::new(&config.session), clock.clone())));
+        let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
+        let lasting = Lasting { tasks, store, denied, verifier };
+        Self::build(config, Inheritance { lasting, assertions, clock, readiness })
+    }
+
+    /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those under
+    /// way included), denials, fetched keys, the key of the assertions, and the verified tokens unless they might be
+    /// judged otherwise now. Connections to upstreams are made anew.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing has changed then.
+    pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
+        let Lasting { tasks, store, denied, verifier } = &self.lasting;
+        // How the log shows its subject is kept beside each token.
+        let shown_alike = self.config.log.subject == config.log.subject
+            && self.config.session.secrets.first() == config.session.secrets.first();
+        let judged_alike = self.config.issuers == config.issuers
+            && self.config.identity_sets == config.identity_sets
+            && self.config.limits.token_cache_bytes == config.limits.token_cache_bytes
+            && shown_alike;
+        let verifier = if judged_alike {
+            Arc::clone(verifier)
+        } else {
+            let issuers = verifier.issuers().succeeded_by(&config.issuers, tasks, &self.clock)?;
+            Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes))
+        };
+        let (store, denied) = (Arc::clone(store), Arc::clone(denied));
+        let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
+        let lasting =
+            Lasting { tasks: tasks.clone(), store: Arc::clone(&store), denied: Arc::clone(&denied), verifier };
+        let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
+        let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
+        store.set_policy(policy);
+        denied.set_capacity(max_records);
+        Ok(gateway)
+    }
+
+    fn build(config: Arc<Config>, inheritance: Inheritance) -> Result<Arc<Self>, BuildError> {
+        let Inheritance { lasting, assertions, clock, readiness } = inheritance;
+        let (verifier, denied) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.denied));
         let renewals = Renewals::new(
-            IssuerAuthority::new(Arc::clone(&issuers), Arc::clone(&verifier), clock.clone()),
-            tasks,
-            (store, Arc::clone(&denied)),
+            IssuerAuthority::new(Arc::clone(verifier.issuers()), Arc::clone(&verifier), clock.clone()),
+            lasting.tasks.clone(),
+            (Arc::clone(&lasting.store), Arc::clone(&denied)),
             refresh::Settings::new(&config.issuers, &config.session),
             clock.clone(),
         );
@@ -78,15 +134,16 @@ impl Gateway {
             stripper,
             authenticator,
             upstreams: Upstreams::new(&config.upstreams)?,
-            assertions: Assertions::load_or_create(config.state_directory.as_deref())?,
+            assertions,
             pages: Pages::load(config.pages.as_deref())?,
             access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
             request_ids: RequestIds::new(u64::from_be_bytes(process)),
             readiness,
+            lasting,
             config,
             clock,
         };
-        gateway.readiness.watch(issuers);
+        gateway.readiness.watch(Arc::clone(gateway.lasting.verifier.issuers()));
         Ok(Arc::new(gateway))
     }
 }

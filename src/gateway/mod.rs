@@ -38,6 +38,7 @@ use crate::routing::Router;
 
 pub use access_log::LoggedBody;
 pub use build::BuildError;
+pub use pages::page_templates;
 pub use readiness::Readiness;
 pub use rejection::Rejection;
 
@@ -59,6 +60,7 @@ pub struct Gateway {
     access_log: access_log::AccessLog,
     request_ids: request_id::RequestIds,
     readiness: Readiness,
+    lasting: build::Lasting,
 }
 
 /// What one server thread has for itself: the connections to the upstreams.

@@ -48,10 +48,18 @@ pub enum PagesError {
     },
 }
 
+/// The files that [`Pages::load`] takes from a directory, whether or not they are there.
+pub fn page_templates(directory: &Path) -> [PathBuf; 1] {
+    [directory.join(REFUSAL)]
+}
+
 impl Pages {
     /// The built-in templates, or those of the directory that have their names.
     pub(super) fn load(directory: Option<&Path>) -> Result<Self, PagesError> {
-        let source = match directory.map(|directory| directory.join(REFUSAL)).filter(|path| path.exists()) {
+        let source = match directory
+            .and_then(|directory| page_templates(directory).into_iter().next())
+            .filter(|path| path.exists())
+        {
             Some(path) => std::fs::read_to_string(&path).map_err(|source| PagesError::Unreadable { path, source })?,
             None => BUILT_IN.to_owned(),
         };

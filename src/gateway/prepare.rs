@@ -110,8 +110,10 @@ fn forwarded_uri(target: &Target, route: &Route, sent: &Uri) -> Result<Uri, Reje
         route.strip_prefix.as_deref().and_then(|prefix| target.path.without_prefix(prefix, route.ignore_case));
     let path = stripped.unwrap_or(target.path.as_str());
     match sent.path_and_query() {
+        // A lone slash may be how `http` reads a target without any path, and would not be written.
+        _ if path == "/" && target.query.is_none() => Ok(Uri::from_static("/")),
         // The query is what was sent in any case. So is the path nearly always, and need not be put together anew.
-        Some(whole) if whole.path() == path => Ok(Uri::from(whole.clone())),
+        Some(whole) if whole.path() == path && path != "/" => Ok(Uri::from(whole.clone())),
         _ => Uri::try_from(target.path_and_query(path)).map_err(|_| Rejection::Internal),
     }
 }

@@ -58,7 +58,7 @@ pub struct Issuer {
 }
 
 /// Where the keys of an issuer are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum KeyRing {
     /// Configured, for good.
     Fixed(Arc<KeySet>),
@@ -109,8 +109,25 @@ impl Issuers {
     /// # Errors
     /// [`IssuersError`] when TLS or a configured key cannot be used.
     pub fn new(configured: &[config::Issuer], tasks: &Tasks, clock: &Clock) -> Result<Arc<Self>, IssuersError> {
+        Self { issuers: Vec::new() }.succeeded_by(configured, tasks, clock)
+    }
+
+    /// The issuers of another configuration. What has been fetched of an issuer that is found as before is kept.
+    ///
+    /// # Errors
+    /// As [`Issuers::new`].
+    pub fn succeeded_by(
+        &self,
+        configured: &[config::Issuer],
+        tasks: &Tasks,
+        clock: &Clock,
+    ) -> Result<Arc<Self>, IssuersError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(configured.len());
         for (index, config) in configured.iter().enumerate() {
+            if let Some(before) = self.issuers.iter().find(|before| publishes_alike(&before.config, config)) {
+                issuers.push(before.succeeded_by(IssuerId(index), config.clone()));
+                continue;
+            }
             let alike = issuers.iter().find(|other| is_alike(&other.config.transport, &config.transport));
             let transport = match alike {
                 Some(other) => other.transport.clone(),
@@ -132,6 +149,12 @@ impl Issuers {
     pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter()
     }
+}
+
+/// Whether the keys of both are the same ones, found in the same way.
+fn publishes_alike(one: &config::Issuer, other: &config::Issuer) -> bool {
+    (&one.name, &one.issuer, &one.keys, &one.algorithms, &one.transport)
+        == (&other.name, &other.issuer, &other.keys, &other.algorithms, &other.transport)
 }
 
 fn is_alike(one: &config::IssuerTransport, other: &config::IssuerTransport) -> bool {
@@ -162,6 +185,12 @@ impl Issuer {
             }
         };
         Ok(Self { id, config, transport, metadata, keys })
+    }
+
+    /// The same issuer in another configuration, with what has been fetched of it.
+    fn succeeded_by(&self, id: IssuerId, config: config::Issuer) -> Self {
+        let Self { transport, metadata, keys, .. } = self;
+        Self { id, config, transport: transport.clone(), metadata: metadata.clone(), keys: keys.clone() }
     }
 
     /// Its index in the configuration.

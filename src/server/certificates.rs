@@ -10,14 +10,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
+use crate::clock::Timestamp;
 use crate::config::CertificateFiles;
 
 /// Why a certificate cannot be used.
@@ -63,6 +65,12 @@ pub enum CertificateError {
         #[source]
         source: webpki::Error,
     },
+    /// The operator: a certificate whose time is over.
+    #[error("the certificate {} has expired: put a new one with its key there", path.display())]
+    Expired {
+        /// The file.
+        path: PathBuf,
+    },
     /// Us or the system's randomness: no certificate could be made.
     #[error("cannot make a self-signed certificate")]
     SelfSigned(#[source] rcgen::Error),
@@ -90,12 +98,70 @@ impl CertificateError {
 pub(super) struct CertificateTable {
     by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
     default: Arc<CertifiedKey>,
+    pairs: Vec<Pair>,
+    /// The names that a self-made certificate is for.
+    made_for: Vec<String>,
+}
+
+/// A certificate with its key, and the files that they came from.
+#[derive(Clone, Debug)]
+struct Pair {
+    files: CertificateFiles,
+    key: Arc<CertifiedKey>,
+    names: Vec<Box<str>>,
 }
 
 impl CertificateTable {
     /// A table of one certificate, which is used whatever the name.
-    pub(super) fn single(key: CertifiedKey) -> Self {
-        Self { by_name: HashMap::new(), default: Arc::new(key) }
+    pub(super) fn single(key: CertifiedKey, made_for: Vec<String>) -> Self {
+        Self { by_name: HashMap::new(), default: Arc::new(key), pairs: Vec::new(), made_for }
+    }
+
+    /// The first is the default. There must be one.
+    fn of(pairs: Vec<Pair>) -> Result<Self, CertificateError> {
+        let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
+        for Pair { key, names, .. } in &pairs {
+            for name in names {
+                by_name.entry(name.clone()).or_default().push(Arc::clone(key));
+            }
+        }
+        match pairs.first().map(|pair| Arc::clone(&pair.key)) {
+            Some(default) => Ok(Self { by_name, default, pairs, made_for: Vec::new() }),
+            None => Err(CertificateError::Read { path: PathBuf::new(), source: io::ErrorKind::NotFound.into() }),
+        }
+    }
+
+    /// The table of these files. A pair of this table that cannot be read any more stays.
+    pub(super) fn succeeded_by(&self, files: &[CertificateFiles], now: Timestamp) -> Result<Self, CertificateError> {
+        let provider = aws_lc_rs::default_provider();
+        let kept = |files: &CertificateFiles| self.pairs.iter().find(|pair| pair.files == *files).cloned();
+        let pair = |files: &CertificateFiles| read(files, &provider, now).or_else(|error| kept(files).ok_or(error));
+        Self::of(files.iter().map(pair).collect::<Result<_, _>>()?)
+    }
+
+    /// The table of the same files, read anew, and why some of them stay as they were.
+    pub(super) fn renewed(&self, now: Timestamp) -> (Self, Vec<CertificateError>) {
+        let provider = aws_lc_rs::default_provider();
+        let mut errors = Vec::new();
+        let mut renewed = |pair: &Pair| {
+            read(&pair.files, &provider, now).unwrap_or_else(|error| {
+                errors.push(error);
+                pair.clone()
+            })
+        };
+        let pairs: Vec<_> = self.pairs.iter().map(&mut renewed).collect();
+        let same = || Self {
+            by_name: self.by_name.clone(),
+            default: Arc::clone(&self.default),
+            pairs: self.pairs.clone(),
+            made_for: self.made_for.clone(),
+        };
+        (Self::of(pairs).unwrap_or_else(|_| same()), errors)
+    }
+
+    /// Whether it is one self-made certificate for these names.
+    pub(super) fn is_made_for(&self, names: &[String]) -> bool {
+        !self.made_for.is_empty() && self.made_for == names
     }
 
     /// The certificates for `name`, which is in lower case: exactly that one's, else those of its wildcard.
@@ -116,6 +182,16 @@ impl Certificates {
     pub(super) fn new(table: CertificateTable) -> Self {
         Self(ArcSwap::from_pointee(table))
     }
+
+    /// What handshakes look into at the moment.
+    pub(super) fn current(&self) -> Arc<CertificateTable> {
+        self.0.load_full()
+    }
+
+    /// From now on, handshakes look into this one.
+    pub(super) fn replace(&self, table: CertificateTable) {
+        self.0.store(Arc::new(table));
+    }
 }
 
 impl ResolvesServerCert for Certificates {
@@ -128,32 +204,22 @@ impl ResolvesServerCert for Certificates {
 }
 
 /// Reads the certificates and keys of `files`, the default first. `files` is not empty.
-pub(super) fn load(files: &[CertificateFiles]) -> Result<CertificateTable, CertificateError> {
+pub(super) fn load(files: &[CertificateFiles], now: Timestamp) -> Result<CertificateTable, CertificateError> {
     let provider = aws_lc_rs::default_provider();
-    let mut keys = Vec::with_capacity(files.len());
-    let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
-    for file in files {
-        let key = Arc::new(read(file, &provider)?);
-        for name in names(&key, &file.certificate)? {
-            by_name.entry(name).or_default().push(Arc::clone(&key));
-        }
-        keys.push(key);
-    }
-    match keys.into_iter().next() {
-        Some(default) => Ok(CertificateTable { by_name, default }),
-        None => Err(CertificateError::Read { path: PathBuf::new(), source: io::ErrorKind::NotFound.into() }),
-    }
+    CertificateTable::of(files.iter().map(|files| read(files, &provider, now)).collect::<Result<_, _>>()?)
 }
 
-fn read(files: &CertificateFiles, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+fn read(files: &CertificateFiles, provider: &CryptoProvider, now: Timestamp) -> Result<Pair, CertificateError> {
     let CertificateFiles { certificate, key } = files;
     let chain = parse_chain(&contents(certificate)?, certificate)?;
     let private = parse_key(&contents(key)?, key)?;
-    CertifiedKey::from_der(chain, private, provider).map_err(|source| CertificateError::Unusable {
+    let key = CertifiedKey::from_der(chain, private, provider).map_err(|source| CertificateError::Unusable {
         certificate: certificate.clone(),
         key: key.clone(),
         source,
-    })
+    })?;
+    let names = names(&key, certificate, now)?;
+    Ok(Pair { files: files.clone(), key: Arc::new(key), names })
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, CertificateError> {
@@ -177,15 +243,27 @@ pub(super) fn parse_key(text: &[u8], path: &Path) -> Result<PrivateKeyDer<'stati
 }
 
 /// The DNS names that the certificate answers for, in lower case.
-fn names(key: &CertifiedKey, path: &Path) -> Result<Vec<Box<str>>, CertificateError> {
+fn names(key: &CertifiedKey, path: &Path, now: Timestamp) -> Result<Vec<Box<str>>, CertificateError> {
     let leaf = key.cert.first().into_iter();
     let mut names = Vec::new();
     for leaf in leaf {
         let leaf = webpki::EndEntityCert::try_from(leaf)
             .map_err(|source| CertificateError::Malformed { path: path.to_owned(), source })?;
+        if has_expired(&leaf, now) {
+            return Err(CertificateError::Expired { path: path.to_owned() });
+        }
         names.extend(leaf.valid_dns_names().map(|name| name.to_ascii_lowercase().into_boxed_str()));
     }
     Ok(names)
+}
+
+/// Whether its time is over. One whose time has not begun is used: clocks differ. The library tells of it only when asked
+/// whom the certificate is from, which is nobody's question here: nobody is trusted.
+fn has_expired(leaf: &webpki::EndEntityCert<'_>, now: Timestamp) -> bool {
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now.0));
+    let usage = webpki::KeyUsage::server_auth();
+    let verdict = leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &[], &[], now, usage, None, None);
+    matches!(verdict, Err(webpki::Error::CertExpired { .. }))
 }
 
 #[cfg(test)]
@@ -193,9 +271,11 @@ mod tests {
     use super::super::testing::CertificateFile;
     use super::*;
 
+    const NOW: Timestamp = Timestamp(1_800_000_000);
+
     fn table(files: &[&CertificateFile]) -> CertificateTable {
         let files: Vec<_> = files.iter().map(|file| file.files.clone()).collect();
-        load(&files).unwrap()
+        load(&files, NOW).unwrap()
     }
 
     fn chosen(table: &CertificateTable, name: &str) -> Option<CertificateDer<'static>> {
@@ -217,7 +297,7 @@ mod tests {
     fn a_key_that_belongs_to_another_certificate_is_refused_with_both_paths() {
         let (one, other) = (CertificateFile::new(&["one.test"]), CertificateFile::new(&["other.test"]));
         let files = CertificateFiles { certificate: one.files.certificate.clone(), key: other.files.key.clone() };
-        let error = load(std::slice::from_ref(&files)).unwrap_err();
+        let error = load(std::slice::from_ref(&files), NOW).unwrap_err();
         assert!(error.is_configuration());
         let text = error.to_string();
         assert!(
@@ -230,7 +310,7 @@ mod tests {
     fn a_file_without_a_certificate_is_refused_with_its_path() {
         let one = CertificateFile::new(&["one.test"]);
         let files = CertificateFiles { certificate: one.files.key.clone(), key: one.files.key.clone() };
-        let error = load(std::slice::from_ref(&files)).unwrap_err();
+        let error = load(std::slice::from_ref(&files), NOW).unwrap_err();
         assert!(error.to_string().contains(files.key.to_str().unwrap()), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Silence, Verdict};
 use super::limits::Permit;
-use super::service::{Handler, Service};
+use super::service::{Handler, Latest};
 use super::stream::StreamExecutor;
 use super::wire::{Transport, Wire};
 use crate::config::Limits;
@@ -83,19 +84,18 @@ impl Http {
     }
 
     /// Speaks `protocol` on a connection until it ends.
-    pub(super) async fn serve<H: Handler>(&self, arrived: Arrived, handler: Arc<H>, drain: &CancellationToken) {
+    pub(super) async fn serve<H: Handler>(
+        &self,
+        arrived: Arrived,
+        handler: Arc<ArcSwap<H>>,
+        drain: &CancellationToken,
+    ) {
         let Arrived { protocol, transport, connection, permit, alive } = arrived;
         let late = drain.is_cancelled();
         let limits = if late { lessened(self.limits) } else { self.limits };
         let activity = Arc::new(Activity::new(protocol, limits, Instant::now));
         let wire = Wire::new(transport, Arc::clone(&activity), permit, alive);
-        let service = Arc::new(Service {
-            handler,
-            connection: Arc::new(connection),
-            activity: Arc::clone(&activity),
-            header_count: self.limits.header_count,
-            panics: Arc::clone(&self.panics),
-        });
+        let service = Latest::new(handler, connection, &activity, self.limits.header_count, &self.panics);
         match protocol {
             // Its drain has been seen to by `late`.
             Protocol::Http1 if late => self.serve_http1(wire, service, &activity, None).await,
@@ -107,16 +107,15 @@ impl Http {
     async fn serve_http1<H: Handler>(
         &self,
         mut wire: Wire,
-        service: Arc<Service<H>>,
+        service: Latest<H>,
         activity: &Activity,
         drain: Option<&CancellationToken>,
     ) {
         let mut builder = self.http1.clone();
         // A connection that arrives in a drain may still bring the one request it was opened for.
         builder.keep_alive(drain.is_some());
+        let mut respond = service_fn(move |request| service.respond(request));
         loop {
-            let service = Arc::clone(&service);
-            let respond = service_fn(move |request| service.respond(request));
             // Boxed: while the connection rests, there is none.
             let mut connection = Box::new(builder.serve_connection(TokioIo::new(wire), respond).with_upgrades());
             let stopped = match drive(Pin::new(&mut *connection), activity, drain).await {
@@ -124,7 +123,7 @@ impl Http {
                 stopped => stopped,
             };
             let Some(parts) = connection.into_parts() else { return };
-            wire = parts.io.into_inner();
+            (wire, respond) = (parts.io.into_inner(), parts.service);
             match (stopped, drain) {
                 (Stopped::Resting, Some(drain)) => {
                     wire.give_back(parts.read_buf);
@@ -147,7 +146,7 @@ impl Http {
     async fn serve_http2<H: Handler>(
         &self,
         wire: Wire,
-        service: Arc<Service<H>>,
+        service: Latest<H>,
         activity: &Activity,
         drain: &CancellationToken,
     ) {

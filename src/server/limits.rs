@@ -15,8 +15,8 @@ use crate::config::Limits;
 /// The counts and their bounds.
 #[derive(Debug)]
 pub(super) struct ConnectionLimits {
-    all: usize,
-    per_address: usize,
+    all: AtomicUsize,
+    per_address: AtomicUsize,
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -33,22 +33,20 @@ impl ConnectionLimits {
         Self::within(limits, descriptors::connections())
     }
 
-    /// The bounds of `limits`, lowered to what there are descriptors for.
     fn within(limits: &Limits, served: Option<usize>) -> Arc<Self> {
-        let all = served.map_or(limits.connections, |served| served.min(limits.connections));
-        if all < limits.connections {
-            tracing::warn!(
-                limit = limits.connections,
-                lowered_to = all,
-                "limits.connections is more than the system has file descriptors for: raise its limit (ulimit -n)"
-            );
-        }
+        let all = lowered(limits, served);
         Arc::new(Self {
-            all,
-            per_address: limits.connections_per_address,
+            all: AtomicUsize::new(all),
+            per_address: AtomicUsize::new(limits.connections_per_address),
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
         })
+    }
+
+    /// Other bounds for connections to come; those that are open stay.
+    pub(super) fn set(&self, limits: &Limits) {
+        self.all.store(lowered(limits, descriptors::connections()), Ordering::Relaxed);
+        self.per_address.store(limits.connections_per_address, Ordering::Relaxed);
     }
 
     /// A place for one more connection, unless there are too many.
@@ -56,7 +54,7 @@ impl ConnectionLimits {
         // The permit exists before the comparison, so that being refused gives the place back too.
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         let permit = Permit { limits: Arc::clone(self), address: None };
-        (before < self.all).then_some(permit)
+        (before < self.all.load(Ordering::Relaxed)).then_some(permit)
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -72,7 +70,7 @@ impl Permit {
         let address = network(address);
         let mut counts = self.limits.counts();
         let count = counts.entry(address).or_insert(0);
-        if *count >= self.limits.per_address {
+        if *count >= self.limits.per_address.load(Ordering::Relaxed) {
             return false;
         }
         *count += 1;
@@ -94,6 +92,19 @@ impl Drop for Permit {
             }
         }
     }
+}
+
+/// The bound of `limits`, lowered to what there are descriptors for.
+fn lowered(limits: &Limits, served: Option<usize>) -> usize {
+    let all = served.map_or(limits.connections, |served| served.min(limits.connections));
+    if all < limits.connections {
+        tracing::warn!(
+            limit = limits.connections,
+            lowered_to = all,
+            "limits.connections is more than the system has file descriptors for: raise its limit (ulimit -n)"
+        );
+    }
+    all
 }
 
 fn network(address: IpAddr) -> IpAddr {

@@ -33,7 +33,7 @@ pub(super) async fn accept<H: Handler>(listener: TcpListener, role: Role, worker
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                if let Some(times) = worker.plan.accept_failures.note(Instant::now()) {
+                if let Some(times) = worker.notices.accept_failures.note(Instant::now()) {
                     tracing::error!(%error, times, "cannot accept connections; trying again");
                 }
                 tokio::select! {
@@ -57,8 +57,8 @@ pub(super) async fn accept<H: Handler>(listener: TcpListener, role: Role, worker
 
 /// Finds a place for the connection and serves it in a task of its own, or closes it.
 fn admit<H: Handler>(stream: TcpStream, peer: SocketAddr, role: Role, worker: &Arc<Worker<H>>) {
-    let Some(permit) = worker.plan.limits.admit() else {
-        if let Some(times) = worker.plan.refusals.note(Instant::now()) {
+    let Some(permit) = worker.limits.admit() else {
+        if let Some(times) = worker.notices.refusals.note(Instant::now()) {
             tracing::warn!(times, "too many connections: new ones are closed");
         }
         return;
@@ -69,10 +69,11 @@ fn admit<H: Handler>(stream: TcpStream, peer: SocketAddr, role: Role, worker: &A
 
 async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>>) {
     let peer = accepted.peer;
-    let arrived = match worker.plan.reception.receive(accepted, role, &worker.connections).await {
+    let terms = worker.terms.load_full();
+    let arrived = match terms.plan.reception.receive(accepted, role, &worker.connections).await {
         Ok(arrived) => arrived,
         Err(Turned::TooMany) => {
-            if let Some(times) = worker.plan.crowds.note(Instant::now()) {
+            if let Some(times) = worker.notices.crowds.note(Instant::now()) {
                 tracing::warn!(%peer, times, "too many connections from one address: new ones are closed");
             }
             return;
@@ -82,10 +83,10 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
             return;
         }
     };
-    let http = &worker.plan.http;
+    let http = &terms.plan.http;
     match role {
-        Role::Redirect => http.serve(arrived, Arc::clone(&worker.redirect), &worker.drain).await,
-        Role::Https | Role::Plain => http.serve(arrived, Arc::clone(&worker.handler), &worker.drain).await,
+        Role::Redirect => http.serve(arrived, Arc::clone(&worker.redirect), &terms.retired).await,
+        Role::Https | Role::Plain => http.serve(arrived, Arc::clone(&worker.handler), &terms.retired).await,
     }
 }
 

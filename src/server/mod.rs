@@ -24,6 +24,7 @@ mod limits;
 mod listener;
 mod proxy_protocol;
 mod redirect;
+mod reload;
 mod self_signed;
 mod service;
 mod socket;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -51,13 +53,16 @@ use crate::config::{Config, Tls};
 use crate::gateway::{self, Gateway};
 
 pub use certificates::CertificateError;
+use certificates::Certificates;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
+use limits::ConnectionLimits;
+pub use reload::{Prepared, Reload};
 use service::Handler;
 pub(crate) use service::panic_message;
 use socket::{Bound, Role};
 use watchdog::{Finding, Pulse, Watchdog};
-use worker::{Phase, Plan, Thread};
+use worker::{Common, Phase, Plan, Thread};
 
 /// Where the server listens, ports resolved; in the order of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +82,7 @@ pub struct Server {
     phase: watch::Sender<Phase>,
     threads: Vec<Thread>,
     _watchdog: Watchdog,
+    reload: Reload,
 }
 
 impl Server {
@@ -87,9 +93,12 @@ impl Server {
     /// A certificate that cannot be used, an address that cannot be bound, a thread that cannot be started.
     pub fn start(config: &Config, gateway: &Arc<Gateway>, clock: &Clock) -> Result<Self, StartupError> {
         let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let gateway = Arc::clone(gateway);
-        let handler = move || Arc::new(gateway::Worker::new(Arc::clone(&gateway)));
-        Self::start_with(config, clock, workers, handler, Finding::tell)
+        let current = Arc::new(ArcSwap::from(Arc::clone(gateway)));
+        let latest = Arc::clone(&current);
+        let handler = move || Arc::new(gateway::Worker::new(latest.load_full()));
+        let mut server = Self::start_with(config, clock, workers, handler, Finding::tell)?;
+        server.reload.gateway = Some(current);
+        Ok(server)
     }
 
     /// As [`Server::start`], with `workers` threads that answer requests with what `handler` makes for each of them, and
@@ -102,11 +111,17 @@ impl Server {
         told: impl Fn(Finding) + Send + 'static,
     ) -> Result<Self, StartupError> {
         let tls = match &config.tls {
-            Tls::Files(files) => Some(certificates::load(files)?),
+            Tls::Files(files) => Some(certificates::load(files, clock.now())?),
             Tls::SelfSigned => Some(self_signed::load(&config.sites, config.state_directory.as_deref(), clock.now())?),
             Tls::None => None,
         };
-        let tls = tls.map(|table| tls::server_config(table).map_err(StartupError::Tls)).transpose()?;
+        let tls = tls.map(|table| Arc::new(Certificates::new(table)));
+        let tls = tls.map(|certificates| {
+            tls::server_config(Arc::clone(&certificates))
+                .map(|config| (certificates, config))
+                .map_err(StartupError::Tls)
+        });
+        let tls = tls.transpose()?;
 
         let listen = &config.listen;
         let wanted = [(Role::Https, &listen.https), (Role::Redirect, &listen.http), (Role::Plain, &listen.plain)];
@@ -121,7 +136,11 @@ impl Server {
             plain: addresses_of(&bound, Role::Plain),
         };
 
-        let plan = Arc::new(Plan::new(config, tls, addresses.https.first().map(SocketAddr::port)));
+        let https_port = addresses.https.first().map(SocketAddr::port);
+        let server_config = tls.as_ref().map(|(_, config)| Arc::clone(config));
+        let (plans, latest) = watch::channel(Arc::new(Plan::new(0, config, server_config, https_port)));
+        let limits = ConnectionLimits::new(&config.limits);
+        let common = Common { limits: Arc::clone(&limits), notices: Arc::default(), plans: latest };
         let (phase, watched) = watch::channel(Phase::Serving);
         let pulses: Vec<_> = (0..workers).map(|_| Pulse::new()).collect();
         let threads = socket::deal(bound, workers)
@@ -129,19 +148,27 @@ impl Server {
             .zip(&pulses)
             .enumerate()
             .map(|(index, (sockets, pulse))| {
-                let (plan, pulse) = (Arc::clone(&plan), Arc::clone(pulse));
-                worker::start(index, sockets, plan, handler.clone(), watched.clone(), pulse)
+                let (common, pulse) = (common.clone(), Arc::clone(pulse));
+                worker::start(index, sockets, common, handler.clone(), watched.clone(), pulse)
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartupError::Thread)?;
+        let adopted = threads.iter().map(|thread| thread.plan.clone()).collect();
+        let reload = Reload { plans: Arc::new(plans), adopted, gateway: None, limits, tls, https_port };
         let watchdog = Watchdog::start(pulses, told).map_err(StartupError::Thread)?;
-        Ok(Self { addresses, phase, threads, _watchdog: watchdog })
+        Ok(Self { addresses, phase, threads, reload, _watchdog: watchdog })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The handle through which the server is changed while it serves.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Waits until a worker has ended without having been asked to: a defect of ours. Its core no longer serves, so the

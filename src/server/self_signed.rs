@@ -34,22 +34,23 @@ pub(super) fn load(
 ) -> Result<CertificateTable, CertificateError> {
     let names = names(sites);
     let Some(directory) = directory else {
-        return parse(make(&names, now)?.as_bytes(), Path::new(FILE));
+        return parse(make(&names, now)?.as_bytes(), Path::new(FILE), names);
     };
     let path = directory.join(FILE);
     if let Ok(kept) = fs::read_to_string(&path)
         && is_good(&kept, &names, now)
-        && let Ok(table) = parse(kept.as_bytes(), &path)
+        && let Ok(table) = parse(kept.as_bytes(), &path, names.clone())
     {
         return Ok(table);
     }
     let made = make(&names, now)?;
     state::keep(directory, FILE, made.as_bytes())
         .map_err(|source| CertificateError::Keep { path: path.clone(), source })?;
-    parse(made.as_bytes(), &path)
+    parse(made.as_bytes(), &path, names)
 }
 
-fn names(sites: &[Site]) -> Vec<String> {
+/// The names that the certificate of these sites is for.
+pub(super) fn names(sites: &[Site]) -> Vec<String> {
     let hosts = sites.iter().map(|site| match &site.host {
         HostPattern::Exact(host) => host.trim_matches(['[', ']']).to_owned(),
         HostPattern::OneLabel(suffix) => format!("*{suffix}"),
@@ -87,11 +88,11 @@ fn is_good(kept: &str, names: &[String], now: Timestamp) -> bool {
     kept.lines().next() == Some(&description(names, end)) && end.since(now) > RENEW_BEFORE_END
 }
 
-fn parse(text: &[u8], path: &Path) -> Result<CertificateTable, CertificateError> {
+fn parse(text: &[u8], path: &Path, names: Vec<String>) -> Result<CertificateTable, CertificateError> {
     let (chain, key) = (parse_chain(text, path)?, parse_key(text, path)?);
     let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
     let unusable = |source| CertificateError::Unusable { certificate: path.to_owned(), key: path.to_owned(), source };
-    Ok(CertificateTable::single(key.map_err(unusable)?))
+    Ok(CertificateTable::single(key.map_err(unusable)?, names))
 }
 
 #[cfg(test)]

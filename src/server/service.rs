@@ -1,6 +1,7 @@
 //! From a request that hyper has read to the gateway's answer, and nothing of it can take the process down.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
+use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, COOKIE};
@@ -43,6 +45,49 @@ impl Handler for Arc<gateway::Worker> {
     }
 }
 
+/// The service of one connection, always with the handler that is in force. That costs a request one relaxed atomic load.
+///
+/// A connection that is idle keeps the handler of its last request until its next one.
+#[derive(Debug)]
+pub(super) struct Latest<H> {
+    handler: RefCell<Cache<Arc<ArcSwap<H>>, Arc<H>>>,
+    service: RefCell<Arc<Service<H>>>,
+}
+
+impl<H: Handler> Latest<H> {
+    pub(super) fn new(
+        handler: Arc<ArcSwap<H>>,
+        connection: Connection,
+        activity: &Arc<Activity>,
+        header_count: usize,
+        panics: &Arc<AtomicU64>,
+    ) -> Self {
+        let handler = Cache::new(handler);
+        let service = Service {
+            handler: handler.arc_swap().load_full(),
+            connection: Arc::new(connection),
+            activity: Arc::clone(activity),
+            header_count,
+            panics: Arc::clone(panics),
+        };
+        Self { handler: RefCell::new(handler), service: RefCell::new(Arc::new(service)) }
+    }
+
+    /// Answers `request`; see [`Service::respond`].
+    pub(super) fn respond(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + Send + use<H> {
+        let mut service = self.service.borrow_mut();
+        let mut handler = self.handler.borrow_mut();
+        let handler = handler.load();
+        if !Arc::ptr_eq(handler, &service.handler) {
+            *service = Arc::new(service.with(Arc::clone(handler)));
+        }
+        service.respond(request)
+    }
+}
+
 /// What the requests of one connection have in common.
 #[derive(Debug)]
 pub(super) struct Service<H> {
@@ -56,6 +101,11 @@ pub(super) struct Service<H> {
 }
 
 impl<H: Handler> Service<H> {
+    fn with(&self, handler: Arc<H>) -> Self {
+        let (connection, activity) = (Arc::clone(&self.connection), Arc::clone(&self.activity));
+        Self { handler, connection, activity, header_count: self.header_count, panics: Arc::clone(&self.panics) }
+    }
+
     /// Answers `request`. From the call on, not from the first poll, the connection counts as busy.
     pub(super) fn respond(
         self: &Arc<Self>,

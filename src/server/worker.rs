@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use rustls::ServerConfig;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
@@ -22,7 +24,7 @@ use super::service::{Handler, panic_message};
 use super::socket::Role;
 use super::throttle::Throttle;
 use super::watchdog::Pulse;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::routing::Router;
 
 /// Where the server stands.
@@ -36,50 +38,101 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// What all workers share: the configuration in the form that they need it in, and the counts.
+/// What all workers share of one configuration, in the form that they need it in.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// Plans are numbered in the order in which they come into force.
+    pub(super) number: u64,
     pub(super) reception: Reception,
     pub(super) http: Http,
-    pub(super) limits: Arc<ConnectionLimits>,
-    pub(super) accept_failures: Throttle,
-    pub(super) refusals: Throttle,
-    pub(super) crowds: Throttle,
+    measures: Measures,
     sites: Arc<Router>,
     https_port: Option<u16>,
 }
 
+/// What is settled for a connection when it arrives.
+#[derive(Debug, PartialEq)]
+struct Measures {
+    trusted_proxies: Vec<IpNet>,
+    proxy_protocol: bool,
+    limits: Limits,
+}
+
+/// How often the log was told what would else fill it.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    pub(super) accept_failures: Throttle,
+    pub(super) refusals: Throttle,
+    pub(super) crowds: Throttle,
+}
+
 impl Plan {
-    pub(super) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, https_port: Option<u16>) -> Self {
+    pub(super) fn new(number: u64, config: &Config, tls: Option<Arc<ServerConfig>>, https_port: Option<u16>) -> Self {
         Self {
+            number,
             reception: Reception::new(config, tls),
             http: Http::new(config.limits),
-            limits: ConnectionLimits::new(&config.limits),
-            accept_failures: Throttle::default(),
-            refusals: Throttle::default(),
-            crowds: Throttle::default(),
+            measures: Measures {
+                trusted_proxies: config.trusted_proxies.clone(),
+                proxy_protocol: config.listen.proxy_protocol,
+                limits: config.limits,
+            },
             sites: Arc::new(Router::new(&config.sites)),
             https_port,
         }
+    }
+
+    fn redirect(&self) -> Redirect {
+        Redirect { sites: Arc::clone(&self.sites), https_port: self.https_port }
     }
 }
 
 /// What the tasks of one worker share.
 #[derive(Debug)]
 pub(super) struct Worker<H> {
-    pub(super) plan: Arc<Plan>,
-    pub(super) handler: Arc<H>,
-    pub(super) redirect: Arc<Redirect>,
+    /// What connections that arrive now are served by.
+    pub(super) terms: ArcSwap<Terms>,
+    /// What answers requests that arrive now, on connections of whatever age.
+    pub(super) handler: Arc<ArcSwap<H>>,
+    pub(super) redirect: Arc<ArcSwap<Redirect>>,
+    pub(super) limits: Arc<ConnectionLimits>,
+    pub(super) notices: Arc<Notices>,
     /// Cancelled when the drain begins. One per worker: every poll of a connection looks at it.
     pub(super) drain: CancellationToken,
     /// The connections, tunnels included.
     pub(super) connections: TaskTracker,
 }
 
+/// The terms under which connections are accepted, while they hold.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) plan: Arc<Plan>,
+    /// Cancelled when connections under these terms have to make room: in a drain, or because other terms hold now.
+    pub(super) retired: CancellationToken,
+}
+
+impl<H: Handler> Worker<H> {
+    /// Puts another plan and handler in force. Requests at hand end as they began. Connections stay, unless what was
+    /// settled for them when they arrived is settled otherwise now: those are closed after their requests at hand.
+    fn adopt(&self, plan: &Arc<Plan>, handler: H) {
+        self.handler.store(Arc::new(handler));
+        self.redirect.store(Arc::new(plan.redirect()));
+        let before = self.terms.load_full();
+        let alike = before.plan.measures == plan.measures;
+        let retired = if alike { before.retired.clone() } else { self.drain.child_token() };
+        self.terms.store(Arc::new(Terms { plan: Arc::clone(plan), retired }));
+        if !alike {
+            before.retired.cancel();
+        }
+    }
+}
+
 /// A worker's thread, seen from outside.
 #[derive(Debug)]
 pub(super) struct Thread {
     ended: Option<oneshot::Receiver<()>>,
+    /// The number of the plan that it works by.
+    pub(super) plan: watch::Receiver<u64>,
 }
 
 impl Thread {
@@ -93,22 +146,31 @@ impl Thread {
     }
 }
 
-/// Starts worker number `index` on `sockets`. `handler` is called on its thread.
+/// What is the same for all workers for as long as the process lives.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) limits: Arc<ConnectionLimits>,
+    pub(super) notices: Arc<Notices>,
+    pub(super) plans: watch::Receiver<Arc<Plan>>,
+}
+
+/// Starts worker number `index` on `sockets`. `handler` is called on its thread, for each plan.
 pub(super) fn start<H: Handler>(
     index: usize,
     sockets: Vec<(Role, TcpListener)>,
-    plan: Arc<Plan>,
-    handler: impl FnOnce() -> H + Send + 'static,
+    common: Common,
+    handler: impl Fn() -> H + Send + 'static,
     phase: watch::Receiver<Phase>,
     pulse: Arc<Pulse>,
 ) -> io::Result<Thread> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (alive, ended) = oneshot::channel();
+    let (adopted, plan) = watch::channel(0);
     let work = move || {
         let run = AssertUnwindSafe(|| {
             runtime.block_on(async {
                 drop(tokio::spawn(pulse.beat()));
-                run(sockets, plan, handler, phase).await
+                run(sockets, common, &adopted, handler, phase).await
             })
         });
         let outcome = catch_unwind(run);
@@ -125,20 +187,25 @@ pub(super) fn start<H: Handler>(
         drop(alive);
     };
     thread::Builder::new().name(format!("usher-worker-{index}")).spawn(work)?;
-    Ok(Thread { ended: Some(ended) })
+    Ok(Thread { ended: Some(ended), plan })
 }
 
 async fn run<H: Handler>(
     sockets: Vec<(Role, TcpListener)>,
-    plan: Arc<Plan>,
-    handler: impl FnOnce() -> H,
+    Common { limits, notices, mut plans }: Common,
+    adopted: &watch::Sender<u64>,
+    handler: impl Fn() -> H,
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
+    let plan = Arc::clone(&plans.borrow_and_update());
+    let drain = CancellationToken::new();
     let worker = Arc::new(Worker {
-        redirect: Arc::new(Redirect { sites: Arc::clone(&plan.sites), https_port: plan.https_port }),
-        plan,
-        handler: Arc::new(handler()),
-        drain: CancellationToken::new(),
+        redirect: Arc::new(ArcSwap::from_pointee(plan.redirect())),
+        handler: Arc::new(ArcSwap::from_pointee(handler())),
+        terms: ArcSwap::from_pointee(Terms { plan, retired: drain.child_token() }),
+        limits,
+        notices,
+        drain,
         connections: TaskTracker::new(),
     });
     let mut listeners = JoinSet::new();
@@ -147,10 +214,17 @@ async fn run<H: Handler>(
         listeners.spawn(listener::accept(listener, role, Arc::clone(&worker)));
     }
 
-    tokio::select! {
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-        // None ends by itself before the drain.
-        Some(_) = listeners.join_next() => return Err(io::Error::other("a listener ended")),
+    loop {
+        tokio::select! {
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+            // None ends by itself before the drain.
+            Some(_) = listeners.join_next() => return Err(io::Error::other("a listener ended")),
+            Ok(()) = plans.changed() => {
+                let plan = Arc::clone(&plans.borrow_and_update());
+                worker.adopt(&plan, handler());
+                adopted.send_replace(plan.number);
+            }
+        }
     }
     worker.drain.cancel();
     let finished = async {

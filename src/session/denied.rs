@@ -82,6 +82,12 @@ impl Denied {
         self.deny(now, |lists| lists.access_tokens.insert(access_token, until, now));
     }
 
+    /// Another bound: the configuration has changed, the entries stay.
+    pub fn set_capacity(&self, capacity: usize) {
+        let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
+        (lists.sessions.capacity, lists.access_tokens.capacity) = (capacity.max(1), capacity.max(1));
+    }
+
     fn deny(&self, now: Now, insert: impl FnOnce(&mut Lists)) {
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         lists.sessions.drop_ended(now);

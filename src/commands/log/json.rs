@@ -6,13 +6,14 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
-use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::clock::time_of_day;
 
 /// The format.
 pub(super) struct Json;
@@ -41,7 +42,7 @@ where
 fn write_event(line: &mut String, event: &Event<'_>) -> fmt::Result {
     let metadata = event.metadata();
     line.push_str(r#"{"timestamp":""#);
-    write!(line, "{}", humantime::format_rfc3339_micros(SystemTime::now()))?;
+    write!(line, "{}", humantime::format_rfc3339_micros(time_of_day()))?;
     line.push_str(r#"","level":""#);
     line.push_str(metadata.level().as_str());
     line.push('"');

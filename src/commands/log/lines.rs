@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -58,17 +58,11 @@ impl Lines {
 
     /// Waits until everything has been written, but no longer than `limit`: nobody may be taking the lines.
     pub(super) fn flush_within(&self, limit: Duration) {
-        let end = Instant::now() + limit;
         let mut waiting = self.queue.lock();
         waiting.in_a_hurry = true;
         self.queue.arrived.notify_one();
-        while waiting.writing || !waiting.text.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            waiting = self.queue.written.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let unwritten = |waiting: &mut Waiting| waiting.writing || !waiting.text.is_empty();
+        drop(self.queue.written.wait_timeout_while(waiting, limit, unwritten));
     }
 }
 

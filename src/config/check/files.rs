@@ -21,6 +21,7 @@ impl Check<'_> {
     /// The contents of a file.
     pub(super) fn read(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
         let path = self.located(path);
+        self.report.depends_on(path.clone());
         self.accept(at, contents(&path))
     }
 

@@ -1,5 +1,7 @@
 //! `session`.
 
+use std::sync::OnceLock;
+
 use super::issuers::CheckedIssuers;
 use super::secrets::{Given, not_empty, not_well_known, without_newline};
 use super::values::cookie_name;
@@ -147,10 +149,15 @@ impl Check<'_> {
     }
 }
 
+/// One for the life of this process: a configuration that is read anew must not end the sessions.
 fn random() -> Result<Secret, Mistake> {
+    static MADE: OnceLock<Secret> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made.clone());
+    }
     let mut bytes = vec![0; 32];
     match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => Ok(Secret::new(bytes)),
+        Ok(()) => Ok(MADE.get_or_init(|| Secret::new(bytes)).clone()),
         Err(_) => Err(Mistake::new("cannot be made: the system has no randomness", "set one")),
     }
 }

@@ -42,6 +42,10 @@ impl MemoryStore {
         Self { clock, state: Mutex::new(State { records: Records::new(policy), waiting: HashMap::new() }) }
     }
 
+    pub(super) fn set_policy(&self, policy: Policy) {
+        self.state().records.set_policy(policy);
+    }
+
     pub(super) fn look(&self, ask: &Ask) -> Standing {
         let mut state = self.state();
         let State { records, waiting } = &mut *state;

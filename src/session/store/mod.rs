@@ -238,6 +238,15 @@ pub enum Store {
 
 #[cfg_attr(not(test), expect(clippy::unused_async, reason = "a shared store waits for its answers"))]
 impl Store {
+    /// From now on this policy holds: the configuration has changed, the records stay.
+    pub fn set_policy(&self, policy: Policy) {
+        match self {
+            Self::Memory(store) => store.set_policy(policy),
+            #[cfg(test)]
+            Self::Distant(store) => store.set_policy(policy),
+        }
+    }
+
     /// How the presented token stands. Says also that it was presented, which starts the grace of those before it.
     /// May be abandoned at any point.
     pub async fn look(&self, ask: &Ask) -> Standing {

@@ -56,6 +56,11 @@ impl Records {
         Self { policy, shelf: Shelf::default(), ended: HashMap::new(), ended_at: VecDeque::new(), last_ticket: 0 }
     }
 
+    /// Another policy for what is recorded already and what will be.
+    pub(super) const fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     pub(super) fn look(&mut self, ask: &Ask, now: Now) -> Decision {
         self.presented(&ask.key, now);
         self.shorten_chain(&ask.key);

@@ -2,8 +2,11 @@
 //!
 //! The first SIGTERM or SIGINT begins a drain: `/readyz` turns 503, after `shutdown.delay` the listeners close, requests at
 //! hand get until `shutdown.deadline`, renewals in the background are waited for, and the exit code is 0. A second signal
-//! ends the process at once, with 128 and the signal's number (130 or 143). SIGHUP is reserved for reloading and does
-//! nothing yet.
+//! ends the process at once, with 128 and the signal's number (130 or 143). SIGHUP, or a change of a file, reloads the
+//! configuration ([`mod@reload`]); in a drain it does nothing.
+
+pub mod reload;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +16,13 @@ use std::time::Duration;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use reload::{Reloads, Source};
+
 use super::source::SourceArgs;
 use super::{Failure, log};
 use crate::admin::{Admin, AdminError};
 use crate::clock::Clock;
-use crate::config::{self, Config, Loaded, Shutdown};
+use crate::config::{Config, Loaded};
 use crate::gateway::{self, Gateway, Readiness};
 use crate::server::{self, Server};
 use crate::tasks::Tasks;
@@ -89,7 +94,7 @@ pub struct Running {
     background: Background,
     tasks: Tasks,
     readiness: Readiness,
-    shutdown: Shutdown,
+    reloads: Reloads,
 }
 
 /// Starts a gateway: it serves when this returns. Takes no notice of signals and leaves logging alone.
@@ -103,8 +108,6 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
     let background = Background::start().map_err(StartupError::Runtime)?;
     let tasks = Tasks::new(background.handle().clone());
     let readiness = Readiness::default();
-    let shutdown = config.shutdown;
-
     let admin = match config.listen.admin {
         // On the background runtime, to which the socket then belongs.
         Some(address) => Some(background.handle().spawn(Admin::bind(address)).await??),
@@ -113,13 +116,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
     // Reading certificates and building the tables is not for a thread that has requests to serve.
     let build = {
         let (tasks, readiness) = (tasks.clone(), readiness.clone());
-        move || -> Result<Server, StartupError> {
+        move || -> Result<(Server, Reloads), StartupError> {
             let config = Arc::new(config);
             let gateway = Gateway::new(Arc::clone(&config), tasks, clock.clone(), readiness)?;
-            Ok(Server::start(&config, &gateway, &clock)?)
+            let server = Server::start(&config, &gateway, &clock)?;
+            let reloads = Reloads::new(server.reload(), config, gateway, clock);
+            Ok((server, reloads))
         }
     };
-    let server = background.handle().spawn_blocking(build).await??;
+    let (server, reloads) = background.handle().spawn_blocking(build).await??;
 
     let addresses = server.addresses().clone();
     let addresses = Addresses {
@@ -131,13 +136,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
     if let Some(admin) = admin {
         drop(background.handle().spawn(admin.run(readiness.clone())));
     }
-    Ok(Running { addresses, server, background, tasks, readiness, shutdown })
+    Ok(Running { addresses, server, background, tasks, readiness, reloads })
 }
 
 impl Running {
     /// Readiness first, then `shutdown.delay`, then the connections as [`Server::drain`] does, then the background work.
     pub async fn drain(self) {
-        let Self { server, background, tasks, readiness, shutdown, .. } = self;
+        let Self { server, background, tasks, readiness, reloads, .. } = self;
+        let shutdown = reloads.config().shutdown;
         readiness.begin_drain();
         tokio::time::sleep(shutdown.delay).await;
         if !server.drain(shutdown.deadline).await {
@@ -147,6 +153,12 @@ impl Running {
             tracing::warn!("background work was still under way at the end of the drain");
         }
         drop(background);
+    }
+
+    /// The handle through which another configuration is put in force.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
     }
 
     /// Waits until a worker has ended by itself: a defect of ours.
@@ -162,7 +174,8 @@ impl Running {
 /// The configuration cannot be used (78); the gateway cannot start or a worker has failed (1); a second signal (128 and
 /// its number).
 pub async fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, notes } = config::load(&args.source.sources())?;
+    let mut source = Source::new(args.source.sources());
+    let Loaded { config, notes, .. } = source.load()?;
     let _log = log::start(&config.log).map_err(Failure::configuration)?;
     for note in &notes {
         tracing::warn!("{note}");
@@ -171,13 +184,17 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         tracing::warn!(%error, "the limit of file descriptors stays as it is");
     }
     let mut signals = Signals::new().map_err(Failure::world)?;
+    let hang_ups = signal(SignalKind::hangup()).map_err(Failure::world)?;
     let mut running = start(config, Clock::system()).await?;
     tracing::info!(addresses = ?running.addresses, "serving");
+    let reloading = running.background.handle().spawn(reload::run(source, running.reloads(), hang_ups));
 
     let failed = tokio::select! {
         _ = signals.end() => false,
         () = running.failed() => true,
     };
+    // The end has begun: no other configuration is put in force.
+    reloading.abort();
     tracing::info!("draining");
     tokio::select! {
         () = running.drain() => {}
@@ -219,27 +236,18 @@ impl Drop for Background {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for a signal that ends the process; returns the exit code that a shell would make of it.
     async fn end(&mut self) -> u8 {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return 128 + 2,
-                _ = self.terminate.recv() => return 128 + 15,
-                // Left to itself it would end the process.
-                _ = self.hang_up.recv() => tracing::info!("SIGHUP: there is nothing to reload yet"),
-            }
+        tokio::select! {
+            _ = self.interrupt.recv() => 128 + 2,
+            _ = self.terminate.recv() => 128 + 15,
         }
     }
 }
@@ -250,7 +258,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::config::Listen;
+    use crate::config::{Listen, Shutdown};
     use crate::server::testing;
 
     fn configuration() -> Config {

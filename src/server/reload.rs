@@ -1,0 +1,86 @@
+//! Another configuration, or other certificates, while the server serves.
+//!
+//! Certificates change in the table that handshakes look into; everything else reaches each worker as a new plan, which it
+//! adopts on its own thread. What can fail is done before anything changes. Listening sockets stay as they are: whoever
+//! calls has made sure that the configuration asks for the same ones.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+
+use super::certificates::{CertificateError, CertificateTable, Certificates};
+use super::limits::ConnectionLimits;
+use super::self_signed;
+use super::worker::Plan;
+use crate::clock::Timestamp;
+use crate::config::{Config, Tls};
+use crate::gateway::Gateway;
+
+/// The handle through which a running server is changed. Clones are one and the same.
+#[derive(Clone)]
+pub struct Reload {
+    pub(super) plans: Arc<watch::Sender<Arc<Plan>>>,
+    pub(super) adopted: Vec<watch::Receiver<u64>>,
+    pub(super) gateway: Option<Arc<ArcSwap<Gateway>>>,
+    pub(super) limits: Arc<ConnectionLimits>,
+    pub(super) tls: Option<(Arc<Certificates>, Arc<ServerConfig>)>,
+    pub(super) https_port: Option<u16>,
+}
+
+/// Certificates that have been read and can be used.
+#[derive(Debug)]
+pub struct Prepared(Option<CertificateTable>);
+
+impl Reload {
+    /// Reads the certificates of `config`. A pair of files that is in use and cannot be read now stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// A certificate that is not in use yet and cannot be used.
+    pub fn prepare(&self, config: &Config, now: Timestamp) -> Result<Prepared, CertificateError> {
+        let Some((certificates, _)) = &self.tls else { return Ok(Prepared(None)) };
+        let table = match &config.tls {
+            Tls::Files(files) => certificates.current().succeeded_by(files, now)?,
+            Tls::SelfSigned if certificates.current().is_made_for(&self_signed::names(&config.sites)) => {
+                return Ok(Prepared(None));
+            }
+            Tls::SelfSigned => self_signed::load(&config.sites, config.state_directory.as_deref(), now)?,
+            Tls::None => return Ok(Prepared(None)),
+        };
+        Ok(Prepared(Some(table)))
+    }
+
+    /// Puts `config` in force: for every request that arrives after this returns, on whatever connection.
+    pub async fn adopt(&mut self, config: &Config, Prepared(table): Prepared, gateway: &Arc<Gateway>) {
+        if let (Some((certificates, _)), Some(table)) = (&self.tls, table) {
+            certificates.replace(table);
+        }
+        self.limits.set(&config.limits);
+        if let Some(current) = &self.gateway {
+            current.store(Arc::clone(gateway));
+        }
+        let tls = self.tls.as_ref().map(|(_, config)| Arc::clone(config));
+        let number = self.plans.borrow().number + 1;
+        self.plans.send_replace(Arc::new(Plan::new(number, config, tls, self.https_port)));
+        for adopted in &mut self.adopted {
+            // A worker that has ended adopts nothing, and nobody waits for it.
+            let _ = adopted.wait_for(|adopted| *adopted >= number).await;
+        }
+    }
+
+    /// Reads the certificates in use anew. Each that cannot be used stays as it is, and is told of.
+    pub fn renew_certificates(&self, now: Timestamp) -> Vec<CertificateError> {
+        let Some((certificates, _)) = &self.tls else { return Vec::new() };
+        let (table, errors) = certificates.current().renewed(now);
+        certificates.replace(table);
+        errors
+    }
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reload").finish_non_exhaustive()
+    }
+}
