@@ -49,6 +49,7 @@ pub enum PagesError {
 }
 
 /// The files that [`Pages::load`] takes from a directory, whether or not they are there.
+#[must_use]
 pub fn page_templates(directory: &Path) -> [PathBuf; 1] {
     [directory.join(REFUSAL)]
 }

@@ -9,6 +9,9 @@
 //! `activity`; a peer that exceeds either loses its connection and nobody else's. `descriptors` says how many the system
 //! allows, and `watchdog` notices a worker that stands still.
 //!
+//! Another configuration reaches each worker as a new plan (`reload`); a request finds the handler in force with one
+//! relaxed load, and nothing else of its way knows that there is such a thing.
+//!
 //! The server does *not* look into requests: that is the gateway's part. It does not decide about signals either: whoever
 //! started it calls [`Server::drain`].
 

@@ -71,6 +71,7 @@ impl Reload {
     }
 
     /// Reads the certificates in use anew. Each that cannot be used stays as it is, and is told of.
+    #[must_use]
     pub fn renew_certificates(&self, now: Timestamp) -> Vec<CertificateError> {
         let Some((certificates, _)) = &self.tls else { return Vec::new() };
         let (table, errors) = certificates.current().renewed(now);

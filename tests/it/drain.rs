@@ -103,3 +103,35 @@ async fn a_second_signal_ends_at_once() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     drop(hanging.await);
 }
+
+#[tokio::test]
+async fn sigterm_under_load_breaks_no_request_off() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let mut usher = Usher::serve(&configuration(&upstream, &directory), directory.path());
+    let address = usher.address("https").await;
+    let loads: Vec<_> = [Protocol::Http1, Protocol::Http2]
+        .repeat(4)
+        .into_iter()
+        .map(|protocol| {
+            tokio::spawn(async move {
+                let mut connection = Client { address, protocol }.connect("app.test").await;
+                let mut answers = 0;
+                loop {
+                    match connection.open(get("https://app.test/public/x")).await {
+                        Ok(response) => assert!(Answer::read(response).await.assert_status(200).complete),
+                        // The gateway has said that it closes: the request was never on its way.
+                        Err(error) if error.is_canceled() || error.is_closed() => return answers,
+                        Err(error) => panic!("{protocol:?}: {error:?}"),
+                    }
+                    answers += 1;
+                }
+            })
+        })
+        .collect();
+    eventually("there is load", || upstream.count() > 100).await;
+    usher.signal("TERM").await;
+    assert_eq!(usher.exit().await.code(), Some(0), "{}", usher.output());
+    for load in loads {
+        assert!(load.await.unwrap() > 0);
+    }
+}

@@ -66,6 +66,7 @@ mod answers;
 mod drain;
 mod framing;
 mod limits;
+mod reload;
 
 // Frames and bytes that no client library would send, and clients that are slow.
 mod http1_bytes;

@@ -36,6 +36,7 @@ pub(crate) use left_out::left_out;
 pub(crate) use load::Load;
 pub(crate) use long::long;
 pub(crate) use long::long;
+pub(crate) use long::long;
 pub(crate) use place::{Place, Process};
 pub(crate) use scene::Scene;
 pub(crate) use scripted::Scripted;

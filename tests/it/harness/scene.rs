@@ -104,6 +104,13 @@ impl Scene {
         Self { gateway, upstream, issuer, clock }
     }
 
+    /// Another configuration while the gateway runs, or why not.
+    pub(crate) async fn reload(&self, yaml: &str) -> Result<(), String> {
+        let yaml = yaml.replace("$ISSUER", &self.issuer.url());
+        let yaml = yaml.replace("$CLIENT_SECRET", CLIENT_SECRET).replace("$UPSTREAM", &self.upstream.url());
+        self.gateway.reload(&yaml).await
+    }
+
     /// An HTTP/1.1 client.
     pub(crate) fn client(&self) -> Client {
         self.gateway.client()

@@ -22,6 +22,12 @@ impl Library {
         load(yaml).err().map(|error| error.to_string())
     }
 
+    /// Another configuration for the running gateway, or why not.
+    pub(super) async fn reload(&self, yaml: &str) -> Result<(), String> {
+        let config = load(yaml).map_err(|error| error.to_string())?;
+        self.0.reloads().reload(config).await.map_err(|error| error.to_string())
+    }
+
     pub(super) fn https(&self) -> SocketAddr {
         self.0.addresses.https[0]
     }

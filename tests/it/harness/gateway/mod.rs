@@ -32,6 +32,11 @@ impl Gateway {
         Self { library: Library::start(&yaml, clock.clone()).await, directory }
     }
 
+    /// Another configuration while it runs, or why not.
+    pub(crate) async fn reload(&self, yaml: &str) -> Result<(), String> {
+        self.library.reload(&complete(yaml, &self.directory)).await
+    }
+
     /// Everything that is wrong with a configuration, as an operator reads it; `None` when it is fine.
     pub(crate) fn refusal(yaml: &str) -> Option<String> {
         let directory = tempfile::tempdir().unwrap();
