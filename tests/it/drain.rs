@@ -105,7 +105,7 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test]
-async fn sigterm_under_load_breaks_no_request_off() {
+async fn sigterm_under_load_breaks_off_no_answer_and_no_http_2_stream() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let mut usher = Usher::serve(&configuration(&upstream, &directory), directory.path());
     let address = usher.address("https").await;
@@ -121,6 +121,8 @@ async fn sigterm_under_load_breaks_no_request_off() {
                         Ok(response) => assert!(Answer::read(response).await.assert_status(200).complete),
                         // The gateway has said that it closes: the request was never on its way.
                         Err(error) if error.is_canceled() || error.is_closed() => return answers,
+                        // The race of RFC 9112 §9.3.1: a request crosses the end of a connection that was idle.
+                        Err(error) if error.is_incomplete_message() && protocol == Protocol::Http1 => return answers,
                         Err(error) => panic!("{protocol:?}: {error:?}"),
                     }
                     answers += 1;
