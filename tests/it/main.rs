@@ -61,6 +61,9 @@ mod streaming;
 mod upstream_trouble;
 mod websocket;
 
+// WebSockets by the test suite of the Autobahn project.
+mod autobahn;
+
 // Refusals, limits, the end.
 mod answers;
 mod drain;

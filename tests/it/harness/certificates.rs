@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -69,7 +69,10 @@ impl Authority {
     fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        // Another name than that of the authority: OpenSSL takes subject and issuer of the same name for self-signed.
+        parameters.distinguished_name.push(DnType::CommonName, "a server of the tests");
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         (certificate, key)
     }
 }

@@ -38,6 +38,7 @@ pub(crate) use long::long;
 pub(crate) use long::long;
 pub(crate) use long::long;
 pub(crate) use place::{Place, Process};
+pub(crate) use long::long;
 pub(crate) use scene::Scene;
 pub(crate) use scripted::Scripted;
 pub(crate) use upstream::{Seen, Upstream, UpstreamAnswer};
