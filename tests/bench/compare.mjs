@@ -1,0 +1,171 @@
+// Measures Usher and other proxies side by side. `compare` installs what this needs; `compare --help` says how to ask.
+
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+
+import { tlsConfiguration } from './clients.mjs';
+import { Issuer } from './issuer.mjs';
+import { ALL as LOADS } from './loads.mjs';
+import { HELP, chosen, options } from './options.mjs';
+import { endAll, prefer } from './processes.mjs';
+import { ALL as SYSTEMS, Running } from './systems.mjs';
+import { run } from './systems/installed.mjs';
+import { tables } from './table.mjs';
+import { Upstream } from './upstream.mjs';
+import { mistakes } from './verify.mjs';
+
+const asked = options();
+if (asked.help) {
+  process.stdout.write(HELP);
+} else {
+  await main().catch((error) => {
+    process.stderr.write(`${error.stack}\n`);
+    process.exitCode = 1;
+  });
+}
+
+async function main() {
+  const systems = chosen(SYSTEMS, asked.systems);
+  const loads = chosen(LOADS, asked.loads);
+  const directory = workplace();
+  if (asked.priority > 0) {
+    prefer(asked.priority);
+    process.on('exit', () => prefer(0));
+  }
+  const bench = await prepare(directory);
+  const leftOut = {};
+  const running = await startAll(systems, bench, leftOut);
+  if (asked.check) {
+    for (const { system } of running) say(`${system.name}: right`);
+    for (const [name, reason] of Object.entries(leftOut)) say(`${name}: left out: ${reason}`);
+    // A program that is not there is left out; one that answers wrongly, or does not start, is a failure.
+    if (Object.values(leftOut).some((reason) => reason !== NOT_INSTALLED)) process.exitCode = 1;
+    await end(running, bench);
+    return;
+  }
+  const results = await measure(running, loads, bench, leftOut);
+  const found = { ...about(), systems: describe(running), loads: loads.map(({ name, label }) => ({ name, label })) };
+  const report = { ...found, leftOut, results };
+  if (asked.json) writeFileSync(asked.json, `${JSON.stringify(report, null, 1)}\n`);
+  process.stdout.write(tables(report));
+  await end(running, bench);
+}
+
+const NOT_INSTALLED = 'not installed';
+
+/** A directory in memory, so that logs cost what a log costs and no disk is measured. It goes with the program. */
+function workplace() {
+  const directory = mkdtempSync(`${existsSync('/dev/shm') ? '/dev/shm' : tmpdir()}/usher-bench-`);
+  // Apache leaves root's rights behind and still has to write there.
+  chmodSync(directory, 0o755);
+  process.on('exit', () => {
+    endAll();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+  return directory;
+}
+
+async function prepare(directory) {
+  const [certificate, key, pem] = ['site.pem', 'site.key', 'both.pem'].map((name) => `${directory}/${name}`);
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-subj', '/CN=localhost'];
+  const names = ['-addext', 'subjectAltName=DNS:localhost', '-days', '2'];
+  run('openssl', ['req', '-x509', ...curve, ...names, '-keyout', key, '-out', certificate]);
+  writeFileSync(pem, readFileSync(certificate) + readFileSync(key));
+  const separate = availableParallelism() > 1;
+  const bench = {
+    directory,
+    certificate,
+    key,
+    pem,
+    ca: readFileSync(certificate),
+    tls: tlsConfiguration(directory),
+    user: process.getuid() === 0 ? 'user root;' : '',
+    binary: resolve(asked.binary),
+    cores: { proxy: '0', load: separate ? '1' : '0' },
+    issuer: await Issuer.start(directory),
+  };
+  if (!separate) say('one core only: load and proxy share it, and the figures say little');
+  bench.upstream = await Upstream.start({ directory, cores: bench.cores.load, user: bench.user });
+  bench.tokens = { one: `${directory}/one.tokens`, many: `${directory}/many.tokens` };
+  writeFileSync(bench.tokens.one, `${await bench.issuer.token()}\n`);
+  if (!asked.check) writeFileSync(bench.tokens.many, `${(await bench.issuer.tokens(2000)).join('\n')}\n`);
+  return bench;
+}
+
+/** Starts each system that is installed, and keeps those that answer rightly. */
+async function startAll(systems, bench, leftOut) {
+  const started = await Promise.all(
+    systems.map(async (system) => {
+      const found = system.find(bench);
+      if (!found) return (leftOut[system.name] = NOT_INSTALLED) && [];
+      const running = new Running({ ...system, ...found }, bench);
+      try {
+        await running.start();
+        const wrong = await mistakes(running, bench);
+        if (wrong.length === 0) return [running];
+        leftOut[system.name] = `it answers wrongly: ${wrong.join('; ')}`;
+        await running.process.stop();
+      } catch (error) {
+        leftOut[system.name] = error.message;
+      }
+      return [];
+    }),
+  );
+  return started.flat();
+}
+
+/** Every load on every system in turn, round by round, so that whatever else this machine does hits them all alike. */
+async function measure(running, loads, bench, leftOut) {
+  const results = [];
+  for (const load of loads) {
+    const able = running.filter(({ system }) => !load.skips?.(system));
+    for (const one of able) await warmed(() => load.run(one, bench, 1));
+    for (let round = 1; round <= asked.rounds; round++) {
+      for (const one of able) {
+        const name = one.system.name;
+        if (leftOut[`${name} in ${load.name}`]) continue;
+        progress(`${load.name}, round ${round} of ${asked.rounds}: ${name}`);
+        try {
+          results.push({ load: load.name, system: name, round, ...(await load.run(one, bench, asked.seconds)) });
+        } catch (error) {
+          // A run with errors counts for nothing, and neither do the other rounds of it.
+          leftOut[`${name} in ${load.name}`] = error.message;
+        }
+      }
+    }
+  }
+  progress('');
+  return results;
+}
+
+/** A first run, of which nothing counts: caches and connection pools fill. */
+async function warmed(warmUp) {
+  await warmUp().catch(() => {});
+}
+
+async function end(running, { upstream, issuer }) {
+  issuer.server.close();
+  await Promise.all([...running.map(({ process }) => process.stop()), upstream.nginx.stop(), upstream.sink.stop()]);
+}
+
+function describe(running) {
+  return running.map(({ system: { name, label, auth, version, claims = false }, process }) => {
+    return { name, label, auth, claims, version, start: process.readyAfter };
+  });
+}
+
+function about() {
+  const memory = Math.round(totalmem() / 2 ** 30);
+  const machine = `${cpus().length} × ${cpus()[0].model}, ${memory} GiB, Linux ${release()}`;
+  return { date: new Date().toISOString().slice(0, 10), machine, rounds: asked.rounds, seconds: asked.seconds };
+}
+
+function say(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+function progress(text) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}

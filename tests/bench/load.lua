@@ -1,0 +1,36 @@
+-- The requests of wrk: `wrk … -- TOKENS [once] [close]`. TOKENS is a file with a token per line; the requests carry them
+-- in turn. With `once` the load ends when each was sent once; with `close` every request has a connection of its own.
+-- What it saw is printed as one line of JSON.
+
+function init(arguments)
+  local once, close = false, false
+  for at = 2, #arguments do
+    once = once or arguments[at] == "once"
+    close = close or arguments[at] == "close"
+  end
+  if close then wrk.headers["Connection"] = "close" end
+
+  local requests = {}
+  for token in io.lines(arguments[1]) do
+    wrk.headers["Authorization"] = "Bearer " .. token
+    requests[#requests + 1] = wrk.format()
+  end
+  -- A single request is sent as it is, without asking this script each time.
+  if #requests == 1 and not once then return end
+
+  local sent = 0
+  function request()
+    sent = sent + 1
+    if once and sent == #requests then wrk.thread:stop() end
+    return requests[(sent - 1) % #requests + 1]
+  end
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  print(string.format(
+    '{"requests":%d,"seconds":%.6f,"p50":%.6f,"p99":%.6f,"errors":%d}',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e6, latency:percentile(99) / 1e6,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  ))
+end
