@@ -15,13 +15,15 @@ import { tables } from './table.mjs';
 import { Upstream } from './upstream.mjs';
 import { mistakes } from './verify.mjs';
 
+const NOT_INSTALLED = 'not installed';
+
 const asked = options();
 if (asked.help) {
   process.stdout.write(HELP);
 } else {
   await main().catch((error) => {
     process.stderr.write(`${error.stack}\n`);
-    process.exitCode = 1;
+    process.exit(1);
   });
 }
 
@@ -51,8 +53,6 @@ async function main() {
   process.stdout.write(tables(report));
   await end(running, bench);
 }
-
-const NOT_INSTALLED = 'not installed';
 
 /** A directory in memory, so that logs cost what a log costs and no disk is measured. It goes with the program. */
 function workplace() {
@@ -123,7 +123,9 @@ async function measure(running, loads, bench, leftOut) {
     const able = running.filter(({ system }) => !load.skips?.(system));
     for (const one of able) await warmed(() => load.run(one, bench, 1));
     for (let round = 1; round <= asked.rounds; round++) {
-      for (const one of able) {
+      // Nobody always comes first.
+      const turn = round % able.length;
+      for (const one of [...able.slice(turn), ...able.slice(0, turn)]) {
         const name = one.system.name;
         if (leftOut[`${name} in ${load.name}`]) continue;
         progress(`${load.name}, round ${round} of ${asked.rounds}: ${name}`);
@@ -151,7 +153,7 @@ async function end(running, { upstream, issuer }) {
 }
 
 function describe(running) {
-  return running.map(({ system: { name, label, auth, version, claims = false }, process }) => {
+  return running.map(({ system: { name, label, auth, version, claims = '' }, process }) => {
     return { name, label, auth, claims, version, start: process.readyAfter };
   });
 }

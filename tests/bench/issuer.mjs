@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
+import { run } from './systems/installed.mjs';
+
 const signing = promisify(sign);
 export const AUDIENCE = 'bench';
 
@@ -15,6 +17,11 @@ export class Issuer {
     const issuer = new Issuer(pair);
     issuer.publicKeyFile = `${directory}/issuer.pub.pem`;
     writeFileSync(issuer.publicKeyFile, pair.publicKey.export({ type: 'spki', format: 'pem' }));
+    // Some want the public key in a certificate.
+    issuer.certificateFile = `${directory}/issuer.cert.pem`;
+    const key = `${directory}/issuer.key`;
+    writeFileSync(key, pair.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    run('openssl', ['req', '-x509', '-key', key, '-subj', '/CN=issuer', '-days', '2', '-out', issuer.certificateFile]);
     issuer.server = createServer((request, response) => issuer.answer(request, response)).listen(0, '127.0.0.1');
     issuer.server.unref();
     await once(issuer.server, 'listening');

@@ -1,7 +1,5 @@
 // What one run under load took: CPU of the system, of the load and the upstream beside it, throughput, latency.
 
-import { truncateSync } from 'node:fs';
-
 import { busy, endedChildren } from './processes.mjs';
 
 /** Runs `load` and says what it took. CPU seconds are per 1,000 requests; shares are of one core. */
@@ -11,7 +9,7 @@ export async function measured(running, bench, load) {
   const result = await load();
   const wall = (performance.now() - began) / 1000;
   const after = counters(running, bench);
-  empty(running.log);
+  running.emptyLogs();
   const used = Object.fromEntries(Object.keys(before).map((name) => [name, after[name] - before[name]]));
   if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} requests failed`);
   if (result.requests === 0) throw new Error('no request was answered');
@@ -37,15 +35,6 @@ function counters(running, bench) {
     upstream: bench.upstream.cpu(),
     machine: busy(),
   };
-}
-
-/** Logs lie in memory; they are written, and then they have to go. */
-export function empty(log) {
-  try {
-    truncateSync(log);
-  } catch {
-    // This system has not written one.
-  }
 }
 
 export function median(numbers) {

@@ -1,12 +1,13 @@
 // The systems under test, in the order of the table.
 
+import { existsSync, mkdirSync, truncateSync } from 'node:fs';
+
 import { systems as apache } from './systems/apache.mjs';
 import { systems as caddy } from './systems/caddy.mjs';
 import { systems as envoy } from './systems/envoy.mjs';
 import { systems as haproxy } from './systems/haproxy.mjs';
 import { systems as nginx } from './systems/nginx.mjs';
 import { systems as usher } from './systems/usher.mjs';
-import { mkdirSync } from 'node:fs';
 
 import { Process, freePort } from './processes.mjs';
 
@@ -35,6 +36,11 @@ export class Running {
       env: this.system.env?.({ directory }),
     });
     await this.process.ready(this.port);
+  }
+
+  /** Logs lie in memory: they are written, as they have to be, and then they have to go. */
+  emptyLogs() {
+    for (const log of [this.log, this.process.log]) if (existsSync(log)) truncateSync(log);
   }
 
   get url() {

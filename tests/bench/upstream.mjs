@@ -47,8 +47,9 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=16384;
     location / { return 200 "${'x'.repeat(BODY)}"; }
-    # What the application got to know about the user: each system has a name of its own for it.
-    location = /who { return 200 "$http_x_user_id$http_oidc_claim_sub"; }
+    # What the application got to know about the user; one system has a name of its own for it.
+    underscores_in_headers on;
+    location = /who { return 200 "{\\"X-User-Id\\": \\"$http_x_user_id\\", \\"OIDC_CLAIM_sub\\": \\"$http_oidc_claim_sub\\"}"; }
     location = /ok { return 204; }
     location = /big { root ${directory}; }
   }

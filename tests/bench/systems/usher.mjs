@@ -10,7 +10,7 @@ export const systems = [
     name: 'usher',
     label: 'Usher',
     auth: 'JWT',
-    claims: true,
+    claims: 'X-User-Id',
     find: ({ binary }) => existsSync(binary) && { version: output(binary, ['--version']).trim().split(' ').pop() },
     size: ({ binary }) => statSync(binary).size,
     command,
