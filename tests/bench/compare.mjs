@@ -9,8 +9,9 @@ import { Issuer } from './issuer.mjs';
 import { ALL as LOADS } from './loads.mjs';
 import { HELP, chosen, options } from './options.mjs';
 import { endAll, prefer } from './processes.mjs';
-import { ALL as SYSTEMS, Running } from './systems.mjs';
-import { run } from './systems/installed.mjs';
+import { ALL as SYSTEMS, REFERENCE, Running } from './systems.mjs';
+import { write } from './requests.mjs';
+import { output, run } from './systems/installed.mjs';
 import { tables } from './table.mjs';
 import { Upstream } from './upstream.mjs';
 import { mistakes } from './verify.mjs';
@@ -47,7 +48,7 @@ async function main() {
     return;
   }
   const results = await measure(running, loads, bench, leftOut);
-  const found = { ...about(), systems: describe(running), loads: loads.map(({ name, label }) => ({ name, label })) };
+  const found = { ...about(), systems: describe(running), loads: loads.map(describeLoad) };
   const report = { ...found, leftOut, results };
   if (asked.json) writeFileSync(asked.json, `${JSON.stringify(report, null, 1)}\n`);
   process.stdout.write(tables(report));
@@ -88,9 +89,9 @@ async function prepare(directory) {
   };
   if (!separate) say('one core only: load and proxy share it, and the figures say little');
   bench.upstream = await Upstream.start({ directory, cores: bench.cores.load, user: bench.user });
-  bench.tokens = { one: `${directory}/one.tokens`, many: `${directory}/many.tokens` };
-  writeFileSync(bench.tokens.one, `${await bench.issuer.token()}\n`);
-  if (!asked.check) writeFileSync(bench.tokens.many, `${(await bench.issuer.tokens(2000)).join('\n')}\n`);
+  bench.token = await bench.issuer.token();
+  bench.requests = { one: write(`${directory}/one.requests`, [bench.token]) };
+  if (!asked.check) bench.requests.many = write(`${directory}/many.requests`, await bench.issuer.tokens(2000));
   return bench;
 }
 
@@ -120,31 +121,47 @@ async function startAll(systems, bench, leftOut) {
 async function measure(running, loads, bench, leftOut) {
   const results = [];
   for (const load of loads) {
-    const able = running.filter(({ system }) => !load.skips?.(system));
-    for (const one of able) await warmed(() => load.run(one, bench, 1));
-    for (let round = 1; round <= asked.rounds; round++) {
-      // Nobody always comes first.
-      const turn = round % able.length;
-      for (const one of [...able.slice(turn), ...able.slice(0, turn)]) {
-        const name = one.system.name;
-        if (leftOut[`${name} in ${load.name}`]) continue;
-        progress(`${load.name}, round ${round} of ${asked.rounds}: ${name}`);
-        try {
-          results.push({ load: load.name, system: name, round, ...(await load.run(one, bench, asked.seconds)) });
-        } catch (error) {
-          // A run with errors counts for nothing, and neither do the other rounds of it.
-          leftOut[`${name} in ${load.name}`] = error.message;
-        }
-      }
-    }
+    progress(`${load.name}: preparing`);
+    await load.prepare?.(bench);
+    const own = load.systems && (await startAll(load.systems, bench, leftOut));
+    results.push(...(await rounds(load, own ?? running.filter(({ system }) => !load.skips?.(system)), bench, leftOut)));
+    if (own) await Promise.all(own.map(({ process }) => process.stop()));
   }
   progress('');
   return results;
 }
 
-/** A first run, of which nothing counts: caches and connection pools fill. */
-async function warmed(warmUp) {
-  await warmUp().catch(() => {});
+async function rounds(load, able, bench, leftOut) {
+  const results = [];
+  for (const one of able) await warmUp(load, one, bench);
+  for (let round = 0; round < Math.min(asked.rounds, load.rounds ?? asked.rounds); round++) {
+    // Nobody always comes first.
+    const turn = round % able.length;
+    for (const one of [...able.slice(turn), ...able.slice(0, turn)]) {
+      const { name } = one.system;
+      const place = `${name} under ${load.name}`;
+      if (leftOut[place]) continue;
+      progress(`${load.name}, round ${round + 1}: ${name}`);
+      try {
+        results.push({ load: load.name, system: name, round, ...(await load.run(one, bench, asked.seconds)) });
+      } catch (error) {
+        leftOut[place] = error.message;
+      }
+    }
+  }
+  // A load that failed in one round counts in none.
+  return results.filter(({ system }) => !leftOut[`${system} under ${load.name}`]);
+}
+
+/** A first run, of which nothing counts: caches and connection pools fill. What is wrong shows when it counts. */
+async function warmUp(load, one, bench) {
+  progress(`${load.name}: ${one.system.name} warms up`);
+  try {
+    await one.system.warm?.(one, bench);
+    if (['requests', 'bytes'].includes(load.unit)) await load.run(one, bench, 1);
+  } catch {
+    // The first round says it.
+  }
 }
 
 async function end(running, { upstream, issuer }) {
@@ -158,10 +175,15 @@ function describe(running) {
   });
 }
 
+function describeLoad({ name, label, unit, reference = REFERENCE, systems = [] }) {
+  return { name, label, unit, reference, systems: systems.map(({ name, label }) => ({ name, label, auth: 'JWT' })) };
+}
+
 function about() {
   const memory = Math.round(totalmem() / 2 ** 30);
   const machine = `${cpus().length} × ${cpus()[0].model}, ${memory} GiB, Linux ${release()}`;
-  return { date: new Date().toISOString().slice(0, 10), machine, rounds: asked.rounds, seconds: asked.seconds };
+  const commit = output('git', ['describe', '--always', '--dirty']).trim();
+  return { commit, date: new Date().toISOString().slice(0, 10), machine, rounds: asked.rounds, seconds: asked.seconds };
 }
 
 function say(text) {
@@ -170,4 +192,5 @@ function say(text) {
 
 function progress(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  else if (text) process.stderr.write(`${text}\n`);
 }

@@ -1,6 +1,6 @@
 // The identity provider: a throw-away RSA key, tokens of about 900 bytes, discovery and key set over HTTP.
 
-import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -31,8 +31,12 @@ export class Issuer {
   }
 
   constructor({ publicKey, privateKey }) {
-    this.key = createPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    this.jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'bench', use: 'sig', alg: 'RS256' }] };
+    this.rsa = { kid: 'bench', algorithm: 'RS256', key: privateKey };
+    const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    // Signs thirty times as fast as RSA: for tokens by the hundred thousand, where the price of the signature is no matter.
+    this.ec = { kid: 'quick', algorithm: 'ES256', key: { key: ec.privateKey, dsaEncoding: 'ieee-p1363' } };
+    this.jwks = { keys: [published(publicKey, this.rsa)] };
+    this.moreJwks = { keys: [...this.jwks.keys, published(ec.publicKey, this.ec)] };
     this.made = 0;
   }
 
@@ -46,12 +50,12 @@ export class Issuer {
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['RS256'],
     };
-    const body = request.url.endsWith('/jwks') ? this.jwks : discovery;
+    const body = request.url.endsWith('/jwks') ? this.moreJwks : discovery;
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   }
 
   /** A token that nobody has seen yet, of the size that providers make. `lifetime` in seconds. */
-  async token(lifetime = 86_400) {
+  async token(lifetime = 86_400, { kid, algorithm, key } = this.rsa) {
     const now = Math.floor(Date.now() / 1000);
     const number = String(this.made++).padStart(6, '0');
     const claims = {
@@ -68,16 +72,16 @@ export class Issuer {
       email: `user-${number}@app.example`,
       realm_access: { roles: ['reader', 'editor', 'offline_access'] },
     };
-    const encoded = [{ alg: 'RS256', typ: 'JWT', kid: 'bench' }, claims].map((part) => base64(JSON.stringify(part)));
-    const signature = await signing('sha256', Buffer.from(encoded.join('.')), this.key);
+    const encoded = [{ alg: algorithm, typ: 'JWT', kid }, claims].map((part) => base64(JSON.stringify(part)));
+    const signature = await signing('sha256', Buffer.from(encoded.join('.')), key);
     return [...encoded, base64(signature)].join('.');
   }
 
-  async tokens(count) {
+  async tokens(count, signer = this.rsa) {
     const found = [];
     while (found.length < count) {
       const batch = Math.min(64, count - found.length);
-      found.push(...(await Promise.all(Array.from({ length: batch }, () => this.token()))));
+      found.push(...(await Promise.all(Array.from({ length: batch }, () => this.token(undefined, signer)))));
     }
     return found;
   }
@@ -98,6 +102,10 @@ export function tampered(token) {
 export function forged(token) {
   const [header, , signature] = token.split('.');
   return [header, base64(JSON.stringify({ ...claimsOf(token), sub: 'admin' })), signature].join('.');
+}
+
+function published(key, { kid, algorithm }) {
+  return { ...key.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm };
 }
 
 function base64(data) {

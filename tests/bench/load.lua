@@ -1,6 +1,6 @@
--- The requests of wrk: `wrk … -- TOKENS [once] [close]`. TOKENS is a file with a token per line; the requests carry them
--- in turn. With `once` the load ends when each was sent once; with `close` every request has a connection of its own.
--- What it saw is printed as one line of JSON.
+-- The requests of wrk: `wrk … -- FILE [once] [close]`. Each line of FILE is a request: a token, and if there are such a
+-- host and a path. They are sent in turn. With `once` the load ends when each was sent once; with `close` every request
+-- has a connection of its own. What it saw is printed as one line of JSON.
 
 function init(arguments)
   local once, close = false, false
@@ -11,9 +11,11 @@ function init(arguments)
   if close then wrk.headers["Connection"] = "close" end
 
   local requests = {}
-  for token in io.lines(arguments[1]) do
+  for line in io.lines(arguments[1]) do
+    local token, host, path = line:match("^(%S+) ?(%S*) ?(%S*)$")
     wrk.headers["Authorization"] = "Bearer " .. token
-    requests[#requests + 1] = wrk.format()
+    if host ~= "" then wrk.headers["Host"] = host end
+    requests[#requests + 1] = wrk.format(nil, path ~= "" and path or nil)
   end
   -- A single request is sent as it is, without asking this script each time.
   if #requests == 1 and not once then return end
@@ -29,8 +31,8 @@ end
 function done(summary, latency)
   local errors = summary.errors
   print(string.format(
-    '{"requests":%d,"seconds":%.6f,"p50":%.6f,"p99":%.6f,"errors":%d}',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e6, latency:percentile(99) / 1e6,
+    '{"amount":%.3f,"seconds":%.6f,"p50":%.6f,"p99":%.6f,"errors":%d}',
+    summary.requests / 1000, summary.duration / 1e6, latency:percentile(50) / 1e6, latency:percentile(99) / 1e6,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout
   ))
 end

@@ -2,7 +2,10 @@
 
 import { busy, endedChildren } from './processes.mjs';
 
-/** Runs `load` and says what it took. CPU seconds are per 1,000 requests; shares are of one core. */
+/**
+ * Runs `load` and says what it took. The load answers with what it did: `amount` in the unit of its table (thousands of
+ * requests, gigabytes), `seconds`, `errors`, and p50 and p99 where it knows them. Shares are of one core.
+ */
 export async function measured(running, bench, load) {
   const before = counters(running, bench);
   const began = performance.now();
@@ -11,14 +14,14 @@ export async function measured(running, bench, load) {
   const after = counters(running, bench);
   running.emptyLogs();
   const used = Object.fromEntries(Object.keys(before).map((name) => [name, after[name] - before[name]]));
-  if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} requests failed`);
-  if (result.requests === 0) throw new Error('no request was answered');
+  if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
+  if (!(result.amount > 0)) throw new Error('no request was answered');
   return {
-    cpu: (1000 * used.system) / result.requests,
-    rate: result.requests / result.seconds,
+    cpu: used.system / result.amount,
+    rate: result.amount / result.seconds,
+    amount: result.amount,
     p50: result.p50,
     p99: result.p99,
-    requests: result.requests,
     share: {
       system: used.system / wall,
       load: used.load / wall,

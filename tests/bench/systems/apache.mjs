@@ -16,6 +16,7 @@ export const systems = [
     label: 'Apache mod_auth_openidc',
     auth: 'JWT',
     claims: 'OIDC_CLAIM_sub',
+    program: () => installed('apache2'),
     find: () =>
       installed('apache2') &&
       existsSync(`${MODULES}/mod_auth_openidc.so`) && { version: output('apache2', ['-v']).match(/Apache\/(\S+)/)[1] },

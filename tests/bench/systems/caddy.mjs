@@ -9,6 +9,7 @@ export const systems = [
     name: 'caddy',
     label: 'Caddy, bare proxy',
     auth: 'none',
+    program: () => installed('caddy'),
     find: () => installed('caddy') && { version: output('caddy', ['version']).match(/v?(\d[\d.]*)/)[1] },
     env: ({ directory }) => ({ HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory }),
     command,

@@ -7,6 +7,7 @@ import { fromWheel, installed, output } from './installed.mjs';
 
 const program = () => installed('envoy') ?? fromWheel('envoy/_bin/envoy');
 const common = {
+  program,
   find: () => program() && { version: output(program(), ['--version']).match(/\/(\d[\d.]*)\//)[1] },
 };
 

@@ -20,7 +20,7 @@ const JWT = (publicKey) => `
 
 export const systems = programs.flatMap(({ suffix, where }) => {
   const common = {
-    program: `haproxy${suffix}`,
+    program: where,
     find: () => where() && { version: output(where(), ['-v']).match(/version (\d[\d.]*)/)[1] },
   };
   const bare = (place) => command(where(), place, '');

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { installed, output } from './installed.mjs';
 
 const common = {
-  program: 'nginx',
+  program: () => installed('nginx'),
   find: () => installed('nginx') && { version: output('nginx', ['-v']).match(/nginx\/(\S+)/)[1] },
 };
 

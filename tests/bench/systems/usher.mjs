@@ -17,7 +17,7 @@ export const systems = [
   },
 ];
 
-function command({ directory, port, certificate, key, upstream, issuer, binary, extra = '', sites = '' }) {
+function command({ directory, port, certificate, key, upstream, issuer, binary, extra = '', algorithms = 'RS256', sites = '' }) {
   const file = `${directory}/usher.yaml`;
   writeFileSync(
     file,
@@ -28,7 +28,7 @@ log: { format: json }
 session: { secret: a secret for one run of the benchmark }
 ${extra}
 issuers:
-  bench: { issuer: "${issuer.url}", insecure_http: true, client_id: usher, audiences: [${AUDIENCE}], algorithms: [RS256] }
+  bench: { issuer: "${issuer.url}", insecure_http: true, client_id: usher, audiences: [${AUDIENCE}], algorithms: [${algorithms}] }
 sites:
   - host: localhost
     issuer: bench
