@@ -86,6 +86,8 @@ export async function run(command, options, bench) {
   const child = spawn('taskset', argv, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (printed += text));
+  // See load.lua.
+  child.stderr.on('data', (text) => text.includes('all sent') && child.kill('SIGINT'));
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${command} ended with ${code}: ${printed.trim().slice(-400)}`);
   return printed;

@@ -23,7 +23,11 @@ function init(arguments)
   local sent = 0
   function request()
     sent = sent + 1
-    if once and sent == #requests then wrk.thread:stop() end
+    if once and sent == #requests then
+      -- The thread ends here, but the program would wait until its time is up: who started it is told.
+      wrk.thread:stop()
+      io.stderr:write("all sent\n")
+    end
     return requests[(sent - 1) % #requests + 1]
   end
 end
