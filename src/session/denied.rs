@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_denied_token_is_denied_with_every_signature() {
         let denied = Denied::new(10);
-        denied.deny_access_token(TokenHash::of("header.claims.one"), LATER, NOW);
+        denied.deny_access_token(TokenHash::of("header.claims.one"), LATER, at(0));
         assert!(denied.is_denied(None, "header.claims.another"));
         assert!(!denied.is_denied(None, "header.other.one"));
     }

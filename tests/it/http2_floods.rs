@@ -36,7 +36,7 @@ impl Alone {
 
     /// Kibibytes of memory.
     fn memory(&self) -> usize {
-        let status = std::fs::read_to_string(Path::new("/proc").join(self.usher.id()).join("status")).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.usher.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }

@@ -88,11 +88,6 @@ impl Usher {
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
     }
 
-    /// Its process.
-    pub(crate) fn id(&self) -> String {
-        self.process.id().expect("it is running").to_string()
-    }
-
     /// Waits for the end, and returns how it ended.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("usher ends in time").unwrap()
