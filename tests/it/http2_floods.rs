@@ -1,6 +1,5 @@
 //! HTTP/2 in quantities that no client needs: the flood ends, memory stays, others are served.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::child::Usher;
