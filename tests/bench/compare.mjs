@@ -1,9 +1,10 @@
 // Measures Usher and other proxies side by side. `compare` installs what this needs; `compare --help` says how to ask.
 
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 
+import { charts } from './chart.mjs';
 import { tlsConfiguration } from './clients.mjs';
 import { Issuer } from './issuer.mjs';
 import { ALL as LOADS } from './loads.mjs';
@@ -21,6 +22,8 @@ const NOT_INSTALLED = 'not installed';
 const asked = options();
 if (asked.help) {
   process.stdout.write(HELP);
+} else if (asked.draw) {
+  publish(JSON.parse(readFileSync(asked.draw, 'utf8')));
 } else {
   await main().catch((error) => {
     process.stderr.write(`${error.stack}\n`);
@@ -51,8 +54,17 @@ async function main() {
   const found = { ...about(), systems: describe(running), loads: loads.map(describeLoad) };
   const report = { ...found, leftOut, results };
   if (asked.json) writeFileSync(asked.json, `${JSON.stringify(report, null, 1)}\n`);
-  process.stdout.write(tables(report));
+  publish(report);
   await end(running, bench);
+}
+
+/** Tables and charts: of what was measured now, or of what --json wrote then. */
+function publish(report) {
+  process.stdout.write(tables(report));
+  if (asked.markdown) writeFileSync(asked.markdown, tables(report));
+  if (!asked.chart) return;
+  mkdirSync(asked.chart, { recursive: true });
+  for (const [theme, svg] of Object.entries(charts(report))) writeFileSync(`${asked.chart}/compare-${theme}.svg`, svg);
 }
 
 /** A directory in memory, so that logs cost what a log costs and no disk is measured. It goes with the program. */

@@ -6,7 +6,7 @@ import { median } from './measure.mjs';
 export function tables(report) {
   const out = [
     `${report.date}, ${report.machine}; Usher ${report.commit}; medians of ${report.rounds} rounds of ${report.seconds} s.`,
-    '× is CPU in relation to the first bare proxy in the same round.',
+    '× is CPU in relation to nginx as a bare proxy in the same round, or in the last table to the first row.',
     '',
     ...summary(report),
   ];

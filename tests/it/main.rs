@@ -104,3 +104,6 @@ mod configuration_options;
 mod demo;
 mod documents;
 mod logs;
+
+// What the benchmark compares answers rightly.
+mod bench;

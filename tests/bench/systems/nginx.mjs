@@ -58,7 +58,15 @@ http {
     http2_max_concurrent_streams 256;
     location / { ${auth} proxy_pass http://app; }
     location /sink { ${auth} proxy_pass http://sink; }
-    location = /auth { internal; proxy_pass http://app/ok; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+    location = /auth {
+      internal;
+      proxy_pass http://app/ok;
+      proxy_pass_request_body off;
+      # One header of its own, and those from above count no longer: without the first there is no keep-alive.
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header Content-Length "";
+    }
   }
 }
 `,
