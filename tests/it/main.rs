@@ -89,8 +89,6 @@ mod targets_generated;
 mod faults_issuer;
 mod faults_upstream;
 
-// What the operator sees, and what nobody ever sees.
-mod canaries;
 // What the machine does to it: no descriptors, no memory, no disk, no log; a stopped process, a clock that jumps.
 mod faults_resources;
 mod faults_time;
@@ -98,7 +96,8 @@ mod faults_time;
 // Many users for a long time.
 mod soak;
 
-// What the operator sees.
+// What the operator sees, and what nobody ever sees.
+mod canaries;
 mod commands;
 mod configuration_options;
 mod demo;
