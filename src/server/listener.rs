@@ -70,7 +70,9 @@ fn admit<H: Handler>(stream: TcpStream, peer: SocketAddr, role: Role, worker: &A
 async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>>) {
     let peer = accepted.peer;
     let terms = worker.terms.load_full();
-    let arrived = match terms.plan.reception.receive(accepted, role, &worker.connections).await {
+    // Boxed: the handshake's place is not needed for the rest of the connection's life.
+    let received = Box::pin(terms.plan.reception.receive(accepted, role, &worker.connections)).await;
+    let arrived = match received {
         Ok(arrived) => arrived,
         Err(Turned::TooMany) => {
             if let Some(times) = worker.notices.crowds.note(Instant::now()) {
