@@ -1,7 +1,6 @@
 //! What is known of one request while it travels, beside the request itself: its id, its kind, the cookies that its
 //! browser must be told about, and the facts for the access log.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{
@@ -80,12 +79,9 @@ impl<'g> Exchange<'g> {
         self.record.subject.clone_from(identity.token.logged_as.get_or_init(subject));
     }
 
-    /// Awaits the upstream, and notes how long that took.
-    pub(super) async fn time_upstream<T>(&mut self, upstream: impl Future<Output = T>) -> T {
-        let started = self.clock().instant();
-        let outcome = upstream.await;
-        self.record.upstream = Some(self.clock().instant().saturating_duration_since(started));
-        outcome
+    /// Notes that the upstream, which was asked then, has answered or failed to.
+    pub(super) fn note_upstream(&mut self, asked: std::time::Instant) {
+        self.record.upstream = Some(self.clock().instant().saturating_duration_since(asked));
     }
 
     /// Notes that authentication, which has `started` then, has come to its end: a renewal is the issuer's time, not ours.

@@ -183,7 +183,8 @@ async fn journey<'g>(
     let prepared = prepare::prepare(gateway, connection, &target, route, identity.as_ref(), request, exchange)?;
 
     // 8 Forward, and make the answer safe to hand on.
-    let upstream = exchange.time_upstream(worker.forwarder.send(route.upstream, prepared.request, &route.timeouts));
-    let response = upstream.await?;
-    deliver::deliver(gateway, route, identity.as_ref(), prepared.client, &credentials, response, exchange).await
+    let asked = gateway.clock.instant();
+    let outcome = worker.forwarder.send(route.upstream, prepared.request, &route.timeouts).await;
+    exchange.note_upstream(asked);
+    deliver::deliver(gateway, route, identity.as_ref(), prepared.client, &credentials, outcome?, exchange).await
 }

@@ -113,13 +113,14 @@ impl<H: Handler> Service<H> {
     ) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + Send + use<H> {
         let in_flight = InFlight::new(&self.activity, !request.body().is_end_stream());
         let service = Arc::clone(self);
-        async move {
+        // Boxed: it is some kilobytes, which hyper would move about, and keep a place for on every connection.
+        Box::pin(async move {
             let mut in_flight = in_flight;
             let (head, body) = service.answer(request).await.into_parts();
             in_flight.answered();
             let progress = Progress::current();
             Ok(Response::from_parts(head, ResponseBody { body, frames: 0, progress, _in_flight: in_flight }))
-        }
+        })
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Option<H::Body>> {
