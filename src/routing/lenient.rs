@@ -15,33 +15,46 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 /// Between a name and the type of its stream, on NTFS: `admin::$INDEX_ALLOCATION` is the directory `admin`.
 const STREAM: &str = "::$";
 
+/// What a path ends at, once it is decoded, for whoever parses it twice.
+const QUERY: [char; 2] = ['?', '#'];
+
+/// What parameters begin with (RFC 3986 §3.3).
+const PARAMETER: char = ';';
+
 /// Whether an ASCII path without percent-encoding may have other readings. Says yes too often rather than too rarely.
 pub(super) fn has_other_readings(text: &str) -> bool {
     text.bytes().any(|byte| matches!(byte, b';' | b'$')) || text.contains("./") || text.ends_with('.')
 }
 
-/// The readings of a decoded path, besides the path as it stands.
+/// The readings of a decoded path; the path as it stands may be among them.
 pub(super) fn readings(decoded: &str) -> Vec<String> {
     let folded = fold(decoded);
-    let text = &*folded;
-    if !text.contains([';', '?', '#']) && !text.contains(STREAM) {
-        return vec![tidy(text)];
+    if !folded.contains(PARAMETER) && !folded.contains(QUERY) && !folded.contains(STREAM) {
+        return vec![tidy(&folded)];
     }
-    // Which of these an application does, and in what order, is not to be known: they do not commute.
-    let stripped = strip_ends(text);
-    let until = |text: &str, ends: &[char]| tidy(text.split(ends).next().unwrap_or_default());
-    vec![
-        tidy(&stripped),
-        until(text, &['?', '#']),
-        until(text, &[';', '?', '#']),
-        until(&stripped, &['?', '#']),
-        tidy(&strip_ends(&until(text, &['?', '#']))),
-    ]
+    // Which of these an application does, and in what order, is not to be known: they do not commute. Each changes
+    // nothing when it is done again, and only folding gives the others something new to do: the texts are few.
+    let until = |text: &str, end: &[char]| text.split(end).next().unwrap_or_default().to_owned();
+    let steps: [&dyn Fn(&str) -> String; 4] =
+        [&|text| fold(text).into_owned(), &|text| strip_ends(text), &|text| until(text, &QUERY), &|text| {
+            until(text, &[PARAMETER])
+        }];
+    let mut texts = vec![decoded.to_owned()];
+    let mut looked_at = 0;
+    while let Some(text) = texts.get(looked_at).cloned() {
+        for changed in steps.map(|step| step(&text)) {
+            if !texts.contains(&changed) {
+                texts.push(changed);
+            }
+        }
+        looked_at += 1;
+    }
+    texts.iter().map(|text| tidy(text)).collect()
 }
 
 /// The segment without its parameters (RFC 3986 §3.3): `admin;x=y` is `admin`.
 pub(super) fn without_parameters(segment: &str) -> &str {
-    segment.split(';').next().unwrap_or_default()
+    segment.split(PARAMETER).next().unwrap_or_default()
 }
 
 /// Every segment without its parameters or the name of a stream.
@@ -129,6 +142,16 @@ mod tests {
         assert!(readings("/a;p?q/b/c").contains(&"/a/b/c".to_owned()));
         assert!(readings("/a;p/b;q?r/c").contains(&"/a/b".to_owned()));
         assert!(readings("/a/b;p?q/c").contains(&"/a/b".to_owned()));
+    }
+
+    #[test]
+    fn parameters_end_before_or_after_their_characters_become_ascii() {
+        // The slash is part of a parameter to whoever cuts first, and parts two segments for whoever folds first.
+        let both = readings("/ ;\u{ff0f}x/admin");
+        assert!(both.contains(&"/admin".to_owned()) && both.contains(&"/x/admin".to_owned()), "{both:?}");
+        let both = readings("/a;p\u{ff1f}q/b");
+        assert!(both.contains(&"/a/b".to_owned()) && both.contains(&"/a".to_owned()), "{both:?}");
+        assert!(readings(&"/;\u{ff1b}?\u{ff1f}#\u{ff03}::$\u{ff0f}".repeat(100)).len() < 100);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rows about paths and methods, each spelling over HTTP/1.1 and HTTP/2, as nobody and as a user without the group.
 
+use crate::harness::raw::Raw;
 use crate::harness::scene::SITES;
 use crate::harness::verbatim::{Peer, Verbatim, VerbatimClient};
 use crate::harness::{Protocol, Scene, get};
@@ -15,6 +16,9 @@ pub(crate) fn clients(scene: &Scene, server_name: &str) -> [VerbatimClient; 2] {
 pub(crate) async fn status(client: &mut VerbatimClient, request: &Verbatim) -> u16 {
     client.send(request).await.map_or(0, |answer| answer.status)
 }
+
+/// A request that would be answered.
+const BEHIND: &str = "GET /public/x HTTP/1.1\r\nHost: app.test\r\n\r\n";
 
 /// `Authorization` of a user without any group.
 fn alice(scene: &Scene) -> String {
@@ -107,6 +111,8 @@ async fn characters_that_become_ascii_lead_nowhere_that_is_protected() {
             "/admin%EF%B8%94x/y",
             "/admin%E2%81%87/x",
             "/%F0%9D%90%9Admin/x",
+            // Cut at the semicolon first, the name before it is none: a space.
+            "/%20;%EF%BC%8Fx/admin",
         ] {
             let request = Verbatim::get("app.test", target).field("authorization", alice.as_str());
             assert_eq!(status(client, &request).await, 400, "{target}");
@@ -213,6 +219,14 @@ async fn nobody_gets_a_tunnel() {
             let seen = status(http2, &request).await;
             assert!(matches!(seen, 0 | 400 | 405 | 501), "CONNECT {target} over HTTP/2: {seen}");
         }
+    }
+    // What comes behind it is no request: it may be what was meant for the tunnel.
+    for target in ["app.test:443", "127.0.0.1:6379"] {
+        let mut raw = Raw::connect(scene.gateway.https(), "app.test").await;
+        raw.write(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n{BEHIND}")).await;
+        let status = raw.read().await.unwrap().status;
+        assert!(matches!(status, 400 | 405 | 501), "CONNECT {target}: {status}");
+        assert_eq!(raw.read().await, None, "the connection ends");
     }
     for protocol in ["websocket", "connect-udp", "h2c", ""] {
         let request = Verbatim { method: "CONNECT", ..Verbatim::get("app.test", "/public/x") };

@@ -75,6 +75,8 @@ fn hostile_path() -> impl Strategy<Value = String> {
         "%E2%80%A5",
         "%EF%BC%9B",
         "%CD%BE",
+        "%EF%BC%9F",
+        "%EF%BC%83",
     ];
     prop::collection::vec(prop::sample::select(pieces), 0..9).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
@@ -85,6 +87,8 @@ fn compatible(text: &str) -> String {
         .replace('\u{ff0e}', ".")
         .replace('\u{2025}', "..")
         .replace(['\u{ff1b}', '\u{37e}'], ";")
+        .replace('\u{ff1f}', "?")
+        .replace('\u{ff03}', "#")
 }
 
 fn without_parameters(path: &str) -> String {
