@@ -25,7 +25,7 @@ pub fn parse(value: &HeaderValue) -> Result<Option<&str>, BearerError> {
     let bytes = value.as_bytes();
     let Some((scheme, rest)) = bytes.split_at_checked(6) else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(None);
+        return if names_bearer_behind_a_comma(bytes) { Err(BearerError::Malformed) } else { Ok(None) };
     }
     match rest.split_first() {
         Some((b' ', token)) if is_b64token(token) => {
@@ -37,6 +37,13 @@ pub fn parse(value: &HeaderValue) -> Result<Option<&str>, BearerError> {
         }
         _ => Err(BearerError::Malformed),
     }
+}
+
+/// Whether a value of another scheme has a bearer credential behind a comma: two lines that somebody on the way has joined.
+/// The application must not get the token, and two credentials are one too many (RFC 6750 §3.1).
+fn names_bearer_behind_a_comma(bytes: &[u8]) -> bool {
+    let mut behind = bytes.split(|byte| *byte == b',').skip(1).map(<[u8]>::trim_ascii_start);
+    behind.any(|part| part.split_at_checked(6).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer")))
 }
 
 /// `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
@@ -117,6 +124,14 @@ mod tests {
         ] {
             assert_eq!(read(value), Err(BearerError::Malformed), "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_credential_that_was_joined_to_one_of_another_scheme_is_one_too_many() {
+        for value in [&b"Basic YTpi, Bearer abc"[..], b"Basic YTpi,bearer abc", b"Digest a=b, c=d,\tBEARER\tabc"] {
+            assert_eq!(read(value), Err(BearerError::Malformed), "{value:?}");
+        }
+        assert_eq!(read(b"Digest a=bearer, realm=x"), Ok(None));
     }
 
     #[test]
