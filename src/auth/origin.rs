@@ -15,16 +15,21 @@ pub fn may_act(method: &Method, headers: &HeaderMap, scheme: &str, host: &str, a
     if is_safe(method) && !headers.contains_key(UPGRADE) {
         return true;
     }
-    if let Some(origin) = headers.get(ORIGIN) {
-        let origin = origin.as_bytes();
-        return is_own(origin, scheme, host)
-            || allowed.iter().any(|allowed| origin.eq_ignore_ascii_case(allowed.as_bytes()));
+    let mut origins = headers.get_all(ORIGIN).iter().map(http::HeaderValue::as_bytes).peekable();
+    if origins.peek().is_some() {
+        // No browser says its own origin and that another site caused the request, nor two origins.
+        let may = |origin| is_own(origin, scheme, host) && !is_cross_site(headers) || is_allowed(origin, allowed);
+        return origins.all(may);
     }
     match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
         // `none`: the user's own doing, such as a bookmark.
         None | Some(b"same-origin" | b"none") => true,
         Some(_) => false,
     }
+}
+
+fn is_allowed(origin: &[u8], allowed: &[String]) -> bool {
+    allowed.iter().any(|allowed| origin.eq_ignore_ascii_case(allowed.as_bytes()))
 }
 
 /// Whether the request shows that another site caused it, whatever its method: such a request spends no token unless it is
@@ -73,9 +78,26 @@ mod tests {
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site")],
             &[("origin", "https://evil.test"), ("sec-fetch-site", "same-origin")],
+            &[("origin", "https://app.test"), ("sec-fetch-site", "cross-site")],
         ] {
             assert!(!acts(&Method::POST, headers, &[]), "{headers:?}");
         }
+    }
+
+    #[test]
+    fn of_two_origins_each_must_be_one_that_may() {
+        let headers = |origins: [&'static str; 2]| {
+            let mut headers = HeaderMap::new();
+            for origin in origins {
+                headers.append(ORIGIN, HeaderValue::from_static(origin));
+            }
+            headers
+        };
+        let own = "https://app.test";
+        for origins in [[own, "https://evil.test"], ["https://evil.test", own]] {
+            assert!(!may_act(&Method::POST, &headers(origins), "https", "app.test", &[]), "{origins:?}");
+        }
+        assert!(may_act(&Method::POST, &headers([own, own]), "https", "app.test", &[]));
     }
 
     #[test]
