@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -222,7 +224,9 @@ fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response
         config::Unauthenticated::Status => false,
     };
     match sign_in {
-        Some(url) if redirects => with_header(Body::Empty, StatusCode::FOUND, &[(LOCATION, &url)]),
+        Some(url) if redirects => {
+            with_header(Body::Empty, StatusCode::FOUND, &[(LOCATION, &url), (REFERRER_POLICY, "no-referrer")])
+        }
         sign_in if exchange.kind.navigation => gateway.pages.refusal(answer, exchange.id(), sign_in.as_deref()),
         sign_in => problem(answer, exchange.id(), sign_in.as_deref()),
     }

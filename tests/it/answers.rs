@@ -116,6 +116,53 @@ async fn every_other_refusal_is_a_page_for_people_and_a_problem_for_programs() {
 }
 
 #[tokio::test]
+async fn no_refusal_says_what_it_is_made_of_or_where_the_application_is() {
+    let login = "    login: { path: /auth/login, page: /public/login, access_token: /a, refresh_token: /r }\n";
+    let scene = Scene::start(&format!("{}\n{login}{SESSION}{SITES}", ISSUERS.trim_end())).await;
+    scene.upstream.answer("/public/502", UpstreamAnswer::Hangup);
+    scene.upstream.answer("/public/504", UpstreamAnswer::Hang);
+    let token = scene.issuer.access_token("alice");
+    let long = "x".repeat(9_000);
+    let asks = || -> Vec<(Ask, u16)> {
+        vec![
+            (get("https://app.test/public/%2f"), 400),
+            (get("https://app.test/x").header("authorization", &format!("Bearer {token},{token}")), 400),
+            (get("https://app.test/x"), 401),
+            (get("https://app.test/x").bearer("a.b.c"), 401),
+            (get("https://app.test/admin/x").bearer(&token), 403),
+            (get("https://app.test/.usher/nothing").bearer(&token), 404),
+            (post("https://app.test/reports/x").bearer(&token), 405),
+            (post("https://app.test/public/x").body(vec![b'x'; 1024 * 1024 + 1]), 413),
+            (get(&format!("https://app.test/public/{long}")), 414),
+            (get("https://unknown.test/x").bearer(&token), 421),
+            (get("https://app.test/public/502"), 502),
+            (get("https://app.test/public/504"), 504),
+        ]
+    };
+    let application = scene.upstream.url().trim_start_matches("http://").to_owned();
+    let version = format!("/{}", env!("CARGO_PKG_VERSION"));
+    let never = [&*application, &version, "127.0.0.1", "hyper", ".rs", "panic", "/src/", &token, "backtrace"];
+    for as_navigation in [false, true] {
+        for (ask, status) in asks() {
+            let ask = if as_navigation { ask.navigation() } else { ask };
+            let answer = scene.send(ask).await;
+            assert!(answer.status == status || status == 401 && answer.status == 302, "{status}: {answer:?}");
+            let head: Vec<String> =
+                answer.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+            let said = format!("{}\n\n{}", head.join("\n"), answer.text());
+            for secret in never {
+                assert!(!said.contains(secret), "{status} says {secret}: {said}");
+            }
+            assert!(answer.header("server").is_none() && answer.header("x-powered-by").is_none(), "{said}");
+            // Where the browser goes from here, the address of this page is not told.
+            let page = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+            assert!(!page || answer.header("referrer-policy") == Some("no-referrer"), "{status}: {said}");
+            assert!(answer.status != 302 || answer.header("referrer-policy") == Some("no-referrer"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_person_meets_a_page_with_retry_after_when_the_issuer_is_down() {
     let scene = Scene::usual().await;
     scene.issuer.behave(TokenAnswer::Status(500, None));
