@@ -32,6 +32,60 @@ async fn however_often_a_client_says_who_it_is_the_application_hears_it_once_fro
 }
 
 #[tokio::test]
+async fn at_the_login_the_application_hears_of_nobody_and_on_a_health_path_neither() {
+    let login = "    login: { path: /auth/login, page: /public/login, access_token: /a, refresh_token: /r }\n";
+    let scene = Scene::start(&format!("{}\n{login}{SESSION}{SITES}", ISSUERS.trim_end())).await;
+    let cookies = scene.session("root").line().unwrap();
+    for client in &mut clients(&scene, "app.test") {
+        for (method, path) in
+            [("POST", "/auth/login"), ("GET", "/auth/login"), ("GET", "/public/login"), ("GET", "/public/healthz")]
+        {
+            let mut request =
+                Verbatim { method, ..Verbatim::get("app.test", path) }.field("origin", "https://app.test");
+            for name in ["x-user-id", "x_user_id", "x-user-email", "x-user-roles", "x-user-team", "x-role"] {
+                request = request.field(name, "root").field(name, "admin");
+            }
+            for request in [request.clone(), request.field("cookie", cookies.as_str())] {
+                let before = scene.upstream.count();
+                status(client, &request).await;
+                // A GET there is no login: it is a request for a route like any other, and alice may not be told apart.
+                if scene.upstream.count() == before {
+                    assert_eq!((method, path), ("GET", "/auth/login"));
+                    continue;
+                }
+                let seen = scene.upstream.last();
+                let says = |name: &str| seen.folded(name).iter().any(|value| *value == "root" || *value == "admin");
+                let told = ["x-user-email", "x-user-team", "x-role"].into_iter().find(|name| says(name));
+                assert_eq!(told, None, "{method} {path}: {seen:?}");
+                assert!(method == "GET" && path == "/auth/login" || !says("x-user-id"), "{method} {path}: {seen:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_field_that_names_the_framing_does_not_take_it_away() {
+    let scene = Scene::usual().await;
+    let bearer = scene.issuer.access_token("alice");
+    for option in ["content-length", "Content-Length, X-User-Id", "transfer-encoding", "host, authorization", "cookie"]
+    {
+        for framing in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
+            let before = scene.upstream.count();
+            let request = format!(
+                "POST /x HTTP/1.1\r\nHost: app.test\r\nAuthorization: Bearer {bearer}\r\nCookie: mine=1\r\n\
+                 Connection: {option}\r\n{framing}"
+            );
+            assert_eq!(scene.raw(request).await.unwrap().status, 200, "{option}");
+            let seen = scene.upstream.last();
+            assert_eq!(scene.upstream.count(), before + 1, "{option}");
+            assert_eq!((&*seen.body, seen.complete, seen.host.as_str()), (&b"hello"[..], true, "app.test"), "{option}");
+            assert_eq!(seen.all("x-user-id"), ["alice"], "{option}");
+            assert!(seen.all("content-length").len() + seen.all("transfer-encoding").len() <= 1, "{option}: {seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_preflight_carries_no_identity_whoever_sends_it_and_only_where_it_is_allowed() {
     let sites = SITES.replacen(
         "body_limit: 1MiB",

@@ -432,6 +432,23 @@ async fn judge(kind: Kind) {
     let variables: Value = serde_json::from_slice(&direct.send(&forged).await.unwrap().body).unwrap();
     assert_eq!(variables["HTTP_X_FORWARDED_FOR"], "forged");
     assert_eq!(variables["HTTP_X_USER_ID"], "forged", "{kind:?} folds an underscore");
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let mut client = VerbatimClient::new(Peer::Gateway(scene.gateway.https(), host.clone(), protocol));
+        for name in ["X_User_Id", "x_user_id", "X-User_Id", "X-User-Id_", "X_USER_ID", "x-user_id", "HTTP_X_USER_ID"] {
+            let name = if protocol == Protocol::Http2 { name.to_lowercase() } else { name.to_owned() };
+            for (path, expected) in [("/x", Some("alice")), ("/public/x", None)] {
+                let request = Verbatim::get(&host, path).field(NUMBER, "0").field(name.as_str(), "forged");
+                let request = request.field("authorization", format!("Bearer {}", tokens.alice));
+                let answer = client.send(&request).await.unwrap();
+                let start = answer.body.iter().position(|byte| *byte == b'{').unwrap();
+                let end = answer.body.iter().rposition(|byte| *byte == b'}').unwrap();
+                let variables: Value = serde_json::from_slice(&answer.body[start..=end]).unwrap();
+                assert_eq!(variables.get("HTTP_X_USER_ID").and_then(Value::as_str), expected, "{name} on {path}");
+                assert!(!variables.to_string().contains("forged"), "{name} on {path}: {variables}");
+                server.take_head(0).unwrap();
+            }
+        }
+    }
 
     let (mut told, count) = (0, if long() { 10_000 } else { 200 });
     for protocol in [Protocol::Http1, Protocol::Http2] {

@@ -1,5 +1,7 @@
 //! Tokens that do not count, and how they are refused.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use usher::clock::Clock;
@@ -24,6 +26,8 @@ async fn assert_refused(scene: &Scene, tokens: impl IntoIterator<Item = (String,
             _ => panic!("{what}: {answer:?}"),
         };
         assert_eq!(answer.header("www-authenticate"), Some(&*format!("Bearer error=\"{error}\"")), "{what}");
+        let answer = scene.send(get("https://app.test/x").header("cookie", &format!("at={token}"))).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 401), "{what} as a cookie: {answer:?}");
     }
     assert_eq!(scene.upstream.count(), 0);
     scene.assert_well().await;
@@ -85,6 +89,7 @@ async fn a_public_key_is_never_taken_for_a_shared_secret() {
         key.public_der(),
         jwk.to_string().into_bytes(),
         jwk["n"].as_str().unwrap().as_bytes().to_vec(),
+        URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap(),
     ];
     let forged = scene.issuer.token("root").head("alg", "HS256");
     let cases: Vec<_> = secrets
@@ -113,8 +118,42 @@ async fn what_is_not_the_compact_form_of_a_jws_is_refused() {
         ".".repeat(1000),
         format!("{header}.{payload}.{signature}="),
         format!("{header}=.{payload}.{signature}"),
+        // A JWE, of direct encryption and of a wrapped key (RFC 7516 §3.1).
+        format!("{}..{signature}.{payload}.{signature}", base64url(r#"{"alg":"dir","enc":"A256GCM"}"#)),
+        format!("{}.{signature}.AAAA.{payload}.AAAA", base64url(r#"{"alg":"RSA-OAEP","enc":"A128CBC-HS256"}"#)),
+        // The JSON serialisations of the very same JWS (RFC 7515 §7.2).
+        format!(r#"{{"protected":"{header}","payload":"{payload}","signature":"{signature}"}}"#),
+        format!(r#"{{"payload":"{payload}","signatures":[{{"protected":"{header}","signature":"{signature}"}}]}}"#),
+        base64url(format!(r#"{{"protected":"{header}","payload":"{payload}","signature":"{signature}"}}"#)),
     ];
     assert_refused(&scene, cases.into_iter().map(|token| (token.clone(), token))).await;
+}
+
+#[tokio::test]
+async fn one_flipped_bit_in_any_byte_of_header_claims_or_signature_is_refused() {
+    for key in [SigningKey::p256(), SigningKey::rsa()] {
+        let clock = Clock::adjustable();
+        let issuer = Issuer::start_with(&clock, key).await;
+        let yaml = format!(
+            "{}{}{}",
+            crate::harness::scene::ISSUERS,
+            crate::harness::scene::SESSION,
+            crate::harness::scene::SITES
+        );
+        let scene = Scene::with(&yaml, crate::harness::Upstream::start().await, issuer, clock).await;
+        let good = scene.issuer.access_token("alice");
+        let parts: Vec<Vec<u8>> = good.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
+        let mut connection = scene.http2().connect("app.test").await;
+        for (part, at) in (0..3).flat_map(|part| (0..parts[part].len()).map(move |at| (part, at))) {
+            let mut flipped = parts.clone();
+            flipped[part][at] ^= 1 << (at % 8);
+            let token = flipped.iter().map(base64url).collect::<Vec<_>>().join(".");
+            let answer = connection.send(get("https://app.test/x").bearer(&token)).await;
+            assert_eq!(answer.status, 401, "byte {at} of part {part}: {answer:?}");
+        }
+        assert_eq!(scene.upstream.count(), 0);
+        scene.assert_well().await;
+    }
 }
 
 #[tokio::test]
