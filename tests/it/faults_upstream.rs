@@ -193,6 +193,19 @@ async fn dies(mut line: Line) {
             "/head-reset" => (b"HTTP/1.1 200 OK\r\nContent-Le", true),
             "/length" => (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789", false),
             "/chunked" => (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n", false),
+            "/length-reset" => (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789", true),
+            "/chunked-reset" => (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n", true),
+            "/length-half-close" | "/chunked-half-close" => {
+                let framing = if request.path().starts_with("/length") {
+                    "Content-Length: 100\r\n\r\n0123456789"
+                } else {
+                    "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"
+                };
+                line.write(format!("HTTP/1.1 200 OK\r\n{framing}")).await;
+                line.half_close().await;
+                line.closed().await;
+                return;
+            }
             "/half-chunk" => (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n0123456789", false),
             _ => {
                 line.write(request.echo()).await;
@@ -213,6 +226,12 @@ async fn an_application_that_dies_before_the_head_is_502_and_after_it_is_visibly
     let scene = beside(&app.url()).await;
     at_rest_and_under_load(&scene, async || {
         for client in [scene.client(), scene.http2()] {
+            for path in ["length-reset", "chunked-reset", "length-half-close", "chunked-half-close"] {
+                let answer = client.send(get(&format!("https://other.test/{path}"))).await;
+                // A reset may overtake what was said before it.
+                assert!(answer.status == 502 || answer.status == 200 && !answer.complete, "{path}: {answer:?}");
+                assert!(path.ends_with("-reset") || answer.body == "0123456789", "{path}: {answer:?}");
+            }
             for path in ["before", "before-reset", "head", "head-reset", "length", "chunked", "half-chunk"] {
                 client.send(get("https://other.test/fine")).await.assert_status(200);
                 let answer = client.send(get(&format!("https://other.test/{path}"))).await;

@@ -93,6 +93,29 @@ async fn a_big_body_passes_whole_in_both_directions() {
 }
 
 #[tokio::test]
+async fn what_is_compressed_passes_as_it_is_and_is_never_unpacked() {
+    // Ten bytes of a head, and what would be gigabytes of zeros to whoever believes it.
+    let bomb = [&b"\x1f\x8b\x08\0\0\0\0\0\0\xff"[..], &vec![0xec; 100_000]].concat();
+    let scene = Scene::usual().await;
+    for coding in ["gzip", "br", "deflate", "zstd"] {
+        let fields = [("content-encoding", coding), ("content-type", "text/html")];
+        scene.upstream.answer("/public/down", UpstreamAnswer::fixed(200, &fields, bomb.clone()));
+        for client in [scene.client(), scene.http2()] {
+            let answer = client.send(get("https://app.test/public/down").header("accept-encoding", coding)).await;
+            assert_eq!(answer.assert_status(200).header("content-encoding"), Some(coding));
+            assert!(answer.body == bomb && answer.complete, "{coding}");
+            assert_eq!(scene.upstream.last().all("accept-encoding"), [coding]);
+            client
+                .send(post("https://app.test/public/up").header("content-encoding", coding).body(bomb.clone()))
+                .await
+                .assert_status(200);
+            let seen = scene.upstream.last();
+            assert!(seen.body == bomb && seen.all("content-encoding") == [coding], "{coding}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_visibly_truncated() {
     let scene = Scene::usual().await;
     for client in [scene.client(), scene.http2()] {

@@ -1,6 +1,7 @@
 //! WebSockets: switched only when the application switches, for those who may, from where they may.
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -8,7 +9,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::harness::client::tls;
-use crate::harness::{Jar, Scene, eventually};
+use crate::harness::raw::Raw;
+use crate::harness::scene::{ISSUERS, SESSION, SITES};
+use crate::harness::scripted::Line;
+use crate::harness::{Jar, Scene, Scripted, eventually};
 
 /// Opens a WebSocket, or says with which status that was refused.
 async fn open(
@@ -72,6 +76,92 @@ async fn a_websocket_from_another_origin_with_cookies_is_refused() {
         assert_eq!(refused.unwrap_err(), 403, "{bad}");
     }
     assert_eq!(scene.upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn a_websocket_may_come_from_an_origin_that_is_allowed_or_from_what_is_no_browser() {
+    let sites = SITES.replacen("body_limit: 1MiB", "body_limit: 1MiB\n    allowed_origins: ['https://spa.test']", 1);
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let alice = || cookies(&scene.session("alice"));
+    let fetch_site = |value: &str| ("sec-fetch-site", value.to_owned());
+    for fields in [
+        vec![alice(), origin("https://spa.test")],
+        vec![alice(), origin("https://spa.test"), fetch_site("cross-site")],
+        vec![alice(), origin("https://app.test"), fetch_site("same-origin")],
+        vec![alice()],
+    ] {
+        let mut socket = open(&scene, "/ws", &fields).await.unwrap_or_else(|status| panic!("{status}: {fields:?}"));
+        socket.send(Message::text("x")).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("x"));
+    }
+    let before = scene.upstream.count();
+    for fields in [
+        vec![alice(), origin("https://spa.test.evil.test")],
+        vec![alice(), origin("https://spa.test:444")],
+        vec![alice(), origin("http://spa.test")],
+        vec![alice(), origin("https://app.test"), origin("https://evil.test")],
+        vec![alice(), origin("https://evil.test"), origin("https://app.test")],
+        vec![alice(), origin("https://app.test"), fetch_site("cross-site")],
+        vec![alice(), origin("")],
+        vec![alice(), fetch_site("cross-site")],
+        vec![alice(), fetch_site("same-site")],
+    ] {
+        assert_eq!(open(&scene, "/ws", &fields).await.unwrap_err(), 403, "{fields:?}");
+    }
+    assert_eq!(scene.upstream.count(), before);
+}
+
+/// Switches, and does what the path says, until the gateway closes.
+async fn switches(mut line: Line) {
+    let Some(head) = line.head().await else { return };
+    line.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+    if head.starts_with("GET /public/first") {
+        line.write("goodbye").await;
+        line.half_close().await;
+    }
+    while !line.read().await.is_empty() {}
+    line.write("farewell").await;
+}
+
+#[tokio::test]
+async fn half_a_tunnel_may_end_first_and_both_are_closed_in_the_end() {
+    let application = Scripted::start(switches).await;
+    let sites = SITES.replace("$UPSTREAM", &application.url()).replacen("idle: 2s", "idle: 20s", 1);
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let upgrade = |path: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    };
+    // The client says that it has nothing more to say, and still hears the end of what the application says.
+    let mut stream = tls(scene.gateway.https(), "app.test", &[b"http/1.1"]).await;
+    stream.write_all(upgrade("/public/ws").as_bytes()).await.unwrap();
+    eventually("it is open", || application.open() == 1).await;
+    stream.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.unwrap();
+    assert!(heard.starts_with(b"HTTP/1.1 101 ") && heard.ends_with(b"farewell"), "{}", heard.escape_ascii());
+    eventually("the application's half is closed", || application.open() == 0).await;
+    // The application ends first, and the client's end is told to it all the same.
+    let mut stream = tls(scene.gateway.https(), "app.test", &[b"http/1.1"]).await;
+    stream.write_all(upgrade("/public/first").as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.unwrap();
+    assert!(heard.ends_with(b"goodbye"), "{}", heard.escape_ascii());
+    assert_eq!(application.open(), 1, "the client has not ended yet");
+    drop(stream);
+    eventually("the application's half is closed", || application.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_in_which_nobody_speaks_is_closed_on_both_sides() {
+    let application = Scripted::start(switches).await;
+    let sites = SITES.replace("$UPSTREAM", &application.url()).replacen("idle: 2s", "idle: 1s", 1);
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let mut raw = Raw::connect(scene.gateway.https(), "app.test").await;
+    let request = "GET /public/ws HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    raw.write(request).await;
+    assert_eq!(raw.read().await.unwrap().status, 101);
+    raw.closed().await;
+    eventually("the application's half is closed", || application.open() == 0).await;
 }
 
 #[tokio::test]

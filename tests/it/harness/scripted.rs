@@ -112,6 +112,19 @@ impl Line {
         self.stream.read(&mut buffer).await.unwrap_or(0)
     }
 
+    /// Some of what follows a head; nothing at the end of the connection, however it came.
+    pub(crate) async fn read(&mut self) -> Vec<u8> {
+        if self.unread.is_empty() {
+            drop(self.stream.read_buf(&mut self.unread).await);
+        }
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Says that nothing more will be said, and goes on listening.
+    pub(crate) async fn half_close(&mut self) {
+        drop(self.stream.shutdown().await);
+    }
+
     /// Writes; that the gateway has gone is no matter.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         drop(self.stream.write_all(bytes.as_ref()).await);
