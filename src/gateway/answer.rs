@@ -109,6 +109,8 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             required: explain.then(|| refusal.to_string()),
             ..Answer::new(S::FORBIDDEN, "client", "You are signed in, but not allowed to do this.")
         },
+        // Not 401: signing in once more would bring the same token.
+        Rejection::NoSubject => Answer::new(S::FORBIDDEN, "issuer", "Your account has no name for the application."),
         Rejection::UnspeakableClaim(_) | Rejection::Assertion(_) => {
             Answer::new(S::BAD_GATEWAY, "issuer", "Your account cannot be described to the application.")
         }

@@ -86,6 +86,11 @@ fn speak_for_user(
 ) -> Result<(), Rejection> {
     let set = gateway.config.identity_sets.get(route.identity.0).map_or(&[][..], Vec::as_slice);
     let claims = &identity.token.claims;
+    // Another claim that is absent makes no header. Without the subject the request would look like one of nobody's, and
+    // on a route that nobody may use.
+    if claims.subject().is_none() && set.iter().any(|header| header.claim.is_subject()) {
+        return Err(Rejection::NoSubject);
+    }
     let rendered = identity.token.rendered.headers(route.identity, || identity_headers::render(claims, set));
     for (name, value) in rendered.map_err(|error| Rejection::UnspeakableClaim(error.clone()))? {
         headers.insert(name, value.clone());

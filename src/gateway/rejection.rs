@@ -46,6 +46,9 @@ pub enum Rejection {
     /// Authenticated, and not allowed. The client.
     #[error(transparent)]
     Forbidden(#[from] Refusal),
+    /// The application is to be told the subject, and the token names none. The issuer.
+    #[error("the token names no subject, which the application is to be told")]
+    NoSubject,
     /// A claim cannot be said in a header. The issuer.
     #[error(transparent)]
     UnspeakableClaim(ClaimTooLong),

@@ -45,6 +45,12 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
+    /// Whether the path names the `sub` claim: who the token is about (RFC 7519 §4.1.2).
+    #[must_use]
+    pub fn is_subject(&self) -> bool {
+        matches!(self.steps.as_slice(), [only] if only == "sub")
+    }
+
     /// Whether the path names the `scope` claim (RFC 8693 §4.2), on which conditions look for a word in a string.
     #[must_use]
     pub fn is_scope(&self) -> bool {

@@ -42,6 +42,7 @@ sites:
     routes:
       - path: /
       - {{ path: /public/, access: public }}
+      - {{ path: /nameless/, identity_headers: {{ X-User-Email: email }} }}
 ",
         url = issuer.url()
     );
@@ -81,7 +82,7 @@ async fn a_session_whose_tokens_name_no_subject_is_renewed() {
         taken(&sign_in_with(&scene, login(), &json!({ "accessToken": access, "refreshToken": refresh })).await);
     scene.clock.advance(LIFETIME + Duration::from_secs(1));
     scene.issuer.behave(TokenAnswer::NoSubject);
-    scene.send(x(&browser)).await.assert_status(200);
+    scene.send(get("https://app.test/nameless/x").cookies(&browser)).await.assert_status(200);
 }
 
 #[tokio::test]

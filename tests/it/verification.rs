@@ -264,9 +264,17 @@ async fn a_token_that_is_bound_to_a_key_is_no_plain_bearer() {
 #[tokio::test]
 async fn a_subject_that_would_split_a_header_never_does() {
     let scene = Scene::usual().await;
-    for subject in
-        [json!("a\r\nX-User-Id: root"), json!("a\nb"), json!("a\0b"), json!(7), json!(["root"]), json!({}), json!("")]
-    {
+    let long = json!("x".repeat(10 * 1024));
+    for subject in [
+        json!("a\r\nX-User-Id: root"),
+        json!("a\nb"),
+        json!("a\0b"),
+        json!(7),
+        json!(["root"]),
+        json!({}),
+        json!(""),
+        long,
+    ] {
         let token = scene.issuer.sign(&scene.issuer.token("alice").claim("sub", subject.clone()));
         let answer = present(&scene, &token).await;
         if answer.status == 200 {
@@ -279,6 +287,18 @@ async fn a_subject_that_would_split_a_header_never_does() {
             answer.assert_status(401);
         }
     }
+    let nameless = scene.issuer.sign(&scene.issuer.token("root").without("sub"));
+    let before = scene.upstream.count();
+    for path in ["x", "optional/x", "admin/x"] {
+        for client in [scene.client(), scene.http2()] {
+            let ask = || get(&format!("https://app.test/{path}"));
+            client.send(ask().bearer(&nameless)).await.assert_status(403);
+            client.send(ask().header("cookie", &format!("at={nameless}"))).await.assert_status(403);
+        }
+    }
+    assert_eq!(scene.upstream.count(), before, "nobody is let through as nobody");
+    // Where no header is made of it, a subject is not needed.
+    scene.send(get("https://admin.test/x").bearer(&nameless)).await.assert_status(200);
     scene.assert_well().await;
 }
 

@@ -28,8 +28,8 @@ fn bad(name: &'static str, value: impl Into<String>) -> Member {
     Member { fine: false, ..fine(name, value) }
 }
 
-/// Members without which no token counts.
-pub(super) const NEEDED: [&str; 4] = ["iss", "aud", "exp", "alg"];
+/// Members without which no token counts; `sub` because a header is made of it.
+pub(super) const NEEDED: [&str; 5] = ["iss", "aud", "exp", "sub", "alg"];
 
 /// Members that make headers: claim (or the first step of its path) and header.
 pub(super) const IDENTITY: [(&str, &str); 4] =
