@@ -329,8 +329,9 @@ async fn nonsense_at_the_token_endpoint_keeps_the_session_under_load_too() {
 
 #[tokio::test]
 async fn a_slow_token_endpoint_holds_up_whoever_needs_it_for_a_bounded_time_and_nobody_else() {
+    const WAIT: Duration = Duration::from_millis(700);
     for trouble in [Trouble::Silence, Trouble::Trickle] {
-        let (scene, front) = scene("    timeout: 2s", "  refresh_wait: 700ms\n").await;
+        let (scene, front) = scene("    timeout: 2s", &format!("  refresh_wait: {}ms\n", WAIT.as_millis())).await;
         scene.assert_well().await;
         let load = Load::start(&scene, 4).await;
         load.goes_on(100).await;
@@ -354,7 +355,8 @@ async fn a_slow_token_endpoint_holds_up_whoever_needs_it_for_a_bounded_time_and_
         }
         let tally = load.stop().await;
         let busy = tally.assert_undisturbed().percentile(99);
-        assert!(busy < 3 * calm + Duration::from_millis(100), "{busy:?} instead of {calm:?}");
+        // Whoever waited for the issuer would do so for all of the wait; less is what a busy machine takes.
+        assert!(busy < 3 * calm + WAIT / 2, "{busy:?} instead of {calm:?}");
         assert!(front.most() <= 34, "{} at once", front.most());
 
         front.mend();
