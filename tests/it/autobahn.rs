@@ -62,10 +62,21 @@ async fn websockets_are_as_transparent_as_without_usher() {
     let passed = direct.values().filter(|verdict| verdict[0] == "OK").count();
     println!("{} cases, {passed} of them OK without Usher", direct.len());
     assert!(direct.len() > 250 && passed * 100 > direct.len() * 90, "the suite ran, and the server is a good one");
-    let differ: Vec<_> = direct.iter().filter(|(case, verdict)| usher.get(*case) != Some(*verdict)).collect();
+    let differ: Vec<_> =
+        direct.iter().filter(|(case, verdict)| usher.get(*case).map(lenient) != Some(lenient(verdict))).collect();
     let differ: Vec<_> =
         differ.iter().map(|(case, verdict)| format!("{case}: {verdict}, with Usher {:?}", usher.get(*case))).collect();
     assert!(differ.is_empty(), "{differ:#?}");
+}
+
+/// A server that has read a fault already need not echo what came before it (NON-STRICT): the same server does or does not,
+/// as the bytes happen to come in.
+fn lenient(verdict: &Value) -> Value {
+    let mut verdict = verdict.clone();
+    if verdict[0] == "NON-STRICT" {
+        verdict[0] = "OK".into();
+    }
+    verdict
 }
 
 /// The echo server and its port. It ends with the value.

@@ -13,6 +13,7 @@ use crate::harness::body::fed;
 use crate::harness::child::{Usher, listening};
 use crate::harness::client::try_tls;
 use crate::harness::gateway::complete;
+use crate::harness::wait::PATIENCE;
 use crate::harness::{Client, Place, Process, Protocol, eventually, get, left_out, long, post};
 
 /// Sets the limit of descriptors of a running process.
@@ -239,18 +240,15 @@ async fn a_log_that_nobody_reads_holds_nobody_up_and_what_was_lost_is_counted() 
     // From now on nobody reads. Lines are made long by what was asked for: more than any bound on what waits.
     let client = Client { address: address.unwrap(), protocol: Protocol::Http1 };
     let path = format!("https://app.test/{}", "x".repeat(4 * 1024));
-    let slowest = join_all((0..8).map(|_| async {
+    join_all((0..8).map(|_| async {
         let mut connection = client.connect("app.test").await;
-        let mut slowest = Duration::ZERO;
         for _ in 0..200 {
-            let started = Instant::now();
-            connection.send(get(&path)).await.assert_status(200);
-            slowest = slowest.max(started.elapsed());
+            // Whom the log held up, it would hold up until it is read: for ever.
+            let answer = tokio::time::timeout(PATIENCE, connection.send(get(&path))).await;
+            answer.expect("the log holds nobody up").assert_status(200);
         }
-        slowest
     }))
     .await;
-    assert!(slowest.iter().all(|slowest| *slowest < Duration::from_secs(2)), "{slowest:?}");
 
     // The reader comes back.
     let mut lost = false;
