@@ -5,7 +5,9 @@
 //! header comes from no current browser (all of them send `Origin` with unsafe methods) and passes.
 
 use http::header::{ORIGIN, UPGRADE};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a request of this method and these headers, sent with cookies, may act for the user.
 ///
@@ -21,7 +23,7 @@ pub fn may_act(method: &Method, headers: &HeaderMap, scheme: &str, host: &str, a
         let may = |origin| is_own(origin, scheme, host) && !is_cross_site(headers) || is_allowed(origin, allowed);
         return origins.all(may);
     }
-    match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
+    match headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes) {
         // `none`: the user's own doing, such as a bookmark.
         None | Some(b"same-origin" | b"none") => true,
         Some(_) => false,
@@ -36,7 +38,7 @@ fn is_allowed(origin: &[u8], allowed: &[String]) -> bool {
 /// a navigation (R13).
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|value| value.as_bytes() == b"cross-site")
+    headers.get(SEC_FETCH_SITE).is_some_and(|value| value.as_bytes() == b"cross-site")
 }
 
 /// RFC 9110 §9.2.1.

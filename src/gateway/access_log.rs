@@ -1,7 +1,6 @@
 //! One line per request: what was asked, what was decided and why, and whose time it took. Never a token, never a query
 //! (law 8).
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -48,7 +47,7 @@ impl AccessLog {
 pub(super) struct Record {
     pub(super) id: RequestId,
     pub(super) started: Instant,
-    client: IpAddr,
+    client: Arc<str>,
     pub(super) method: Method,
     pub(super) version: Version,
     /// `None` when the request was not admitted.
@@ -82,7 +81,7 @@ enum Ending {
 }
 
 impl Record {
-    pub(super) fn begin<B>(id: RequestId, client: IpAddr, request: &Request<B>, now: Instant) -> Self {
+    pub(super) fn begin<B>(id: RequestId, client: Arc<str>, request: &Request<B>, now: Instant) -> Self {
         Self {
             id,
             started: now,
@@ -115,7 +114,7 @@ impl Record {
         tracing::info!(
             target: "usher::access",
             request_id = self.id.as_str(),
-            client = %self.client,
+            client = &*self.client,
             protocol = protocol(self.version),
             method = self.method.as_str(),
             host = self.target.as_ref().map(|target| &*target.host),

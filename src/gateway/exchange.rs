@@ -39,7 +39,9 @@ impl<'g> Exchange<'g> {
     /// Notes what can be known before anything is checked.
     pub(super) fn begin<B>(gateway: &'g Gateway, connection: &Connection, request: &Request<B>) -> Self {
         let headers = request.headers();
-        let client = client_address(headers, connection.client.ip(), &gateway.config.trusted_proxies);
+        let peer = connection.client.ip().to_canonical();
+        let client = client_address(headers, peer, &gateway.config.trusted_proxies);
+        let client = if client == peer { Arc::clone(&connection.client_name) } else { client.to_string().into() };
         let id = gateway.request_ids.of(headers, connection);
         Self {
             gateway,

@@ -82,6 +82,8 @@ pub struct Connection {
     pub secure: bool,
     /// The name of the TLS handshake (SNI), if there was one.
     pub server_name: Option<Box<str>>,
+    /// The client as the access log names it, unless a trusted proxy says better.
+    client_name: Arc<str>,
     forwarding: ForwardingHeaders,
 }
 
@@ -96,7 +98,8 @@ impl Connection {
         server_name: Option<Box<str>>,
     ) -> Self {
         let forwarding = ForwardingHeaders::new(client, peer_trusted, secure);
-        Self { client, peer_trusted, local, secure, server_name, forwarding }
+        let client_name = client.ip().to_canonical().to_string().into();
+        Self { client, peer_trusted, local, secure, server_name, client_name, forwarding }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The id of a request: in the log, in refusals, and in a header to the application and back.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,13 +13,14 @@ pub(super) struct RequestId(HeaderValue);
 
 /// Makes ids that do not repeat: a random start per process, then counting.
 pub(super) struct RequestIds {
-    process: u64,
+    /// In hexadecimal.
+    process: Box<str>,
     next: AtomicU64,
 }
 
 impl RequestIds {
-    pub(super) const fn new(process: u64) -> Self {
-        Self { process, next: AtomicU64::new(0) }
+    pub(super) fn new(process: u64) -> Self {
+        Self { process: format!("{process:016x}").into(), next: AtomicU64::new(0) }
     }
 
     /// The id that a trusted proxy in front has given the request, else a new one.
@@ -32,9 +32,14 @@ impl RequestIds {
     }
 
     fn next(&self) -> HeaderValue {
-        let mut id = String::with_capacity(24);
-        // Writing to a string cannot fail, and digits are a header's value always.
-        let _ = write!(id, "{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let unused = if number > u64::from(u32::MAX) { 0 } else { 4 };
+        let mut id = String::with_capacity(self.process.len() + 16);
+        id.push_str(&self.process);
+        // By hand, for it is done for every request and formatting has a price.
+        let halves = number.to_be_bytes().into_iter().skip(unused).flat_map(|byte| [byte >> 4, byte & 15]);
+        id.extend(halves.filter_map(|half| char::from_digit(half.into(), 16)));
+        // Digits are a header's value always.
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
     }
 }

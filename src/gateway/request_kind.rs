@@ -1,9 +1,15 @@
 //! What kind of request this is: it decides the form of a refusal, and whether a token may be spent for it.
 
 use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::auth::origin;
+
+const PURPOSE: HeaderName = HeaderName::from_static("purpose");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The kind of a request, from its method and headers alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +27,14 @@ impl RequestKind {
     /// A navigation says so in Fetch Metadata; without them, it is a GET that prefers HTML. A prefetch, when the browser
     /// guesses that the user might want this next, is none; neither is a frame, which could not sign in.
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let prefetch = ["sec-purpose", "purpose"].iter().any(|name| is_prefetch(headers.get(*name)));
-        let says =
-            |name: &str, values: &[&str]| headers.get(name).is_some_and(|value| values.iter().any(|v| value == v));
-        let navigates = match headers.get("sec-fetch-mode") {
-            Some(mode) => mode == "navigate" && !says("sec-fetch-dest", &["iframe", "frame", "embed", "object"]),
-            None => *method == Method::GET && !headers.contains_key("x-requested-with") && prefers_html(headers),
+        let prefetch = [SEC_PURPOSE, PURPOSE].iter().any(|name| is_prefetch(headers.get(name)));
+        let framed = || {
+            let within = ["iframe", "frame", "embed", "object"];
+            headers.get(SEC_FETCH_DEST).is_some_and(|dest| within.iter().any(|frame| dest == frame))
+        };
+        let navigates = match headers.get(SEC_FETCH_MODE) {
+            Some(mode) => mode == "navigate" && !framed(),
+            None => *method == Method::GET && !headers.contains_key(X_REQUESTED_WITH) && prefers_html(headers),
         };
         let navigation = navigates && !prefetch;
         let may_renew = !prefetch && *method != Method::HEAD && (navigation || !origin::is_cross_site(headers));

@@ -54,8 +54,16 @@ fn is_b64token(bytes: &[u8]) -> bool {
     !body.is_empty() && body.iter().fold(true, |all, byte| all & is_token_byte(*byte))
 }
 
+/// A letter of either case, one of `-./0123456789`, or `+`, `_`, `~`: in as few comparisons as that takes.
+#[expect(clippy::needless_bitwise_bool, reason = "without a way out, several bytes are looked at in one instruction")]
 const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    const LETTERS: u8 = 26;
+    const DASH_TO_NINE: u8 = b'9' - b'-' + 1;
+    ((byte | 0x20).wrapping_sub(b'a') < LETTERS)
+        | (byte.wrapping_sub(b'-') < DASH_TO_NINE)
+        | (byte == b'+')
+        | (byte == b'_')
+        | (byte == b'~')
 }
 
 /// What a `WWW-Authenticate: Bearer` challenge says (RFC 6750 §3).
