@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::harness::child::Usher;
 use crate::harness::frames::{
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frames, HEADERS, Outcome, PING, PRIORITY,
-    SETTINGS, WHOLE, block, frame, get, literal, post, request, reset, window,
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frames, HEADERS, INITIAL_WINDOW_SIZE,
+    Outcome, PING, PRIORITY, SETTINGS, WHOLE, block, frame, get, literal, post, request, reset, settings, window,
 };
 use crate::harness::gateway::complete;
-use crate::harness::{Scene, Upstream, UpstreamAnswer, eventually, long};
+use crate::harness::{Load, Scene, Upstream, UpstreamAnswer, eventually, long};
 
 /// A gateway in a process of its own, so that its memory is its own.
 struct Alone {
@@ -165,4 +167,43 @@ async fn more_streams_than_allowed_are_refused() {
     assert_eq!(frames.outcome(599).await, Outcome::Reset(7));
     eventually("those that are allowed arrive", || scene.upstream.count() == 256).await;
     scene.assert_well().await;
+}
+
+#[tokio::test]
+async fn who_works_beside_a_flood_notices_nothing() {
+    let scene = Scene::usual().await;
+    scene.upstream.answer("/public/hang", UpstreamAnswer::Hang);
+    scene.upstream.answer("/public/large", UpstreamAnswer::fixed(200, &[], vec![b'x'; 100_000]));
+    let head = block(&request("GET", "/public/x"));
+    let many = |one: fn(u32) -> Vec<u8>, count: u32| (0..count).flat_map(|n| one(2 * n + 1)).collect::<Vec<u8>>();
+    let behind = |first: Vec<u8>, one: &[u8]| [first, one.repeat(2000)].concat();
+    let bomb = [&*head, &literal(0x40, b"x-bomb", &[b'x'; 4000]), &[0xbe; 11_000]].concat();
+    let floods = [
+        ("resets", many(|stream| [get(stream, "/public/hang"), reset(stream, CANCEL)].concat(), 1000)),
+        ("mistakes", many(|stream| [post(stream, "/public/hang"), window(stream, 0)].concat(), 400)),
+        ("continuations", behind(frame(HEADERS, END_STREAM, 1, &head), &frame(CONTINUATION, 0, 1, &[]))),
+        ("a head that unpacks", frame(HEADERS, WHOLE, 1, &bomb)),
+        ("pings", behind(post(1, "/public/x"), &frame(PING, 0, 0, &[0; 8]))),
+        ("settings", behind(post(1, "/public/x"), &frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]))),
+        ("empty data", behind(post(1, "/public/x"), &frame(DATA, 0, 1, &[]))),
+        ("shut windows", {
+            let asked = many(|stream| get(stream, "/public/large"), 100);
+            [settings(&[(INITIAL_WINDOW_SIZE, 0)]), asked].concat()
+        }),
+    ];
+    let load = Load::start(&scene, 6).await;
+    for (_, flood) in &floods {
+        let hostile = join_all((0..4).map(|_| async {
+            let mut frames = Frames::connect(scene.gateway.https()).await;
+            frames.write(flood).await;
+            frames
+        }));
+        let connections = hostile.await;
+        // What they hold is still held.
+        load.goes_on(24).await;
+        drop(connections);
+    }
+    let tally = load.stop().await;
+    tally.assert_undisturbed();
+    println!("{} floods, {} answers beside them, p99 {:?}", floods.len(), tally.answers(), tally.percentile(99));
 }

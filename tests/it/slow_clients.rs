@@ -7,11 +7,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::harness::frames::{
-    CONTINUATION, END_STREAM, Frames, HEADERS, INITIAL_WINDOW_SIZE, Outcome, block, frame, get as get_frame, request,
+    CONTINUATION, DATA, END_STREAM, Frames, HEADERS, INITIAL_WINDOW_SIZE, Outcome, block, frame, get as get_frame,
+    post, request,
 };
 use crate::harness::raw::Raw;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
-use crate::harness::{Scene, UpstreamAnswer, eventually, get, long};
+use crate::harness::scripted::Line;
+use crate::harness::{Load, Scene, Scripted, UpstreamAnswer, eventually, get, long};
 
 async fn scene(limits: &str) -> Scene {
     Scene::start(&format!("limits: {{ {limits} }}\n{ISSUERS}{SESSION}{SITES}")).await
@@ -155,6 +157,59 @@ async fn a_client_that_is_gone_frees_the_application_at_once() {
     scene.assert_well().await;
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(scene.upstream.seen().iter().filter(|seen| seen.target == "/public/up").all(|seen| !seen.complete));
+}
+
+/// F36, without a FIN: the other end is there no more, and nothing says so.
+#[tokio::test]
+async fn a_client_that_leaves_no_sign_frees_the_application_in_time() {
+    let app = Scripted::start(|mut line: Line| async move { while line.request().await.is_some() {} }).await;
+    let scene = Scene::start(&format!(
+        "limits: {{ body_timeout: 1s }}\n{ISSUERS}{SESSION}{}",
+        SITES.replace("$UPSTREAM", &app.url())
+    ))
+    .await;
+    let mut raw = Raw::connect(scene.gateway.https(), "app.test").await;
+    raw.write("POST /public/up HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100\r\n\r\nhalf").await;
+    let mut frames = Frames::connect(scene.gateway.https()).await;
+    frames.write([post(1, "/public/up"), frame(DATA, 0, 1, b"half")].concat()).await;
+    eventually("both uploads arrive", || app.accepted() == 2).await;
+    eventually("both are given up", || app.open() == 0).await;
+    assert_eq!(raw.read().await.map(|answer| answer.status), Some(408));
+    assert!(matches!(frames.outcome(1).await, Outcome::Answered(408) | Outcome::Reset(_)));
+}
+
+/// F04, F36, D03, D05, D06, while others work.
+#[tokio::test]
+async fn who_works_beside_slow_clients_notices_nothing() {
+    let scene = scene("header_timeout: 1s, body_timeout: 1s, connections_per_address: 10000").await;
+    scene.upstream.answer("/public/large", UpstreamAnswer::fixed(200, &[], vec![b'x'; 8 << 20]));
+    let load = Load::start(&scene, 6).await;
+    let mut slow = JoinSet::new();
+    for n in 0..clients(60, 1000) {
+        let address = scene.gateway.https();
+        slow.spawn(async move {
+            let started = Instant::now();
+            let mut raw = Raw::connect(address, "app.test").await;
+            let first = [
+                "GET /public/x HTTP/1.1\r\nHost: app.test\r\nX: ",
+                "POST /public/up HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100\r\n\r\nhalf",
+                "GET /public/large HTTP/1.1\r\nHost: app.test\r\n\r\n",
+            ];
+            raw.write(first[n % first.len()]).await;
+            if n % first.len() == 2 {
+                // Longer than it is waited for; what was buffered is read then, up to the end.
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            raw.closed().await;
+            started.elapsed()
+        });
+    }
+    while let Some(took) = slow.join_next().await {
+        let took = took.unwrap();
+        assert!(took < Duration::from_secs(15), "{took:?}");
+    }
+    load.goes_on(24).await;
+    load.stop().await.assert_undisturbed();
 }
 
 /// D09.
