@@ -17,7 +17,9 @@ use crate::harness::gateway::complete;
 use crate::harness::raw::Raw;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::scripted::{Line, Request, answer};
-use crate::harness::{Answer, Client, Issuer, Load, Protocol, Scene, Scripted, Upstream, eventually, get, long, post};
+use crate::harness::{
+    Answer, Client, Issuer, Load, Protocol, Scene, Scripted, Upstream, UpstreamAnswer, eventually, get, long, post,
+};
 
 /// What the route of a faulty application waits for.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -264,6 +266,40 @@ async fn an_http2_application_that_dies_in_the_middle_is_visibly_cut_and_the_nex
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_fault_on_one_stream_of_an_http2_application_harms_no_other_stream() {
+    let app = Upstream::start_h2c().await;
+    app.answer("/hang", UpstreamAnswer::Hang);
+    app.answer("/before", UpstreamAnswer::Hangup);
+    app.answer("/longer", UpstreamAnswer::fixed(200, &[("content-length", "2")], "0123456789"));
+    app.answer("/shorter", UpstreamAnswer::fixed(200, &[("content-length", "100")], "0123456789"));
+    let scene = beside(&app.url()).await;
+    // Others of the same application: their streams are on the same connections.
+    let load = Load::start_at(&scene, 6, "https://other.test/load");
+    load.goes_on(20).await;
+    for client in [scene.client(), scene.http2()] {
+        let started = Instant::now();
+        client.send(get("https://other.test/hang")).await.assert_status(504);
+        assert!(started.elapsed() >= LIMIT.mul_f64(0.9), "{:?}", started.elapsed());
+        client.send(get("https://other.test/before")).await.assert_status(502);
+        client.send(post("https://other.test/before").body("once")).await.assert_status(502);
+        for path in ["longer", "shorter"] {
+            let mut connection = client.connect("other.test").await;
+            match connection.open(get(&format!("https://other.test/{path}"))).await {
+                Ok(response) => {
+                    let answer = Answer::read(response).await;
+                    assert!(answer.status == 502 || !answer.complete, "{path}: {answer:?}");
+                    assert!(answer.status == 502 || b"0123456789".starts_with(&answer.body), "{path}: {answer:?}");
+                }
+                Err(error) => assert!(client.protocol == Protocol::Http2, "{path}: {error}"),
+            }
+        }
+    }
+    load.stop().await.assert_undisturbed();
+    assert!(app.connections() <= workers(), "{} connections", app.connections());
+    assert_eq!(app.seen().iter().filter(|seen| seen.method == "POST").count(), 2, "a POST is never sent twice");
 }
 
 // ---- F04: slow ----
