@@ -66,7 +66,11 @@ fn configuration(upstream: &Upstream, directory: &tempfile::TempDir) -> String {
 }
 
 #[tokio::test]
-async fn sigterm_drains_and_exits_with_zero() {
+async fn sigterm_and_sigint_drain_and_exit_with_zero() {
+    tokio::join!(drains_and_exits("TERM"), drains_and_exits("INT"));
+}
+
+async fn drains_and_exits(signal: &str) {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     upstream.answer("/public/slow", UpstreamAnswer::After(Duration::from_secs(1)));
     let mut usher = Usher::serve(&configuration(&upstream, &directory), directory.path());
@@ -75,7 +79,7 @@ async fn sigterm_drains_and_exits_with_zero() {
     let mut connection = client.connect("app.test").await;
     let slow = tokio::spawn(async move { connection.open(get("https://app.test/public/slow")).await });
     eventually("the request is at the application", || upstream.count() == 1).await;
-    usher.signal("TERM").await;
+    usher.signal(signal).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut ready = 200;
     while ready == 200 {
