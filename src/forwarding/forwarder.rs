@@ -147,7 +147,7 @@ async fn over_http1(
             if !upgrade.is_some_and(|protocol| protocol.matches(response.headers())) {
                 return Err(Unanswered::given_up(ForwardError::Protocol(None)));
             }
-            let switched = Box::new(Switched::new(stream, first, in_flight));
+            let switched = Box::new(Switched::new(response.headers(), stream, first, in_flight));
             Ok(response.map(|_| UpstreamBody::switched(switched, idle)))
         }
     }

@@ -39,6 +39,7 @@ pub mod upgrade;
 mod upload;
 mod upstream_body;
 mod upstreams;
+mod websocket_frames;
 
 pub use body::Body;
 pub use error::{BodyError, ConnectError, Fault, ForwardError};

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::forwarding::silence::Silence;
 use crate::forwarding::upgrade::Switched;
+use crate::forwarding::websocket_frames::{GOING_AWAY, WebsocketFrames};
 
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;
@@ -63,17 +64,17 @@ pub fn start(
 /// Carries bytes between a client and an upstream that have switched protocols. When one side has ended, the other may
 /// go on; at the end both connections are closed.
 ///
-/// `idle` bounds the silence of both sides together, `until` ends the tunnel from outside. While nobody speaks, no
-/// buffer is held.
+/// `idle` bounds the silence of both sides together, `until` ends the tunnel from outside: the client of a WebSocket is
+/// then told that the gateway goes away. While nobody speaks, no buffer is held.
 pub async fn tunnel(
     client: OnUpgrade,
     upstream: Box<Switched>,
     idle: Duration,
     until: impl Future<Output = ()> + Send,
 ) -> TunnelReport {
-    let Switched { stream, first, in_flight: _in_flight } = *upstream;
-    let mut down = Direction::new(first);
-    let mut up = Direction::new(Bytes::new());
+    let Switched { stream, first, in_flight: _in_flight, websocket } = *upstream;
+    let mut down = Direction::new(first, websocket);
+    let mut up = Direction::new(Bytes::new(), false);
     let Ok(Ok(client)) = timeout(idle, client).await else {
         return TunnelReport { end: TunnelEnd::NeverOpened, sent: 0, received: 0 };
     };
@@ -99,7 +100,13 @@ pub async fn tunnel(
     .await;
     // Ended by us, a client is told so before its connection is dropped.
     if matches!(end, TunnelEnd::Idle | TunnelEnd::Ended) {
-        drop(timeout(FAREWELL, client.shutdown()).await);
+        let farewell = async {
+            if end == TunnelEnd::Ended && down.may_say_goodbye() {
+                client.write_all(&GOING_AWAY).await?;
+            }
+            client.shutdown().await
+        };
+        drop(timeout(FAREWELL, farewell).await);
     }
     TunnelReport { end, sent: up.moved, received: down.moved }
 }
@@ -111,6 +118,8 @@ struct Direction {
     moved: u64,
     unflushed: bool,
     state: DirectionState,
+    /// The frames that the writer got, where something of ours may be put behind them.
+    frames: Option<WebsocketFrames>,
 }
 
 enum DirectionState {
@@ -121,8 +130,15 @@ enum DirectionState {
 }
 
 impl Direction {
-    const fn new(rest: Bytes) -> Self {
-        Self { rest, moved: 0, unflushed: false, state: DirectionState::Flowing }
+    fn new(rest: Bytes, follow_frames: bool) -> Self {
+        let frames = follow_frames.then(WebsocketFrames::default);
+        Self { rest, moved: 0, unflushed: false, state: DirectionState::Flowing, frames }
+    }
+
+    /// Whether a close frame in this place is one to the reader, and no part of somebody's message.
+    fn may_say_goodbye(&self) -> bool {
+        matches!(self.state, DirectionState::Flowing)
+            && self.frames.as_ref().is_some_and(WebsocketFrames::is_at_a_boundary)
     }
 
     /// Moves what can be moved. Ready once the writer knows that the reader is at its end.
@@ -157,8 +173,8 @@ impl Direction {
     ) -> Poll<io::Result<()>> {
         while !self.rest.is_empty() {
             let count = ready!(Pin::new(&mut *writer).poll_write(context, &self.rest))?;
-            self.wrote(count)?;
-            self.rest.advance(count);
+            let written = self.rest.split_to(count.min(self.rest.len()));
+            self.wrote(&written)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -187,7 +203,7 @@ impl Direction {
         while !pending.is_empty() {
             match Pin::new(&mut *writer).poll_write(context, pending)? {
                 Poll::Ready(count) => {
-                    self.wrote(count)?;
+                    self.wrote(pending.get(..count).unwrap_or(pending))?;
                     pending.advance(count);
                 }
                 Poll::Pending => {
@@ -199,11 +215,14 @@ impl Direction {
         Poll::Ready(Ok(read.len()))
     }
 
-    fn wrote(&mut self, count: usize) -> io::Result<()> {
-        if count == 0 {
+    fn wrote(&mut self, written: &[u8]) -> io::Result<()> {
+        if written.is_empty() {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        self.moved = self.moved.wrapping_add(count as u64);
+        if let Some(frames) = &mut self.frames {
+            frames.follow(written);
+        }
+        self.moved = self.moved.wrapping_add(written.len() as u64);
         self.unflushed = true;
         Ok(())
     }

@@ -32,11 +32,15 @@ pub struct Switched {
     /// What the upstream said after its 101 already.
     pub(super) first: Bytes,
     pub(super) in_flight: InFlight,
+    /// Whether the protocol is WebSocket.
+    pub(super) websocket: bool,
 }
 
 impl Switched {
-    pub(super) const fn new(stream: Stream, first: Bytes, in_flight: InFlight) -> Self {
-        Self { stream, first, in_flight }
+    /// What an answer of 101 with these fields leaves of a connection.
+    pub(super) fn new(answer: &HeaderMap, stream: Stream, first: Bytes, in_flight: InFlight) -> Self {
+        let websocket = answer.get_all(UPGRADE).iter().flat_map(tokens).all(|token| is(token, "websocket"));
+        Self { stream, first, in_flight, websocket }
     }
 }
 

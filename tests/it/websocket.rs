@@ -185,6 +185,31 @@ async fn a_client_that_vanishes_closes_the_applications_half() {
     eventually("it is closed", || scene.upstream.websockets() == 0).await;
 }
 
+/// F36, without a FIN.
+#[tokio::test]
+async fn a_client_that_leaves_no_sign_closes_the_applications_half_in_time() {
+    let scene = Scene::usual().await;
+    let socket = open(&scene, "/ws", &[cookies(&scene.session("alice")), origin("https://app.test")]).await.unwrap();
+    eventually("it is open", || scene.upstream.websockets() == 1).await;
+    eventually("it is closed after the silence that is allowed", || scene.upstream.websockets() == 0).await;
+    drop(socket);
+}
+
+#[tokio::test]
+async fn a_drain_says_goodbye_to_a_websocket_with_1001() {
+    let scene = Scene::usual().await;
+    let mut socket =
+        open(&scene, "/ws", &[cookies(&scene.session("alice")), origin("https://app.test")]).await.unwrap();
+    socket.send(Message::text("before")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("before"));
+    let Scene { gateway, upstream, issuer: _issuer, clock: _ } = scene;
+    let draining = tokio::spawn(gateway.drain());
+    let Message::Close(Some(goodbye)) = socket.next().await.unwrap().unwrap() else { panic!("no close frame") };
+    assert_eq!(u16::from(goodbye.code), 1001);
+    eventually("the application's half is closed", || upstream.websockets() == 0).await;
+    draining.await.unwrap();
+}
+
 #[tokio::test]
 async fn an_upgrade_that_the_application_does_not_take_is_an_ordinary_answer() {
     let scene = Scene::usual().await;
