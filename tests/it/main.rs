@@ -93,7 +93,8 @@ mod faults_upstream;
 mod faults_resources;
 mod faults_time;
 
-// Many users for a long time.
+// Many users at once, and for a long time.
+mod crossed_answers;
 mod soak;
 
 // What the operator sees, and what nobody ever sees.
