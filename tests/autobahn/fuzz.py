@@ -29,6 +29,10 @@ PATIENCE = 500
 # needs more, with Usher or without. A server that does its part is not waited for.
 LAST_WORD = 30
 
+# How long a case waits for what it expects before it closes without a code, as it does at once where nothing is expected.
+# The suite has a second here too.
+EXPECTATION = 5
+
 
 class Peer(WebSocketClientProtocol):
     """The fuzzing side of one connection: what a case calls `self.p`."""
@@ -102,7 +106,7 @@ class Peer(WebSocketClientProtocol):
         self.later(max(delay, LAST_WORD), lambda: self._fail_connection())
 
     def closeAfter(self, delay):
-        self.later(delay, lambda: self.sendClose())
+        self.later(max(delay, EXPECTATION), lambda: self.sendClose())
 
     def later(self, delay, function):
         def unless_closed():
