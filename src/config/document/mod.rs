@@ -217,6 +217,15 @@ mod tests {
     }
 
     #[test]
+    fn the_column_of_broken_text_counts_characters() {
+        for (format, text) in [(Format::Yaml, "\"é\": ]"), (Format::Json, "{\"é\": }"), (Format::Toml, "\"é\" = ]")]
+        {
+            let place = |text: &str| Document::parse("test", format, text).err().unwrap().first().unwrap().position;
+            assert_eq!(place(text), place(&text.replace('é', "e")), "{format:?}");
+        }
+    }
+
+    #[test]
     fn a_yaml_bomb_is_refused() {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..10 {

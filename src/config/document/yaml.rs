@@ -31,11 +31,18 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 pub(super) fn parse_json(text: &str) -> Result<Node, SyntaxError> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => parse(text),
-        Err(error) => Err(SyntaxError {
-            position: Position { line: error.line().max(1), column: error.column().max(1) },
-            message: without_place(&error.to_string()),
-        }),
+        Err(error) => {
+            let line = error.line().max(1);
+            let position = Position { line, column: characters(text, line, error.column()).max(1) };
+            Err(SyntaxError { position, message: without_place(&error.to_string()) })
+        }
     }
+}
+
+/// How many characters the first `bytes` of a line are.
+fn characters(text: &str, line: usize, bytes: usize) -> usize {
+    let line = text.split('\n').nth(line - 1).unwrap_or_default().as_bytes();
+    String::from_utf8_lossy(line.get(..bytes).unwrap_or(line)).chars().count()
 }
 
 /// The first line of a reader's message without the place that it ends in, which is shown in front already.
