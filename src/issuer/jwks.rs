@@ -112,8 +112,10 @@ impl KeySet {
 
     fn add(&mut self, jwk: &Value, configured: &[Algorithm], previous: Option<&Self>) -> Result<(), KeyRejected> {
         let key = Jwk::deserialize(jwk).map_err(|_| KeyRejected::Unreadable)?.key(configured)?;
-        if key.kid().is_some() && self.keys.iter().any(|other| other.kid() == key.kid()) {
-            return Err(KeyRejected::DuplicateKid);
+        // One that is there twice would come back as one object, and its other be withdrawn although it is published.
+        let repeats = |other: &Arc<Key>| (key.kid().is_some() && other.kid() == key.kid()) || other.is_same(&key);
+        if self.keys.iter().any(repeats) {
+            return Err(KeyRejected::Repeated);
         }
         let known = previous.and_then(|previous| previous.keys.iter().find(|known| known.is_same(&key)));
         self.keys.push(known.cloned().unwrap_or_else(|| Arc::new(key)));

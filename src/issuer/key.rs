@@ -41,9 +41,9 @@ pub enum KeyRejected {
     /// None of the issuer's configured algorithms fits it.
     #[error("none of the configured algorithms fits it")]
     NoAlgorithm,
-    /// Another key of the set has the same `kid`.
-    #[error("another key has the same kid")]
-    DuplicateKid,
+    /// Another key of the set has the same `kid`, or is the same key without one.
+    #[error("the set has another key of its name, or has it already")]
+    Repeated,
 }
 
 /// A key that verifies signatures. Parsed once, for each algorithm that it may verify: parsing costs a third of a check.

@@ -89,6 +89,17 @@ fn the_first_of_two_keys_of_one_name_counts() {
 }
 
 #[test]
+fn a_key_without_a_kid_that_is_published_twice_is_one_key_and_stays_in_force() {
+    let nameless = without(ec("k"), "kid");
+    let document = json!({ "keys": [nameless.clone(), nameless] }).to_string();
+    let read = |previous| KeySet::parse(document.as_bytes(), "test", &ALL, previous).unwrap();
+    let set = read(None);
+    let again = read(Some(&set));
+    assert!(set.keys.iter().all(|key| !key.is_withdrawn()));
+    assert_eq!((set.keys.len(), again.keys.len()), (1, 1));
+}
+
+#[test]
 fn a_key_is_for_the_algorithm_that_it_names_else_for_the_configured_ones_of_its_type() {
     let fits = |jwk: Value, configured: &[Algorithm]| {
         let set = parse(&[jwk], configured);
