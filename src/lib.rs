@@ -23,6 +23,7 @@
 //!
 //! | floor | folders |
 //! |---|---|
+//! | 8 | `fuzzing`: what the fuzzers hold the crate to; not in the product |
 //! | 7 | `commands`: serve, demo, check, schema, health |
 //! | 6 | `server`: sockets to requests · `admin`: health, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints |
@@ -44,6 +45,8 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod forwarding;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod gateway;
 pub mod issuer;
 pub mod oauth;

@@ -10,6 +10,8 @@ pub mod authority;
 pub mod authorize;
 pub mod cookies;
 pub mod credentials;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod identity_headers;
 pub mod login;
 pub mod origin;

@@ -12,6 +12,8 @@ mod display;
 mod document;
 pub mod error;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod issuer;
 mod listen;
 mod load;

@@ -12,6 +12,8 @@ mod build;
 mod deliver;
 mod endpoints;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod pages;
 mod prepare;
 mod readiness;

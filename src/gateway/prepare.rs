@@ -110,7 +110,7 @@ fn speak_for_user(
 }
 
 /// The canonical path, less the prefix that the route takes off, and the query as it came.
-fn forwarded_uri(target: &Target, route: &Route, sent: &Uri) -> Result<Uri, Rejection> {
+pub(super) fn forwarded_uri(target: &Target, route: &Route, sent: &Uri) -> Result<Uri, Rejection> {
     let stripped =
         route.strip_prefix.as_deref().and_then(|prefix| target.path.without_prefix(prefix, route.ignore_case));
     let path = stripped.unwrap_or(target.path.as_str());

@@ -80,6 +80,12 @@ impl KeySet {
         Self { keys: vec![Arc::new(key)], by_kid: false }
     }
 
+    /// All keys, for whoever holds the set to its promises.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn keys(&self) -> &[Arc<Key>] {
+        &self.keys
+    }
+
     /// Reads a published set. Keys that `previous` has as well stay the same objects; those that are gone from it are
     /// withdrawn.
     ///

@@ -7,6 +7,8 @@
 mod discovery;
 mod document;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod jwks;
 mod key;
 mod remote;

@@ -6,6 +6,8 @@
 
 mod host;
 mod lenient;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod model;
 mod path;
 mod query;
 mod router;
