@@ -236,7 +236,7 @@ async fn the_session_endpoint_tells_a_page_what_it_needs_and_never_a_token() {
     let left = body["access_expires_in"].as_u64().unwrap();
     assert!(left <= LIFETIME.as_secs() && left + 5 >= LIFETIME.as_secs(), "{left}");
     assert!(body["session_expires_in"].as_u64().unwrap() > left);
-    assert!(!shows_a_token(&answer.text()) && answer.header("cache-control").unwrap().contains("no-store"));
+    assert!(!shows_a_token(answer.text()) && answer.header("cache-control").unwrap().contains("no-store"));
     let body = scene.send(get("https://app.test/.usher/session")).await.assert_status(200).json();
     assert_eq!(body["signed_in"], json!(false));
 }

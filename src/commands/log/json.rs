@@ -171,6 +171,7 @@ fn push_escaped(line: &mut String, text: &str) {
     line.push_str(rest);
 }
 
+#[expect(clippy::needless_bitwise_bool, reason = "without a way out, several bytes are looked at in one instruction")]
 const fn needs_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
