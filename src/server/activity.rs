@@ -35,6 +35,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// few of them are open at once.
 const GIVEN_UP: u32 = 100;
 
+/// How long a client may take to notice that it has been said goodbye to, and still open streams.
+const OVERSTAY: Duration = Duration::from_secs(10);
+
 /// What has happened on one connection. All that touch it live on one worker's thread, but for tunnels, which no longer
 /// need the order of events; so every access is relaxed.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ pub(super) struct Activity {
     flush_put_off: AtomicBool,
     /// Requests given up before they were answered, less those that were answered.
     given_up: AtomicU32,
-    too_many_given_up: Notify,
+    too_much: Notify,
 }
 
 /// Milliseconds since the connection was opened, plus one; zero: not now.
@@ -113,7 +116,7 @@ impl Activity {
             lingering: Moment::default(),
             flush_put_off: AtomicBool::new(false),
             given_up: AtomicU32::new(0),
-            too_many_given_up: Notify::new(),
+            too_much: Notify::new(),
         };
         activity.head.set(Duration::ZERO);
         activity
@@ -158,6 +161,9 @@ impl Activity {
     /// A request's head is complete.
     pub(super) fn request_begins(&self, has_body: bool) {
         self.in_flight.fetch_add(1, Relaxed);
+        if self.overstays() {
+            self.too_much.notify_one();
+        }
         self.had_body.store(has_body, Relaxed);
         self.head.clear();
         self.head_bytes.store(0, Relaxed);
@@ -179,13 +185,24 @@ impl Activity {
     /// A request was given up before there was an answer.
     pub(super) fn given_up(&self) {
         if self.given_up.fetch_add(1, Relaxed) >= GIVEN_UP {
-            self.too_many_given_up.notify_one();
+            self.too_much.notify_one();
         }
     }
 
-    /// Waits until the client has given up too many requests.
-    pub(super) async fn too_many_given_up(&self) {
-        self.too_many_given_up.notified().await;
+    /// Waits until the client has given up too many requests, or goes on opening streams on a connection that was said
+    /// goodbye to.
+    pub(super) async fn too_much(&self) {
+        self.too_much.notified().await;
+    }
+
+    /// Whether goodbye is not enough: HTTP/2 takes new streams until the client has acknowledged it, which a client may
+    /// leave for ever.
+    pub(super) fn ignores_goodbye(&self) -> bool {
+        self.overstays() || self.given_up.load(Relaxed) >= 2 * GIVEN_UP
+    }
+
+    fn overstays(&self) -> bool {
+        self.is_http2() && self.since(&self.retired).is_some_and(|retired| retired + OVERSTAY <= (self.now)())
     }
 
     /// `count` bytes have been taken by the connection's buffers or the socket.
@@ -237,11 +254,14 @@ impl Activity {
         self.had_body.load(Relaxed) || self.head_bytes.load(Relaxed) > 0
     }
 
-    /// Whether nothing has been under way on the connection for some time by `now`. HTTP/2 has frames between requests.
+    /// Whether nothing has been under way on the connection for some time by `now`, so that what comes next is the head of a
+    /// request. HTTP/2 has frames between requests. Where the last request had a body, an early answer may have come before
+    /// its end: what comes next is then what is left of it, and would be taken for a request (CWE-444).
     pub(super) fn rests(&self, now: Instant) -> bool {
         let idle = self.since(&self.idle).is_some_and(|since| since + UNREST <= now);
         let nothing_begun = self.in_flight.load(Relaxed) == 0 && self.head_bytes.load(Relaxed) == 0;
-        self.protocol == Protocol::Http1 && idle && nothing_begun && !self.blocked.is_set()
+        let nothing_left = !self.had_body.load(Relaxed) && !self.blocked.is_set() && !self.lingering.is_set();
+        self.protocol == Protocol::Http1 && idle && nothing_begun && nothing_left
     }
 
     /// Until when a connection that rests is kept.
@@ -273,7 +293,8 @@ impl Activity {
         }
         // With streams at hand, pings see to it: a client amid a block cannot answer them.
         if !in_flight && let Some(since) = self.since(&self.head).or_else(|| self.since(&self.block)) {
-            let begun = self.head_bytes.load(Relaxed) > 0;
+            // Behind a body it may be the rest of that: another answer would be one to no request.
+            let begun = self.head_bytes.load(Relaxed) > 0 && !self.had_body.load(Relaxed);
             return due(since + limits.header_timeout, now, next, Verdict::Abort(Silence::Head { begun }));
         }
         if let Some(retired) = self.since(&self.retired) {

@@ -278,7 +278,13 @@ async fn drive<C: Retire>(
                 return Stopped::Ended;
             }
             () = goodbye.as_mut(), if !retired => {}
-            () = activity.too_many_given_up(), if !retired => {
+            () = activity.too_much() => {
+                if retired && activity.ignores_goodbye() {
+                    return Stopped::Silent(Silence::Closing);
+                }
+                if retired {
+                    continue;
+                }
                 tracing::debug!("a client gives up more requests than it waits for");
             }
             () = timer.as_mut() => match activity.verdict(Instant::now()) {
@@ -297,14 +303,24 @@ async fn drive<C: Retire>(
     }
 }
 
+/// How often a connection is polled for what it has yet to send, before others have their turn; a timer looks again.
+const FLUSHES: usize = 4;
+
 /// Polls a connection until it has nothing more to do, and what it has written is on its way.
 fn poll_whole<C: Retire>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     context: &mut Context<'_>,
 ) -> Poll<hyper::Result<()>> {
-    let polled = connection.as_mut().poll(context);
-    if polled.is_pending() && activity.flush_is_due() { connection.poll(context) } else { polled }
+    let mut polled = connection.as_mut().poll(context);
+    // What is written while it is flushed, such as the answer to a ping, is flushed the next time.
+    for _ in 0..FLUSHES {
+        if polled.is_ready() || !activity.flush_is_due() {
+            break;
+        }
+        polled = connection.as_mut().poll(context);
+    }
+    polled
 }
 
 /// Waits for the next request on a connection that nobody speaks HTTP on at the moment; says whether one comes. What HTTP

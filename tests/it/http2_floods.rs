@@ -56,6 +56,29 @@ async fn streams_that_are_reset_as_they_are_opened_end_the_connection() {
     scene.assert_well().await;
 }
 
+/// HTTP/2 goes on taking streams until the ping behind a GOAWAY is answered, and this client answers none.
+#[tokio::test]
+async fn a_goodbye_that_is_never_acknowledged_is_followed_by_the_end() {
+    let scene = Scene::usual().await;
+    scene.upstream.answer("/public/hang", UpstreamAnswer::Hang);
+    let mut frames = Frames::connect(scene.gateway.https()).await;
+    frames.write(post(1, "/public/hang")).await;
+    let patience = Duration::from_secs(1);
+    for n in 1..1500 {
+        let stream = 2 * n + 1;
+        if !frames.write_deaf(&get(stream, "/public/hang"), patience).await {
+            break;
+        }
+        // With the application before it is reset: it is the work there that an attacker is after.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if !frames.write_deaf(&reset(stream, CANCEL), patience).await {
+            break;
+        }
+    }
+    assert!(scene.upstream.count() < 400, "{}", scene.upstream.count());
+    scene.assert_well().await;
+}
+
 /// CVE-2025-8671: it is the server that resets the streams, for mistakes that the client makes on purpose.
 #[tokio::test]
 async fn streams_that_the_gateway_is_made_to_reset_end_the_connection() {

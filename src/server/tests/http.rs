@@ -1,10 +1,12 @@
 //! Requests that are too large, that panic, that are answered before they end.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Frame;
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncWriteExt as _, split};
 
 use super::super::testing::*;
@@ -85,6 +87,56 @@ async fn an_old_connection_is_closed_after_the_request_at_hand() {
     let server = TestServer::start(Config { limits, ..config() }, answer);
     let answer = server.ask(GET).await;
     assert!(answer.contains("connection: close") && answer.ends_with("in the end"), "{answer}");
+}
+
+/// Longer than a connection on which nothing is under way is held together.
+const RESTED: Duration = Duration::from_millis(2500);
+
+/// Answers at once, while somebody goes on waiting for the body; notes what was asked for.
+fn early() -> (Arc<Mutex<Vec<String>>>, Answer) {
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let noted = Arc::clone(&asked);
+    let answer = Answer::new(move |_, request| {
+        noted.lock().unwrap().push(request.uri().path().to_owned());
+        async {
+            let mut body = request.into_body();
+            tokio::spawn(async move { while body.frame().await.is_some() {} });
+            Response::new(whole("early"))
+        }
+    });
+    (asked, answer)
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_body_is_never_taken_for_the_next_request() {
+    let (asked, answer) = early();
+    let server = TestServer::start(config(), answer);
+    let mut stream = server.http1().await;
+    let body = "GET /smuggled HTTP/1.1\r\nX-Swallow: ";
+    let head = format!("POST /upload HTTP/1.1\r\nHost: app.test\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut stream, "early").await;
+    tokio::time::sleep(RESTED).await;
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let next = "GET /next HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
+    assert!(exchange(&mut stream, next).await.ends_with("early"));
+    assert_eq!(*asked.lock().unwrap(), ["/upload", "/next"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_we_have_closed_takes_no_more_requests() {
+    let (asked, answer) = early();
+    let server = TestServer::start(config(), answer);
+    let mut stream = server.http1().await;
+    // So that the connection's timer looks at it while it lingers.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let last = "POST /last HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\nContent-Length: 1\r\n\r\n.";
+    assert!(exchange(&mut stream, last).await.ends_with("early"));
+    tokio::time::sleep(Duration::from_millis(1700)).await;
+    // It fails, or nobody reads it.
+    let _ = stream.write_all(GET.as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(*asked.lock().unwrap(), ["/last"]);
 }
 
 /// A body that panics when it is asked for its second frame.
