@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version};
 
 use super::Connection;
 use crate::config::Site;
@@ -60,6 +60,9 @@ pub enum AdmitError {
     /// RFC 9112 §6.1: a sign of request smuggling; hyper lets some of it through.
     #[error("the request's framing is ambiguous")]
     Framing,
+    /// RFC 9113 §8.2.1: h2 lets it through. A field that begins with a space is another one to whoever trims it.
+    #[error("a header field begins or ends with white space")]
+    Padding,
     /// TRACE and CONNECT are for nobody here (RFC 9110 §9.3.6, §9.3.8), and neither is a method in small letters.
     #[error("this method is not served here")]
     Method,
@@ -69,6 +72,7 @@ pub enum AdmitError {
 pub(super) fn admit<B>(request: &Request<B>, connection: &Connection) -> Result<Target, AdmitError> {
     check_method(request.method())?;
     check_framing(request)?;
+    check_padding(request)?;
     let authority = authority(request)?;
     let host = canonical_host(&authority).map_err(AdmitError::Host)?;
     let path = CanonicalPath::parse(request.uri().path()).map_err(AdmitError::Path)?;
@@ -126,6 +130,17 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), AdmitError> {
         return Err(AdmitError::Framing);
     }
     Ok(())
+}
+
+/// HTTP/1.1 takes white space off a value when it is read; on HTTP/2 there must be none, and it is part of the value. The
+/// application, which gets it over HTTP/1.1 again, would read ` Bearer x` as a token that was never looked at.
+fn check_padding<B>(request: &Request<B>) -> Result<(), AdmitError> {
+    let is_padded = |value: &HeaderValue| {
+        let ends = (value.as_bytes().first(), value.as_bytes().last());
+        matches!(ends, (Some(b' ' | b'\t'), _) | (_, Some(b' ' | b'\t')))
+    };
+    let padded = request.version() == Version::HTTP_2 && request.headers().values().any(is_padded);
+    if padded { Err(AdmitError::Padding) } else { Ok(()) }
 }
 
 impl Target {

@@ -88,6 +88,20 @@ async fn absurd_tokens_are_refused_at_once_in_the_header_and_in_cookies() {
     scene.assert_well().await;
 }
 
+/// HTTP/1.1 takes the white space off; over HTTP/2 it would be part of the value, and of another scheme's name.
+#[tokio::test]
+async fn over_http_2_a_field_with_white_space_at_an_end_is_refused() {
+    let scene = Scene::usual().await;
+    let token = scene.issuer.access_token("alice");
+    for value in [" Bearer $", "\tBearer $", "Bearer $ ", "Bearer $\t", " "] {
+        for url in ["https://app.test/public/x", "https://app.test/x"] {
+            let value = value.replace('$', &token);
+            scene.http2().send(get(url).header("authorization", &value)).await.assert_status(400);
+        }
+    }
+    assert_eq!(scene.upstream.count(), 0);
+}
+
 #[tokio::test]
 async fn one_spelling_of_a_bearer_credential_counts_and_every_other_is_refused() {
     let scene = Scene::usual().await;
