@@ -18,6 +18,11 @@ const STREAM: &str = "::$";
 /// What a path ends at, once it is decoded, for whoever parses it twice.
 const QUERY: [char; 2] = ['?', '#'];
 
+/// Bytes of readings that are looked at for one path, and readings that are looked at whatever their length: a path with
+/// parameters has no more.
+const MOST_TEXT: usize = 16 * 1024;
+const FEW_TEXTS: usize = 4;
+
 /// What parameters begin with (RFC 3986 §3.3).
 const PARAMETER: char = ';';
 
@@ -26,11 +31,12 @@ pub(super) fn has_other_readings(text: &str) -> bool {
     text.bytes().any(|byte| matches!(byte, b';' | b'$')) || text.contains("./") || text.ends_with('.')
 }
 
-/// The readings of a decoded path; the path as it stands may be among them.
-pub(super) fn readings(decoded: &str) -> Vec<String> {
+/// The readings of a decoded path; the path as it stands may be among them. `None` when there are more than anybody means:
+/// looking at them all would keep a core busy for the price of one request.
+pub(super) fn readings(decoded: &str) -> Option<Vec<String>> {
     let folded = fold(decoded);
     if !folded.contains(PARAMETER) && !folded.contains(QUERY) && !folded.contains(STREAM) {
-        return vec![tidy(&folded)];
+        return Some(vec![tidy(&folded)]);
     }
     // Which of these an application does, and in what order, is not to be known: they do not commute. Each changes
     // nothing when it is done again, and only folding gives the others something new to do: the texts are few.
@@ -43,13 +49,17 @@ pub(super) fn readings(decoded: &str) -> Vec<String> {
     let mut looked_at = 0;
     while let Some(text) = texts.get(looked_at).cloned() {
         for changed in steps.map(|step| step(&text)) {
-            if !texts.contains(&changed) {
-                texts.push(changed);
+            if texts.contains(&changed) {
+                continue;
+            }
+            texts.push(changed);
+            if texts.len() * decoded.len() > MOST_TEXT && texts.len() > FEW_TEXTS {
+                return None;
             }
         }
         looked_at += 1;
     }
-    texts.iter().map(|text| tidy(text)).collect()
+    Some(texts.iter().map(|text| tidy(text)).collect())
 }
 
 /// The segment without its parameters (RFC 3986 §3.3): `admin;x=y` is `admin`.
@@ -101,7 +111,8 @@ pub(super) fn fold(decoded: &str) -> Cow<'_, str> {
 /// What structures a path in some code page, and has no compatibility form.
 const fn best_fit(character: char) -> char {
     match character {
-        '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{2216}' | '\u{29f5}' | '\\' => '/',
+        // ¥ and ₩ are the backslash of the code pages 932 and 949.
+        '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{2216}' | '\u{29f5}' | '\\' | '\u{a5}' | '\u{20a9}' => '/',
         other => other,
     }
 }
@@ -129,6 +140,10 @@ fn only(mut mapped: impl Iterator<Item = char>) -> Option<char> {
 mod tests {
     use super::*;
 
+    fn readings(decoded: &str) -> Vec<String> {
+        super::readings(decoded).unwrap()
+    }
+
     #[test]
     fn parameters_encoded_delimiters_and_ends_of_names_are_read_every_way() {
         assert_eq!(readings("/admin./x"), ["/admin/x"]);
@@ -151,7 +166,16 @@ mod tests {
         assert!(both.contains(&"/admin".to_owned()) && both.contains(&"/x/admin".to_owned()), "{both:?}");
         let both = readings("/a;p\u{ff1f}q/b");
         assert!(both.contains(&"/a/b".to_owned()) && both.contains(&"/a".to_owned()), "{both:?}");
-        assert!(readings(&"/;\u{ff1b}?\u{ff1f}#\u{ff03}::$\u{ff0f}".repeat(100)).len() < 100);
+        assert!(readings("/;\u{ff1b}?\u{ff1f}#\u{ff03}::$\u{ff0f}").len() < 100);
+    }
+
+    #[test]
+    fn more_readings_than_anybody_means_are_not_looked_at() {
+        let everything = "/a;b\u{ff1f}c\u{ff0f}d::$e/f\u{ff1b}g?h/i::$j\u{ff0f}k;l#m/n\u{ff03}o;p";
+        assert!(super::readings(everything).is_some());
+        assert_eq!(super::readings(&format!("{}{everything}", "/x".repeat(3_500))), None);
+        let ordinary = format!("/{};jsessionid=0/y", "x".repeat(8_000));
+        assert!(super::readings(&ordinary).is_some());
     }
 
     #[test]

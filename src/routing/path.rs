@@ -127,9 +127,10 @@ impl<'a> CanonicalPath<'a> {
         if self.plain { Cow::Borrowed(&self.text) } else { decode_lossy(&self.text) }
     }
 
-    /// The other paths that an application could read this one as, percent-decoded. Empty for nearly every request.
-    pub(super) fn other_readings(&self) -> Vec<String> {
-        if self.plain { Vec::new() } else { lenient::readings(&self.decoded()) }
+    /// The other paths that an application could read this one as, percent-decoded. Empty for nearly every request; `None`
+    /// when there are too many.
+    pub(super) fn other_readings(&self) -> Option<Vec<String>> {
+        if self.plain { Some(Vec::new()) } else { lenient::readings(&self.decoded()) }
     }
 }
 

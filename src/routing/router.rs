@@ -75,7 +75,7 @@ impl Router {
         let elsewhere = |reading: &str, found: Option<Match<'_>>| {
             found.is_none_or(|found| !std::ptr::eq(found.entry, entry) || table.slash_hides_exact(reading, &found))
         };
-        let readings = path.other_readings();
+        let readings = path.other_readings().ok_or(NoRoute::AmbiguousPath)?;
         if elsewhere(&decoded, Some(found)) || readings.iter().any(|reading| elsewhere(reading, table.find(reading))) {
             return Err(NoRoute::AmbiguousPath);
         }
