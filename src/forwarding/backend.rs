@@ -1,7 +1,7 @@
 //! One address of an upstream, as one worker knows it: its connections, its load, its health.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -33,6 +33,8 @@ pub(super) struct Backend {
     failures: AtomicU32,
     /// Milliseconds after `started` until which the address is passed over.
     failing_until: AtomicU64,
+    /// A request is on its way to see whether it works again.
+    probed: AtomicBool,
 }
 
 /// What an address speaks, as far as is known. TLS tells with the first connection.
@@ -77,6 +79,7 @@ impl Backend {
             started: Instant::now(),
             failures: AtomicU32::new(0),
             failing_until: AtomicU64::new(0),
+            probed: AtomicBool::new(false),
         }
     }
 
@@ -179,6 +182,7 @@ impl Backend {
         }
         let penalty = (FIRST_PENALTY * 2_u32.saturating_pow(failures.min(8))).min(LONGEST_PENALTY);
         self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
+        self.probed.store(false, Ordering::Relaxed);
         self.failing_until.store(self.now().saturating_add(millis(penalty)), Ordering::Relaxed);
     }
 
@@ -186,6 +190,8 @@ impl Backend {
     pub(super) fn worked(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
+            // Its stream may go on for hours.
+            self.probed.store(false, Ordering::Relaxed);
         }
     }
 
@@ -193,7 +199,7 @@ impl Backend {
     /// request is on its way already to see whether it does.
     pub(super) fn is_failing(&self) -> bool {
         self.failures.load(Ordering::Relaxed) != 0
-            && (self.load() > 0 || self.now() < self.failing_until.load(Ordering::Relaxed))
+            && (self.probed.load(Ordering::Relaxed) || self.now() < self.failing_until.load(Ordering::Relaxed))
     }
 
     fn now(&self) -> u64 {
@@ -206,21 +212,30 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A request on its way: it counts for the load of the address until it is dropped.
-pub(super) struct InFlight(Arc<Backend>);
+pub(super) struct InFlight {
+    backend: Arc<Backend>,
+    /// It is the one that shows whether an address works again, which others wait for.
+    probes: bool,
+}
 
 impl InFlight {
     pub(super) fn new(backend: &Arc<Backend>) -> Self {
         backend.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(backend))
+        let failed = backend.failures.load(Ordering::Relaxed) != 0;
+        let probes = failed && !backend.probed.swap(true, Ordering::Relaxed);
+        Self { backend: Arc::clone(backend), probes }
     }
 
     pub(super) const fn backend(&self) -> &Arc<Backend> {
-        &self.0
+        &self.backend
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.probes {
+            self.backend.probed.store(false, Ordering::Relaxed);
+        }
     }
 }

@@ -88,7 +88,7 @@ fn speak_for_user(
     let claims = &identity.token.claims;
     // Another claim that is absent makes no header. Without the subject the request would look like one of nobody's, and
     // on a route that nobody may use.
-    if claims.subject().is_none() && set.iter().any(|header| header.claim.is_subject()) {
+    if claims.subject().is_none() && (route.assertion || set.iter().any(|header| header.claim.is_subject())) {
         return Err(Rejection::NoSubject);
     }
     let rendered = identity.token.rendered.headers(route.identity, || identity_headers::render(claims, set));
