@@ -187,6 +187,7 @@ mod tests {
             ("/\u{ff41}d\u{1d426}\u{2148}n", "/admin"),
             ("/\u{2488}\u{2047}\u{fe14}", "/1.??;"),
             ("/\u{2100}\u{bd}", "/a/c1/2"),
+            ("/a\u{a5}b\u{ffe6}c", "/a/b/c"),
         ] {
             assert_eq!(fold(text), folded);
         }
