@@ -32,6 +32,7 @@ sites:
     routes:
       - path: /
       - path: /admin/
+      - path: /app/admin/
       - path: /public/
       - path: /public/x
       - { path: /cut/, strip_prefix: /cut }

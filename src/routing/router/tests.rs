@@ -237,6 +237,20 @@ fn an_exact_host_wins_over_a_wildcard_of_one_label() {
 }
 
 #[test]
+fn a_full_width_slash_does_not_hide_what_is_left_without_parameters() {
+    let router = paths(&["/", "/app/admin/"]);
+    for path in [
+        "/app;%EF%BC%8Fb/admin/x",
+        "/app;x=y%E2%88%95b/admin/x",
+        "/app;%EF%BC%8Fb/admin%EF%BC%9Bc/x",
+        "/app::$DATA%EF%BC%8Fb/admin/x",
+        "/app/admin%3F%EF%BC%8Fb",
+    ] {
+        assert_eq!(winner(&router, path), Err(NoRoute::AmbiguousPath), "{path}");
+    }
+}
+
+#[test]
 fn a_site_without_routes_serves_nothing() {
     assert_eq!(winner(&router(Vec::new()), "/"), Err(NoRoute::NoPath));
 }
