@@ -92,6 +92,24 @@ async fn the_application_gets_the_credentials_that_it_expects_instead() {
 }
 
 #[tokio::test]
+async fn an_assertion_is_about_somebody() {
+    let site = "
+sites:
+  - host: app.test
+    issuer: main
+    upstream: $UPSTREAM
+    identity_headers: { X-Value: value }
+    assertion: true
+    routes: [{ path: / }]
+";
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{site}")).await;
+    let nameless = scene.issuer.sign(&scene.issuer.token("alice").without("sub"));
+    scene.send(get("https://app.test/x").bearer(&nameless)).await.assert_status(403);
+    assert_eq!(scene.upstream.count(), 0);
+    scene.send(get("https://app.test/x").bearer(&scene.issuer.access_token("alice"))).await.assert_status(200);
+}
+
+#[tokio::test]
 async fn the_assertion_is_a_signed_statement_for_this_site_that_lives_briefly() {
     let scene = scene("assertion: true").await;
     let ask = get("https://app.test/x").bearer(&scene.issuer.access_token("alice"));
