@@ -29,7 +29,6 @@ enum Command {
     /// Print the JSON Schema of the configuration
     Schema,
     /// Ask a running gateway whether it is ready
-    #[command(hide = true)]
     Health(health::Args),
 }
 

@@ -27,7 +27,7 @@ pub(super) const BODY_LIMIT: Option<u64> = Some(10 << 20);
 pub(super) const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(5), response: Duration::from_secs(60), idle: Duration::from_secs(5 * 60) };
 
-/// A token of 8 KiB and 1,000 connections from one address pass.
+/// A token of 8 KiB and more than 1,000 connections from one address pass.
 pub(super) const LIMITS: Limits = Limits {
     header_bytes: 64 << 10,
     header_count: 100,
