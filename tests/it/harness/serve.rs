@@ -1,6 +1,7 @@
 //! A small server of the harness: accepts on port 0 until it is dropped.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::TestBody;
@@ -38,6 +39,17 @@ where
     serve_at(SocketAddr::from(([127, 0, 0, 1], 0)), connection).await
 }
 
+/// How many connections wait to be accepted: the usual 128 are too few for a burst of them, whose others the system would
+/// then let try again after a second.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// The same at an address that was in use before: a server that comes back after a restart.
 pub(crate) async fn serve_at<C, F>(address: SocketAddr, connection: C) -> Served
 where
@@ -45,13 +57,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     // The connections of a server that was dropped may need a moment to close.
-    let mut bound = TcpListener::bind(address).await;
+    let mut bound = listen(address);
     for _ in 0..200 {
         if bound.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
-        bound = TcpListener::bind(address).await;
+        bound = listen(address);
     }
     let listener = bound.unwrap();
     let address = listener.local_addr().unwrap();
