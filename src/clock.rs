@@ -39,27 +39,44 @@ pub fn time_of_day() -> SystemTime {
 /// The wall clock and the monotonic clock, both of which a test may move forward together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    advanced: Option<Arc<AtomicU64>>,
+    adjusted: Option<Arc<Adjusted>>,
+}
+
+/// How a test's clock differs from the system's.
+#[derive(Debug)]
+struct Adjusted {
+    /// When it was stopped, if it was: then it moves by being advanced only.
+    stopped: Option<(SystemTime, Instant)>,
+    /// In milliseconds.
+    advanced: AtomicU64,
 }
 
 impl Clock {
     /// The clock of the system.
     #[must_use]
     pub const fn system() -> Self {
-        Self { advanced: None }
+        Self { adjusted: None }
     }
 
     /// A clock that starts at the system's time and can be moved with [`Clock::advance`]; clones move together.
     #[must_use]
     pub fn adjustable() -> Self {
-        Self { advanced: Some(Arc::new(AtomicU64::new(0))) }
+        Self { adjusted: Some(Arc::new(Adjusted { stopped: None, advanced: AtomicU64::new(0) })) }
+    }
+
+    /// The same, but it stands still until it is moved: for tests in which the time that they take themselves, on a busy
+    /// machine, must not count.
+    #[must_use]
+    pub fn stopped() -> Self {
+        let stopped = Some((SystemTime::now(), Instant::now()));
+        Self { adjusted: Some(Arc::new(Adjusted { stopped, advanced: AtomicU64::new(0) })) }
     }
 
     /// Moves an adjustable clock forward, in whole milliseconds. The system's clock does not move.
     pub fn advance(&self, by: Duration) {
-        if let Some(advanced) = &self.advanced {
+        if let Some(adjusted) = &self.adjusted {
             let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-            advanced.fetch_add(millis, Ordering::SeqCst);
+            adjusted.advanced.fetch_add(millis, Ordering::SeqCst);
         }
     }
 
@@ -67,17 +84,22 @@ impl Clock {
     /// nothing panics.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp((since_epoch + self.ahead()).as_secs())
+        let (wall, ahead) =
+            self.reading().map_or_else(|| (SystemTime::now(), Duration::ZERO), |(now, _, ahead)| (now, ahead));
+        let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp((since_epoch + ahead).as_secs())
     }
 
     /// The monotonic time, for measuring how long something lasts.
     #[must_use]
     pub fn instant(&self) -> Instant {
-        Instant::now() + self.ahead()
+        self.reading().map_or_else(Instant::now, |(_, now, ahead)| now + ahead)
     }
 
-    fn ahead(&self) -> Duration {
-        self.advanced.as_ref().map_or(Duration::ZERO, |advanced| Duration::from_millis(advanced.load(Ordering::SeqCst)))
+    /// Both clocks as they were or are, and how far they were moved since; `None` for the system's clock.
+    fn reading(&self) -> Option<(SystemTime, Instant, Duration)> {
+        let adjusted = self.adjusted.as_ref()?;
+        let (wall, monotonic) = adjusted.stopped.unwrap_or_else(|| (SystemTime::now(), Instant::now()));
+        Some((wall, monotonic, Duration::from_millis(adjusted.advanced.load(Ordering::SeqCst))))
     }
 }

@@ -63,7 +63,8 @@ impl World {
     }
 
     pub(super) fn with(settings: Settings, store: fn(MemoryStore) -> Store, background: FakeBackground) -> Self {
-        let clock = Clock::adjustable();
+        // The model explores thousands of schedules: how long that takes must not end a back-off.
+        let clock = Clock::stopped();
         let issuer = FakeIssuer::new(clock.clone());
         let denied = Arc::new(Denied::new(100));
         let store = Arc::new(store(MemoryStore::new(POLICY, clock.clone())));
