@@ -30,7 +30,8 @@ impl Forwarder {
         Self { upstreams: upstreams.iter().map(Balance::new).collect() }
     }
 
-    /// Sends a request and waits for the head of the answer; bodies stream behind it.
+    /// Sends a request and waits for the head of the answer; bodies stream behind it. The request comes in a box because it
+    /// goes down through several futures, each of which would copy it twice.
     ///
     /// The request comes with its final headers and an origin-form URI. Only framing is changed here, and on HTTP/2 the
     /// authority. With an [`upgrade::Protocol`](Protocol) among its extensions it asks to switch protocols; a 101 answer
@@ -47,7 +48,7 @@ impl Forwarder {
     pub async fn send(
         &self,
         upstream: UpstreamId,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         timeouts: &Timeouts,
     ) -> Result<Response<UpstreamBody>, ForwardError> {
         let balance = self.upstreams.get(upstream.0).ok_or(ForwardError::UnknownUpstream)?;
@@ -59,9 +60,9 @@ impl Forwarder {
             let copy = (reused && is_repeatable(&request)).then(|| Copy::of(&request));
             match lease.exchange(request, upgrade.as_ref(), timeouts).await {
                 Ok(response) => return Ok(response),
-                Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = unsent,
+                Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = Box::new(unsent),
                 Err(Unanswered { silent: true, error, .. }) => match copy {
-                    Some(copy) => request = copy.into_request(),
+                    Some(copy) => request = Box::new(copy.into_request()),
                     None => return Err(error),
                 },
                 Err(Unanswered { error, .. }) => return Err(error),
@@ -100,7 +101,7 @@ impl Copy {
 impl Lease {
     async fn exchange(
         self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         upgrade: Option<&Protocol>,
         timeouts: &Timeouts,
     ) -> Result<Response<UpstreamBody>, Unanswered> {
@@ -117,13 +118,13 @@ impl Lease {
 
 async fn over_http1(
     mut connection: Box<Http1>,
-    request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     upgrade: Option<&Protocol>,
     timer: &ResponseTimer<'_>,
     in_flight: InFlight,
     reused: bool,
 ) -> Result<Response<UpstreamBody>, Box<Unanswered>> {
-    let request = framing::for_http1(request, upgrade).map_err(Unanswered::given_up)?;
+    framing::for_http1(&mut request, upgrade).map_err(Unanswered::given_up)?;
     if upgrade.is_some() {
         // Whatever the answer, nobody can tell where the next message would begin.
         connection.retire();
@@ -155,13 +156,13 @@ async fn over_http1(
 
 async fn over_http2(
     connection: Arc<Http2>,
-    request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     timer: &ResponseTimer<'_>,
     in_flight: InFlight,
     reused: bool,
 ) -> Result<Response<UpstreamBody>, Box<Unanswered>> {
     let backend = in_flight.backend();
-    let request = framing::for_http2(request, backend.address()).map_err(Unanswered::given_up)?;
+    framing::for_http2(&mut request, backend.address()).map_err(Unanswered::given_up)?;
     match connection.exchange(request, timer).await {
         Ok(mut response) => {
             backend.worked();

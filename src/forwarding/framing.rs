@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 
 use crate::forwarding::error::ForwardError;
@@ -12,47 +12,44 @@ use crate::forwarding::upstreams::Address;
 
 /// Makes a request ready for HTTP/1.1.
 pub(super) fn for_http1(
-    request: Request<RequestBody>,
+    request: &mut Request<RequestBody>,
     upgrade: Option<&upgrade::Protocol>,
-) -> Result<Request<RequestBody>, ForwardError> {
-    let (mut head, body) = request.into_parts();
-    head.version = Version::HTTP_11;
-    to_origin_form(&mut head)?;
-    match measure(&mut head, &body) {
+) -> Result<(), ForwardError> {
+    *request.version_mut() = Version::HTTP_11;
+    to_origin_form(request)?;
+    let length = measure(request);
+    let headers = request.headers_mut();
+    match length {
         Length::Known => {}
         // hyper drops the body of unknown length of a GET unless it is told.
-        Length::Unknown => drop(head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+        Length::Unknown => drop(headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
     }
     if let Some(protocol) = upgrade {
-        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        head.headers.insert(UPGRADE, protocol.value().clone());
-    } else if head.headers.contains_key(TE) {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol.value().clone());
+    } else if headers.contains_key(TE) {
         // RFC 9110 §10.1.4: TE is for the next hop only, which is said like this.
-        head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    Ok(Request::from_parts(head, body))
+    Ok(())
 }
 
 /// Makes a request ready for HTTP/2: the authority stands in the URI, not in `Host`.
-pub(super) fn for_http2(
-    request: Request<RequestBody>,
-    address: &Address,
-) -> Result<Request<RequestBody>, ForwardError> {
-    let (mut head, body) = request.into_parts();
-    head.version = Version::HTTP_2;
-    measure(&mut head, &body);
-    if head.uri.authority().is_none() {
-        let authority = match head.headers.remove(HOST) {
+pub(super) fn for_http2(request: &mut Request<RequestBody>, address: &Address) -> Result<(), ForwardError> {
+    *request.version_mut() = Version::HTTP_2;
+    measure(request);
+    if request.uri().authority().is_none() {
+        let authority = match request.headers_mut().remove(HOST) {
             Some(host) => Authority::try_from(host.as_bytes()).ok(),
             None => address.authority(),
         };
         let uri = Uri::builder()
             .scheme(address.scheme())
             .authority(authority.ok_or(ForwardError::InvalidAuthority)?)
-            .path_and_query(path_and_query(&head.uri));
-        head.uri = uri.build().map_err(|_| ForwardError::InvalidAuthority)?;
+            .path_and_query(path_and_query(request.uri()));
+        *request.uri_mut() = uri.build().map_err(|_| ForwardError::InvalidAuthority)?;
     }
-    Ok(Request::from_parts(head, body))
+    Ok(())
 }
 
 /// Makes the response's framing headers true: `Transfer-Encoding` was the last hop's, and a `Content-Length` beside it is
@@ -70,17 +67,20 @@ enum Length {
 }
 
 /// Builds the framing anew from the body as it is, whatever the headers say: one correct `Content-Length` or none.
-fn measure(head: &mut request::Parts, body: &RequestBody) -> Length {
-    head.headers.remove(TRANSFER_ENCODING);
-    let Some(length) = body.size_hint().exact() else {
-        head.headers.remove(CONTENT_LENGTH);
+fn measure(request: &mut Request<RequestBody>) -> Length {
+    let length = request.body().size_hint().exact();
+    let means_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let headers = request.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    let Some(length) = length else {
+        headers.remove(CONTENT_LENGTH);
         return Length::Unknown;
     };
     // RFC 9110 §8.6: no length for methods that mean nothing by a body, unless there is one.
-    if length == 0 && !matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
-        head.headers.remove(CONTENT_LENGTH);
-    } else if !says(&head.headers, length) {
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if length == 0 && !means_body {
+        headers.remove(CONTENT_LENGTH);
+    } else if !says(headers, length) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Length::Known
 }
@@ -94,11 +94,11 @@ fn says(headers: &HeaderMap, length: u64) -> bool {
 }
 
 /// Undoes [`for_http2`], for a request that is repeated on another connection.
-fn to_origin_form(head: &mut request::Parts) -> Result<(), ForwardError> {
-    if let Some(authority) = head.uri.authority() {
+fn to_origin_form(request: &mut Request<RequestBody>) -> Result<(), ForwardError> {
+    if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ForwardError::InvalidAuthority)?;
-        head.headers.insert(HOST, host);
-        head.uri = Uri::from(path_and_query(&head.uri));
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = Uri::from(path_and_query(request.uri()));
     }
     Ok(())
 }

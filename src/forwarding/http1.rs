@@ -73,11 +73,11 @@ impl Http1 {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn exchange(
         mut self: Box<Self>,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         timer: &ResponseTimer<'_>,
     ) -> Result<Answer, Box<Unanswered>> {
         self.heard.reset();
-        let mut sending = pin!(self.sender.try_send_request(request));
+        let mut sending = pin!(self.sender.try_send_request(*request));
         let mut sleep = pin!(timer.sleep());
         let mut open = true;
         let turn = poll_fn(|context| {

@@ -98,10 +98,10 @@ impl Http2 {
     /// Sends a request and waits for the head of its answer. Dropping the future resets the stream.
     pub(super) async fn exchange(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         timer: &ResponseTimer<'_>,
     ) -> Result<Response<Incoming>, Box<Unanswered>> {
-        let mut sending = pin!(self.sender.clone().try_send_request(request));
+        let mut sending = pin!(self.sender.clone().try_send_request(*request));
         let mut sleep = pin!(timer.sleep());
         poll_fn(|context| match sending.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|error| Unanswered::new(error, timer, false))),

@@ -52,7 +52,7 @@ impl RequestBody {
     }
 
     /// The body of a client's request of HTTP `version`, with at most `idle` of silence from the client's side while the
-    /// upstream waits. Trailers are dropped (RFC 9110 §6.5.1 allows that); see [`RequestBody::with_trailers`].
+    /// upstream waits. Trailers are dropped (RFC 9110 §6.5.1 allows that); see [`RequestBody::pass_trailers`].
     #[must_use]
     pub fn new(incoming: Incoming, version: Version, idle: Duration) -> Self {
         if incoming.is_end_stream() {
@@ -73,24 +73,22 @@ impl RequestBody {
     ///
     /// # Errors
     /// [`BodyTooLarge`] when the announced length is above the limit already.
-    pub fn limited(mut self, limit: Option<u64>) -> Result<Self, BodyTooLarge> {
+    pub fn limit(&mut self, limit: Option<u64>) -> Result<(), BodyTooLarge> {
         if let (Some(source), Some(limit)) = (&mut self.source, limit) {
             if source.incoming.size_hint().lower() > limit {
                 return Err(BodyTooLarge);
             }
             source.allowance = Some(limit);
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Passes trailers on, after `filter` took out what the client may not say. Only an HTTP/2 upstream gets them: an
     /// HTTP/1.1 one would have to be told their names ahead of the body.
-    #[must_use]
-    pub fn with_trailers(mut self, filter: TrailerFilter) -> Self {
+    pub fn pass_trailers(&mut self, filter: &TrailerFilter) {
         if let Some(source) = &mut self.source {
-            source.trailers = Some(filter);
+            source.trailers = Some(Arc::clone(filter));
         }
-        self
     }
 
     /// The progress of the body, if there is one.

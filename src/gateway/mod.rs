@@ -119,7 +119,8 @@ pub async fn handle(worker: &Worker, connection: &Connection, request: Request<I
     let gateway = &worker.gateway;
     let mut exchange = Exchange::begin(gateway, connection, &request);
     let (version, body_timeout) = (request.version(), gateway.config.limits.body_timeout);
-    let request = request.map(|body| RequestBody::new(body, version, body_timeout));
+    // Boxed: it goes down through the steps, and each future on the way would have two places for it.
+    let request = Box::new(request.map(|body| RequestBody::new(body, version, body_timeout)));
     let outcome = journey(worker, connection, request, &mut exchange).await;
     let response = outcome.unwrap_or_else(|rejection| answer::answer(gateway, &mut exchange, &rejection));
     gateway.authenticator.freshen(&mut exchange.jar).await;
@@ -130,7 +131,7 @@ pub async fn handle(worker: &Worker, connection: &Connection, request: Request<I
 async fn journey<'g>(
     worker: &'g Worker,
     connection: &Connection,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     exchange: &mut Exchange<'g>,
 ) -> Result<Response<Body>, Rejection> {
     let gateway = &*worker.gateway;
@@ -144,7 +145,7 @@ async fn journey<'g>(
     // Usher's own paths exist on every site and never reach an application.
     if target.is_own() {
         // Boxed, as other steps are that few requests take: the future of every request has a place for all of them.
-        return Box::pin(endpoints::answer(gateway, &target, request, exchange)).await;
+        return Box::pin(endpoints::answer(gateway, &target, *request, exchange)).await;
     }
 
     // 3 Find the route: nothing is open by omission (law 3).

@@ -3,8 +3,6 @@
 //! Order matters here as well (law 5): what the client's `Connection` header names is taken out of the *client's* headers
 //! before Usher writes its own.
 
-use std::sync::Arc;
-
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, EXPECT, HOST, RANGE};
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use hyper::upgrade::OnUpgrade;
@@ -18,9 +16,12 @@ use crate::config::Route;
 use crate::forwarding::upgrade;
 use crate::forwarding::{RequestBody, hop_by_hop};
 
+/// So many fields or fewer Usher adds to most requests: the map grows once for all of them.
+const OWN_FIELDS: usize = 14;
+
 /// A request that is ready to go.
 pub(super) struct Prepared {
-    pub(super) request: Request<RequestBody>,
+    pub(super) request: Box<Request<RequestBody>>,
     /// The client's side of a connection that is to switch protocols, if the upstream agrees.
     pub(super) client: Option<OnUpgrade>,
 }
@@ -32,40 +33,43 @@ pub(super) fn prepare(
     target: &Target,
     route: &Route,
     identity: Option<&Identity>,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     exchange: &Exchange<'_>,
 ) -> Result<Prepared, Rejection> {
     let protocol = upgrade::requested(&request);
-    let client = protocol.is_some().then(|| hyper::upgrade::on(&mut request));
-    let (mut parts, body) = request.into_parts();
-    let body = body.limited(route.body_limit)?.with_trailers(Arc::clone(&gateway.trailer_filter));
+    let client = protocol.is_some().then(|| hyper::upgrade::on(&mut *request));
+    let body = request.body_mut();
+    body.limit(route.body_limit)?;
+    body.pass_trailers(&gateway.trailer_filter);
 
-    hop_by_hop::remove_from_request(&mut parts.headers);
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let headers = request.headers_mut();
+    hop_by_hop::remove_from_request(headers);
     // Usher answers `100 Continue` itself, when it reads the body: after the decision, never before (S17).
-    parts.headers.remove(EXPECT);
+    headers.remove(EXPECT);
     if route.login.is_some() {
         // The answer is searched for tokens: it must come as it is, and whole. Without the header, any coding would do
         // (RFC 9110 §12.5.3).
-        parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        parts.headers.remove(RANGE);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.remove(RANGE);
     }
 
-    let host = host_field(target, &parts.headers)?;
-    connection.forwarding.write(&mut parts.headers, &host, parts.version, &gateway.config.trusted_proxies);
+    headers.reserve(OWN_FIELDS);
+    let host = host_field(target, headers)?;
+    connection.forwarding.write(headers, &host, version, &gateway.config.trusted_proxies);
     if let Some(identity) = identity {
-        speak_for_user(gateway, target, route, identity, &mut parts.headers)?;
+        speak_for_user(gateway, target, route, identity, headers)?;
     }
     if let Some((name, value)) = &route.upstream_authorization {
-        parts.headers.insert(name, value.clone());
+        headers.insert(name, value.clone());
     }
-    exchange.record.id.write(&mut parts.headers);
-    parts.headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
-    parts.uri = forwarded_uri(target, route, &parts.uri)?;
-    parts.version = Version::HTTP_11;
+    exchange.record.id.write(headers);
+    headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
+    *request.uri_mut() = forwarded_uri(target, route, request.uri())?;
     if let Some(protocol) = protocol {
-        parts.extensions.insert(protocol);
+        request.extensions_mut().insert(protocol);
     }
-    Ok(Prepared { request: Request::from_parts(parts, body), client })
+    Ok(Prepared { request, client })
 }
 
 /// `Host` as the application gets it: the line that was sent, where that says it already.

@@ -40,8 +40,13 @@ pub(super) trait Handler: Send + Sync + 'static {
 impl Handler for Arc<gateway::Worker> {
     type Body = gateway::LoggedBody;
 
-    async fn handle(&self, connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Self::Body> {
-        gateway::handle(self, connection, request).await
+    /// Not an `async fn`, which would be one more future around that of the gateway.
+    fn handle(
+        &self,
+        connection: &Arc<Connection>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send {
+        gateway::handle(self, connection, request)
     }
 }
 

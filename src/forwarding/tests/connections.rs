@@ -60,7 +60,7 @@ async fn an_address_that_swallows_connections_times_out() {
     let _filler = std::net::TcpStream::connect(address).unwrap();
     let forwarder = forwarder(upstream(vec![http1(address)]));
     let timeouts = Timeouts { connect: Duration::from_millis(200), ..TIMEOUTS };
-    let error = forwarder.send(UpstreamId(0), request(Method::GET, "/"), &timeouts).await.err().unwrap();
+    let error = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts).await.err().unwrap();
     assert!(matches!(error, ForwardError::ConnectTimedOut), "{error:?}");
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Timeouts, Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
 use crate::forwarding::{
-    Body, BodyError, ForwardError, Forwarder, RequestBody, UpstreamBody, Upstreams, hop_by_hop, upgrade,
+    Body, BodyError, ForwardError, Forwarder, RequestBody, TrailerFilter, UpstreamBody, Upstreams, hop_by_hop, upgrade,
 };
 
 pub(super) const TIMEOUTS: Timeouts =
@@ -84,7 +84,7 @@ pub(super) async fn send(
     forwarder: &Forwarder,
     request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, ForwardError> {
-    forwarder.send(UpstreamId(0), request, &TIMEOUTS).await
+    forwarder.send(UpstreamId(0), Box::new(request), &TIMEOUTS).await
 }
 
 /// Sends a GET and reads the whole answer.
@@ -200,15 +200,17 @@ impl Front {
             *request.uri_mut() = path.into();
         }
         let (head, body) = request.into_parts();
-        let Ok(body) = RequestBody::new(body, head.version, self.client_idle).limited(self.body_limit) else {
+        let mut body = RequestBody::new(body, head.version, self.client_idle);
+        if body.limit(self.body_limit).is_err() {
             return status(StatusCode::PAYLOAD_TOO_LARGE);
-        };
-        let body = body.with_trailers(Arc::new(|trailers: &mut HeaderMap| drop(trailers.remove("x-user"))));
+        }
+        let filter: TrailerFilter = Arc::new(|trailers: &mut HeaderMap| drop(trailers.remove("x-user")));
+        body.pass_trailers(&filter);
         let mut request = Request::from_parts(head, body);
         if let Some(protocol) = protocol {
             request.extensions_mut().insert(protocol);
         }
-        match forwarder.send(UpstreamId(0), request, &self.timeouts).await {
+        match forwarder.send(UpstreamId(0), Box::new(request), &self.timeouts).await {
             Ok(mut response) => {
                 let chosen = response.headers().get(header::UPGRADE).cloned();
                 hop_by_hop::remove_from_response(response.headers_mut());
