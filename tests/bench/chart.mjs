@@ -52,7 +52,7 @@ function drawPanel({ title }, at, rows, theme) {
   const bars = rows.flatMap((row, index) => {
     const value = row.values[at];
     if (value === undefined) return [];
-    const [width, y, own] = [(value / longest) * (PANEL - NUMBER), TOP + index * ROW, row.name === 'usher'];
+    const [width, y, own] = [(value / longest) * (PANEL - NUMBER), TOP + index * ROW, isOwn(row)];
     const number = { size: 12, weight: own ? 600 : 400, fill: own ? theme.usher : theme.text };
     return [
       `<rect x="${left}" y="${y}" width="${width.toFixed(1)}" height="16" rx="2" fill="${own ? theme.usher : theme.bar}"/>`,
@@ -66,10 +66,15 @@ function drawPanel({ title }, at, rows, theme) {
   ];
 }
 
-function name({ name, label, version, auth }, at, theme) {
+function isOwn({ name }) {
+  return name.startsWith('usher');
+}
+
+function name(row, at, theme) {
+  const { label, version, auth } = row;
   const [program, ...rest] = label.split(/,? /);
-  const own = name === 'usher';
-  const what = own ? 'verifies, names the user' : rest.join(' ');
+  const own = isOwn(row);
+  const what = own ? [...rest, 'verifies, names the user'].join(', ') : rest.join(' ');
   // What the version tells apart is said; what it does not is in the table.
   const release = program === 'HAProxy' ? ` ${version.split('.').slice(0, 2).join('.')}` : '';
   const head = `<tspan font-weight="600" fill="${own ? theme.usher : theme.text}">${escaped(program + release)}</tspan>`;

@@ -5,17 +5,29 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { AUDIENCE } from '../issuer.mjs';
 import { output } from './installed.mjs';
 
-export const systems = [
-  {
-    name: 'usher',
-    label: 'Usher',
-    auth: 'JWT',
-    claims: 'X-User-Id',
-    find: ({ binary }) => existsSync(binary) && { version: output(binary, ['--version']).trim().split(' ').pop() },
-    size: ({ binary }) => statSync(binary).size,
-    command,
-  },
-];
+/** What `profile-guided` builds. */
+const PROFILE_GUIDED = 'target/pgo/release/usher';
+
+const usher = {
+  name: 'usher',
+  label: 'Usher',
+  auth: 'JWT',
+  claims: 'X-User-Id',
+  find: ({ binary }) => existsSync(binary) && { version: output(binary, ['--version']).trim().split(' ').pop() },
+  size: ({ binary }) => statSync(binary).size,
+  command,
+};
+
+const profileGuided = {
+  ...usher,
+  name: 'usher-pgo',
+  label: 'Usher, profile-guided',
+  find: () => usher.find({ binary: PROFILE_GUIDED }),
+  size: () => usher.size({ binary: PROFILE_GUIDED }),
+  command: (place) => usher.command({ ...place, binary: PROFILE_GUIDED }),
+};
+
+export const systems = [usher, profileGuided];
 
 function command({ directory, port, certificate, key, upstream, issuer, binary, extra = '', algorithms = 'RS256', sites = '' }) {
   const file = `${directory}/usher.yaml`;
