@@ -315,6 +315,7 @@ impl Authenticator {
     /// not say.
     pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
         self.end_session_but(None, found, issuers, jar).await;
+        self.cookies.clear_all(found, jar);
     }
 
     /// The same, for a sign-in that has just given out these tokens. A service may give out the same ones again: those

@@ -17,6 +17,7 @@ pub mod login;
 pub mod origin;
 pub mod refresh;
 pub mod session_cookies;
+pub mod sign_in;
 pub mod ticket;
 pub mod unauthenticated;
 pub mod verify;

@@ -25,6 +25,7 @@ use crate::config::IssuerId;
 use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 
 pub use error::{Malformed, VerifyError};
+pub use id_token::IdTokenError;
 pub use verified_token::{PerSet, VerifiedToken};
 
 /// A clock that is wrong is wrong for every token: it is said once per this many seconds.

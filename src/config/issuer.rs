@@ -68,6 +68,29 @@ pub struct Client {
     pub authentication: ClientAuthentication,
     /// The scope that is asked for at sign-in.
     pub scopes: Vec<String>,
+    /// What the authorization request says besides, such as `prompt` or `audience`; nothing that Usher says by itself.
+    pub authorization_parameters: Vec<(String, String)>,
+}
+
+/// How people sign in with an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignIn<'a> {
+    /// On the application's own login page, at this path.
+    LoginPage(&'a str),
+    /// At the authorization server, which sends them back with a code (RFC 6749 §4.1).
+    AuthorizationServer(&'a Client),
+}
+
+impl Issuer {
+    /// How people sign in with it. `None`: its tokens only count.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<SignIn<'_>> {
+        if let Some(page) = self.login.as_ref().and_then(|login| login.page.as_deref()) {
+            return Some(SignIn::LoginPage(page));
+        }
+        let client = self.client.as_ref().filter(|_| matches!(self.keys, KeySource::Discovery { .. }))?;
+        Some(SignIn::AuthorizationServer(client))
+    }
 }
 
 /// How the client authenticates at the token endpoint.

@@ -4,6 +4,7 @@
 //! and serves without it. This module knows the protocol towards an issuer; it does *not* judge tokens, and it does not
 //! decide when to refresh.
 
+mod authorization_code;
 mod discovery;
 mod document;
 mod form;
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::{self, IssuerId, KeySource};
 use crate::tasks::Tasks;
 
+pub use authorization_code::{AuthorizationEndpoint, AuthorizationError, AuthorizationRequest, CodeError};
 pub use document::FetchError;
 pub use jwks::Keys;
 pub use key::{Key, KeyRejected};

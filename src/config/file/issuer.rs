@@ -1,12 +1,13 @@
 //! `issuers`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::HumanDuration;
+use super::{HumanDuration, Scalar};
 use crate::config::{ExchangeFormat, Secret};
 
 /// Somebody whose tokens count. The keys come from OIDC discovery unless one of `jwks_url`, `public_key_file`,
@@ -29,6 +30,8 @@ pub struct Issuer {
     pub client_authentication: Option<ClientAuthenticationMethod>,
     /// The scope to ask for at sign-in. Default: `openid`.
     pub scopes: Option<Vec<String>>,
+    /// More parameters of the authorization request, such as `prompt`, `acr_values`, `max_age`, `audience` or `resource`.
+    pub authorization_parameters: Option<BTreeMap<String, Scalar>>,
     /// A token's `aud` must hold one of these.
     #[schemars(required)]
     pub audiences: Option<Vec<String>>,

@@ -142,6 +142,16 @@ fn issuers() {
         "client_secret",
     );
     refused(&issuer("client_id: a, scopes: ['a b']"), "issuers.main.scopes[0]", "one word");
+    refused(
+        &issuer("client_id: a, authorization_parameters: { state: x }"),
+        "issuers.main.authorization_parameters.state",
+        "by itself",
+    );
+    refused(
+        &issuer("client_id: a, authorization_parameters: { 'a b': x }"),
+        "issuers.main.authorization_parameters[\"a b\"]",
+        "not the name",
+    );
     refused(&issuer("refresh: { token_endpoint: https://id/t }"), "issuers.main.refresh.token_endpoint", "client");
     refused(&issuer("refresh: { send: json }"), "issuers.main.refresh", "where");
     refused(&issuer("refresh: { url: https://id/r, access_token: a }"), "issuers.main.refresh.access_token", "Pointer");

@@ -86,6 +86,12 @@ impl AuthorizationServer {
         self.http.post(url).send().await.unwrap().error_for_status().unwrap();
     }
 
+    /// Whoever signs in from now on is this user (`sub=root`), or is sent back with this error (`error=access_denied`).
+    pub(crate) async fn next(&self, outcome: &str) {
+        let url = format!("{}/test/next?{outcome}", self.issuer);
+        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
     /// What was counted so far.
     pub(crate) async fn stats(&self) -> Stats {
         self.http.get(format!("{}/test/stats", self.issuer)).send().await.unwrap().json().await.unwrap()

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod keys;
+mod parameters;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -155,6 +156,7 @@ impl Check<'_> {
                 ("client_secret_file", file.is_some()),
                 ("client_authentication", mirror.client_authentication.is_some()),
                 ("scopes", mirror.scopes.is_some()),
+                ("authorization_parameters", mirror.authorization_parameters.is_some()),
             ] {
                 if is_given {
                     self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
@@ -189,7 +191,10 @@ impl Check<'_> {
             Some(words) => self.each(&at.key("scopes"), words, |word| scope_word(word), "write [openid]"),
             None => defaults::SCOPES.map(str::to_owned).to_vec(),
         };
-        Some(Client { id, authentication, scopes })
+        let parameters = &at.key("authorization_parameters");
+        let authorization_parameters =
+            self.authorization_parameters(parameters, mirror.authorization_parameters.as_ref());
+        Some(Client { id, authentication, scopes, authorization_parameters })
     }
 
     /// The names of two cookies, which must differ.
