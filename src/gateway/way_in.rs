@@ -42,16 +42,16 @@ fn first_way<'g>(gateway: &'g Gateway, issuers: &[IssuerId]) -> Option<(IssuerId
 }
 
 /// Somebody who navigates comes back to where they wanted to go. What a form sends is not sent again by going there, and what
-/// a script asks for is no page: they come back to the page that they were on.
+/// a script asks for is no page: they come back to the page that they were on. A program may have put a token into its query,
+/// which the body of an answer must not repeat (law 8).
 fn back(exchange: &Exchange<'_>, target: &Target) -> String {
     let is_get = exchange.record.method == Method::GET;
-    let own = || target.path_and_query(target.path.as_str());
     if is_get && exchange.kind.navigation {
-        return own();
+        return target.path_and_query(target.path.as_str());
     }
     match exchange.referer() {
         Some(referer) => ReturnTarget::of_url(referer, &target.origin()).as_str().to_owned(),
-        None if is_get => own(),
+        None if is_get => target.path.as_str().to_owned(),
         None => ReturnTarget::front_page().as_str().to_owned(),
     }
 }

@@ -36,7 +36,7 @@ const USERS = {
 
 const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0 };
 let delay = 0;
-let next = { sub: 'alice' };
+let outcome = { sub: 'alice' };
 
 function signingKeys() {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
@@ -101,9 +101,11 @@ const configuration = {
   interactions: { url: (_context, interaction) => `/test/interaction/${interaction.uid}` },
 };
 
-/** Nobody is asked for consent: what the client asks for is granted. */
+/** Nobody is asked for consent: what the client asks for is granted, once per session. */
 async function grantEverything(context) {
   const { oidc } = context;
+  const existing = oidc.session.grantIdFor(oidc.client.clientId);
+  if (existing) return oidc.provider.Grant.find(existing);
   const grant = new oidc.provider.Grant({ accountId: oidc.session.accountId, clientId: oidc.client.clientId });
   grant.addOIDCScope('openid offline_access read write');
   grant.addResourceScope(RESOURCE, 'read write');
@@ -113,7 +115,7 @@ async function grantEverything(context) {
 
 /** Answers for the user: signs in, or turns back. */
 async function interact(provider, context) {
-  const result = next.error ? { error: next.error } : { login: { accountId: next.sub } };
+  const result = outcome.error ? { error: outcome.error } : { login: { accountId: outcome.sub } };
   context.respond = false;
   await provider.interactionFinished(context.req, context.res, result, { mergeWithLastSubmission: false });
 }
@@ -143,7 +145,7 @@ async function testEndpoints(provider, context, next) {
     delay = Number(query.ms);
     context.body = {};
   } else if (path === '/test/next') {
-    next = { ...query };
+    outcome = { ...query };
     context.body = {};
   } else if (path.startsWith('/test/interaction/')) {
     await interact(provider, context);

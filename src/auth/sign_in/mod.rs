@@ -23,6 +23,7 @@ use pending::{NotPending, Pending};
 use response::AuthorizationResponse;
 use secrets::{Seed, code_challenge};
 
+use super::authenticate::Successor;
 use super::cookies::FoundCookies;
 use super::login::IssuedTokens;
 use super::session_cookies::CookieJar;
@@ -54,6 +55,7 @@ pub struct Completed {
     pub tokens: IssuedTokens,
     /// Where the browser wanted to go.
     pub return_target: ReturnTarget,
+    subject: Box<str>,
     attempt: u8,
 }
 
@@ -136,9 +138,10 @@ impl SignIns {
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
         let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
-        self.verify(issuer, &answer, &pending.seed.nonce()).await?;
+        let subject = self.verify(issuer, &answer, &pending.seed.nonce()).await?;
         let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token };
-        Ok(Completed { issuer: issuer.id(), tokens, return_target: pending.return_target, attempt: pending.attempt })
+        let Pending { return_target, attempt, .. } = pending;
+        Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
     }
 
     /// Notes in the browser that a session has begun, so that a loop is told from a success.
@@ -149,28 +152,38 @@ impl SignIns {
         Ok(attempts::note(completed.attempt, &self.sealer, self.clock.now(), jar)?)
     }
 
-    /// The access token like any that is presented (law 4), the ID token besides, and that both are about the same user.
-    async fn verify(&self, issuer: &Issuer, answer: &TokenResponse, nonce: &str) -> Result<(), SignInError> {
-        let (id, now) = (issuer.id(), self.clock.now());
-        let access = self.verifier.verify(answer.access_token.expose(), &[id], now).await.map_err(refused)?;
+    /// The access token like any that is presented (law 4), the ID token besides, and that both are about the same user, who
+    /// is returned.
+    async fn verify(&self, issuer: &Issuer, answer: &TokenResponse, nonce: &str) -> Result<Box<str>, SignInError> {
+        let (id, now, access_token) = (issuer.id(), self.clock.now(), &answer.access_token);
+        let access = self.verifier.verify(access_token.expose(), &[id], now).await.map_err(refused)?;
+        let subject = access.claims.subject();
         let Some(id_token) = &answer.id_token else {
             return if asks_for_identity(issuer.config()) {
                 Err(SignInError::IdToken(IdTokenError::Missing))
             } else {
-                Ok(())
+                Ok(subject.unwrap_or_default().into())
             };
         };
-        let verified = self.verifier.verify_new_id_token(id_token.expose(), id, nonce, &answer.access_token, now).await;
+        let verified = self.verifier.verify_new_id_token(id_token.expose(), id, nonce, access_token, now).await;
         let claims = verified.map_err(|error| match error {
             IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
                 SignInError::Keys { retry_after: unavailable.retry_after }
             }
             error => SignInError::IdToken(error),
         })?;
-        match access.claims.subject() {
-            Some(subject) if claims.subject() != Some(subject) => Err(SignInError::IdToken(IdTokenError::OtherSubject)),
-            _ => Ok(()),
+        if subject.is_some_and(|subject| claims.subject() != Some(subject)) {
+            return Err(SignInError::IdToken(IdTokenError::OtherSubject));
         }
+        Ok(subject.unwrap_or_default().into())
+    }
+}
+
+impl Completed {
+    /// The tokens as those that take the place of a session.
+    #[must_use]
+    pub fn successor(&self) -> Successor<'_> {
+        Successor { tokens: &self.tokens, grant: Some((self.issuer, &self.subject)) }
     }
 }
 

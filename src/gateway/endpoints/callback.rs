@@ -28,7 +28,7 @@ pub(super) async fn complete(
     }
     // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
     if found.any() {
-        gateway.authenticator.replace_session(&completed.tokens, found, &[completed.issuer], jar).await;
+        gateway.authenticator.replace_session(&completed.successor(), found, &[completed.issuer], jar).await;
     }
     let identity = gateway.authenticator.begin_session(completed.issuer, &completed.tokens, jar).await?;
     gateway.sign_ins.note_completed(&completed, jar)?;

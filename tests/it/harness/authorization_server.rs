@@ -37,6 +37,8 @@ pub(crate) struct Stats {
     pub(crate) reuses: usize,
     /// Grants that were revoked for it.
     pub(crate) grants_revoked: usize,
+    /// Requests at the revocation endpoint.
+    pub(crate) revocations: usize,
 }
 
 impl AuthorizationServer {
