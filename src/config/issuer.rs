@@ -25,6 +25,8 @@ pub struct Issuer {
     pub keys: KeySource,
     /// The client that Usher is at the authorization server, if it is one.
     pub client: Option<Client>,
+    /// Which token says who somebody is.
+    pub identity: IdentityToken,
     /// A token's `aud` must hold one of these. Never empty.
     pub audiences: Vec<String>,
     /// The algorithms that a token of this issuer may be signed with. Never empty; `none` cannot be said.
@@ -70,6 +72,17 @@ pub struct Client {
     pub scopes: Vec<String>,
     /// What the authorization request says besides, such as `prompt` or `audience`; nothing that Usher says by itself.
     pub authorization_parameters: Vec<(String, String)>,
+}
+
+/// Which token of an issuer says who somebody is: that is the one which is kept, verified with every request, and renewed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityToken {
+    /// The access token, a JWT for one of the audiences.
+    #[default]
+    AccessToken,
+    /// The ID token (OIDC Core §2), for issuers whose access tokens are opaque or meant for others.
+    IdToken,
 }
 
 /// How people sign in with an issuer.

@@ -15,7 +15,7 @@ use super::Issuer;
 use super::form::Form;
 use super::remote::Unavailable;
 use super::transport::{Answer, Post, TransportError};
-use crate::config::{ExchangeFormat, Refresh, RefreshExchange};
+use crate::config::{ExchangeFormat, IdentityToken, Refresh, RefreshExchange};
 use crate::oauth::{RefreshToken, TokenResponse};
 
 /// An answer holds two or three tokens of a few KiB; nothing longer than this is read.
@@ -97,6 +97,20 @@ impl RefreshError {
     }
 }
 
+impl TokenResponse {
+    /// The same with whichever token says who somebody is in the place of the access token, which nobody else needs here.
+    ///
+    /// # Errors
+    /// [`RefreshFailure::Garbage`] when it is not there. A renewal may come without an ID token (OIDC Core §12.2), but not from
+    /// an issuer whose users are known by it.
+    pub fn identified_by(mut self, identity: IdentityToken) -> Result<Self, RefreshFailure> {
+        if identity == IdentityToken::IdToken {
+            self.access_token = self.id_token.clone().ok_or(RefreshFailure::Garbage("it holds no ID token"))?;
+        }
+        Ok(self)
+    }
+}
+
 /// What an answer of an OAuth token endpoint means, whatever it was asked with. Of an error, nothing is kept that repeats one
 /// of the `secrets` (law 8).
 pub(super) fn judge(answer: Answer, secrets: &[&str]) -> Result<TokenResponse, RefreshError> {
@@ -121,7 +135,14 @@ impl Issuer {
             }
         };
         match self.transport.post(post, LIMIT).await {
-            Ok(answer) => dialect.judge(answer).map_err(|error| error.without(token.expose())),
+            Ok(answer) => {
+                let tokens = dialect.judge(answer).map_err(|error| error.without(token.expose()))?;
+                tokens.identified_by(self.config.identity).map_err(|cause| RefreshError::Unavailable {
+                    cause,
+                    sent: Sent::Answered,
+                    retry_after: None,
+                })
+            }
             Err(error @ TransportError::Connect(_)) => Err(never(error.into())),
             Err(error) => {
                 Err(RefreshError::Unavailable { cause: error.into(), sent: Sent::Unknown, retry_after: None })

@@ -23,7 +23,7 @@ import { Provider } from 'oidc-provider';
 
 import { Adapter } from './adapter.mjs';
 
-const options = { accessTokenLifetime: 300, algorithm: 'RS256', ...JSON.parse(process.argv[2] ?? '{}') };
+const options = { accessTokenLifetime: 300, accessTokenFormat: 'jwt', algorithm: 'RS256', ...JSON.parse(process.argv[2] ?? '{}') };
 
 /** The audience of every access token, and the resource indicator (RFC 8707) that asks for it. */
 const AUDIENCE = 'usher';
@@ -63,8 +63,8 @@ function resourceServer() {
     scope: 'read write',
     audience: AUDIENCE,
     accessTokenTTL: options.accessTokenLifetime,
-    accessTokenFormat: 'jwt',
-    jwt: { sign: { alg: options.algorithm } },
+    accessTokenFormat: options.accessTokenFormat,
+    ...(options.accessTokenFormat === 'jwt' && { jwt: { sign: { alg: options.algorithm } } }),
   };
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use usher::clock::Clock;
 
@@ -19,12 +20,12 @@ struct Ring {
 
 impl Ring {
     async fn start(what: &str) -> Option<Self> {
-        Self::start_with(what, "").await
+        Self::start_with(what, &json!({}), "audiences: [usher]").await
     }
 
-    /// The same with more keys of the issuer, each on a line of its own.
-    async fn start_with(what: &str, keys: &str) -> Option<Self> {
-        let server = AuthorizationServer::start("RS256", what).await?;
+    /// The same with options of the server, and more keys of the issuer, each on a line of its own.
+    async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
+        let server = AuthorizationServer::start_with(options, what).await?;
         let upstream = Upstream::start().await;
         let keys: Vec<String> = keys.lines().map(|line| format!("    {}", line.trim())).collect();
         let issuers = format!(
@@ -36,7 +37,6 @@ issuers:
     client_id: usher
     client_secret: a secret/with+signs that=need encoding
     scopes: [openid, offline_access, read]
-    audiences: [usher]
     algorithms: [RS256]
 {}
 ",
@@ -92,8 +92,8 @@ async fn twenty_tabs_sign_in_at_once_and_finish_in_any_order() {
 #[tokio::test]
 async fn a_server_that_names_the_host_it_was_dialled_with_signs_people_in_all_the_same() {
     // The certified server builds its URLs from the Host of each request, which a browser could not reach here.
-    let keys = "backchannel_url: http://localhost:$PORT";
-    let Some(ring) = Ring::start_with("a server dialled by another name", keys).await else { return };
+    let keys = "audiences: [usher]\nbackchannel_url: http://localhost:$PORT";
+    let Some(ring) = Ring::start_with("a server dialled by another name", &json!({}), keys).await else { return };
     let mut browser = ring.browser();
     let (location, _) = browser.follow("https://app.test/x", "/.usher/sign-in").await;
     let answer = browser.visit(location.as_str()).await;
@@ -165,4 +165,27 @@ async fn signing_in_once_more_does_not_revoke_what_the_new_session_stands_on() {
         }
     };
     timeout(PATIENCE, revoked).await.expect("the old refresh token is revoked");
+}
+
+#[tokio::test]
+async fn opaque_access_tokens_end_with_a_page_unless_the_id_token_says_who_somebody_is() {
+    let options = json!({ "accessTokenFormat": "opaque" });
+    let what = "a certified server with opaque access tokens";
+    let Some(ring) = Ring::start_with(what, &options, "audiences: [usher]").await else { return };
+    let mut browser = ring.browser();
+    let (url, answer) = browser.sign_in("https://app.test/x").await;
+    assert_eq!((url.path(), answer.status.as_u16()), ("/.usher/callback", 502));
+    assert!(answer.text().contains("tokens do not count here"), "{}", answer.text());
+    assert_eq!(browser.jar.line(), None);
+
+    let Some(ring) = Ring::start_with(what, &options, "identity: id_token").await else { return };
+    let mut browser = ring.browser();
+    let answer = browser.sign_in("https://app.test/x").await.1;
+    assert_eq!(echoed(&answer.assert_status(200).json(), "x-user-id"), ["alice"]);
+    // The renewal brings an ID token as well.
+    browser.jar.remove("__Host-usher-access");
+    let answer = browser.visit("https://app.test/x").await;
+    assert_eq!(echoed(&answer.assert_status(200).json(), "x-user-id"), ["alice"]);
+    let stats = ring.server.stats().await;
+    assert_eq!((stats.token_requests, stats.reuses), (2, 0));
 }

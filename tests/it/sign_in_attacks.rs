@@ -402,3 +402,23 @@ async fn a_session_secret_that_has_changed_meanwhile_ends_the_sign_in_and_not_th
     elsewhere.jar = browser.jar.clone();
     assert_refused(&scene, &elsewhere.visit(callback.as_str()).await, 400, 0);
 }
+
+#[tokio::test]
+async fn where_the_id_token_is_the_identity_a_logout_token_and_one_for_another_client_are_none() {
+    let issuers = ISSUERS.replace("audiences: [usher]", "identity: id_token");
+    let scene = Scene::start(&format!("{issuers}{SITES}")).await;
+    let id_token = || scene.issuer.token("alice").head("typ", "JWT").claim("aud", "usher").claim("at_hash", "x");
+    let send = async |token: &crate::harness::tokens::Token| {
+        let token = scene.issuer.sign(token);
+        scene.send(get("https://app.test/x").bearer(&token)).await.status.as_u16()
+    };
+    assert_eq!(send(&id_token()).await, 200);
+    assert_eq!(send(&id_token().claim("aud", "another-client")).await, 401);
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    assert_eq!(send(&id_token().claim("events", event)).await, 401);
+    // An answer without an ID token begins no session.
+    scene.issuer.change_id_tokens(json!({ "": null }));
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    assert_refused(&scene, &browser.visit(callback.as_str()).await, 502, 1);
+}

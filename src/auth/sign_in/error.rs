@@ -54,8 +54,10 @@ pub enum SignInError {
     #[error("the ID token of the sign-in was refused")]
     IdToken(#[source] IdTokenError),
     /// The access token does not count here: it is opaque, or meant for another audience. The operator's: `audiences`,
-    /// `algorithms`, or `authorization_parameters` that ask for the right one (`audience`, `resource`).
-    #[error("the access token of the sign-in was refused; see audiences, algorithms and authorization_parameters")]
+    /// `algorithms`, `authorization_parameters` that ask for the right one (`audience`, `resource`), or `identity: id_token`.
+    #[error(
+        "the access token of the sign-in was refused; see audiences, authorization_parameters, or identity: id_token"
+    )]
     AccessToken(#[source] VerifyError),
     /// No randomness. Our host's.
     #[error(transparent)]

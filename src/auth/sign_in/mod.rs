@@ -32,7 +32,7 @@ use super::verify::{IdTokenError, Verifier, VerifyError};
 use crate::clock::Clock;
 use crate::config::{self, IssuerId, Secret};
 use crate::issuer::{AuthorizationError, AuthorizationRequest, Issuer};
-use crate::oauth::TokenResponse;
+use crate::oauth::{Claims, TokenResponse};
 use crate::session::{SealError, Sealer};
 
 /// Where browsers come back to, on every site.
@@ -138,7 +138,7 @@ impl SignIns {
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
         let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
-        let subject = self.verify(issuer, &answer, &pending.seed.nonce()).await?;
+        let (subject, answer) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
         let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token };
         let Pending { return_target, attempt, .. } = pending;
         Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
@@ -152,30 +152,31 @@ impl SignIns {
         Ok(attempts::note(completed.attempt, &self.sealer, self.clock.now(), jar)?)
     }
 
-    /// The access token like any that is presented (law 4), the ID token besides, and that both are about the same user, who
-    /// is returned.
-    async fn verify(&self, issuer: &Issuer, answer: &TokenResponse, nonce: &str) -> Result<Box<str>, SignInError> {
-        let (id, now, access_token) = (issuer.id(), self.clock.now(), &answer.access_token);
-        let access = self.verifier.verify(access_token.expose(), &[id], now).await.map_err(refused)?;
-        let subject = access.claims.subject();
-        let Some(id_token) = &answer.id_token else {
-            return if asks_for_identity(issuer.config()) {
-                Err(SignInError::IdToken(IdTokenError::Missing))
-            } else {
-                Ok(subject.unwrap_or_default().into())
-            };
-        };
-        let verified = self.verifier.verify_new_id_token(id_token.expose(), id, nonce, access_token, now).await;
-        let claims = verified.map_err(|error| match error {
-            IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
-                SignInError::Keys { retry_after: unavailable.retry_after }
+    /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
+    /// user, who is returned.
+    async fn verify(
+        &self,
+        issuer: &Issuer,
+        answer: TokenResponse,
+        nonce: &str,
+    ) -> Result<(Box<str>, TokenResponse), SignInError> {
+        let (id, now) = (issuer.id(), self.clock.now());
+        let claims = match &answer.id_token {
+            Some(id_token) => {
+                let (id_token, access_token) = (id_token.expose(), &answer.access_token);
+                Some(self.verifier.verify_new_id_token(id_token, id, nonce, access_token, now).await?)
             }
-            error => SignInError::IdToken(error),
-        })?;
-        if subject.is_some_and(|subject| claims.subject() != Some(subject)) {
-            return Err(SignInError::IdToken(IdTokenError::OtherSubject));
+            None if asks_for_identity(issuer.config()) => return Err(IdTokenError::Missing.into()),
+            None => None,
+        };
+        let answer = answer.identified_by(issuer.config().identity).map_err(|_| IdTokenError::Missing)?;
+        let verified = self.verifier.verify(answer.access_token.expose(), &[id], now).await.map_err(refused)?;
+        let subject = verified.claims.subject();
+        let is_other = |claims: &Claims| claims.subject() != subject;
+        if subject.is_some() && claims.as_ref().is_some_and(is_other) {
+            return Err(IdTokenError::OtherSubject.into());
         }
-        Ok(subject.unwrap_or_default().into())
+        Ok((subject.unwrap_or_default().into(), answer))
     }
 }
 
@@ -229,6 +230,17 @@ impl From<NotPending> for SignInError {
         match error {
             NotPending::Unknown => Self::Unknown,
             NotPending::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<IdTokenError> for SignInError {
+    fn from(error: IdTokenError) -> Self {
+        match error {
+            IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
+                Self::Keys { retry_after: unavailable.retry_after }
+            }
+            error => Self::IdToken(error),
         }
     }
 }

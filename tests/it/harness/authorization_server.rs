@@ -49,6 +49,11 @@ impl AuthorizationServer {
     ///
     /// When something is missing although `USHER_TEST_ALL` demands every test.
     pub(crate) async fn start(algorithm: &str, left_out: &str) -> Option<Self> {
+        Self::start_with(&json!({ "algorithm": algorithm }), left_out).await
+    }
+
+    /// The same with any options of `server.mjs`.
+    pub(crate) async fn start_with(options: &Value, left_out: &str) -> Option<Self> {
         let folder = folder();
         if !folder.join("node_modules/oidc-provider").is_dir() || !node_is_installed().await {
             super::left_out(&format!("{left_out}: node or the packages of tests/authorization-server are missing"));
@@ -56,7 +61,7 @@ impl AuthorizationServer {
         }
         let mut process = Command::new("node")
             .arg("server.mjs")
-            .arg(json!({ "algorithm": algorithm }).to_string())
+            .arg(options.to_string())
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

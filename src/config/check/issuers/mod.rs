@@ -13,7 +13,9 @@ use super::secrets::Given;
 use super::values::{cookie_name, scope_word, text};
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, ClientAuthenticationMethod};
-use crate::config::{Client, ClientAuthentication, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults};
+use crate::config::{
+    Client, ClientAuthentication, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults,
+};
 
 pub(in crate::config) use keys::algorithm_names;
 
@@ -93,7 +95,11 @@ impl Check<'_> {
             Some(refresh) => self.refresh(at, refresh, client.is_some(), insecure_http),
             None => (client.is_some() && discovered).then_some(Refresh::Discovered),
         };
-        let audiences = self.audiences(&at.key("audiences"), mirror.audiences.as_deref());
+        let identity = mirror.identity.unwrap_or_default();
+        let audiences = match identity {
+            IdentityToken::AccessToken => self.audiences(&at.key("audiences"), mirror.audiences.as_deref()),
+            IdentityToken::IdToken => self.client_as_audience(at, mirror),
+        };
         let token_type = mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word)));
         let leeway = self.leeway(&at.key("leeway"), mirror.leeway);
         let login = mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login));
@@ -109,6 +115,7 @@ impl Check<'_> {
             issuer,
             keys,
             client,
+            identity,
             audiences,
             algorithms,
             token_type,
@@ -135,6 +142,18 @@ impl Check<'_> {
             return Vec::new();
         };
         self.each(at, audiences, |audience| text(audience), remedy)
+    }
+
+    /// An ID token is meant for the client that has asked for it (OIDC Core §2), and for nobody else.
+    fn client_as_audience(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Vec<String> {
+        if mirror.audiences.is_some() {
+            let remedy = "take audiences out: that of an ID token is the client_id";
+            self.report.problem(&at.key("audiences"), "is given beside identity: id_token", remedy);
+        }
+        if mirror.client_id.is_none() {
+            self.report.conflict(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
+        }
+        mirror.client_id.iter().cloned().collect()
     }
 
     /// RFC 7519 §4.1.4: "usually no more than a few minutes".
