@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Issuer;
 use super::form::Form;
+use super::pushed_request::PushError;
 use super::remote::Unavailable;
 use super::token_endpoint::{LIMIT, RefreshError, RefreshFailure, judge};
 use crate::config::SignIn;
@@ -16,7 +17,10 @@ use crate::oauth::{AuthorizationCode, CodeVerifier, TokenResponse};
 
 /// Where a browser is sent to sign in.
 pub struct AuthorizationEndpoint {
-    url: Url,
+    pub(super) url: Url,
+    /// Where the request is pushed to, and whether it must be (RFC 9126 §5).
+    pub(super) push: Option<Url>,
+    pub(super) must_push: bool,
     /// Whether authorization responses name their issuer (RFC 9207 §3).
     pub names_issuer: bool,
 }
@@ -46,6 +50,9 @@ pub enum AuthorizationError {
     /// Discovery could not be had. The issuer's, or the network's.
     #[error(transparent)]
     Discovery(#[from] Unavailable),
+    /// The server wants requests pushed, and has not taken this one. The issuer's, or the operator's.
+    #[error("the authorization request was not accepted")]
+    NotPushed(#[source] PushError),
 }
 
 /// Why a code was not exchanged for tokens.
@@ -65,28 +72,6 @@ pub enum CodeError {
     },
 }
 
-impl AuthorizationEndpoint {
-    /// The URL of one request.
-    #[must_use]
-    pub fn url(&self, issuer: &Issuer, request: AuthorizationRequest<'_>) -> Url {
-        let mut url = self.url.clone();
-        let Some(SignIn::AuthorizationServer(client)) = issuer.config().sign_in() else { return url };
-        url.query_pairs_mut()
-            .extend_pairs([
-                ("response_type", "code"),
-                ("client_id", &client.id),
-                ("redirect_uri", request.redirect_uri),
-                ("scope", &client.scopes.join(" ")),
-                ("state", request.state),
-                ("nonce", request.nonce),
-                ("code_challenge", request.code_challenge),
-                ("code_challenge_method", "S256"),
-            ])
-            .extend_pairs(&client.authorization_parameters);
-        url
-    }
-}
-
 impl Issuer {
     /// Where a browser is sent to sign in. Waits only when discovery has never been had; for 5 s at most.
     ///
@@ -99,7 +84,45 @@ impl Issuer {
         let metadata = self.metadata.as_ref().ok_or(AuthorizationError::NotConfigured)?;
         let (metadata, _) = metadata.obtain().await?;
         let url = metadata.authorization_endpoint.clone().ok_or(AuthorizationError::NoEndpoint)?;
-        Ok(AuthorizationEndpoint { url, names_issuer: metadata.names_issuer })
+        let push = metadata.pushed_request_endpoint.clone();
+        Ok(AuthorizationEndpoint { url, push, must_push: metadata.must_push, names_issuer: metadata.names_issuer })
+    }
+
+    /// The URL of one request: with everything that it says, or with a reference to what was pushed before.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::NotPushed`], where the server insists on that.
+    pub async fn authorization_url(
+        &self,
+        endpoint: AuthorizationEndpoint,
+        request: AuthorizationRequest<'_>,
+    ) -> Result<Url, AuthorizationError> {
+        let Some(SignIn::AuthorizationServer(client)) = self.config.sign_in() else {
+            return Err(AuthorizationError::NotConfigured);
+        };
+        let scope = client.scopes.join(" ");
+        let own = [
+            ("response_type", "code"),
+            ("client_id", &client.id),
+            ("redirect_uri", request.redirect_uri),
+            ("scope", &scope),
+            ("state", request.state),
+            ("nonce", request.nonce),
+            ("code_challenge", request.code_challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        let more = client.authorization_parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let parameters: Vec<(&str, &str)> = own.into_iter().chain(more).collect();
+        let mut url = endpoint.url;
+        match self.push(endpoint.push, endpoint.must_push, client, &parameters).await? {
+            Some(reference) => {
+                url.query_pairs_mut().extend_pairs([("client_id", &client.id), ("request_uri", &reference)]);
+            }
+            None => {
+                url.query_pairs_mut().extend_pairs(parameters);
+            }
+        }
+        Ok(url)
     }
 
     /// Exchanges a code for tokens. It is sent once, whatever comes of it: a code that is presented twice revokes what it

@@ -24,6 +24,10 @@ pub(super) struct Metadata {
     pub(super) revocation_endpoint: Option<Url>,
     /// Where browsers are sent to sign in, if anywhere.
     pub(super) authorization_endpoint: Option<Url>,
+    /// Where authorization requests are pushed to (RFC 9126), if anywhere.
+    pub(super) pushed_request_endpoint: Option<Url>,
+    /// Whether they must be.
+    pub(super) must_push: bool,
     /// Whether authorization responses name their issuer (RFC 9207 §3): one without a name is then not the issuer's.
     pub(super) names_issuer: bool,
 }
@@ -35,6 +39,9 @@ struct Document {
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
     authorization_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
+    #[serde(default)]
+    require_pushed_authorization_requests: bool,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -70,6 +77,11 @@ impl Metadata {
             token_endpoint: endpoint("token_endpoint", document.token_endpoint),
             revocation_endpoint: endpoint("revocation_endpoint", document.revocation_endpoint),
             authorization_endpoint: visited("authorization_endpoint", document.authorization_endpoint),
+            pushed_request_endpoint: endpoint(
+                "pushed_authorization_request_endpoint",
+                document.pushed_authorization_request_endpoint,
+            ),
+            must_push: document.require_pushed_authorization_requests,
             names_issuer: document.authorization_response_iss_parameter_supported,
         })
     }

@@ -189,3 +189,14 @@ async fn opaque_access_tokens_end_with_a_page_unless_the_id_token_says_who_someb
     let stats = ring.server.stats().await;
     assert_eq!((stats.token_requests, stats.reuses), (2, 0));
 }
+
+#[tokio::test]
+async fn a_server_that_takes_pushed_requests_gets_them_and_the_browser_carries_a_reference() {
+    let Some(ring) = Ring::start("pushed authorization requests at a certified server").await else { return };
+    let mut browser = ring.browser();
+    let answer = browser.visit("https://app.test/.usher/sign-in?rd=/x").await;
+    let url = url::Url::parse(answer.assert_status(302).header("location").unwrap()).unwrap();
+    let names: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(names, ["client_id", "request_uri"]);
+    assert_eq!(browser.sign_in("https://app.test/x").await.1.status, 200);
+}

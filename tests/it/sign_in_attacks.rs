@@ -422,3 +422,16 @@ async fn where_the_id_token_is_the_identity_a_logout_token_and_one_for_another_c
     let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
     assert_refused(&scene, &browser.visit(callback.as_str()).await, 502, 1);
 }
+
+#[tokio::test]
+async fn a_pushed_request_that_is_not_taken_matters_where_it_must_be_pushed() {
+    for (must, status) in [(false, 302), (true, 502)] {
+        let clock = Clock::adjustable();
+        let issuer = Issuer::start(&clock).await;
+        issuer.take_no_pushed_request(must);
+        let scene = Scene::with(&format!("{ISSUERS}{SITES}"), Upstream::start().await, issuer, clock).await;
+        let answer = browser(&scene).visit("https://app.test/.usher/sign-in?rd=/x").await;
+        answer.assert_status(status);
+        assert_eq!(answer.set_cookies().len(), usize::from(!must), "no state without somewhere to go");
+    }
+}

@@ -31,7 +31,7 @@ use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{IdTokenError, Verifier, VerifyError};
 use crate::clock::Clock;
 use crate::config::{self, IssuerId, Secret};
-use crate::issuer::{AuthorizationError, AuthorizationRequest, Issuer};
+use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
 use crate::session::{SealError, Sealer};
 
@@ -87,16 +87,15 @@ impl SignIns {
         let attempt = attempts::next(&self.sealer, found, now).unwrap_or(1);
         let (seed, name) = (Seed::random()?, Box::from(&*issuer.config().name));
         let pending = Pending { seed, issuer: name, origin: origin.into(), return_target, started_at: now, attempt };
+        let request = AuthorizationRequest {
+            redirect_uri: &redirect_uri(origin),
+            state: &pending.seed.state(),
+            nonce: &pending.seed.nonce(),
+            code_challenge: &code_challenge(&pending.seed.verifier()),
+        };
+        let url = issuer.authorization_url(endpoint, request).await.map_err(SignInError::NoAuthorization)?;
         pending.keep(&self.sealer, found, jar)?;
-        Ok(endpoint.url(
-            issuer,
-            AuthorizationRequest {
-                redirect_uri: &redirect_uri(origin),
-                state: &pending.seed.state(),
-                nonce: &pending.seed.nonce(),
-                code_challenge: &code_challenge(&pending.seed.verifier()),
-            },
-        ))
+        Ok(url)
     }
 
     /// Whether this browser has just signed in so often that once more would not help. If so, it is forgotten: the next one
@@ -209,18 +208,6 @@ impl LoopCause {
                 | Unauthenticated::Unkept(_)
                 | Unauthenticated::NoRandomness(_),
             ) => Self::Refused,
-        }
-    }
-}
-
-impl SignInError {
-    /// When to try again, where it is a matter of time.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<std::time::Duration> {
-        match self {
-            Self::NoAuthorization(AuthorizationError::Discovery(unavailable)) => Some(unavailable.retry_after),
-            Self::Keys { retry_after } => Some(*retry_after),
-            _ => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::Answer;
 use crate::auth::sign_in::{LoopCause, SignInError};
-use crate::issuer::{AuthorizationError, CodeError, RefreshFailure};
+use crate::issuer::{AuthorizationError, CodeError, PushError, RefreshFailure};
 
 /// Where the issuer does not say when to come back.
 const SOON: Duration = Duration::from_secs(5);
@@ -22,9 +22,12 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::NoAuthorization(AuthorizationError::Discovery(unavailable)) => {
             unavailable_for(unavailable.retry_after)
         }
-        SignInError::NoAuthorization(AuthorizationError::NotConfigured | AuthorizationError::NoEndpoint) => {
-            Answer::new(S::BAD_GATEWAY, "operator", "The sign-in service is not set up for this.")
+        SignInError::NoAuthorization(AuthorizationError::NotPushed(PushError::Transport(_) | PushError::Busy)) => {
+            unavailable_for(SOON)
         }
+        SignInError::NoAuthorization(
+            AuthorizationError::NotConfigured | AuthorizationError::NoEndpoint | AuthorizationError::NotPushed(_),
+        ) => Answer::new(S::BAD_GATEWAY, "operator", "The sign-in service is not set up for this."),
         SignInError::Malformed => again(S::BAD_REQUEST, "client", "This is no answer of the sign-in service."),
         SignInError::Unknown => again(
             S::BAD_REQUEST,

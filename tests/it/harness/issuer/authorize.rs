@@ -37,6 +37,11 @@ impl Issuer {
         *self.state.id_token.lock().unwrap() = claims;
     }
 
+    /// Discovery names an endpoint for pushed requests (RFC 9126) that takes none, and says whether they must be pushed.
+    pub(crate) fn take_no_pushed_request(&self, must: bool) {
+        *self.state.pushes.lock().unwrap() = Some(must);
+    }
+
     /// Authorization responses name their issuer from now on, and discovery says so (RFC 9207).
     pub(crate) fn name_itself(&self) {
         *self.state.names_issuer.lock().unwrap() = true;

@@ -29,6 +29,10 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
             state.asked.lock().unwrap().discovery += 1;
             let mut document = discovery(&issuer);
             document["authorization_response_iss_parameter_supported"] = json!(*state.names_issuer.lock().unwrap());
+            if let Some(must) = *state.pushes.lock().unwrap() {
+                document["pushed_authorization_request_endpoint"] = json!(format!("{issuer}/nothing-here"));
+                document["require_pushed_authorization_requests"] = json!(must);
+            }
             Ok(json_answer(200, &document))
         }
         "/keys" => {

@@ -55,6 +55,8 @@ struct State {
     id_token: Mutex<Value>,
     /// Whether authorization responses name their issuer, and discovery says so (RFC 9207).
     names_issuer: Mutex<bool>,
+    /// Whether discovery names an endpoint for pushed requests, which takes none, and whether they must be pushed.
+    pushes: Mutex<Option<bool>>,
     down: Mutex<bool>,
     asked: Mutex<Asked>,
 }
@@ -111,6 +113,7 @@ impl Issuer {
             open: watch::Sender::new(true),
             id_token: Mutex::new(json!({})),
             names_issuer: Mutex::new(false),
+            pushes: Mutex::new(None),
             down: Mutex::new(false),
             asked: Mutex::default(),
         });
