@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 use usher::clock::Clock;
 
-use crate::harness::scene::{ISSUERS, SITES, echoed};
+use crate::harness::scene::{ISSUERS, SESSION, SITES, echoed};
 use crate::harness::{Answer, Browser, Gateway, Issuer, Jar, Scene, TokenAnswer, Upstream, get, post};
 
 /// The usual issuer and sites with Usher's own cookies.
@@ -434,4 +434,41 @@ async fn a_pushed_request_that_is_not_taken_matters_where_it_must_be_pushed() {
         answer.assert_status(status);
         assert_eq!(answer.set_cookies().len(), usize::from(!must), "no state without somewhere to go");
     }
+}
+
+#[tokio::test]
+async fn a_sign_in_comes_back_to_the_very_port_that_it_began_at() {
+    let scene = scene().await;
+    for (host, redirect_uri) in [
+        ("app.test:8443", "https://app.test:8443/.usher/callback"),
+        ("app.test:443", "https://app.test/.usher/callback"),
+        ("APP.test", "https://app.test/.usher/callback"),
+    ] {
+        let entrance = get("https://app.test/.usher/sign-in?rd=/x").header("host", host).navigation();
+        let answer = scene.send(entrance).await;
+        let location = answer.assert_status(302).header("location").unwrap();
+        assert_eq!(asked(location)["redirect_uri"], redirect_uri);
+        let callback = scene.issuer.authorize(location, "alice");
+        let mut jar = Jar::default();
+        jar.take(&answer.headers);
+        let elsewhere = get(&format!("https://app.test{}?{}", callback.path(), callback.query().unwrap()));
+        let answer = scene.send(elsewhere.header("host", "app.test:9443").navigation().cookies(&jar)).await;
+        assert_refused(&scene, &answer, 400, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_cookies_of_an_existing_service_take_the_tokens_of_a_sign_in_as_well() {
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{SITES}")).await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    browser.visit(callback.as_str()).await.assert_status(303);
+    assert_eq!(browser.jar.names(), ["__Host-usher-attempts", "at", "rt"]);
+    let answer = browser.visit("https://app.test/x").await;
+    assert_eq!(echoed(&answer.assert_status(200).json(), "x-user-id"), ["alice"]);
+    // Whose they are they do not say: better not revoked than taking the new ones along.
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    browser.visit(callback.as_str()).await.assert_status(303);
+    browser.visit("https://app.test/x").await.assert_status(200);
+    assert_eq!(scene.issuer.asked().revocations, [] as [String; 0]);
 }
