@@ -153,6 +153,10 @@ impl Check<'_> {
         if mirror.client_id.is_none() {
             self.report.conflict(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
         }
+        // OIDC Core §3.1.2.1: it is this word that asks for one.
+        if mirror.scopes.as_ref().is_some_and(|words| !words.iter().any(|word| word == "openid")) {
+            self.report.problem(&at.key("scopes"), "ask for no ID token", "add openid");
+        }
         mirror.client_id.iter().cloned().collect()
     }
 
