@@ -27,7 +27,7 @@
 //! | 7 | `commands`: serve, demo, check, schema, health |
 //! | 6 | `server`: sockets to requests · `admin`: health, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints |
-//! | 4 | `auth`: credentials, verification, renewal, authorisation, identity headers |
+//! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers |
 //! | 3 | `issuer`: discovery, key sets, token endpoint · `session`: sealing, renewal records, denials |
 //! | 2 | `routing`: host, path, method to route · `forwarding`: the upstream side |
 //! | 1 | `config`: the checked configuration |

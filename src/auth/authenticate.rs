@@ -59,8 +59,17 @@ pub enum Source {
     Cookie,
     /// A renewal: the refresh token in the cookies.
     Renewal,
-    /// The application's own login, just now.
+    /// A sign-in, just now: the application's own login, or at the authorization server.
     Login,
+}
+
+/// The tokens of a sign-in that has just succeeded, which take the place of a session.
+#[derive(Clone, Copy)]
+pub struct Successor<'a> {
+    /// The tokens.
+    pub tokens: &'a IssuedTokens,
+    /// At whose authorization server who has signed in; `None` where the tokens are an application's own.
+    pub grant: Option<(IssuerId, &'a str)>,
 }
 
 impl Authenticator {
@@ -315,23 +324,24 @@ impl Authenticator {
     /// not say.
     pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
         self.end_session_but(None, found, issuers, jar).await;
+        self.cookies.clear_all(found, jar);
     }
 
-    /// The same, for a sign-in that has just given out these tokens. A service may give out the same ones again: those
+    /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
     /// are of the new session then.
     pub async fn replace_session(
         &self,
-        issued: &IssuedTokens,
+        successor: &Successor<'_>,
         found: &FoundCookies,
         issuers: &[IssuerId],
         jar: &mut CookieJar,
     ) {
-        self.end_session_but(Some(issued), found, issuers, jar).await;
+        self.end_session_but(Some(successor), found, issuers, jar).await;
     }
 
     async fn end_session_but(
         &self,
-        issued: Option<&IssuedTokens>,
+        successor: Option<&Successor<'_>>,
         found: &FoundCookies,
         issuers: &[IssuerId],
         jar: &mut CookieJar,
@@ -339,19 +349,20 @@ impl Authenticator {
         self.cookies.clear(jar);
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
         match self.cookies.read(found, &every) {
-            Ok(Some(presented)) => self.end(&presented, &every, issued).await,
+            Ok(Some(presented)) => self.end(&presented, &every, successor).await,
             Ok(None) => {}
             Err(Unreadable) => {
                 for half in found.apart() {
                     if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
-                        self.end(&presented, &every, issued).await;
+                        self.end(&presented, &every, successor).await;
                     }
                 }
             }
         }
     }
 
-    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], issued: Option<&IssuedTokens>) {
+    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], successor: Option<&Successor<'_>>) {
+        let issued = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
             self.denied.deny_session(session, now.wall.after(self.absolute_timeout), now);
@@ -359,7 +370,12 @@ impl Authenticator {
         let is_new =
             |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
         if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
-            self.renewals.end(&self.with_issuer(presented, refresh.clone(), issuers)).await;
+            let refresh = self.with_issuer(presented, refresh.clone(), issuers);
+            if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
+                self.renewals.replace(&refresh).await;
+            } else {
+                self.renewals.end(&refresh).await;
+            }
         }
         // Last, for this may wait for keys, and whoever asked may leave meanwhile.
         // By what a denial would name: a new token may differ from the old one in its signature alone.
@@ -412,6 +428,16 @@ impl Authenticator {
             return Err(Unauthenticated::SessionEnded(SessionEnd::Idle));
         }
         Ok(())
+    }
+}
+
+impl Successor<'_> {
+    /// Cookies of an existing service do not say whose they are: better a refresh token that lives on unused than new tokens
+    /// which are dead at once.
+    fn shares_grant_of(&self, refresh: &PresentedRefresh) -> bool {
+        self.grant.is_some_and(|(issuer, subject)| {
+            refresh.issuer == issuer && refresh.subject.as_deref().is_none_or(|of| of == subject)
+        })
     }
 }
 

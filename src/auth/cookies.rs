@@ -65,6 +65,17 @@ pub struct FoundCookies {
     pub access: Found,
     /// The one with the refresh token.
     pub refresh: Found,
+    /// Whatever else is Usher's own: of sign-ins under way.
+    pub others: Vec<OtherCookie>,
+}
+
+/// A cookie of Usher's own that carries no session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OtherCookie {
+    /// What follows the prefix: letters, digits, `-` and `_`.
+    pub name: String,
+    /// The value.
+    pub value: String,
 }
 
 /// How many pieces of each cookie the browser has: what a shorter value, or a clearing, must clear.
@@ -103,6 +114,7 @@ impl CookieNames {
         let mut access = Pieces::default();
         let mut refresh = Pieces::default();
         let mut others: Vec<u8> = Vec::new();
+        let mut own = Vec::new();
         let mut rewrite = headers.get_all(COOKIE).iter().nth(1).is_some();
         for pair in headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
             let pair = pair.trim_ascii();
@@ -117,10 +129,12 @@ impl CookieNames {
                 }
                 others.extend_from_slice(pair);
                 continue;
+            } else {
+                own.extend(other_cookie(name, value));
             }
             rewrite = true;
         }
-        let found = FoundCookies { access: access.join(), refresh: refresh.join() };
+        let found = FoundCookies { access: access.join(), refresh: refresh.join(), others: own };
         if rewrite {
             headers.remove(COOKIE);
             if let Ok(value) = HeaderValue::from_bytes(&others)
@@ -207,8 +221,8 @@ impl FoundCookies {
     pub fn apart(&self) -> [Self; 2] {
         let absent = || Found { value: FoundValue::Absent, pieces: 0 };
         [
-            Self { access: self.access.clone(), refresh: absent() },
-            Self { access: absent(), refresh: self.refresh.clone() },
+            Self { access: self.access.clone(), refresh: absent(), others: Vec::new() },
+            Self { access: absent(), refresh: self.refresh.clone(), others: Vec::new() },
         ]
     }
 
@@ -321,6 +335,20 @@ fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
 fn is_own(name: &[u8]) -> bool {
     name.split_at_checked(OWN_PREFIX.len())
         .is_some_and(|(prefix, _)| prefix.eq_ignore_ascii_case(OWN_PREFIX.as_bytes()))
+}
+
+/// A cookie of Usher's own beside the two, if it has a name that Usher can have given it: the name stands in a `Set-Cookie`
+/// line when the cookie is cleared.
+fn other_cookie(name: &[u8], value: &[u8]) -> Option<OtherCookie> {
+    let name = std::str::from_utf8(name.strip_prefix(OWN_PREFIX.as_bytes())?).ok()?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let value = std::str::from_utf8(value).ok().filter(|_| !name.is_empty() && name.bytes().all(allowed))?;
+    Some(OtherCookie { name: name.to_owned(), value: value.to_owned() })
+}
+
+/// A `Set-Cookie` line for a cookie of Usher's own of this name, which follows the prefix. An age of 0 clears it.
+pub(super) fn own_line(name: &str, value: &str, max_age: u64) -> Option<HeaderValue> {
+    line(&format!("{OWN_PREFIX}{name}"), value, max_age)
 }
 
 /// `cookie-octet` (RFC 6265 §4.1.1).

@@ -1,7 +1,8 @@
 //! From presented credentials to an authorised identity.
 //!
 //! [`credentials`] reads what the request presents, [`authenticate`](authenticate::Authenticator::authenticate) verifies
-//! or renews it, [`authorize`](authorize::authorize) decides, [`identity_headers`] says who it is to the application.
+//! or renews it, [`authorize`](authorize::authorize) decides, [`identity_headers`] says who it is to the application;
+//! [`sign_in`] gets the first tokens of a session.
 //! Nothing here knows HTTP responses: refusals are types that the gateway turns into answers.
 
 pub mod assertion;
@@ -17,6 +18,7 @@ pub mod login;
 pub mod origin;
 pub mod refresh;
 pub mod session_cookies;
+pub mod sign_in;
 pub mod ticket;
 pub mod unauthenticated;
 pub mod verify;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::cookies::{CookieNames, FoundCookies, FoundValue, InBrowser, Unstorable};
+use super::cookies::{CookieNames, FoundCookies, FoundValue, InBrowser, Unstorable, own_line};
 use super::refresh::{PresentedRefresh, Renewed};
 use super::ticket::{Purpose, Ticket};
 use super::verify::VerifiedToken;
@@ -56,6 +56,8 @@ pub struct Unreadable;
 pub struct CookieJar {
     browser: InBrowser,
     lines: Vec<HeaderValue>,
+    /// Of cookies that carry no session.
+    others: Vec<HeaderValue>,
     /// What the lines come from, when it is a renewal.
     pub(super) renewed: Option<RenewedSession>,
 }
@@ -208,6 +210,14 @@ impl SessionCookies {
         Ok(())
     }
 
+    /// Clears whatever Usher has set in this browser, sign-ins under way included.
+    pub fn clear_all(&self, found: &FoundCookies, jar: &mut CookieJar) {
+        self.clear(jar);
+        for other in &found.others {
+            jar.clear_other(&other.name);
+        }
+    }
+
     /// Clears both cookies.
     pub fn clear(&self, jar: &mut CookieJar) {
         jar.lines = self.names.clear(jar.browser);
@@ -243,7 +253,7 @@ impl CookieJar {
     /// An empty jar for a browser that has these cookies.
     #[must_use]
     pub const fn new(browser: InBrowser) -> Self {
-        Self { browser, lines: Vec::new(), renewed: None }
+        Self { browser, lines: Vec::new(), others: Vec::new(), renewed: None }
     }
 
     /// Leaves the browser's cookies as they are.
@@ -251,9 +261,18 @@ impl CookieJar {
         self.lines.clear();
     }
 
+    /// Sets a cookie of Usher's own that carries no session, by what follows the prefix of its name.
+    pub(super) fn set_other(&mut self, name: &str, value: &str, max_age: u64) {
+        self.others.extend(own_line(name, value, max_age));
+    }
+
+    /// Clears it.
+    pub(super) fn clear_other(&mut self, name: &str) {
+        self.others.extend(own_line(name, "", 0));
+    }
+
     /// The `Set-Cookie` lines to send.
-    #[must_use]
-    pub fn lines(&self) -> &[HeaderValue] {
-        &self.lines
+    pub fn lines(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.lines.iter().chain(&self.others)
     }
 }

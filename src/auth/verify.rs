@@ -25,6 +25,7 @@ use crate::config::IssuerId;
 use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 
 pub use error::{Malformed, VerifyError};
+pub use id_token::IdTokenError;
 pub use verified_token::{PerSet, VerifiedToken};
 
 /// A clock that is wrong is wrong for every token: it is said once per this many seconds.
@@ -98,7 +99,8 @@ impl Verifier {
         let presented = Presented::parse(token)?;
         let issuer = self.issuer_of(&presented, allowed)?;
         presented.header.check(issuer.config())?;
-        if issuer.config().token_type.is_none() && claims::are_of_another_kind(&presented.claims) {
+        let config = issuer.config();
+        if config.token_type.is_none() && claims::are_of_another_kind(&presented.claims, config.identity) {
             return Err(VerifyError::WrongType);
         }
         // Everything that costs nothing is looked at before a key is fetched for the token's sake.

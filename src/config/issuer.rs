@@ -25,6 +25,8 @@ pub struct Issuer {
     pub keys: KeySource,
     /// The client that Usher is at the authorization server, if it is one.
     pub client: Option<Client>,
+    /// Which token says who somebody is.
+    pub identity: IdentityToken,
     /// A token's `aud` must hold one of these. Never empty.
     pub audiences: Vec<String>,
     /// The algorithms that a token of this issuer may be signed with. Never empty; `none` cannot be said.
@@ -68,6 +70,40 @@ pub struct Client {
     pub authentication: ClientAuthentication,
     /// The scope that is asked for at sign-in.
     pub scopes: Vec<String>,
+    /// What the authorization request says besides, such as `prompt` or `audience`; nothing that Usher says by itself.
+    pub authorization_parameters: Vec<(String, String)>,
+}
+
+/// Which token of an issuer says who somebody is: that is the one which is kept, verified with every request, and renewed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityToken {
+    /// The access token, a JWT for one of the audiences.
+    #[default]
+    AccessToken,
+    /// The ID token (OIDC Core §2), for issuers whose access tokens are opaque or meant for others.
+    IdToken,
+}
+
+/// How people sign in with an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignIn<'a> {
+    /// On the application's own login page, at this path.
+    LoginPage(&'a str),
+    /// At the authorization server, which sends them back with a code (RFC 6749 §4.1).
+    AuthorizationServer(&'a Client),
+}
+
+impl Issuer {
+    /// How people sign in with it. `None`: its tokens only count.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<SignIn<'_>> {
+        if let Some(page) = self.login.as_ref().and_then(|login| login.page.as_deref()) {
+            return Some(SignIn::LoginPage(page));
+        }
+        let client = self.client.as_ref().filter(|_| matches!(self.keys, KeySource::Discovery { .. }))?;
+        Some(SignIn::AuthorizationServer(client))
+    }
 }
 
 /// How the client authenticates at the token endpoint.

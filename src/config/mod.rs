@@ -38,8 +38,8 @@ use ipnet::IpNet;
 
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
-    Client, ClientAuthentication, ExchangeFormat, Issuer, IssuerId, IssuerTransport, KeySource, Login, LoginTokens,
-    Refresh, RefreshExchange, TokenPointers,
+    Client, ClientAuthentication, ExchangeFormat, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Login,
+    LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
 pub use listen::{CertificateFiles, Listen, Tls};
 pub use load::{Format, Loaded, Sources, load};

@@ -174,6 +174,13 @@ impl Target {
         port.map_or_else(|| self.host.to_string(), |port| format!("{}:{port}", self.host))
     }
 
+    /// Scheme, host and port as a browser compares them: without the port that goes without saying.
+    pub(super) fn origin(&self) -> String {
+        let default_port = if self.secure { ":443" } else { ":80" };
+        let host = self.host_field();
+        format!("{}://{}", self.scheme(), host.strip_suffix(default_port).unwrap_or(&host))
+    }
+
     /// Whether this `Host` line of the request is [`Target::host_field`] already. May say no where it is.
     pub(super) fn is_host_field(&self, line: &[u8]) -> bool {
         match line.strip_prefix(self.host.as_bytes()) {

@@ -1,23 +1,29 @@
 //! From a rejection to an answer: one total match, without a wildcard, then the form that the kind of request asks for.
 
+mod sign_in;
+
 use std::time::Duration;
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::Gateway;
 use super::admit::AdmitError;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
+use super::way_in;
 use crate::auth::unauthenticated::Unauthenticated;
-use crate::config::{self, Route};
+use crate::config;
 use crate::forwarding::{Body, Fault, ForwardError};
 use crate::oauth::Challenge;
 use crate::routing::PathError;
+
+/// A form must not be lost silently: whoever signs in again would think that it has arrived (O13).
+const UNDELIVERED: &str =
+    "You are not signed in, or no longer. What you sent was not delivered: sign in, and send it again.";
 
 /// What an answer says, before it takes a form.
 pub(super) struct Answer {
@@ -33,6 +39,8 @@ pub(super) struct Answer {
     allow: Option<HeaderValue>,
     /// Signing in would help.
     sign_in: bool,
+    /// Signing in was what failed: once more may help, but only when somebody wants it.
+    again: bool,
     /// One sentence for whoever sent the request; nothing about the inside (X14).
     pub(super) detail: &'static str,
     /// What was required, where the site says so.
@@ -41,7 +49,8 @@ pub(super) struct Answer {
 
 impl Answer {
     const fn new(status: StatusCode, fault: &'static str, detail: &'static str) -> Self {
-        Self { status, fault, challenge: None, retry_after: None, allow: None, sign_in: false, detail, required: None }
+        let (challenge, retry_after, allow, required) = (None, None, None, None);
+        Self { status, fault, challenge, retry_after, allow, sign_in: false, again: false, detail, required }
     }
 
     fn unauthorized(challenge: Challenge, detail: &'static str) -> Self {
@@ -51,7 +60,10 @@ impl Answer {
 
 /// Turns a rejection into the answer that the client gets, and the reason that the log gets.
 pub(super) fn answer(gateway: &Gateway, exchange: &mut Exchange<'_>, rejection: &Rejection) -> Response<Body> {
-    let answer = describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
+    let mut answer = describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
+    if answer.sign_in && exchange.kind.navigation && exchange.record.method != Method::GET {
+        answer.detail = UNDELIVERED;
+    }
     note(exchange, &answer, rejection);
     let mut response = form(gateway, exchange, &answer);
     let headers = response.headers_mut();
@@ -126,6 +138,7 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::LoginTokens(_) | Rejection::LoginAnswer => {
             Answer::new(S::BAD_GATEWAY, "upstream", "The sign-in service did not answer properly.")
         }
+        Rejection::SignIn(error) => sign_in::describe(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
     }
 }
@@ -218,7 +231,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// A redirect, a page or a problem document.
 fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response<Body> {
-    let sign_in = exchange.route().filter(|_| answer.sign_in).and_then(|route| sign_in_url(gateway, exchange, route));
+    let sign_in = exchange.route().filter(|_| answer.sign_in).and_then(|route| way_in::url(gateway, exchange, route));
+    let sign_in = sign_in.or_else(|| answer.again.then(|| way_in::ENTRANCE.to_owned()));
     let wanted = exchange.route().map_or(config::Unauthenticated::Auto, |route| route.unauthenticated);
     let redirects = match wanted {
         config::Unauthenticated::Auto => exchange.kind.navigation && exchange.record.method == Method::GET,
@@ -226,22 +240,12 @@ fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response
         config::Unauthenticated::Status => false,
     };
     match sign_in {
-        Some(url) if redirects => {
+        Some(url) if redirects && !answer.again => {
             with_header(Body::Empty, StatusCode::FOUND, &[(LOCATION, &url), (REFERRER_POLICY, "no-referrer")])
         }
         sign_in if exchange.kind.navigation => gateway.pages.refusal(answer, exchange.id(), sign_in.as_deref()),
         sign_in => problem(answer, exchange.id(), sign_in.as_deref()),
     }
-}
-
-/// Where to sign in, and to come back from: the login page of the first issuer of the route that has one.
-fn sign_in_url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
-    let login = |id: &config::IssuerId| gateway.config.issuers.get(id.0)?.login.as_ref()?.page.as_ref();
-    let page = route.issuers.iter().find_map(login)?;
-    let target = exchange.target()?;
-    let back = target.path_and_query(target.path.as_str());
-    let separator = if page.contains('?') { '&' } else { '?' };
-    Some(format!("{page}{separator}rd={}", utf8_percent_encode(&back, NON_ALPHANUMERIC)))
 }
 
 /// RFC 9457.

@@ -17,6 +17,7 @@ use crate::auth::authenticate::{Authenticator, Renewals};
 use crate::auth::authority::IssuerAuthority;
 use crate::auth::refresh;
 use crate::auth::session_cookies::SessionCookies;
+use crate::auth::sign_in::SignIns;
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -126,6 +127,7 @@ impl Gateway {
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
         let cookies = SessionCookies::new(&config)?;
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
+        let sign_ins = SignIns::new(&config.session.secrets, Arc::clone(&lasting.verifier), clock.clone())?;
         let mut process = [0; 8];
         rand::fill(&mut process).map_err(|_| BuildError::Randomness)?;
         let gateway = Self {
@@ -133,6 +135,7 @@ impl Gateway {
             trailer_filter: trailer_filter(Arc::clone(&stripper)),
             stripper,
             authenticator,
+            sign_ins,
             upstreams: Upstreams::new(&config.upstreams)?,
             assertions,
             pages: Pages::load(config.pages.as_deref())?,

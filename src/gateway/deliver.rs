@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
-use crate::auth::authenticate::Identity;
+use crate::auth::authenticate::{Identity, Successor};
 use crate::auth::credentials::Credentials;
 use crate::auth::login::{self, IssuedTokens};
 use crate::config::{IssuerId, LoginTokens, Route, TokenPointers};
@@ -114,7 +114,8 @@ async fn capture_login(
     login::remove_repeating_headers(response.headers_mut(), &tokens);
     // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
     if credentials.cookies.any() {
-        gateway.authenticator.replace_session(&tokens, &credentials.cookies, &[issuer], &mut exchange.jar).await;
+        let successor = Successor { tokens: &tokens, grant: None };
+        gateway.authenticator.replace_session(&successor, &credentials.cookies, &[issuer], &mut exchange.jar).await;
     }
     let identity = gateway
         .authenticator

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL,
-    EXPIRES, ORIGIN, PRAGMA, SET_COOKIE, VARY,
+    EXPIRES, ORIGIN, PRAGMA, REFERER, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
@@ -32,6 +32,7 @@ pub(super) struct Exchange<'g> {
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
     origin: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
     preflight: bool,
 }
 
@@ -50,6 +51,7 @@ impl<'g> Exchange<'g> {
             record: Box::new(Record::begin(id, client, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
+            referer: headers.get(REFERER).cloned(),
             preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
     }
@@ -105,6 +107,11 @@ impl<'g> Exchange<'g> {
         self.record.target.as_deref()
     }
 
+    /// The page that the request came from, as it says.
+    pub(super) fn referer(&self) -> Option<&str> {
+        self.referer.as_ref()?.to_str().ok()
+    }
+
     /// The id of this request.
     pub(super) fn id(&self) -> &str {
         self.record.id.as_str()
@@ -137,7 +144,7 @@ impl<'g> Exchange<'g> {
     /// body has gone out.
     pub(super) fn finish(mut self, mut response: Response<Body>) -> Response<LoggedBody> {
         let headers = response.headers_mut();
-        if !self.jar.lines().is_empty() {
+        if self.jar.lines().next().is_some() {
             forbid_storing(headers);
             for line in self.jar.lines() {
                 headers.append(SET_COOKIE, line.clone());

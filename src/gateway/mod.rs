@@ -21,6 +21,7 @@ mod rejection;
 mod request_id;
 mod request_kind;
 mod strip;
+mod way_in;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::auth::authenticate::Authenticator;
 use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
 use crate::auth::origin;
+use crate::auth::sign_in::SignIns;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
 use crate::forwarding::forwarded::ForwardingHeaders;
@@ -56,6 +58,7 @@ pub struct Gateway {
     stripper: Arc<Stripper>,
     trailer_filter: TrailerFilter,
     authenticator: Authenticator,
+    sign_ins: SignIns,
     upstreams: Arc<Upstreams>,
     assertions: assertions::Assertions,
     pages: pages::Pages,

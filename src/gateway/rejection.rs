@@ -9,6 +9,7 @@ use crate::auth::assertion::AssertionError;
 use crate::auth::authorize::Refusal;
 use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
+use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::forwarding::{BodyTooLarge, ForwardError};
 use crate::routing::NoRoute;
@@ -67,6 +68,9 @@ pub enum Rejection {
     /// The application's login answered with more than can be searched for tokens. The upstream.
     #[error("the answer of the login service cannot be read")]
     LoginAnswer,
+    /// A sign-in does not begin, or comes to nothing; the variant inside says whose fault it is.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     /// One of Usher's own paths, and nothing is there. The client.
     #[error("there is no such endpoint of Usher")]
     NoEndpoint,

@@ -2,7 +2,8 @@
 //!
 //! The document must be the configured issuer's own. URLs in it that lie below the issuer are dialled where the operator
 //! says that the issuer is reached (`backchannel_url`), because inside a compose network the public name often leads
-//! nowhere.
+//! nowhere. The other way round, a browser is sent below the issuer, although a server that builds its URLs from what it was
+//! dialled with names the inner host.
 
 use serde::Deserialize;
 use url::Url;
@@ -21,6 +22,14 @@ pub(super) struct Metadata {
     pub(super) token_endpoint: Option<Url>,
     /// Where tokens are revoked (RFC 7009), if anywhere.
     pub(super) revocation_endpoint: Option<Url>,
+    /// Where browsers are sent to sign in, if anywhere.
+    pub(super) authorization_endpoint: Option<Url>,
+    /// Where authorization requests are pushed to (RFC 9126), if anywhere.
+    pub(super) pushed_request_endpoint: Option<Url>,
+    /// Whether they must be.
+    pub(super) must_push: bool,
+    /// Whether authorization responses name their issuer (RFC 9207 §3): one without a name is then not the issuer's.
+    pub(super) names_issuer: bool,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +38,12 @@ struct Document {
     jwks_uri: Option<String>,
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    authorization_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
+    #[serde(default)]
+    require_pushed_authorization_requests: bool,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
 }
 
 /// Where the document of the issuer at `base` is.
@@ -49,17 +64,25 @@ impl Metadata {
             let found = document.issuer.chars().take(LONGEST_SHOWN).collect();
             return Err(FetchError::OtherIssuer { expected: issuer.to_owned(), found });
         }
-        let endpoint = |name, url: Option<String>| {
-            let dialled = dialled(&url?, issuer, base);
-            if dialled.is_none() {
+        let usable = |name, url: Option<Url>| {
+            if url.is_none() {
                 tracing::warn!(issuer, endpoint = name, "the discovery document names an endpoint that is not dialled");
             }
-            dialled
+            url
         };
+        let endpoint = |name, url: Option<String>| usable(name, dialled(&url?, issuer, base));
+        let visited = |name, url: Option<String>| usable(name, visited(&url?, issuer, base));
         Ok(Self {
             jwks_uri: endpoint("jwks_uri", document.jwks_uri).ok_or(FetchError::NoEndpoint("jwks_uri"))?,
             token_endpoint: endpoint("token_endpoint", document.token_endpoint),
             revocation_endpoint: endpoint("revocation_endpoint", document.revocation_endpoint),
+            authorization_endpoint: visited("authorization_endpoint", document.authorization_endpoint),
+            pushed_request_endpoint: endpoint(
+                "pushed_authorization_request_endpoint",
+                document.pushed_authorization_request_endpoint,
+            ),
+            must_push: document.require_pushed_authorization_requests,
+            names_issuer: document.authorization_response_iss_parameter_supported,
         })
     }
 }
@@ -67,12 +90,27 @@ impl Metadata {
 /// The URL to dial for one in the document: below `base` when it lies below the issuer. Only https, unless the operator
 /// has configured a plain base: a document must not be able to take the encryption away.
 fn dialled(url: &str, issuer: &str, base: &Url) -> Option<Url> {
-    let below = url.strip_prefix(issuer.trim_end_matches('/')).filter(|rest| rest.starts_with(['/', '?']));
+    let url = moved(url, issuer, base.as_str())?;
+    Some(url).filter(|url| url.scheme() == "https" || (url.scheme() == "http" && base.scheme() == "http"))
+}
+
+/// The URL that a browser visits for one in the document: below the issuer when it lies below `base`, which a browser may
+/// not even know by name. Plain http only where the issuer itself is, and no fragment, which would swallow the request
+/// (RFC 6749 §3.1).
+fn visited(url: &str, issuer: &str, base: &Url) -> Option<Url> {
+    let url = moved(url, base.as_str(), issuer)?;
+    let is_plain = url.scheme() == "http" && issuer.starts_with("http://");
+    Some(url).filter(|url| (url.scheme() == "https" || is_plain) && url.fragment().is_none())
+}
+
+/// The URL, which lies below `to` from now on if it lay below `from`: whole segments only.
+fn moved(url: &str, from: &str, to: &str) -> Option<Url> {
+    let below = url.strip_prefix(from.trim_end_matches('/')).filter(|rest| rest.starts_with(['/', '?']));
     let url = match below {
-        Some(rest) => Url::parse(&format!("{}{rest}", base.as_str().trim_end_matches('/'))),
+        Some(rest) => Url::parse(&format!("{}{rest}", to.trim_end_matches('/'))),
         None => Url::parse(url),
     };
-    url.ok().filter(|url| url.scheme() == "https" || (url.scheme() == "http" && base.scheme() == "http"))
+    url.ok()
 }
 
 #[cfg(test)]
@@ -132,5 +170,33 @@ mod tests {
         }
         let document = json!({"issuer": ISSUER, "jwks_uri": format!("{ISSUER}/certs"), "token_endpoint": "http://x/"});
         assert_eq!(parse(&document, ISSUER, ISSUER).unwrap().token_endpoint, None);
+    }
+
+    fn authorization_endpoint(url: &str, issuer: &str, base: &str) -> Option<String> {
+        let keys = format!("{issuer}/certs");
+        let document = json!({"issuer": issuer, "jwks_uri": keys, "authorization_endpoint": url});
+        parse(&document, issuer, base).unwrap().authorization_endpoint.map(String::from)
+    }
+
+    #[test]
+    fn browsers_are_sent_below_the_issuer_whatever_the_server_was_dialled_with() {
+        let inner = "http://kc:8080/realms/main";
+        let visited = |url: &str| authorization_endpoint(url, ISSUER, inner);
+        let public = Some(format!("{ISSUER}/auth?kc=1"));
+        assert_eq!(visited("http://kc:8080/realms/main/auth?kc=1"), public);
+        assert_eq!(visited(&format!("{ISSUER}/auth?kc=1")), public);
+        assert_eq!(visited("https://login.example.com/auth"), Some("https://login.example.com/auth".to_owned()));
+    }
+
+    #[test]
+    fn browsers_are_not_sent_to_plain_http_unless_the_issuer_is_there() {
+        for url in ["http://kc:8080/realms/mainland/auth", "javascript:alert(1)", "data:,x", "https://a/auth#x", ""] {
+            assert_eq!(authorization_endpoint(url, ISSUER, "http://kc:8080/realms/main"), None, "{url}");
+        }
+        let plain = "http://localhost:9000";
+        assert_eq!(
+            authorization_endpoint("http://localhost:9000/auth", plain, plain),
+            Some("http://localhost:9000/auth".to_owned())
+        );
     }
 }

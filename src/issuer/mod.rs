@@ -4,6 +4,7 @@
 //! and serves without it. This module knows the protocol towards an issuer; it does *not* judge tokens, and it does not
 //! decide when to refresh.
 
+mod authorization_code;
 mod discovery;
 mod document;
 mod form;
@@ -11,6 +12,7 @@ mod form;
 pub(crate) mod fuzzing;
 mod jwks;
 mod key;
+mod pushed_request;
 mod remote;
 mod revocation;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use crate::oauth::Algorithm;
 use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
 
 use self::discovery::Metadata;
 use self::jwks::{KeySet, NoKey};
@@ -34,9 +37,11 @@ use crate::clock::Clock;
 use crate::config::{self, IssuerId, KeySource};
 use crate::tasks::Tasks;
 
+pub use authorization_code::{AuthorizationEndpoint, AuthorizationError, AuthorizationRequest, CodeError};
 pub use document::FetchError;
 pub use jwks::Keys;
 pub use key::{Key, KeyRejected};
+pub use pushed_request::PushError;
 pub use remote::Unavailable;
 pub use revocation::RevokeError;
 pub use token_endpoint::{RefreshError, RefreshFailure, Sent};
@@ -57,6 +62,8 @@ pub struct Issuer {
     /// `None` unless the issuer is discovered.
     metadata: Option<Arc<Remote<Metadata>>>,
     keys: KeyRing,
+    /// Permits for pushing authorization requests.
+    pushing: Arc<Semaphore>,
 }
 
 /// Where the keys of an issuer are.
@@ -186,13 +193,13 @@ impl Issuer {
                 (Some(Arc::clone(&metadata)), published(KeyLocation::Discovered(metadata)))
             }
         };
-        Ok(Self { id, config, transport, metadata, keys })
+        Ok(Self { id, config, transport, metadata, keys, pushing: Arc::new(Semaphore::new(pushed_request::MOST)) })
     }
 
     /// The same issuer in another configuration, with what has been fetched of it.
     fn succeeded_by(&self, id: IssuerId, config: config::Issuer) -> Self {
-        let Self { transport, metadata, keys, .. } = self;
-        Self { id, config, transport: transport.clone(), metadata: metadata.clone(), keys: keys.clone() }
+        let (transport, metadata, keys) = (self.transport.clone(), self.metadata.clone(), self.keys.clone());
+        Self { id, config, transport, metadata, keys, pushing: Arc::clone(&self.pushing) }
     }
 
     /// Its index in the configuration.

@@ -28,7 +28,7 @@ pub(crate) use keys::TestKey;
 
 use super::Issuers;
 use crate::clock::Clock;
-use crate::config::{self, IssuerTransport, KeySource};
+use crate::config::{self, IdentityToken, IssuerTransport, KeySource};
 use crate::tasks::Tasks;
 
 pub(crate) const DISCOVERY: &str = "/realm/.well-known/openid-configuration";
@@ -188,6 +188,7 @@ pub(crate) fn configured(issuer: &str, keys: KeySource) -> config::Issuer {
             Algorithm::ES512,
             Algorithm::EdDSA,
         ],
+        identity: IdentityToken::AccessToken,
         token_type: None,
         leeway: Duration::ZERO,
         refresh: None,

@@ -14,12 +14,12 @@ use self::answer::Dialect;
 use super::Issuer;
 use super::form::Form;
 use super::remote::Unavailable;
-use super::transport::{Post, TransportError};
-use crate::config::{ExchangeFormat, Refresh, RefreshExchange};
+use super::transport::{Answer, Post, TransportError};
+use crate::config::{ExchangeFormat, IdentityToken, Refresh, RefreshExchange};
 use crate::oauth::{RefreshToken, TokenResponse};
 
 /// An answer holds two or three tokens of a few KiB; nothing longer than this is read.
-const LIMIT: usize = 256 * 1024;
+pub(super) const LIMIT: usize = 256 * 1024;
 
 /// Why a refresh token could not be exchanged.
 #[derive(Debug, thiserror::Error)]
@@ -85,16 +85,36 @@ pub enum RefreshFailure {
 
 impl RefreshError {
     /// The same without an error code that repeats the refresh token, in a service that has no better word for it (law 8).
-    fn without(self, token: &RefreshToken) -> Self {
+    fn without(self, token: &str) -> Self {
         match self {
             Self::Unavailable { cause: RefreshFailure::Refused { status, code }, sent, retry_after }
-                if code.contains(token.expose()) =>
+                if code.contains(token) =>
             {
                 Self::Unavailable { cause: RefreshFailure::Status(status), sent, retry_after }
             }
             other => other,
         }
     }
+}
+
+impl TokenResponse {
+    /// The same with whichever token says who somebody is in the place of the access token, which nobody else needs here.
+    ///
+    /// # Errors
+    /// [`RefreshFailure::Garbage`] when it is not there. A renewal may come without an ID token (OIDC Core §12.2), but not from
+    /// an issuer whose users are known by it.
+    pub fn identified_by(mut self, identity: IdentityToken) -> Result<Self, RefreshFailure> {
+        if identity == IdentityToken::IdToken {
+            self.access_token = self.id_token.clone().ok_or(RefreshFailure::Garbage("it holds no ID token"))?;
+        }
+        Ok(self)
+    }
+}
+
+/// What an answer of an OAuth token endpoint means, whatever it was asked with. Of an error, nothing is kept that repeats one
+/// of the `secrets` (law 8).
+pub(super) fn judge(answer: Answer, secrets: &[&str]) -> Result<TokenResponse, RefreshError> {
+    Dialect::OAuth.judge(answer).map_err(|error| secrets.iter().fold(error, |error, secret| error.without(secret)))
 }
 
 impl Issuer {
@@ -115,7 +135,14 @@ impl Issuer {
             }
         };
         match self.transport.post(post, LIMIT).await {
-            Ok(answer) => dialect.judge(answer).map_err(|error| error.without(token)),
+            Ok(answer) => {
+                let tokens = dialect.judge(answer).map_err(|error| error.without(token.expose()))?;
+                tokens.identified_by(self.config.identity).map_err(|cause| RefreshError::Unavailable {
+                    cause,
+                    sent: Sent::Answered,
+                    retry_after: None,
+                })
+            }
             Err(error @ TransportError::Connect(_)) => Err(never(error.into())),
             Err(error) => {
                 Err(RefreshError::Unavailable { cause: error.into(), sent: Sent::Unknown, retry_after: None })
@@ -123,7 +150,7 @@ impl Issuer {
         }
     }
 
-    async fn token_endpoint(&self) -> Result<Url, RefreshFailure> {
+    pub(super) async fn token_endpoint(&self) -> Result<Url, RefreshFailure> {
         let metadata = self.metadata.as_ref().ok_or(RefreshFailure::NoEndpoint)?;
         let (metadata, _) = metadata.obtain().await?;
         metadata.token_endpoint.clone().ok_or(RefreshFailure::NoEndpoint)

@@ -10,4 +10,4 @@ pub mod token;
 pub use algorithm::Algorithm;
 pub use bearer::{BearerError, Challenge};
 pub use claims::{ClaimPath, Claims};
-pub use token::{AccessToken, RefreshToken, TokenErrorResponse, TokenResponse};
+pub use token::{AccessToken, AuthorizationCode, CodeVerifier, RefreshToken, TokenErrorResponse, TokenResponse};

@@ -43,6 +43,14 @@ opaque_token!(
     /// A refresh token (RFC 6749 §1.5). `Debug` never shows it.
     RefreshToken
 );
+opaque_token!(
+    /// An authorization code (RFC 6749 §1.3.1). `Debug` never shows it.
+    AuthorizationCode
+);
+opaque_token!(
+    /// The secret behind a code challenge (RFC 7636 §4.1). `Debug` never shows it.
+    CodeVerifier
+);
 
 /// A successful answer of the token endpoint (RFC 6749 §5.1), or of an existing service's refresh exchange mapped onto it.
 ///

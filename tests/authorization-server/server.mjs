@@ -8,7 +8,11 @@
 //
 //   POST /test/tokens?sub=alice&lifetime=-10   first tokens of a new grant, without a browser
 //   POST /test/delay?ms=500                    every later token request takes that much longer
+//   POST /test/next?sub=root                   whoever signs in from now on is this user (alice at first)
+//   POST /test/next?error=access_denied        nobody signs in from now on: they are sent back with this error
 //   GET  /test/stats                           what was counted so far
+//
+// Signing in by the authorization code flow needs no forms: the interaction answers for the user at once.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -19,7 +23,7 @@ import { Provider } from 'oidc-provider';
 
 import { Adapter } from './adapter.mjs';
 
-const options = { accessTokenLifetime: 300, algorithm: 'RS256', ...JSON.parse(process.argv[2] ?? '{}') };
+const options = { accessTokenLifetime: 300, accessTokenFormat: 'jwt', algorithm: 'RS256', ...JSON.parse(process.argv[2] ?? '{}') };
 
 /** The audience of every access token, and the resource indicator (RFC 8707) that asks for it. */
 const AUDIENCE = 'usher';
@@ -32,6 +36,7 @@ const USERS = {
 
 const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0 };
 let delay = 0;
+let outcome = { sub: 'alice' };
 
 function signingKeys() {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
@@ -58,8 +63,8 @@ function resourceServer() {
     scope: 'read write',
     audience: AUDIENCE,
     accessTokenTTL: options.accessTokenLifetime,
-    accessTokenFormat: 'jwt',
-    jwt: { sign: { alg: options.algorithm } },
+    accessTokenFormat: options.accessTokenFormat,
+    ...(options.accessTokenFormat === 'jwt' && { jwt: { sign: { alg: options.algorithm } } }),
   };
 }
 
@@ -71,6 +76,8 @@ const configuration = {
   scopes: ['openid', 'offline_access', 'read', 'write'],
   claims: { openid: ['sub'], email: ['email'] },
   rotateRefreshToken: true,
+  issueRefreshToken: () => true,
+  loadExistingGrant: grantEverything,
   ttl: {
     AccessToken: (_context, token) => token.resourceServer?.accessTokenTTL ?? options.accessTokenLifetime,
     Grant: 86_400,
@@ -91,8 +98,27 @@ const configuration = {
   },
   extraTokenClaims: (_context, token) => USERS[token.accountId],
   findAccount: (_context, id) => (id in USERS ? { accountId: id, claims: () => ({ sub: id, ...USERS[id] }) } : undefined),
-  interactions: { url: () => '/test/no-interaction' },
+  interactions: { url: (_context, interaction) => `/test/interaction/${interaction.uid}` },
 };
+
+/** Nobody is asked for consent: what the client asks for is granted, once per session. */
+async function grantEverything(context) {
+  const { oidc } = context;
+  const existing = oidc.session.grantIdFor(oidc.client.clientId);
+  if (existing) return oidc.provider.Grant.find(existing);
+  const grant = new oidc.provider.Grant({ accountId: oidc.session.accountId, clientId: oidc.client.clientId });
+  grant.addOIDCScope('openid offline_access read write');
+  grant.addResourceScope(RESOURCE, 'read write');
+  await grant.save();
+  return grant;
+}
+
+/** Answers for the user: signs in, or turns back. */
+async function interact(provider, context) {
+  const result = outcome.error ? { error: outcome.error } : { login: { accountId: outcome.sub } };
+  context.respond = false;
+  await provider.interactionFinished(context.req, context.res, result, { mergeWithLastSubmission: false });
+}
 
 /** What the authorization code flow would leave behind, made of the provider's own models. */
 async function firstTokens(provider, accountId, lifetime) {
@@ -118,6 +144,11 @@ async function testEndpoints(provider, context, next) {
   } else if (path === '/test/delay') {
     delay = Number(query.ms);
     context.body = {};
+  } else if (path === '/test/next') {
+    outcome = { ...query };
+    context.body = {};
+  } else if (path.startsWith('/test/interaction/')) {
+    await interact(provider, context);
   } else if (path === '/test/stats') {
     context.body = stats;
   } else {

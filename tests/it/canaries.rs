@@ -236,6 +236,48 @@ async fn sessions_and_their_troubles(cage: &mut Cage) {
     cage.send(get("https://app.test/x").cookies(&jar)).await.assert_status(401);
 }
 
+/// State, code, nonce, verifier and whatever the tokens are, of sign-ins that succeed and that fail in every way.
+async fn sign_ins_at_the_issuer(cage: &mut Cage) {
+    let changes = [json!({}), json!({ "nonce": "canary-nonce" }), json!({ "aud": "canary" }), json!({ "": null })];
+    let answers = [
+        TokenAnswer::Rotate,
+        TokenAnswer::OtherSubject("root"),
+        TokenAnswer::OtherIssuer,
+        TokenAnswer::InvalidClient,
+        TokenAnswer::Status(500, None),
+    ];
+    let attempts = changes.iter().map(|change| (change, TokenAnswer::Rotate));
+    let none = json!({});
+    for (change, answer) in attempts.chain(answers.into_iter().map(|answer| (&none, answer))) {
+        let entrance = get("https://app.test/.usher/sign-in?rd=/x%3Fcode%3Dcanary").navigation();
+        let sent = cage.send(entrance).await;
+        let jar = cage.kept(&Jar::default(), &sent);
+        let url = sent.assert_status(302).header("location").unwrap().to_owned();
+        let callback = cage.issuer.authorize(&url, "alice");
+        for (name, value) in url::Url::parse(&url).unwrap().query_pairs().chain(callback.query_pairs()) {
+            if ["state", "nonce", "code", "code_challenge"].contains(&&*name) {
+                cage.canaries.push(value.into_owned());
+            }
+        }
+        for query in ["&state=canary", "&error=canary", "&iss=canary", "&code=canary"] {
+            cage.send(get(&format!("{callback}{query}")).navigation().cookies(&jar)).await.assert_status(400);
+        }
+        cage.send(get(callback.as_str()).navigation()).await.assert_status(400);
+        cage.issuer.change_id_tokens(change.clone());
+        cage.issuer.next([answer]);
+        let answer = cage.send(get(callback.as_str()).cookies(&jar)).await;
+        cage.kept(&jar, &answer);
+        cage.send(get(callback.as_str()).navigation().cookies(&jar)).await;
+        let requests = cage.issuer.asked().tokens;
+        let form = url::form_urlencoded::parse(requests.last().unwrap().body.as_bytes());
+        let verifier = form.into_owned().find(|(name, _)| name == "code_verifier").unwrap().1;
+        cage.canaries.push(verifier);
+    }
+    cage.issuer.change_id_tokens(json!({}));
+    let refused = get("https://app.test/.usher/callback?error=canary-code&state=canary-state&error_description=canary");
+    cage.send(refused.navigation()).await.assert_status(400);
+}
+
 async fn logins_that_fail(cage: &mut Cage) {
     let password = json!({ "username": "canary-user", "password": "canary-password" });
     let forged = cage.issuer.token("root").sign(&SigningKey::p256());
@@ -272,6 +314,7 @@ async fn no_secret_leaves_the_binary_by_its_log_or_its_answers_whatever_happens(
     for format in ["text", "json"] {
         let mut cage = Cage::open(format).await;
         sessions_and_their_troubles(&mut cage).await;
+        sign_ins_at_the_issuer(&mut cage).await;
         presented_and_refused(&mut cage).await;
         logins_that_fail(&mut cage).await;
         let admin = cage.usher.address("admin").await;

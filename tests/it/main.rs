@@ -43,8 +43,10 @@ mod refresh_reuse;
 mod refresh_torture;
 mod refresh_trouble;
 
-// An application's own login.
+// An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
 mod login;
+mod sign_in;
+mod sign_in_attacks;
 
 // Ways in, and ways to sign people out, that were tried on sessions and tokens.
 mod attack_session;

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::auth::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Issuer, IssuerId, IssuerTransport, KeySource, Secret};
+use crate::config::{IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Secret};
 use crate::issuer::Issuers;
 use crate::oauth::Algorithm;
 use crate::tasks::Tasks;
@@ -154,6 +154,7 @@ fn issuer(name: &str, keys: KeySource, algorithms: &[Algorithm]) -> Issuer {
         client: None,
         audiences: vec!["gw".to_owned()],
         algorithms: algorithms.to_vec(),
+        identity: IdentityToken::AccessToken,
         token_type: None,
         leeway: Duration::ZERO,
         refresh: None,

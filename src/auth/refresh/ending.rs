@@ -7,18 +7,27 @@ use crate::config::{IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
 use crate::session::store::{Ask, EndCause, Ending, Need, Now};
 
+/// Whether the issuer is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Revocation {
+    /// The refresh token is revoked.
+    AtIssuer,
+    /// The session ends here only.
+    HereOnly,
+}
+
 impl<A: Authority, B: Background> Renewals<A, B> {
     /// A spent token long after its successor was in use: somebody has a copy of the cookie (R16).
     pub(super) async fn reused(&self, presented: &PresentedRefresh, ask: &Ask) {
         report::reused(self.issuer_name(presented.issuer), ask.key, self.0.settings.on_reuse);
         match self.0.settings.on_reuse {
-            OnReuse::Revoke => self.end_session(presented, EndCause::Reused).await,
+            OnReuse::Revoke => self.end_session(presented, EndCause::Reused, Revocation::AtIssuer).await,
             OnReuse::Refuse => {}
         }
     }
 
     /// Ends the session in a task of its own; when this returns, the end is recorded and denied.
-    pub(super) async fn end_session(&self, presented: &PresentedRefresh, cause: EndCause) {
+    pub(super) async fn end_session(&self, presented: &PresentedRefresh, cause: EndCause, revocation: Revocation) {
         let (over, ended) = oneshot::channel::<()>();
         let (renewals, presented) = (self.clone(), presented.clone());
         self.0.background.start(async move {
@@ -29,7 +38,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 report::ended(renewals.issuer_name(presented.issuer), ask.key, cause);
             }
             drop(over);
-            if let Some(token) = ending.and_then(|ending| ending.refresh_token) {
+            let told = ending.filter(|_| revocation == Revocation::AtIssuer);
+            if let Some(token) = told.and_then(|ending| ending.refresh_token) {
                 renewals.revoke(presented.issuer, &token).await;
             }
         });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
+use super::ending::Revocation;
 use super::gate::TurnedAway;
 use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, SpendError, VerifiedAccess};
 use super::{due_at, report};
@@ -38,7 +39,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
 
         // The end is recorded first: nobody may find tokens of somebody else.
         if ends_session {
-            self.end_session(presented, EndCause::IdentityChanged).await;
+            self.end_session(presented, EndCause::IdentityChanged, Revocation::AtIssuer).await;
         }
         let produced = outcome.clone();
         match self.0.store.record(&lead.ticket, outcome).await {

@@ -38,6 +38,7 @@ use crate::tasks::Tasks;
 pub use authority::{AcceptError, Authority, Background, SpendError, VerifiedAccess};
 pub use types::{EndReason, IssuerSettings, PresentedRefresh, Renewal, Renewed, Settings, due_at};
 
+use ending::Revocation;
 use gate::Gate;
 
 /// What somebody is told to wait who was not served for want of time or luck.
@@ -157,7 +158,14 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     /// Signs out: the session ends now, whatever is under way for it (R10), and the refresh token is revoked at the issuer
     /// in the background. The access token that the request presented is the caller's to deny.
     pub async fn end(&self, presented: &PresentedRefresh) {
-        self.end_session(presented, EndCause::SignedOut).await;
+        self.end_session(presented, EndCause::SignedOut, Revocation::AtIssuer).await;
+    }
+
+    /// Ends a session whose user has just signed in once more at the same issuer. The old refresh token counts no more here,
+    /// but is not revoked there: to many servers that is the end of the whole grant, which the new tokens belong to as well,
+    /// and so do the codes of other tabs.
+    pub async fn replace(&self, presented: &PresentedRefresh) {
+        self.end_session(presented, EndCause::SignedOut, Revocation::HereOnly).await;
     }
 
     /// Looks until there is an answer. May be abandoned at any point.

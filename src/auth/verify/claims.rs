@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{Malformed, VerifyError};
 use crate::clock::Timestamp;
+use crate::config::IdentityToken;
 use crate::oauth::Claims;
 
 /// Longer than any identifier; OpenID Connect allows 255 characters, some directories write more.
@@ -55,9 +56,14 @@ impl Validity {
 
 /// Whether the claims are those of another kind of token that the same issuer signs for the same audience: an ID token,
 /// bound to a code or an access token (OIDC Core §3.1.3.6, §3.3.2.11), or a security event such as a logout token (RFC
-/// 8417 §2.2). Not every issuer says so in `typ` (RFC 8725 §3.12).
-pub(super) fn are_of_another_kind(claims: &Claims) -> bool {
-    ["at_hash", "c_hash", "s_hash", "events"].iter().any(|name| claims.0.contains_key(*name))
+/// 8417 §2.2). Not every issuer says so in `typ` (RFC 8725 §3.12). Where the ID token is wanted, it is a logout token that has
+/// the same audience.
+pub(super) fn are_of_another_kind(claims: &Claims, identity: IdentityToken) -> bool {
+    let others: &[&str] = match identity {
+        IdentityToken::AccessToken => &["at_hash", "c_hash", "s_hash", "events"],
+        IdentityToken::IdToken => &["events"],
+    };
+    others.iter().any(|name| claims.0.contains_key(*name))
 }
 
 /// `aud`: a string, or a list of nothing but strings, with exactly one of ours in it.

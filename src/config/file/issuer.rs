@@ -1,13 +1,14 @@
 //! `issuers`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::HumanDuration;
-use crate::config::{ExchangeFormat, Secret};
+use super::{HumanDuration, Scalar};
+use crate::config::{ExchangeFormat, IdentityToken, Secret};
 
 /// Somebody whose tokens count. The keys come from OIDC discovery unless one of `jwks_url`, `public_key_file`,
 /// `hmac_secret` and `hmac_secret_file` is given.
@@ -29,8 +30,12 @@ pub struct Issuer {
     pub client_authentication: Option<ClientAuthenticationMethod>,
     /// The scope to ask for at sign-in. Default: `openid`.
     pub scopes: Option<Vec<String>>,
-    /// A token's `aud` must hold one of these.
-    #[schemars(required)]
+    /// More parameters of the authorization request, such as `prompt`, `acr_values`, `max_age`, `audience` or `resource`.
+    pub authorization_parameters: Option<BTreeMap<String, Scalar>>,
+    /// Which token says who somebody is. Default: `access_token`; `id_token` for issuers whose access tokens are opaque or
+    /// meant for others. Its `aud` is the `client_id`, and `audiences` are not needed then.
+    pub identity: Option<IdentityToken>,
+    /// A token's `aud` must hold one of these. Needed unless `identity` is `id_token`.
     pub audiences: Option<Vec<String>>,
     /// The algorithms that tokens may be signed with. Default: RS256 and ES256 with discovery and `jwks_url`; else there
     /// is none.

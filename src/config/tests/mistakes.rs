@@ -142,6 +142,21 @@ fn issuers() {
         "client_secret",
     );
     refused(&issuer("client_id: a, scopes: ['a b']"), "issuers.main.scopes[0]", "one word");
+    refused(
+        &issuer("client_id: a, authorization_parameters: { state: x }"),
+        "issuers.main.authorization_parameters.state",
+        "by itself",
+    );
+    refused(
+        &issuer("client_id: a, authorization_parameters: { 'a b': x }"),
+        "issuers.main.authorization_parameters[\"a b\"]",
+        "not the name",
+    );
+    refused(&issuer("client_id: a, identity: id_token"), "issuers.main.audiences", "beside identity");
+    let id_token = small_with("audiences: [web]", "identity: id_token");
+    refused(&id_token, "issuers.main.identity", "client_id");
+    let id_token = small_with("audiences: [web]", "client_id: a, identity: id_token, scopes: [email]");
+    refused(&id_token, "issuers.main.scopes", "no ID token");
     refused(&issuer("refresh: { token_endpoint: https://id/t }"), "issuers.main.refresh.token_endpoint", "client");
     refused(&issuer("refresh: { send: json }"), "issuers.main.refresh", "where");
     refused(&issuer("refresh: { url: https://id/r, access_token: a }"), "issuers.main.refresh.access_token", "Pointer");

@@ -1,7 +1,9 @@
 //! Usher's own paths: one file per path below `/.usher/`. Anything else there is 404 and never reaches an application.
 
+mod callback;
 mod jwks;
 mod session;
+mod sign_in;
 mod sign_out;
 
 use http::header::CACHE_CONTROL;
@@ -11,12 +13,13 @@ use super::admit::Target;
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
 use crate::auth::credentials::Credentials;
+use crate::auth::sign_in::CALLBACK;
 use crate::config::{IssuerId, Site};
 use crate::forwarding::{Body, RequestBody};
 
 /// Every issuer of a site. Those of its broadest route come first, in that route's own order: cookies that do not say whose
 /// they are belong to the same issuer here as on most of the site.
-fn issuers(site: &Site) -> Vec<IssuerId> {
+pub(super) fn issuers(site: &Site) -> Vec<IssuerId> {
     let mut issuers: Vec<IssuerId> = Vec::new();
     for issuer in site.routes.iter().rev().flat_map(|route| &route.issuers) {
         if !issuers.contains(issuer) {
@@ -42,6 +45,9 @@ pub(super) async fn answer(
         ("/.usher/session", &Method::GET | &Method::HEAD) => {
             session::show(gateway, &credentials, &issuers, exchange).await?
         }
+        ("/.usher/sign-in", &Method::GET) => sign_in::begin(gateway, target, &credentials, &issuers, exchange).await?,
+        (CALLBACK, &Method::GET) => callback::complete(gateway, target, &credentials, &issuers, exchange).await?,
+        ("/.usher/sign-in" | CALLBACK, _) => return Err(allow("GET")),
         ("/.usher/sign-out", &Method::POST) => {
             sign_out::sign_out(gateway, target, &request, &credentials, &issuers, exchange).await?
         }

@@ -37,6 +37,8 @@ pub(crate) struct Stats {
     pub(crate) reuses: usize,
     /// Grants that were revoked for it.
     pub(crate) grants_revoked: usize,
+    /// Requests at the revocation endpoint.
+    pub(crate) revocations: usize,
 }
 
 impl AuthorizationServer {
@@ -47,6 +49,11 @@ impl AuthorizationServer {
     ///
     /// When something is missing although `USHER_TEST_ALL` demands every test.
     pub(crate) async fn start(algorithm: &str, left_out: &str) -> Option<Self> {
+        Self::start_with(&json!({ "algorithm": algorithm }), left_out).await
+    }
+
+    /// The same with any options of `server.mjs`.
+    pub(crate) async fn start_with(options: &Value, left_out: &str) -> Option<Self> {
         let folder = folder();
         if !folder.join("node_modules/oidc-provider").is_dir() || !node_is_installed().await {
             super::left_out(&format!("{left_out}: node or the packages of tests/authorization-server are missing"));
@@ -54,7 +61,7 @@ impl AuthorizationServer {
         }
         let mut process = Command::new("node")
             .arg("server.mjs")
-            .arg(json!({ "algorithm": algorithm }).to_string())
+            .arg(options.to_string())
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,6 +90,12 @@ impl AuthorizationServer {
     /// Every later token request takes that much longer.
     pub(crate) async fn delay(&self, by: Duration) {
         let url = format!("{}/test/delay?ms={}", self.issuer, by.as_millis());
+        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Whoever signs in from now on is this user (`sub=root`), or is sent back with this error (`error=access_denied`).
+    pub(crate) async fn next(&self, outcome: &str) {
+        let url = format!("{}/test/next?{outcome}", self.issuer);
         self.http.post(url).send().await.unwrap().error_for_status().unwrap();
     }
 

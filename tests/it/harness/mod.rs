@@ -5,6 +5,7 @@
 pub(crate) mod application_server;
 pub(crate) mod authorization_server;
 pub(crate) mod body;
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod child;
 pub(crate) mod client;
@@ -28,6 +29,7 @@ pub(crate) mod upstream;
 pub(crate) mod verbatim;
 pub(crate) mod wait;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Ask, Client, Protocol, get, post};
 pub(crate) use cookies::{Jar, SetCookie};
 pub(crate) use gateway::Gateway;

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod keys;
+mod parameters;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use super::secrets::Given;
 use super::values::{cookie_name, scope_word, text};
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, ClientAuthenticationMethod};
-use crate::config::{Client, ClientAuthentication, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults};
+use crate::config::{
+    Client, ClientAuthentication, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults,
+};
 
 pub(in crate::config) use keys::algorithm_names;
 
@@ -92,7 +95,11 @@ impl Check<'_> {
             Some(refresh) => self.refresh(at, refresh, client.is_some(), insecure_http),
             None => (client.is_some() && discovered).then_some(Refresh::Discovered),
         };
-        let audiences = self.audiences(&at.key("audiences"), mirror.audiences.as_deref());
+        let identity = mirror.identity.unwrap_or_default();
+        let audiences = match identity {
+            IdentityToken::AccessToken => self.audiences(&at.key("audiences"), mirror.audiences.as_deref()),
+            IdentityToken::IdToken => self.client_as_audience(at, mirror),
+        };
         let token_type = mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word)));
         let leeway = self.leeway(&at.key("leeway"), mirror.leeway);
         let login = mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login));
@@ -108,6 +115,7 @@ impl Check<'_> {
             issuer,
             keys,
             client,
+            identity,
             audiences,
             algorithms,
             token_type,
@@ -136,6 +144,22 @@ impl Check<'_> {
         self.each(at, audiences, |audience| text(audience), remedy)
     }
 
+    /// An ID token is meant for the client that has asked for it (OIDC Core §2), and for nobody else.
+    fn client_as_audience(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Vec<String> {
+        if mirror.audiences.is_some() {
+            let remedy = "take audiences out: that of an ID token is the client_id";
+            self.report.problem(&at.key("audiences"), "is given beside identity: id_token", remedy);
+        }
+        if mirror.client_id.is_none() {
+            self.report.conflict(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
+        }
+        // OIDC Core §3.1.2.1: it is this word that asks for one.
+        if mirror.scopes.as_ref().is_some_and(|words| !words.iter().any(|word| word == "openid")) {
+            self.report.problem(&at.key("scopes"), "ask for no ID token", "add openid");
+        }
+        mirror.client_id.iter().cloned().collect()
+    }
+
     /// RFC 7519 §4.1.4: "usually no more than a few minutes".
     fn leeway(&mut self, at: &KeyPath, given: Option<file::HumanDuration>) -> std::time::Duration {
         let leeway = given.map_or(defaults::LEEWAY, |given| given.0);
@@ -155,6 +179,7 @@ impl Check<'_> {
                 ("client_secret_file", file.is_some()),
                 ("client_authentication", mirror.client_authentication.is_some()),
                 ("scopes", mirror.scopes.is_some()),
+                ("authorization_parameters", mirror.authorization_parameters.is_some()),
             ] {
                 if is_given {
                     self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
@@ -189,7 +214,10 @@ impl Check<'_> {
             Some(words) => self.each(&at.key("scopes"), words, |word| scope_word(word), "write [openid]"),
             None => defaults::SCOPES.map(str::to_owned).to_vec(),
         };
-        Some(Client { id, authentication, scopes })
+        let parameters = &at.key("authorization_parameters");
+        let authorization_parameters =
+            self.authorization_parameters(parameters, mirror.authorization_parameters.as_ref());
+        Some(Client { id, authentication, scopes, authorization_parameters })
     }
 
     /// The names of two cookies, which must differ.

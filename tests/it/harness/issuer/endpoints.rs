@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use super::authorize;
 use super::families::Presented;
 use super::{CLIENT_ID, CLIENT_SECRET, State, TokenAnswer, TokenRequest, unique};
 use crate::harness::body::{TestBody, full};
@@ -26,7 +27,13 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
     match request.uri().path() {
         "/.well-known/openid-configuration" => {
             state.asked.lock().unwrap().discovery += 1;
-            Ok(json_answer(200, &discovery(&issuer)))
+            let mut document = discovery(&issuer);
+            document["authorization_response_iss_parameter_supported"] = json!(*state.names_issuer.lock().unwrap());
+            if let Some(must) = *state.pushes.lock().unwrap() {
+                document["pushed_authorization_request_endpoint"] = json!(format!("{issuer}/nothing-here"));
+                document["require_pushed_authorization_requests"] = json!(must);
+            }
+            Ok(json_answer(200, &document))
         }
         "/keys" => {
             state.asked.lock().unwrap().keys += 1;
@@ -61,8 +68,10 @@ async fn token(state: &State, issuer: &str, request: Request<Incoming>) -> Answe
     if !authenticated(&asked, &form) {
         return Ok(json_answer(401, &json!({ "error": "invalid_client" })));
     }
-    if form.get("grant_type").map(String::as_str) != Some("refresh_token") {
-        return Ok(json_answer(400, &json!({ "error": "unsupported_grant_type" })));
+    match form.get("grant_type").map(String::as_str) {
+        Some("authorization_code") => return Ok(authorize::exchange(state, issuer, &form)),
+        Some("refresh_token") => {}
+        _ => return Ok(json_answer(400, &json!({ "error": "unsupported_grant_type" }))),
     }
     respond(state, issuer, form.get("refresh_token").map_or("", String::as_str), names).await
 }
@@ -187,7 +196,7 @@ fn access_token(state: &State, issuer: &str, subject: &str, answer: TokenAnswer)
     }
 }
 
-fn json_answer(status: u16, body: &Value) -> Response<TestBody> {
+pub(super) fn json_answer(status: u16, body: &Value) -> Response<TestBody> {
     text_answer(status, "application/json", &body.to_string())
 }
 

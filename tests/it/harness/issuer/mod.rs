@@ -4,6 +4,7 @@
 //! it was asked. [`TokenAnswer`] says how the token endpoint misbehaves.
 
 mod answer;
+mod authorize;
 mod endpoints;
 mod families;
 
@@ -50,6 +51,12 @@ struct State {
     delay: Mutex<Duration>,
     lifetime: Mutex<Duration>,
     open: watch::Sender<bool>,
+    /// What the ID tokens of sign-ins say besides or otherwise; `null` leaves a claim out.
+    id_token: Mutex<Value>,
+    /// Whether authorization responses name their issuer, and discovery says so (RFC 9207).
+    names_issuer: Mutex<bool>,
+    /// Whether discovery names an endpoint for pushed requests, which takes none, and whether they must be pushed.
+    pushes: Mutex<Option<bool>>,
     down: Mutex<bool>,
     asked: Mutex<Asked>,
 }
@@ -104,6 +111,9 @@ impl Issuer {
             delay: Mutex::default(),
             lifetime: Mutex::new(LIFETIME),
             open: watch::Sender::new(true),
+            id_token: Mutex::new(json!({})),
+            names_issuer: Mutex::new(false),
+            pushes: Mutex::new(None),
             down: Mutex::new(false),
             asked: Mutex::default(),
         });

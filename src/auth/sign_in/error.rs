@@ -1,0 +1,91 @@
+//! Why a sign-in does not begin, or comes to nothing, and whose fault that is.
+
+use std::time::Duration;
+
+use crate::auth::verify::{IdTokenError, VerifyError};
+use crate::issuer::{AuthorizationError, CodeError};
+use crate::session::{NoRandomness, SealError};
+
+/// Why a sign-in does not begin, or comes to nothing. No session has begun, and none has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Nobody can sign in here, or not at the issuer that was asked for. The client's, or the operator's.
+    #[error("nobody can sign in here in this way")]
+    NotOffered,
+    /// Not somebody who has come here with a browser: a frame, an image, a prefetch, a program. The client's, or the page's
+    /// that has asked.
+    #[error("only a navigation signs in")]
+    NoNavigation,
+    /// The browser has signed in again and again, and comes back unauthenticated. The operator's, mostly.
+    #[error("signing in again and again: {0}")]
+    Loop(LoopCause),
+    /// There is nowhere to send the browser. The issuer's, or the operator's.
+    #[error(transparent)]
+    NoAuthorization(AuthorizationError),
+    /// The response has a parameter twice, or lacks one. The client's, or an attack.
+    #[error("the authorization response is not one")]
+    Malformed,
+    /// This browser has not begun such a sign-in, or finished it already. The client's, an attack, or a browser that does not
+    /// keep the cookie: over plain http, or under another host than it began with.
+    #[error("this browser has no such sign-in under way")]
+    Unknown,
+    /// It began too long ago. The client's.
+    #[error("the sign-in began too long ago")]
+    Expired,
+    /// It began on another site, or in another configuration. The client's, or an attack.
+    #[error("the sign-in began elsewhere")]
+    OtherSite,
+    /// The response is not that of the issuer which was asked (RFC 9207 §2.4): a mix-up. An attack, or the issuer's.
+    #[error("the authorization response is not that of the issuer that was asked")]
+    OtherIssuer,
+    /// The issuer has refused. The client's for `access_denied`, else the operator's or the issuer's.
+    #[error("the issuer refused the sign-in with the error {0:?}")]
+    Refused(String),
+    /// The code was not exchanged; the variant inside says whose fault it is.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// The issuer's keys cannot be had. The issuer's.
+    #[error("the issuer's keys cannot be had")]
+    Keys {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The ID token does not count. The issuer's, or an attack.
+    #[error("the ID token of the sign-in was refused")]
+    IdToken(#[source] IdTokenError),
+    /// The access token does not count here: it is opaque, or meant for another audience. The operator's: `audiences`,
+    /// `algorithms`, `authorization_parameters` that ask for the right one (`audience`, `resource`), or `identity: id_token`.
+    #[error(
+        "the access token of the sign-in was refused; see audiences, authorization_parameters, or identity: id_token"
+    )]
+    AccessToken(#[source] VerifyError),
+    /// No randomness. Our host's.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// It cannot be sealed. Our host's.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// Why a browser comes back unauthenticated, as far as its last request tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoopCause {
+    /// It has not kept the session's cookies.
+    #[error("the browser does not keep the session cookies")]
+    NotKept,
+    /// It has not kept them, and the site is open over plain http: cookies that are `Secure` need https.
+    #[error("the browser does not keep the session cookies, which need https")]
+    NotSecure,
+    /// It has several of one name, or another instance's.
+    #[error("the session cookies cannot be read here")]
+    Unreadable,
+    /// The new token is expired or not valid yet.
+    #[error("the new token is not valid by this machine's clock")]
+    Clock,
+    /// The session that was just begun has been ended, or counts on other routes only.
+    #[error("the new session does not count here")]
+    Refused,
+    /// The session is fine: it is the application that sends the browser to sign in.
+    #[error("the browser is signed in, and sent to sign in all the same")]
+    SignedIn,
+}

@@ -1,0 +1,248 @@
+//! Signing in at an authorization server: authorization code with PKCE, state and nonce bound to the browser (RFC 6749 §4.1,
+//! RFC 7636, OIDC Core §3.1, RFC 9207, RFC 9700 §2.1).
+//!
+//! [`SignIns::begin`] sends a browser away with a sealed cookie, [`SignIns::complete`] takes what it brings back and ends up
+//! with verified tokens. Beginning a session with them is the [`authenticator`](super::authenticate)'s business. This module
+//! does *not* know HTTP requests or answers, and keeps nothing between the two.
+
+mod attempts;
+mod error;
+mod pending;
+mod response;
+mod return_target;
+mod secrets;
+
+use std::sync::Arc;
+
+use url::Url;
+
+pub use error::{LoopCause, SignInError};
+pub use return_target::ReturnTarget;
+
+use pending::{NotPending, Pending};
+use response::AuthorizationResponse;
+use secrets::{Seed, code_challenge};
+
+use super::authenticate::Successor;
+use super::cookies::FoundCookies;
+use super::login::IssuedTokens;
+use super::session_cookies::CookieJar;
+use super::unauthenticated::{SessionEnd, Unauthenticated};
+use super::verify::{IdTokenError, Verifier, VerifyError};
+use crate::clock::Clock;
+use crate::config::{self, IssuerId, Secret};
+use crate::issuer::{AuthorizationRequest, Issuer};
+use crate::oauth::{Claims, TokenResponse};
+use crate::session::{SealError, Sealer};
+
+/// Where browsers come back to, on every site.
+pub const CALLBACK: &str = "/.usher/callback";
+/// Being asked to sign in is not the wish for an identity (OIDC Core §3.1.2.1): without this word there is no ID token.
+const OPENID: &str = "openid";
+
+/// Sign-ins at authorization servers.
+pub struct SignIns {
+    sealer: Sealer,
+    verifier: Arc<Verifier>,
+    clock: Clock,
+}
+
+/// A sign-in that has succeeded. Its session is still to begin.
+pub struct Completed {
+    /// Who has signed the user in.
+    pub issuer: IssuerId,
+    /// The tokens, verified.
+    pub tokens: IssuedTokens,
+    /// Where the browser wanted to go.
+    pub return_target: ReturnTarget,
+    subject: Box<str>,
+    attempt: u8,
+}
+
+impl SignIns {
+    /// With the session's secrets, and the verifier that looks at every other token.
+    ///
+    /// # Errors
+    /// [`SealError`] when no key can be made of the secrets.
+    pub fn new(secrets: &[Secret], verifier: Arc<Verifier>, clock: Clock) -> Result<Self, SealError> {
+        Ok(Self { sealer: Sealer::new(secrets)?, verifier, clock })
+    }
+
+    /// Where to send a browser that is to sign in and then come back to `return_target` on the site of this origin. The jar
+    /// receives what binds the two.
+    ///
+    /// # Errors
+    /// [`SignInError`]; the jar has nothing new then.
+    pub async fn begin(
+        &self,
+        issuer: IssuerId,
+        origin: &str,
+        return_target: ReturnTarget,
+        found: &FoundCookies,
+        jar: &mut CookieJar,
+    ) -> Result<Url, SignInError> {
+        let issuer = self.verifier.issuers().by_id(issuer).ok_or(SignInError::NotOffered)?;
+        let endpoint = issuer.authorization_endpoint().await.map_err(SignInError::NoAuthorization)?;
+        let now = self.clock.now();
+        let attempt = attempts::next(&self.sealer, found, now).unwrap_or(1);
+        let (seed, name) = (Seed::random()?, Box::from(&*issuer.config().name));
+        let pending = Pending { seed, issuer: name, origin: origin.into(), return_target, started_at: now, attempt };
+        let request = AuthorizationRequest {
+            redirect_uri: &redirect_uri(origin),
+            state: &pending.seed.state(),
+            nonce: &pending.seed.nonce(),
+            code_challenge: &code_challenge(&pending.seed.verifier()),
+        };
+        let url = issuer.authorization_url(endpoint, request).await.map_err(SignInError::NoAuthorization)?;
+        pending.keep(&self.sealer, found, jar)?;
+        Ok(url)
+    }
+
+    /// Whether this browser has just signed in so often that once more would not help. If so, it is forgotten: the next one
+    /// may try again.
+    pub fn is_looping(&self, found: &FoundCookies, jar: &mut CookieJar) -> bool {
+        let is_looping = attempts::next(&self.sealer, found, self.clock.now()).is_none();
+        if is_looping {
+            attempts::forget(jar);
+        }
+        is_looping
+    }
+
+    /// Takes what a browser has brought back to the site of this origin. Nothing is sent anywhere unless the response belongs
+    /// to this browser, this site and the issuer that was asked.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn complete(
+        &self,
+        query: &str,
+        origin: &str,
+        found: &FoundCookies,
+        jar: &mut CookieJar,
+    ) -> Result<Completed, SignInError> {
+        let response = AuthorizationResponse::parse(query).ok_or(SignInError::Malformed)?;
+        let pending = Pending::take(&response.state, self.clock.now(), &self.sealer, found, jar)?;
+        if *pending.origin != *origin {
+            return Err(SignInError::OtherSite);
+        }
+        let mut issuers = self.verifier.issuers().iter();
+        let issuer = issuers.find(|issuer| *issuer.config().name == *pending.issuer).ok_or(SignInError::OtherSite)?;
+        let endpoint = issuer.authorization_endpoint().await.map_err(SignInError::NoAuthorization)?;
+        let is_its_own = match &response.issuer {
+            Some(name) => *name == issuer.config().issuer,
+            None => !endpoint.names_issuer,
+        };
+        if !is_its_own {
+            return Err(SignInError::OtherIssuer);
+        }
+        let code = response.outcome.map_err(SignInError::Refused)?;
+        let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
+        let (subject, answer) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
+        let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token };
+        let Pending { return_target, attempt, .. } = pending;
+        Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
+    }
+
+    /// Notes in the browser that a session has begun, so that a loop is told from a success.
+    ///
+    /// # Errors
+    /// [`SignInError::Seal`]
+    pub fn note_completed(&self, completed: &Completed, jar: &mut CookieJar) -> Result<(), SignInError> {
+        Ok(attempts::note(completed.attempt, &self.sealer, self.clock.now(), jar)?)
+    }
+
+    /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
+    /// user, who is returned.
+    async fn verify(
+        &self,
+        issuer: &Issuer,
+        answer: TokenResponse,
+        nonce: &str,
+    ) -> Result<(Box<str>, TokenResponse), SignInError> {
+        let (id, now) = (issuer.id(), self.clock.now());
+        let claims = match &answer.id_token {
+            Some(id_token) => {
+                let (id_token, access_token) = (id_token.expose(), &answer.access_token);
+                Some(self.verifier.verify_new_id_token(id_token, id, nonce, access_token, now).await?)
+            }
+            None if asks_for_identity(issuer.config()) => return Err(IdTokenError::Missing.into()),
+            None => None,
+        };
+        let answer = answer.identified_by(issuer.config().identity).map_err(|_| IdTokenError::Missing)?;
+        let verified = self.verifier.verify(answer.access_token.expose(), &[id], now).await.map_err(refused)?;
+        let subject = verified.claims.subject();
+        let is_other = |claims: &Claims| claims.subject() != subject;
+        if subject.is_some() && claims.as_ref().is_some_and(is_other) {
+            return Err(IdTokenError::OtherSubject.into());
+        }
+        Ok((subject.unwrap_or_default().into(), answer))
+    }
+}
+
+impl Completed {
+    /// The tokens as those that take the place of a session.
+    #[must_use]
+    pub fn successor(&self) -> Successor<'_> {
+        Successor { tokens: &self.tokens, grant: Some((self.issuer, &self.subject)) }
+    }
+}
+
+impl LoopCause {
+    /// The likely cause of a loop, when this is what became of the request that should have been signed in.
+    #[must_use]
+    pub const fn of<T>(outcome: &Result<T, Unauthenticated>, secure: bool) -> Self {
+        match outcome {
+            Ok(_) => Self::SignedIn,
+            Err(Unauthenticated::NoCredentials) if secure => Self::NotKept,
+            Err(Unauthenticated::NoCredentials) => Self::NotSecure,
+            Err(Unauthenticated::UnreadableCookies(_)) => Self::Unreadable,
+            Err(
+                Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::NotYetValid { .. })
+                | Unauthenticated::SessionEnded(SessionEnd::Expired | SessionEnd::Idle | SessionEnd::Absolute)
+                | Unauthenticated::RenewalNotAllowed,
+            ) => Self::Clock,
+            Err(
+                Unauthenticated::Token(_)
+                | Unauthenticated::SessionEnded(_)
+                | Unauthenticated::IssuerUnavailable { .. }
+                | Unauthenticated::Unkept(_)
+                | Unauthenticated::NoRandomness(_),
+            ) => Self::Refused,
+        }
+    }
+}
+
+impl From<NotPending> for SignInError {
+    fn from(error: NotPending) -> Self {
+        match error {
+            NotPending::Unknown => Self::Unknown,
+            NotPending::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<IdTokenError> for SignInError {
+    fn from(error: IdTokenError) -> Self {
+        match error {
+            IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
+                Self::Keys { retry_after: unavailable.retry_after }
+            }
+            error => Self::IdToken(error),
+        }
+    }
+}
+
+fn refused(error: VerifyError) -> SignInError {
+    match error {
+        VerifyError::IssuerUnavailable(unavailable) => SignInError::Keys { retry_after: unavailable.retry_after },
+        error => SignInError::AccessToken(error),
+    }
+}
+
+fn redirect_uri(origin: &str) -> String {
+    format!("{origin}{CALLBACK}")
+}
+
+fn asks_for_identity(issuer: &config::Issuer) -> bool {
+    issuer.client.as_ref().is_some_and(|client| client.scopes.iter().any(|word| word == OPENID))
+}

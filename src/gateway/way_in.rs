@@ -1,0 +1,62 @@
+//! Where a request that needs a sign-in is sent, and where the browser comes back to then.
+
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::admit::Target;
+use super::exchange::Exchange;
+use super::{Gateway, endpoints};
+use crate::auth::sign_in::ReturnTarget;
+use crate::config::{IssuerId, Route, SignIn};
+
+/// Usher's own entrance, which leads on to wherever people sign in.
+pub(super) const ENTRANCE: &str = "/.usher/sign-in";
+
+/// Where to sign in for this route: with the first of its issuers where anybody can.
+pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
+    let target = exchange.target()?;
+    let (id, way) = first_way(gateway, &route.issuers)?;
+    let back = back(exchange, target);
+    Some(match way {
+        SignIn::LoginPage(page) => login_page(page, &back),
+        SignIn::AuthorizationServer(_) => {
+            let url = with_return(ENTRANCE, &back);
+            // Somebody else's session would be none on this route, and the browser go round in circles.
+            let of_site = gateway.router.site(&target.host).map(endpoints::issuers).unwrap_or_default();
+            let is_default = first_way(gateway, &of_site).is_some_and(|(first, _)| first == id);
+            match gateway.config.issuers.get(id.0).filter(|_| !is_default) {
+                Some(issuer) => format!("{url}&issuer={}", issuer.name),
+                None => url,
+            }
+        }
+    })
+}
+
+/// The application's own login page, which reads `rd` by itself.
+pub(super) fn login_page(page: &str, back: &str) -> String {
+    with_return(page, back)
+}
+
+fn first_way<'g>(gateway: &'g Gateway, issuers: &[IssuerId]) -> Option<(IssuerId, SignIn<'g>)> {
+    issuers.iter().find_map(|id| Some((*id, gateway.config.issuers.get(id.0)?.sign_in()?)))
+}
+
+/// Somebody who navigates comes back to where they wanted to go. What a form sends is not sent again by going there, and what
+/// a script asks for is no page: they come back to the page that they were on. A program may have put a token into its query,
+/// which the body of an answer must not repeat (law 8).
+fn back(exchange: &Exchange<'_>, target: &Target) -> String {
+    let is_get = exchange.record.method == Method::GET;
+    if is_get && exchange.kind.navigation {
+        return target.path_and_query(target.path.as_str());
+    }
+    match exchange.referer() {
+        Some(referer) => ReturnTarget::of_url(referer, &target.origin()).as_str().to_owned(),
+        None if is_get => target.path.as_str().to_owned(),
+        None => ReturnTarget::front_page().as_str().to_owned(),
+    }
+}
+
+fn with_return(page: &str, back: &str) -> String {
+    let separator = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{separator}rd={}", utf8_percent_encode(back, NON_ALPHANUMERIC))
+}

@@ -1,0 +1,153 @@
+//! Signing in at an authorization server: the request that a browser is sent away with, and the exchange of the code that it
+//! comes back with (RFC 6749 §4.1, RFC 7636 §4.3 and §4.5).
+//!
+//! What binds the two to one browser (state, nonce, verifier) is made and kept elsewhere; here it only travels.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::Issuer;
+use super::form::Form;
+use super::pushed_request::PushError;
+use super::remote::Unavailable;
+use super::token_endpoint::{LIMIT, RefreshError, RefreshFailure, judge};
+use crate::config::SignIn;
+use crate::oauth::{AuthorizationCode, CodeVerifier, TokenResponse};
+
+/// Where a browser is sent to sign in.
+pub struct AuthorizationEndpoint {
+    pub(super) url: Url,
+    /// Where the request is pushed to, and whether it must be (RFC 9126 §5).
+    pub(super) push: Option<Url>,
+    pub(super) must_push: bool,
+    /// Whether authorization responses name their issuer (RFC 9207 §3).
+    pub names_issuer: bool,
+}
+
+/// What an authorization request says that is new each time.
+#[derive(Clone, Copy)]
+pub struct AuthorizationRequest<'a> {
+    /// Where the browser comes back to.
+    pub redirect_uri: &'a str,
+    /// Binds the response to the browser (RFC 6749 §10.12).
+    pub state: &'a str,
+    /// Binds the ID token to the browser (OIDC Core §3.1.2.1).
+    pub nonce: &'a str,
+    /// Binds the code to the verifier (RFC 7636 §4.2), method `S256`.
+    pub code_challenge: &'a str,
+}
+
+/// Why nobody can be sent to sign in.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizationError {
+    /// The configuration knows no client or no discovery for this issuer. The operator's.
+    #[error("nobody can sign in at this issuer")]
+    NotConfigured,
+    /// Discovery names no authorization endpoint that a browser may be sent to. The issuer's, or the operator's.
+    #[error("the discovery document names no usable authorization endpoint")]
+    NoEndpoint,
+    /// Discovery could not be had. The issuer's, or the network's.
+    #[error(transparent)]
+    Discovery(#[from] Unavailable),
+    /// The server wants requests pushed, and has not taken this one. The issuer's, or the operator's.
+    #[error("the authorization request was not accepted")]
+    NotPushed(#[source] PushError),
+}
+
+/// Why a code was not exchanged for tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// The code is spent, too old, or was given out for another request. The client's, or somebody who has injected it.
+    #[error("the issuer says that the code is not good")]
+    InvalidGrant,
+    /// Everything else. The issuer's, the network's or the operator's.
+    #[error("the issuer gave no tokens for the code")]
+    Unavailable {
+        /// What went wrong.
+        #[source]
+        cause: RefreshFailure,
+        /// How long the issuer asks to be left alone, if it does; five minutes at most.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Issuer {
+    /// Where a browser is sent to sign in. Waits only when discovery has never been had; for 5 s at most.
+    ///
+    /// # Errors
+    /// [`AuthorizationError`]
+    pub async fn authorization_endpoint(&self) -> Result<AuthorizationEndpoint, AuthorizationError> {
+        let Some(SignIn::AuthorizationServer(_)) = self.config.sign_in() else {
+            return Err(AuthorizationError::NotConfigured);
+        };
+        let metadata = self.metadata.as_ref().ok_or(AuthorizationError::NotConfigured)?;
+        let (metadata, _) = metadata.obtain().await?;
+        let url = metadata.authorization_endpoint.clone().ok_or(AuthorizationError::NoEndpoint)?;
+        let push = metadata.pushed_request_endpoint.clone();
+        Ok(AuthorizationEndpoint { url, push, must_push: metadata.must_push, names_issuer: metadata.names_issuer })
+    }
+
+    /// The URL of one request: with everything that it says, or with a reference to what was pushed before.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::NotPushed`], where the server insists on that.
+    pub async fn authorization_url(
+        &self,
+        endpoint: AuthorizationEndpoint,
+        request: AuthorizationRequest<'_>,
+    ) -> Result<Url, AuthorizationError> {
+        let Some(SignIn::AuthorizationServer(client)) = self.config.sign_in() else {
+            return Err(AuthorizationError::NotConfigured);
+        };
+        let scope = client.scopes.join(" ");
+        let own = [
+            ("response_type", "code"),
+            ("client_id", &client.id),
+            ("redirect_uri", request.redirect_uri),
+            ("scope", &scope),
+            ("state", request.state),
+            ("nonce", request.nonce),
+            ("code_challenge", request.code_challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        let more = client.authorization_parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let parameters: Vec<(&str, &str)> = own.into_iter().chain(more).collect();
+        let mut url = endpoint.url;
+        match self.push(endpoint.push, endpoint.must_push, client, &parameters).await? {
+            Some(reference) => {
+                url.query_pairs_mut().extend_pairs([("client_id", &client.id), ("request_uri", &reference)]);
+            }
+            None => {
+                url.query_pairs_mut().extend_pairs(parameters);
+            }
+        }
+        Ok(url)
+    }
+
+    /// Exchanges a code for tokens. It is sent once, whatever comes of it: a code that is presented twice revokes what it
+    /// was good for (RFC 6749 §4.1.2).
+    ///
+    /// # Errors
+    /// [`CodeError`]
+    pub async fn exchange_code(
+        &self,
+        code: &AuthorizationCode,
+        redirect_uri: &str,
+        verifier: &CodeVerifier,
+    ) -> Result<TokenResponse, CodeError> {
+        let failed = |cause| CodeError::Unavailable { cause, retry_after: None };
+        let endpoint = self.token_endpoint().await.map_err(failed)?;
+        let form = Form::default()
+            .with("grant_type", b"authorization_code")
+            .with("code", code.expose().as_bytes())
+            .with("redirect_uri", redirect_uri.as_bytes())
+            .with("code_verifier", verifier.expose().as_bytes());
+        let post = form.authenticated(self.config.client.as_ref()).post_to(endpoint);
+        let answer = self.transport.post(post, LIMIT).await.map_err(|error| failed(error.into()))?;
+        judge(answer, &[code.expose(), verifier.expose()]).map_err(|error| match error {
+            RefreshError::InvalidGrant => CodeError::InvalidGrant,
+            RefreshError::Unavailable { cause, retry_after, .. } => CodeError::Unavailable { cause, retry_after },
+        })
+    }
+}

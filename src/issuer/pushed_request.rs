@@ -1,0 +1,92 @@
+//! Pushing an authorization request to the server before the browser goes there (RFC 9126), where the server offers that: the
+//! browser then carries a reference, which nobody on the way can change.
+//!
+//! Anybody can make Usher do this by opening a page, so only so many are under way at once. A server that does not insist gets
+//! the request by the browser when there are more, or when it does not take a pushed one.
+
+use http::StatusCode;
+use serde::Deserialize;
+use url::Url;
+
+use super::Issuer;
+use super::authorization_code::AuthorizationError;
+use super::form::Form;
+use super::transport::TransportError;
+use crate::config::{Client, ClientAuthentication};
+
+/// Requests under way at one server.
+pub(super) const MOST: usize = 16;
+/// An answer is one reference.
+const LIMIT: usize = 64 * 1024;
+/// Longer than any reference; the browser carries it in a URL.
+const LONGEST: usize = 2_000;
+
+/// Why a request was not pushed. The issuer's, unless it is said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// No whole answer came. The issuer's, or the network's.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// It was refused. The operator's most likely: the client's credentials or parameters.
+    #[error("the issuer answered {0}")]
+    Status(StatusCode),
+    /// A success without a usable `request_uri`.
+    #[error("the answer holds no reference to the request")]
+    Garbage,
+    /// Too many are under way. Whoever opens so many pages.
+    #[error("too many requests are being pushed")]
+    Busy,
+    /// The server wants requests pushed, and does not say where.
+    #[error("the discovery document does not say where to push requests to")]
+    NoEndpoint,
+}
+
+#[derive(Deserialize)]
+struct Pushed {
+    request_uri: String,
+}
+
+impl Issuer {
+    /// The reference under which the server knows the request; `None` when it is the browser that carries it.
+    pub(super) async fn push(
+        &self,
+        endpoint: Option<Url>,
+        must: bool,
+        client: &Client,
+        parameters: &[(&str, &str)],
+    ) -> Result<Option<String>, AuthorizationError> {
+        let outcome = match endpoint {
+            Some(endpoint) => self.push_to(endpoint, client, parameters).await,
+            None if must => Err(PushError::NoEndpoint),
+            None => return Ok(None),
+        };
+        match outcome {
+            Ok(reference) => Ok(Some(reference)),
+            Err(error) if must => Err(AuthorizationError::NotPushed(error)),
+            Err(error) => {
+                tracing::warn!(
+                    fault = "issuer",
+                    issuer = %self.config.name,
+                    %error,
+                    "the issuer has not taken a pushed authorization request: the browser carries it"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    async fn push_to(&self, endpoint: Url, client: &Client, parameters: &[(&str, &str)]) -> Result<String, PushError> {
+        let _permit = self.pushing.try_acquire().map_err(|_| PushError::Busy)?;
+        // Where the credentials name the client, its name must not stand in the form twice.
+        let is_named = !matches!(client.authentication, ClientAuthentication::Basic(_));
+        let parameters = parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
+        let form = parameters.fold(Form::default(), |form, (name, value)| form.with(name, value.as_bytes()));
+        let post = form.authenticated(Some(client)).post_to(endpoint);
+        let answer = self.transport.post(post, LIMIT).await?;
+        if !answer.status.is_success() {
+            return Err(PushError::Status(answer.status));
+        }
+        let pushed: Pushed = serde_json::from_slice(&answer.body?).map_err(|_| PushError::Garbage)?;
+        Some(pushed.request_uri).filter(|uri| !uri.is_empty() && uri.len() <= LONGEST).ok_or(PushError::Garbage)
+    }
+}
