@@ -218,7 +218,7 @@ fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> ConfigError {
     ConfigError { problems: vec![problem], files: BTreeSet::from([path.to_owned()]) }
 }
 
-fn tell_fault(fault: Fault, report: &mut Report) {
+pub(super) fn tell_fault(fault: Fault, report: &mut Report) {
     match fault {
         Fault::RootIsNoMap => {
             report.problem(&KeyPath::root(), "the file must be a map of keys", "begin with listen: and sites:");

@@ -17,8 +17,10 @@ pub(crate) mod fuzzing;
 mod issuer;
 mod listen;
 mod load;
+mod local_issuer;
 mod operation;
 mod overlay;
+mod password_hash;
 mod path;
 mod repair;
 mod report;
@@ -43,7 +45,9 @@ pub use issuer::{
 };
 pub use listen::{CertificateFiles, Listen, Tls};
 pub use load::{Format, Loaded, Sources, load};
+pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
+pub use password_hash::{Cost, HashError, PasswordHash};
 pub use secret::Secret;
 pub use session::{Cookies, OnReuse, Session};
 pub use site::{

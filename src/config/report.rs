@@ -112,6 +112,21 @@ impl Report {
         removed.sort_unstable();
     }
 
+    /// The file that is named at `path` cannot be read from `origin` on.
+    pub(super) fn unreadable(&mut self, path: &KeyPath, origin: Origin, message: String) {
+        self.problems.push(Problem { origin, path: String::new(), message, suggestion: None, remedy: None });
+        self.broken.push(path.clone());
+    }
+
+    /// Takes over what is wrong with a file that is named at `path`.
+    pub(super) fn include(&mut self, path: &KeyPath, inner: Self) {
+        if !inner.problems.is_empty() {
+            self.broken.push(path.clone());
+        }
+        self.problems.extend(inner.problems);
+        self.notes.extend(inner.notes);
+    }
+
     /// The setting over the file that decides about exactly `path`.
     pub(super) fn is_setting(&self, path: &KeyPath) -> bool {
         let path = self.written(path);

@@ -16,6 +16,7 @@ use super::rejection::Rejection;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::config::{self, Route};
 use crate::forwarding::{Body, Fault, ForwardError};
+use crate::issuer::local::SignInError;
 use crate::oauth::Challenge;
 use crate::routing::PathError;
 
@@ -60,7 +61,9 @@ pub(super) fn answer(gateway: &Gateway, exchange: &mut Exchange<'_>, rejection: 
         headers.insert(WWW_AUTHENTICATE, challenge.header_value());
     }
     if let Some(retry_after) = answer.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        // Rounded up: who comes when told to must not come too early.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     if let Some(allow) = answer.allow {
         headers.insert(ALLOW, allow);
@@ -126,7 +129,35 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::LoginTokens(_) | Rejection::LoginAnswer => {
             Answer::new(S::BAD_GATEWAY, "upstream", "The sign-in service did not answer properly.")
         }
+        Rejection::SignInRequest => {
+            Answer::new(S::BAD_REQUEST, "client", "A sign-in is a JSON object with username and password, both text.")
+        }
+        Rejection::SignIn(error) => describe_sign_in(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
+    }
+}
+
+/// Nothing of it tells whether there is such a user.
+fn describe_sign_in(error: &SignInError) -> Answer {
+    use StatusCode as S;
+    match error {
+        SignInError::Wrong => Answer {
+            sign_in: false,
+            ..Answer::unauthorized(Challenge::Missing, "The user name or the password is wrong.")
+        },
+        SignInError::TooLong => Answer::new(S::BAD_REQUEST, "client", "The user name or the password is too long."),
+        SignInError::Throttled { retry_after } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::TOO_MANY_REQUESTS, "client", "There were too many attempts to sign in. Please wait.")
+        },
+        SignInError::Busy { retry_after } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", "Too many sign in at once. Please try again in a moment.")
+        },
+        SignInError::Unavailable { retry_after, .. } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", "Sign-in is not possible at the moment.")
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::forwarding::{BodyTooLarge, ForwardError};
+use crate::issuer::local::SignInError;
 use crate::routing::NoRoute;
 
 /// A request that ends here.
@@ -67,6 +68,12 @@ pub enum Rejection {
     /// The application's login answered with more than can be searched for tokens. The upstream.
     #[error("the answer of the login service cannot be read")]
     LoginAnswer,
+    /// The sign-in is not the JSON that it should be. The client.
+    #[error("the sign-in cannot be read")]
+    SignInRequest,
+    /// The local issuer signs nobody in; the variant inside says whose fault it is.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     /// One of Usher's own paths, and nothing is there. The client.
     #[error("there is no such endpoint of Usher")]
     NoEndpoint,

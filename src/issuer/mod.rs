@@ -11,6 +11,7 @@ mod form;
 pub(crate) mod fuzzing;
 mod jwks;
 mod key;
+pub mod local;
 mod remote;
 mod revocation;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use futures_util::FutureExt as _;
 use self::discovery::Metadata;
 use self::jwks::{KeySet, NoKey};
 use self::key::Material;
+use self::local::{EndedUser, KeysError, Local};
 use self::remote::{Remote, Waited};
 use self::transport::Transport;
 use crate::clock::Clock;
@@ -66,6 +68,8 @@ enum KeyRing {
     Fixed(Arc<KeySet>),
     /// Published by the issuer.
     Published(Arc<Remote<KeySet>>),
+    /// Our own: Usher itself is the issuer.
+    Local(Local),
 }
 
 /// Why the issuers could not be set up. The operator's.
@@ -88,6 +92,15 @@ pub enum IssuersError {
         /// Why.
         #[source]
         source: KeyRejected,
+    },
+    /// What the local issuer keeps cannot be used. The operator's, or the disk's.
+    #[error("the local issuer {issuer} cannot be set up")]
+    Local {
+        /// Its name in the configuration.
+        issuer: Arc<str>,
+        /// Why.
+        #[source]
+        source: KeysError,
     },
 }
 
@@ -126,7 +139,7 @@ impl Issuers {
     ) -> Result<Arc<Self>, IssuersError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(configured.len());
         for (index, config) in configured.iter().enumerate() {
-            if let Some(before) = self.issuers.iter().find(|before| publishes_alike(&before.config, config)) {
+            if let Some(before) = self.issuers.iter().find(|before| publishes_alike(before, config)) {
                 issuers.push(before.succeeded_by(IssuerId(index), config.clone()));
                 continue;
             }
@@ -147,6 +160,15 @@ impl Issuers {
         self.issuers.get(id.0)
     }
 
+    /// Puts these users in the place of those `before`: ends the sessions of everybody who may no longer have one, and
+    /// returns whose access tokens are to be denied. Blocks. To be called once the configuration is in force for good.
+    pub fn end_sessions(&self, before: &Self) -> Vec<EndedUser> {
+        let local = |issuer: &Issuer| issuer.local().cloned();
+        let same = |before: &&Issuer| self.issuers.iter().find(|issuer| issuer.config.name == before.config.name);
+        let pairs = before.issuers.iter().filter_map(|before| Some((local(before)?, local(same(&before)?)?)));
+        pairs.flat_map(|(before, after)| before.end_sessions(&after)).collect()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter()
@@ -154,7 +176,11 @@ impl Issuers {
 }
 
 /// Whether the keys of both are the same ones, found in the same way.
-fn publishes_alike(one: &config::Issuer, other: &config::Issuer) -> bool {
+fn publishes_alike(before: &Issuer, other: &config::Issuer) -> bool {
+    let one = &before.config;
+    if let (KeyRing::Local(local), KeySource::Local(other_local)) = (&before.keys, &other.keys) {
+        return one.name == other.name && local.is_kept_alike(other_local);
+    }
     (&one.name, &one.issuer, &one.keys, &one.algorithms, &one.transport)
         == (&other.name, &other.issuer, &other.keys, &other.algorithms, &other.transport)
 }
@@ -177,7 +203,12 @@ impl Issuer {
             Ok(KeyRing::Fixed(Arc::new(KeySet::single(key))))
         };
         let published = |location| KeyRing::Published(published_keys(&config, &transport, location, tasks, clock));
+        let local = |local| {
+            let opened = Local::open(&config, local, clock);
+            opened.map_err(|source| IssuersError::Local { issuer: Arc::clone(&config.name), source })
+        };
         let (metadata, keys) = match &config.keys {
+            KeySource::Local(users) => (None, KeyRing::Local(local(users)?)),
             KeySource::Hmac(secret) => (None, fixed(Ok(Material::hmac(secret.clone())))?),
             KeySource::PublicKey(pem) => (None, fixed(Material::pem(pem))?),
             KeySource::JwksUrl(url) => (None, published(KeyLocation::Fixed(url.clone()))),
@@ -192,7 +223,20 @@ impl Issuer {
     /// The same issuer in another configuration, with what has been fetched of it.
     fn succeeded_by(&self, id: IssuerId, config: config::Issuer) -> Self {
         let Self { transport, metadata, keys, .. } = self;
-        Self { id, config, transport: transport.clone(), metadata: metadata.clone(), keys: keys.clone() }
+        let keys = match (keys, &config.keys) {
+            (KeyRing::Local(local), KeySource::Local(users)) => KeyRing::Local(local.succeeded_by(&config, users)),
+            (keys, _) => keys.clone(),
+        };
+        Self { id, config, transport: transport.clone(), metadata: metadata.clone(), keys }
+    }
+
+    /// The issuer inside Usher, when this is it.
+    #[must_use]
+    pub const fn local(&self) -> Option<&Local> {
+        match &self.keys {
+            KeyRing::Local(local) => Some(local),
+            KeyRing::Fixed(_) | KeyRing::Published(_) => None,
+        }
     }
 
     /// Its index in the configuration.
@@ -215,6 +259,7 @@ impl Issuer {
     pub async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Keys, KeyError> {
         let remote = match &self.keys {
             KeyRing::Fixed(set) => return Ok(Arc::clone(set).choose(kid, algorithm)?),
+            KeyRing::Local(local) => return Ok(local.key_set().choose(kid, algorithm)?),
             KeyRing::Published(remote) => remote,
         };
         let (set, waited) = remote.obtain().await?;
@@ -243,7 +288,7 @@ impl Issuer {
     #[must_use]
     pub fn is_failing(&self) -> bool {
         match &self.keys {
-            KeyRing::Fixed(_) => false,
+            KeyRing::Fixed(_) | KeyRing::Local(_) => false,
             KeyRing::Published(remote) => remote.is_failing(),
         }
     }

@@ -43,6 +43,8 @@ mod refresh_reuse;
 mod refresh_torture;
 mod refresh_trouble;
 
+// Users of Usher's own.
+mod local_issuer;
 // An application's own login.
 mod login;
 

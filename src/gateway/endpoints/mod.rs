@@ -1,5 +1,6 @@
 //! Usher's own paths: one file per path below `/.usher/`. Anything else there is 404 and never reaches an application.
 
+mod issuer;
 mod jwks;
 mod session;
 mod sign_out;
@@ -48,6 +49,9 @@ pub(super) async fn answer(
         ("/.usher/sign-out", _) => return Err(allow("POST")),
         ("/.usher/jwks.json", &Method::GET | &Method::HEAD) => jwks::show(gateway),
         ("/.usher/session" | "/.usher/jwks.json", _) => return Err(allow("GET, HEAD")),
+        (path, _) if path.starts_with(issuer::PREFIX) => {
+            issuer::answer(gateway, target, request, &credentials, &issuers, exchange).await?
+        }
         _ => return Err(Rejection::NoEndpoint),
     };
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
