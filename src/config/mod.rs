@@ -32,6 +32,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod upstream;
+pub mod users;
 
 use std::path::PathBuf;
 
@@ -44,7 +45,7 @@ pub use issuer::{
     Refresh, RefreshExchange, TokenPointers,
 };
 pub use listen::{CertificateFiles, Listen, Tls};
-pub use load::{Format, Loaded, Sources, load};
+pub use load::{Format, Loaded, Sources, load, users_files};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};

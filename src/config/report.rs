@@ -112,19 +112,12 @@ impl Report {
         removed.sort_unstable();
     }
 
-    /// The file that is named at `path` cannot be read from `origin` on.
-    pub(super) fn unreadable(&mut self, path: &KeyPath, origin: Origin, message: String) {
-        self.problems.push(Problem { origin, path: String::new(), message, suggestion: None, remedy: None });
-        self.broken.push(path.clone());
-    }
-
     /// Takes over what is wrong with a file that is named at `path`.
-    pub(super) fn include(&mut self, path: &KeyPath, inner: Self) {
-        if !inner.problems.is_empty() {
+    pub(super) fn include(&mut self, path: &KeyPath, problems: Vec<Problem>) {
+        if !problems.is_empty() {
             self.broken.push(path.clone());
         }
-        self.problems.extend(inner.problems);
-        self.notes.extend(inner.notes);
+        self.problems.extend(problems);
     }
 
     /// The setting over the file that decides about exactly `path`.
@@ -153,6 +146,13 @@ impl Report {
                 Err(ConfigError { problems: self.problems, files: self.files })
             }
         }
+    }
+
+    /// Everything that is wrong, in the order of the file.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort();
+        self.problems.dedup();
+        self.problems
     }
 
     fn push(

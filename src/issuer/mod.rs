@@ -162,6 +162,7 @@ impl Issuers {
 
     /// Puts these users in the place of those `before`: ends the sessions of everybody who may no longer have one, and
     /// returns whose access tokens are to be denied. Blocks. To be called once the configuration is in force for good.
+    #[must_use]
     pub fn end_sessions(&self, before: &Self) -> Vec<EndedUser> {
         let local = |issuer: &Issuer| issuer.local().cloned();
         let same = |before: &&Issuer| self.issuers.iter().find(|issuer| issuer.config.name == before.config.name);

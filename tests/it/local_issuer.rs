@@ -1,13 +1,15 @@
 //! Users of Usher's own: sign-in as JSON, tokens that anybody can verify, sessions that end when the users file says so.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use usher::clock::Clock;
 
-use crate::harness::{Answer, Ask, Gateway, Jar, Upstream, get, post};
+use crate::harness::child::Usher;
+use crate::harness::gateway::complete;
+use crate::harness::{Answer, Ask, Client, Gateway, Jar, Protocol, Upstream, get, long, post};
 
 const SIGN_IN: &str = "https://app.test/.usher/issuer/sign-in";
 
@@ -258,5 +260,121 @@ async fn a_site_without_a_local_issuer_has_nothing_there() {
     }
     for path in ["token", "revoke", "", "sign-in/"] {
         scene.send(get(&format!("https://app.test/.usher/issuer/{path}"))).await.assert_status(404);
+    }
+}
+
+#[tokio::test]
+async fn another_password_or_no_such_user_ends_the_sessions_and_the_access_tokens_at_once() {
+    let scene = Scene::start().await;
+    let (alice, bob) = (scene.session("alice", "wonderland").await, scene.session("bob", "builder").await);
+    let body = scene.sign_in("alice", "wonderland").await.json();
+    let token = body["access_token"].as_str().unwrap();
+    scene.change_users(&usual_users().replace("name: Alice", "name: Alice Liddell")).await;
+    scene.visit(&alice).await.assert_status(401);
+    scene.visit(&bob).await.assert_status(401);
+
+    scene.clock.advance(Duration::from_secs(1));
+    let (alice, bob) = (scene.session("alice", "wonderland").await, scene.session("bob", "builder").await);
+    let users = fs::read_to_string(scene.directory.path().join("users.yaml")).unwrap();
+    scene.change_users(&users.replace("alice@example.com", "liddell@example.com")).await;
+    scene.visit(&alice).await.assert_status(200);
+    scene.clock.advance(Duration::from_secs(301));
+    let mut renewed = alice.clone();
+    renewed.take(&scene.visit(&alice).await.assert_status(200).headers);
+    assert_eq!(scene.upstream.last().all("x-user-email"), ["liddell@example.com"], "claims are those of now");
+
+    let kept: Vec<_> = users.lines().filter(|line| !line.contains("bob:")).collect();
+    let without_bob = kept.join("\n");
+    scene.change_users(&without_bob).await;
+    scene.visit(&bob).await.assert_status(401);
+    scene.visit(&renewed).await.assert_status(200);
+    let other_password = without_bob.replacen(&hash_of(&without_bob), &hash("looking-glass"), 1);
+    scene.change_users(&other_password).await;
+    scene.visit(&renewed).await.assert_status(401);
+    scene.send(get("https://app.test/x").bearer(token)).await.assert_status(401);
+    scene.clock.advance(Duration::from_secs(1));
+    scene.sign_in("alice", "wonderland").await.assert_status(401);
+    scene.session("alice", "looking-glass").await;
+}
+
+/// The first hash of a users file.
+fn hash_of(users: &str) -> String {
+    users.split('\'').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_users_file_that_is_wrong_keeps_the_users_of_before() {
+    let scene = Scene::start().await;
+    let jar = scene.session("alice", "wonderland").await;
+    write_users(&scene.directory, "users: {}\n");
+    let refusal = scene.gateway.reload(&scene.yaml).await.unwrap_err();
+    assert!(refusal.contains("who is to sign in"), "{refusal}");
+    scene.visit(&jar).await.assert_status(200);
+    scene.session("bob", "builder").await;
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_the_session_of_before_in_the_same_browser() {
+    let scene = Scene::start().await;
+    let alice = scene.session("alice", "wonderland").await;
+    let answer = scene.send(credentials("bob", "builder").cookies(&alice)).await;
+    let mut bob = alice.clone();
+    bob.take(&answer.assert_status(200).headers);
+    scene.visit(&alice).await.assert_status(401);
+    scene.visit(&bob).await.assert_status(200);
+    assert_eq!(scene.upstream.last().all("x-user-id"), ["7f3"]);
+    scene.send(post("https://app.test/.usher/sign-out").header("origin", "https://app.test").cookies(&bob)).await;
+    scene.visit(&bob).await.assert_status(401);
+}
+
+/// The configuration of a process, which keeps its state.
+fn for_a_process(upstream: &Upstream, directory: &TempDir) -> String {
+    write_users(directory, &usual_users());
+    complete(&configuration("state_directory: '$DIRECTORY/state'\n", upstream, directory), directory)
+}
+
+/// F33, the short form: killed at any moment of a sign-in or a renewal, the store opens again, and at most the last
+/// rotation is lost, which the grace forgives.
+#[tokio::test]
+async fn sessions_survive_a_process_that_is_killed_at_any_moment() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = for_a_process(&upstream, &directory);
+    let rounds = if long() { 1_000 } else { 20 };
+    let mut jar = None;
+    for round in 0..rounds {
+        let mut usher = Usher::serve(&yaml, directory.path());
+        let client = Client { address: usher.address("https").await, protocol: Protocol::Http1 };
+        if let Some(jar) = &jar {
+            let ask = get("https://app.test/x").header("accept", "application/json").cookies(jar);
+            client.send(ask).await.assert_status(200);
+        }
+        let mut kept = Jar::default();
+        kept.take(&client.send(credentials("alice", "wonderland")).await.assert_status(200).headers);
+        // Without its access token, a session can only be renewed.
+        kept.remove("__Host-usher-access");
+        jar = Some(kept);
+        let busy = async { while client.try_send(credentials("bob", "builder")).await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_millis(u64::from(round % 20 * 7_u32)), busy).await;
+        usher.signal("KILL").await;
+        usher.exit().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_users_file_counts_within_the_watch_interval() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = for_a_process(&upstream, &directory);
+    let usher = Usher::serve(&yaml, directory.path());
+    let client = Client { address: usher.address("https").await, protocol: Protocol::Http1 };
+    let mut jar = Jar::default();
+    jar.take(&client.send(credentials("bob", "builder")).await.assert_status(200).headers);
+    let visit = || client.send(get("https://app.test/x").header("accept", "application/json").cookies(&jar));
+    visit().await.assert_status(200);
+    let users = fs::read_to_string(directory.path().join("users.yaml")).unwrap();
+    write_users(&directory, &users.replace("subject: 7f3", "subject: 7f3, disabled: true"));
+    let started = Instant::now();
+    while visit().await.status != 401 {
+        assert!(started.elapsed() < Duration::from_secs(5), "the session has not ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

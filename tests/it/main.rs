@@ -43,8 +43,9 @@ mod refresh_reuse;
 mod refresh_torture;
 mod refresh_trouble;
 
-// Users of Usher's own.
+// Users of Usher's own, and the command that keeps them.
 mod local_issuer;
+mod user_command;
 // An application's own login.
 mod login;
 

@@ -70,7 +70,7 @@ pub(super) fn begin(
     let mut id = [0; 16];
     rand::fill(&mut id).map_err(|_| StoreError::GivenUp)?;
     let mut family = Family {
-        id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        id: format!("{:032x}", u128::from_be_bytes(id)),
         user: FoldedName::of(&user.name).as_str().to_owned(),
         subject: user.subject.clone(),
         started: now,
@@ -98,8 +98,8 @@ pub(super) fn exchange<'u>(
         return Ok(Exchanged::Rejected);
     };
     let stands = |user: &User| user.subject == family.subject && mark(user) == family.mark;
-    let owned = owner(&family.user).is_some_and(stands);
-    if !owned || family.ends <= now || was_ended(rows, &family)? {
+    let may_go_on = owner(&family.user).is_some_and(stands);
+    if !may_go_on || family.ends <= now || was_ended(rows, &family)? {
         end(rows, &family)?;
         return Ok(Exchanged::Rejected);
     }

@@ -35,6 +35,7 @@ use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
 pub use keys::KeysError;
+pub use passwords::{HashingError, LONGEST as LONGEST_PASSWORD, hash as hash_password};
 pub use store::StoreError;
 
 /// What is told to wait who finds the store out of order.
@@ -142,13 +143,12 @@ impl Local {
     pub(super) fn open(config: &config::Issuer, local: &LocalIssuer, clock: &Clock) -> Result<Self, KeysError> {
         let now = clock.now();
         let begin = |rows: &mut dyn Rows| SigningKeys::begin(rows, now);
-        let store = match &local.state {
-            Some(directory) => Store::open(directory, begin)?,
-            None => {
-                let store = Store::in_memory();
-                store.change(begin)?;
-                store
-            }
+        let store = if let Some(directory) = &local.state {
+            Store::open(directory, begin)?
+        } else {
+            let store = Store::in_memory();
+            store.change(begin)?;
+            store
         };
         let name = Arc::clone(&config.name);
         let keys = SigningKeys::load(&store, &name)?;

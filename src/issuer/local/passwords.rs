@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use argon2::Argon2;
-use argon2::password_hash::{PasswordVerifier as _, phc};
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
+use aws_lc_rs::rand;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::config::{Cost, PasswordHash, Users};
 
 /// Longer passwords are refused (L04): hashing time must not be the client's to choose.
-pub(super) const LONGEST: usize = 4096;
+pub const LONGEST: usize = 4096;
 /// bcrypt looks at so many bytes and no further: what is longer is refused rather than cut.
 const LONGEST_FOR_BCRYPT: usize = 72;
 /// So many wait for each that runs: two seconds of patience.
@@ -79,6 +80,23 @@ fn is_password_of(hash: &PasswordHash, password: &[u8]) -> bool {
             is_right && password.len() <= LONGEST_FOR_BCRYPT && !password.contains(&0)
         }
     }
+}
+
+/// A password cannot be hashed. Ours, or the system's, which gave no randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the password cannot be hashed")]
+pub struct HashingError;
+
+/// A new hash of a password: argon2id at the usual cost (19 MiB, 2 passes), as a users file takes it.
+///
+/// # Errors
+/// [`HashingError`].
+pub fn hash(password: &str) -> Result<String, HashingError> {
+    let mut salt = [0; 16];
+    rand::fill(&mut salt).map_err(|_| HashingError)?;
+    let hash: phc::PasswordHash =
+        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| HashingError)?;
+    Ok(hash.to_string())
 }
 
 /// A hash that costs what most of the users' hashes do. Nobody has its password, and whether it verifies is not asked.

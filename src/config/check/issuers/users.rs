@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use figment::value::Value as Values;
 use serde_json::{Map, Value};
 
 use super::super::{Check, KeyPath, Mistake};
-use crate::config::document::Document;
-use crate::config::error::Origin;
 use crate::config::file;
-use crate::config::load::{Format, tell_fault};
-use crate::config::repair;
+use crate::config::load::Format;
 use crate::config::report::Report;
+use crate::config::users::read;
 use crate::config::{FoldedName, HashError, PasswordHash, Secret, User, Users};
 
 /// Longer names are none.
@@ -52,30 +49,14 @@ impl Check<'_> {
         let path = self.located(path);
         let unreadable = || Mistake::new(format!("names {}, which is not text", path.display()), "write it in UTF-8");
         let text = self.accept(at, String::from_utf8(bytes).map_err(|_| unreadable()))?;
-        let name = path.display().to_string();
-        let document = match Document::parse(&name, Format::of(&path), &text) {
-            Ok(document) => document,
-            Err(errors) => {
-                for error in errors {
-                    let origin = Origin::File { file: name.clone(), position: error.position };
-                    self.report.unreadable(at, origin, error.message);
-                }
-                return None;
-            }
-        };
-        let (faults, values) = (document.faults(), document.values());
-        let mut report = Report::new(document, Vec::new());
-        for fault in faults {
-            tell_fault(fault, &mut report);
-        }
-        let mirror: Option<file::UsersFile> = repair::read(Values::from(values), &mut report);
-        let users = mirror.map(|mirror| users(&mirror, &mut report));
-        self.report.include(at, report);
-        users
+        let (users, problems) = read(&path.display().to_string(), Format::of(&path), &text);
+        self.report.include(at, problems);
+        Some(users)
     }
 }
 
-fn users(mirror: &file::UsersFile, report: &mut Report) -> Users {
+/// The users, or what is wrong with them.
+pub(in crate::config) fn users_of(mirror: &file::UsersFile, report: &mut Report) -> Users {
     let at = KeyPath::root().key("users");
     let mut known: BTreeMap<FoldedName, &str> = BTreeMap::new();
     let mut subjects: BTreeMap<String, &str> = BTreeMap::new();

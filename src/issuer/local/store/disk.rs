@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use redb::{Builder, Database, DatabaseError, ReadableTable as _, TableDefinition, WriteTransaction};
 
-use super::{Rows, StoreError, Table};
+use super::{Row, Rows, StoreError, Table};
 
 const FILE: &str = "state.redb";
 const UNFINISHED: &str = "state.redb.tmp";
@@ -54,12 +54,11 @@ impl Disk {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         // After an error of the disk nothing begins any more until the file is opened anew.
         let begun = database.take().and_then(|open| Some((open.begin_write().ok()?, open)));
-        let (transaction, open) = match begun {
-            Some(begun) => begun,
-            None => {
-                let open = existing(&self.path)?;
-                (open.begin_write().map_err(broken)?, open)
-            }
+        let (transaction, open) = if let Some(begun) = begun {
+            begun
+        } else {
+            let open = existing(&self.path)?;
+            (open.begin_write().map_err(broken)?, open)
         };
         let outcome = change(transaction, work);
         *database = Some(open);
@@ -131,7 +130,7 @@ impl Rows for Transaction {
         Ok(())
     }
 
-    fn first(&self, table: Table, most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn first(&self, table: Table, most: usize) -> Result<Vec<Row>, StoreError> {
         let table = self.0.open_table(definition(table)).map_err(broken)?;
         let mut rows = Vec::new();
         for row in table.iter().map_err(broken)?.take(most) {

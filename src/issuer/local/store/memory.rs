@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Rows, StoreError, Table};
+use super::{Row, Rows, StoreError, Table};
 
 /// The rows. A change that fails leaves them as they were.
 #[derive(Default)]
@@ -11,11 +11,13 @@ pub(in crate::issuer::local) struct Memory {
     rows: Mutex<Changes>,
 }
 
+type Key = (Table, Vec<u8>);
+
 /// The rows, and what the ones that are being changed were.
 #[derive(Default)]
 struct Changes {
-    rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-    before: Vec<((Table, Vec<u8>), Option<Vec<u8>>)>,
+    rows: BTreeMap<Key, Vec<u8>>,
+    before: Vec<(Key, Option<Vec<u8>>)>,
 }
 
 impl Memory {
@@ -55,7 +57,7 @@ impl Rows for Changes {
         Ok(())
     }
 
-    fn first(&self, table: Table, most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn first(&self, table: Table, most: usize) -> Result<Vec<Row>, StoreError> {
         let rows = self.rows.range((table, Vec::new())..).take_while(|((of, _), _)| *of == table).take(most);
         Ok(rows.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }

@@ -30,13 +30,16 @@ pub(super) enum Table {
     Ended,
 }
 
+/// A key and a value.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
+
 /// The rows within a transaction.
 pub(super) trait Rows {
     fn find(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
     fn remove(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError>;
     /// The first rows of a table by their keys, at most so many.
-    fn first(&self, table: Table, most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn first(&self, table: Table, most: usize) -> Result<Vec<Row>, StoreError>;
 }
 
 /// Why the store cannot be read or changed.
