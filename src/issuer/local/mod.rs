@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
@@ -31,7 +32,7 @@ use self::store::{Rows, Store};
 use self::throttle::Throttle;
 use super::jwks::KeySet;
 use crate::clock::Clock;
-use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User};
+use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User, Users};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
 pub use keys::KeysError;
@@ -68,6 +69,9 @@ struct Lasting {
     keys: SigningKeys,
     passwords: Passwords,
     throttle: Throttle,
+    /// The users of the configuration in force. Requests of an earlier one may still be under way when it changes, and
+    /// must not give out tokens by users of before.
+    users: ArcSwap<Users>,
     clock: Clock,
 }
 
@@ -153,7 +157,8 @@ impl Local {
         let name = Arc::clone(&config.name);
         let keys = SigningKeys::load(&store, &name)?;
         let (passwords, throttle) = (Passwords::new(), Throttle::new(clock.clone()));
-        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, clock: clock.clone() });
+        let (users, clock) = (ArcSwap::from_pointee(local.users.clone()), clock.clone());
+        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, users, clock });
         Ok(Self { terms: Arc::new(Terms::new(config, local)), lasting })
     }
 
@@ -167,9 +172,11 @@ impl Local {
         self.terms.local.state == other.state
     }
 
-    /// Ends the sessions of everybody who may no longer do under `successor` what they could under this one: users who are
-    /// gone, disabled, or have another password or subject. Blocks. Their access tokens are the caller's to deny.
+    /// Puts the users of `successor` in force, and ends the sessions of everybody who may no longer do what they could under
+    /// this one: users who are gone, disabled, or have another password or subject. Blocks. Their access tokens are the
+    /// caller's to deny.
     pub(super) fn end_sessions(&self, successor: &Self) -> Vec<EndedUser> {
+        successor.lasting.users.store(Arc::new(successor.terms.local.users.clone()));
         let now = self.lasting.clock.now();
         let mut ended = Vec::new();
         for (name, before) in self.terms.local.users.iter().filter(|(_, user)| !user.disabled) {
@@ -208,7 +215,8 @@ impl Local {
         let Lasting { passwords, throttle, .. } = &*self.lasting;
         let throttled = |retry_after| SignInError::Throttled { retry_after };
         let attempt = throttle.begin(&name, source).map_err(throttled)?;
-        let user = self.terms.local.users.find(&name);
+        let users = self.lasting.users.load_full();
+        let user = users.find(&name);
         // The same work whether or not there is such a user, so that nobody learns that by the time it takes.
         let hash = user.map(|user| &user.password).or(self.terms.decoy.as_ref()).ok_or(SignInError::Wrong)?;
         let is_right = passwords.verify(hash.clone(), password).await.map_err(|Busy| {
@@ -219,26 +227,32 @@ impl Local {
             return Err(SignInError::Wrong);
         }
         throttle.succeeded(&attempt);
-        let lifetime = self.terms.local.refresh_token_lifetime;
+        let (lifetime, hash) = (self.terms.local.refresh_token_lifetime, hash.clone());
         let begun = move |local: &Self| {
-            let user = local.terms.local.users.find(&name).ok_or(StoreError::Row)?;
+            // Another password may have been set while this one was being verified.
+            let users = local.lasting.users.load();
+            let stands = |user: &&User| !user.disabled && user.password == hash;
+            let Some(user) = users.find(&name).filter(stands) else { return Ok(None) };
             let now = local.lasting.clock.now();
             local.lasting.store.change(|rows| {
                 let (family, token) = families::begin(rows, user, lifetime, now)?;
-                local.respond(user, &family, token)
+                local.respond(user, &family, token).map(Some)
             })
         };
-        self.blocking(begun).await.map_err(|cause| SignInError::Unavailable { cause, retry_after: SHORTLY })
+        let begun = self.blocking(begun).await;
+        let begun = begun.map_err(|cause| SignInError::Unavailable { cause, retry_after: SHORTLY })?;
+        begun.ok_or(SignInError::Wrong)
     }
 
     /// Exchanges a refresh token for new tokens. Runs to its end whether or not anybody waits.
     pub(super) async fn refresh(&self, token: &RefreshToken) -> Result<TokenResponse, ExchangeError> {
         let token = token.clone();
         let exchanged = move |local: &Self| {
-            let (LocalIssuer { users, refresh_grace, .. }, now) = (&local.terms.local, local.lasting.clock.now());
+            let (grace, now) = (local.terms.local.refresh_grace, local.lasting.clock.now());
+            let users = local.lasting.users.load();
             let find = |name: &str| users.find(&FoldedName::of(name)).filter(|user| !user.disabled);
             local.lasting.store.change(|rows| {
-                Ok(match families::exchange(rows, &token, find, *refresh_grace, now)? {
+                Ok(match families::exchange(rows, &token, find, grace, now)? {
                     Exchanged::Successor(family, successor) => {
                         let user = find(&family.user).ok_or(StoreError::Row)?;
                         Some(local.respond(user, &family, successor)?)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::testing::{SOURCE, argon2id, claims, easy, issuer, open, sign_in, terms, user};
-use super::{ExchangeError, Local, SignInError};
+use super::{EndedUser, ExchangeError, Local, SignInError};
 use crate::clock::Clock;
 use crate::config::{LocalIssuer, User};
 use crate::oauth::{RefreshToken, TokenResponse};
@@ -84,9 +84,11 @@ async fn a_revoked_token_is_the_end_of_its_family() {
     local.revoke(&RefreshToken::new("unknown")).await.unwrap();
 }
 
-/// The same issuer with other users.
-fn succeeded(local: &Local, terms: &LocalIssuer) -> Local {
-    local.succeeded_by(&issuer(terms), terms)
+/// The same issuer with other users, and who has been signed out.
+fn succeeded(local: &Local, terms: &LocalIssuer) -> (Local, Vec<EndedUser>) {
+    let successor = local.succeeded_by(&issuer(terms), terms);
+    let ended = local.end_sessions(&successor);
+    (successor, ended)
 }
 
 #[tokio::test]
@@ -104,8 +106,7 @@ async fn another_password_another_subject_or_no_such_user_ends_the_sessions_and_
     ] {
         let (before, _) = local([easy("alice")]);
         let token = refresh_token(&sign_in(&before, "alice", "alice").await.unwrap());
-        let successor = succeeded(&before, &terms(after.clone(), None));
-        let ended = before.end_sessions(&successor);
+        let (successor, ended) = succeeded(&before, &terms(after.clone(), None));
         assert_eq!(ended.len(), usize::from(!stands), "{after:?}");
         assert!(ended.iter().all(|ended| ended.subject == "alice" && ended.issuer == super::testing::ISSUER));
         assert_eq!(is_rejected(&successor, &token).await, !stands, "{after:?}");
@@ -113,14 +114,25 @@ async fn another_password_another_subject_or_no_such_user_ends_the_sessions_and_
 }
 
 #[tokio::test]
+async fn a_request_of_before_gives_out_no_tokens_by_users_of_before() {
+    let (before, _) = local([easy("alice"), easy("bob")]);
+    let token = refresh_token(&sign_in(&before, "bob", "bob").await.unwrap());
+    // The password is verified on another thread, and the users change before it is looked at again.
+    let mut under_way = Box::pin(sign_in(&before, "alice", "alice"));
+    assert!(futures_util::future::poll_immediate(&mut under_way).await.is_none());
+    let (_, ended) = succeeded(&before, &terms([user("alice", &argon2id(b"other"))], None));
+    assert_eq!(ended.len(), 2);
+    assert!(matches!(under_way.await, Err(SignInError::Wrong)));
+    assert!(is_rejected(&before, &token).await);
+}
+
+#[tokio::test]
 async fn a_user_who_is_enabled_again_has_to_sign_in_again() {
     let (local, clock) = local([easy("alice")]);
     let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
-    let disabled = succeeded(&local, &terms([User { disabled: true, ..easy("alice") }], None));
-    local.end_sessions(&disabled);
+    let (disabled, _) = succeeded(&local, &terms([User { disabled: true, ..easy("alice") }], None));
     assert!(matches!(sign_in(&disabled, "alice", "alice").await, Err(SignInError::Wrong)));
-    let enabled = succeeded(&disabled, &terms([easy("alice")], None));
-    disabled.end_sessions(&enabled);
+    let (enabled, _) = succeeded(&disabled, &terms([easy("alice")], None));
     assert!(is_rejected(&enabled, &token).await);
     clock.advance(Duration::from_secs(1));
     let token = refresh_token(&sign_in(&enabled, "alice", "alice").await.unwrap());
@@ -140,7 +152,7 @@ async fn claims_are_those_of_the_file_now_and_override_nothing() {
     assert_eq!(first["exp"].as_u64().unwrap() - first["iat"].as_u64().unwrap(), 300);
 
     let admin = [("role".to_owned(), json!("admin"))].into_iter().collect();
-    let successor = succeeded(&local, &terms([User { claims: admin, ..easy("alice") }], None));
+    let (successor, _) = succeeded(&local, &terms([User { claims: admin, ..easy("alice") }], None));
     let second = claims(&successor.refresh(&refresh_token(&response)).await.unwrap());
     assert_eq!(second["role"], "admin");
     for same in ["sid", "auth_time", "sub"] {
