@@ -20,6 +20,8 @@ use crate::oauth::RefreshToken;
 
 /// So many spent tokens of a family are known; what is older is unknown, and refused like any unknown token.
 const MOST_GENERATIONS: u64 = 4096;
+/// So many families may a user have, as many browsers and programs: one more ends the oldest.
+const MOST_FAMILIES: usize = 100;
 /// So many families that are over are taken away with each change.
 const SWEPT: usize = 16;
 
@@ -78,6 +80,13 @@ pub(super) fn begin(
         mark: mark(user),
         generations: 0,
     };
+    let mut ids = ids(rows, &family.user)?;
+    while ids.len() >= MOST_FAMILIES {
+        let oldest = ids.remove(0);
+        end_by_id(rows, &oldest)?;
+    }
+    ids.push(family.id.clone());
+    write(rows, Table::Users, family.user.as_bytes(), &ids)?;
     let token = issue(rows, &mut family)?;
     rows.put(Table::Ends, &ends_key(&family), &[])?;
     Ok((family, token))
@@ -99,7 +108,7 @@ pub(super) fn exchange<'u>(
     };
     let stands = |user: &User| user.subject == family.subject && mark(user) == family.mark;
     let may_go_on = owner(&family.user).is_some_and(stands);
-    if !may_go_on || family.ends <= now || was_ended(rows, &family)? {
+    if !may_go_on || family.ends <= now {
         end(rows, &family)?;
         return Ok(Exchanged::Rejected);
     }
@@ -127,14 +136,20 @@ pub(super) fn revoke(rows: &mut dyn Rows, presented: &RefreshToken) -> Result<Op
     Ok(family)
 }
 
-/// Ends every family that this user has begun until now.
-pub(super) fn end_all(rows: &mut dyn Rows, user: &FoldedName, now: Timestamp) -> Result<(), StoreError> {
-    write(rows, Table::Ended, user.as_str().as_bytes(), &now)
+/// Ends every family of this user.
+pub(super) fn end_all(rows: &mut dyn Rows, user: &FoldedName) -> Result<(), StoreError> {
+    let ids = ids(rows, user.as_str())?;
+    ids.iter().try_for_each(|id| end_by_id(rows, id))
 }
 
-fn was_ended(rows: &dyn Rows, family: &Family) -> Result<bool, StoreError> {
-    let ended = read::<Timestamp>(rows, Table::Ended, family.user.as_bytes())?;
-    Ok(ended.is_some_and(|ended| family.started <= ended))
+/// The families of a user, the oldest first.
+fn ids(rows: &dyn Rows, user: &str) -> Result<Vec<String>, StoreError> {
+    read(rows, Table::Users, user.as_bytes()).map(Option::unwrap_or_default)
+}
+
+fn end_by_id(rows: &mut dyn Rows, id: &str) -> Result<(), StoreError> {
+    let family = read::<Family>(rows, Table::Families, id.as_bytes())?;
+    family.map_or(Ok(()), |family| end(rows, &family))
 }
 
 fn issue(rows: &mut dyn Rows, family: &mut Family) -> Result<RefreshToken, StoreError> {
@@ -158,7 +173,14 @@ fn end(rows: &mut dyn Rows, family: &Family) -> Result<(), StoreError> {
         forget(rows, family, generation)?;
     }
     rows.remove(Table::Families, family.id.as_bytes())?;
-    rows.remove(Table::Ends, &ends_key(family))
+    rows.remove(Table::Ends, &ends_key(family))?;
+    let mut ids = ids(rows, &family.user)?;
+    ids.retain(|id| *id != family.id);
+    if ids.is_empty() {
+        rows.remove(Table::Users, family.user.as_bytes())
+    } else {
+        write(rows, Table::Users, family.user.as_bytes(), &ids)
+    }
 }
 
 fn forget(rows: &mut dyn Rows, family: &Family, generation: u64) -> Result<(), StoreError> {

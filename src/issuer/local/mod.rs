@@ -177,7 +177,6 @@ impl Local {
     /// caller's to deny.
     pub(super) fn end_sessions(&self, successor: &Self) -> Vec<EndedUser> {
         successor.lasting.users.store(Arc::new(successor.terms.local.users.clone()));
-        let now = self.lasting.clock.now();
         let mut ended = Vec::new();
         for (name, before) in self.terms.local.users.iter().filter(|(_, user)| !user.disabled) {
             let after = successor.terms.local.users.find(name);
@@ -186,8 +185,8 @@ impl Local {
             if after.is_some_and(stands) {
                 continue;
             }
-            // Without this row the refresh tokens fail all the same, unless the user is put back as they were.
-            if let Err(error) = self.lasting.store.change(|rows| families::end_all(rows, name, now)) {
+            // Its refresh tokens fail all the same, unless the user is put back as they were.
+            if let Err(error) = self.lasting.store.change(|rows| families::end_all(rows, name)) {
                 tracing::error!(fault = "us", issuer = %self.lasting.name, %error, "the end of sessions is not recorded");
             }
             tracing::info!(issuer = %self.lasting.name, subject = before.subject, "the sessions of a user have ended");

@@ -1,8 +1,10 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::store::Store;
 use super::testing::{SOURCE, argon2id, claims, easy, issuer, open, sign_in, terms, user};
 use super::{EndedUser, ExchangeError, Local, SignInError};
 use crate::clock::Clock;
@@ -206,4 +208,20 @@ async fn debug_shows_no_secret() {
     let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
     let shown = format!("{local:?}");
     assert!(!shown.contains(token.expose()) && !shown.contains("$argon2id") && !shown.contains("PRIVATE"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_costs_nobody_their_session() {
+    let (local, _) = local([easy("alice")]);
+    let Store::Memory(memory) = &local.lasting.store else { unreachable!() };
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    memory.is_full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert!(matches!(local.refresh(&token).await, Err(ExchangeError::Unavailable(_))));
+        assert!(matches!(sign_in(&local, "alice", "alice").await, Err(SignInError::Unavailable { .. })));
+        local.revoke(&token).await.unwrap_err();
+    }
+    memory.is_full.store(false, Ordering::Relaxed);
+    let successor = refresh_token(&local.refresh(&token).await.unwrap());
+    local.refresh(&successor).await.unwrap();
 }

@@ -107,7 +107,7 @@ const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'s
         Table::Tokens => "tokens",
         Table::Generations => "generations",
         Table::Ends => "ends",
-        Table::Ended => "ended",
+        Table::Users => "users",
     })
 }
 

@@ -9,6 +9,9 @@ use super::{Row, Rows, StoreError, Table};
 #[derive(Default)]
 pub(in crate::issuer::local) struct Memory {
     rows: Mutex<Changes>,
+    /// For tests of what happens when nothing can be written: changes fail when they are to be kept.
+    #[cfg(test)]
+    pub(in crate::issuer::local) is_full: std::sync::atomic::AtomicBool,
 }
 
 type Key = (Table, Vec<u8>);
@@ -21,10 +24,18 @@ struct Changes {
 }
 
 impl Memory {
-    pub(super) fn change<T, E>(&self, work: impl FnOnce(&mut dyn Rows) -> Result<T, E>) -> Result<T, E> {
+    pub(super) fn change<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut changes = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         changes.before.clear();
         let outcome = work(&mut *changes);
+        #[cfg(test)]
+        let outcome = match outcome {
+            Ok(_) if self.is_full.load(std::sync::atomic::Ordering::Relaxed) => Err(StoreError::GivenUp.into()),
+            outcome => outcome,
+        };
         if outcome.is_err() {
             let Changes { rows, before } = &mut *changes;
             for (key, value) in before.drain(..).rev() {

@@ -26,8 +26,8 @@ pub(super) enum Table {
     Generations,
     /// The families by when they end.
     Ends,
-    /// When all sessions of a user were ended, by the user's folded name.
-    Ended,
+    /// The families of a user, by the user's folded name.
+    Users,
 }
 
 /// A key and a value.

@@ -44,7 +44,7 @@ fn the_first_rows_are_those_of_one_table_in_the_order_of_their_keys() {
     for store in both(directory.path()) {
         store
             .change(|rows| [[2], [0], [1]].iter().try_for_each(|key| rows.put(Table::Ends, key, &[])))
-            .and_then(|()| store.change(|rows| rows.put(Table::Ended, &[0], &[])))
+            .and_then(|()| store.change(|rows| rows.put(Table::Users, &[0], &[])))
             .unwrap();
         let first = store.change(|rows| rows.first(Table::Ends, 2)).unwrap();
         assert_eq!(first, [(vec![0], vec![]), (vec![1], vec![])]);
