@@ -67,7 +67,7 @@ fn a_directory_is_for_its_owner_and_for_one_process() {
 fn what_is_damaged_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
-    for content in [&b""[..], b"not a store", &[0; 100_000]] {
+    for content in [&b""[..], b"not a store", &[0; 10_000]] {
         fs::write(&path, content).unwrap();
         let error = open(directory.path()).err().unwrap();
         assert!(matches!(error, StoreError::Damaged(..)), "{error}");
