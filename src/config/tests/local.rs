@@ -162,6 +162,7 @@ fn lifetimes_have_bounds_and_an_address_must_be_known() {
         ("users.yaml }", "users.yaml, signing_key_lifetime: 1h }", "issuers.staff.local.signing_key_lifetime"),
         ("users_file: users.yaml", "", "issuers.staff.local.users_file"),
         ("host: app.example.com", "host: '*.example.org'", "issuers.staff.issuer"),
+        ("    local:", "    issuer: staff\n    local:", "issuers.staff.issuer"),
     ] {
         assert_eq!(refused(&LOCAL.replacen(from, to, 1), ONE_USER).path, path, "{to}");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::values::{host_pattern, text};
+use super::super::values::{base_url, host_pattern, text};
 use super::super::{Check, KeyPath, Mistake};
 use crate::config::file;
 use crate::config::{HostPattern, Issuer, IssuerTransport, KeySource, LocalIssuer, defaults};
@@ -27,7 +27,8 @@ impl Check<'_> {
         self.only_for_others(at, mirror);
         let inside = at.key("local");
         let issuer = match &mirror.issuer {
-            Some(issuer) => self.accept(&at.key("issuer"), text(issuer)),
+            // Others find the keys below it; whether it is reached by plain http is theirs to judge.
+            Some(issuer) => self.accept(&at.key("issuer"), base_url(issuer, true).map(|_| issuer.clone())),
             None => self.own_address(at, name, sites),
         };
         let audiences = match &mirror.audiences {
