@@ -23,11 +23,8 @@ pub fn may_act(method: &Method, headers: &HeaderMap, scheme: &str, host: &str, a
         let may = |origin| is_own(origin, scheme, host) && !is_cross_site(headers) || is_allowed(origin, allowed);
         return origins.all(may);
     }
-    match headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes) {
-        // `none`: the user's own doing, such as a bookmark.
-        None | Some(b"same-origin" | b"none") => true,
-        Some(_) => false,
-    }
+    // `none`: the user's own doing, such as a bookmark.
+    headers.get_all(SEC_FETCH_SITE).iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 fn is_allowed(origin: &[u8], allowed: &[String]) -> bool {
@@ -38,7 +35,7 @@ fn is_allowed(origin: &[u8], allowed: &[String]) -> bool {
 /// a navigation (R13).
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
-    headers.get(SEC_FETCH_SITE).is_some_and(|value| value.as_bytes() == b"cross-site")
+    headers.get_all(SEC_FETCH_SITE).iter().any(|value| value.as_bytes() == b"cross-site")
 }
 
 /// RFC 9110 §9.2.1.

@@ -12,6 +12,10 @@ pub(super) const SCOPES: [&str; 1] = ["openid"];
 /// With keys from discovery or a key set; for a single key or a shared secret there is no sensible guess.
 pub(super) const KEY_SET_ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 
+pub(super) const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
+pub(super) const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const SIGNING_KEY_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+
 pub(super) const REFRESH_FIELD: &str = "refresh_token";
 pub(super) const ACCESS_TOKEN_POINTER: &str = "/access_token";
 pub(super) const REFRESH_TOKEN_POINTER: &str = "/refresh_token";

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Secret;
+use super::{LocalIssuer, Secret};
 use crate::oauth::Algorithm;
 
 /// Index of an issuer in [`Config::issuers`](super::Config::issuers).
@@ -36,12 +36,23 @@ pub struct Issuer {
     pub token_type: Option<String>,
     /// Tolerance for clocks that differ, applied to `exp`, `nbf` and `iat`.
     pub leeway: Duration,
-    /// How a refresh token is exchanged; `None`: this issuer's tokens are not renewed.
+    /// How a refresh token is exchanged; `None`: this issuer's tokens are not renewed, unless it is the local one.
     pub refresh: Option<Refresh>,
     /// The application's own login, whose answers Usher takes the tokens from.
     pub login: Option<Login>,
     /// How Usher dials the issuer.
     pub transport: IssuerTransport,
+}
+
+impl Issuer {
+    /// What is configured of it, when Usher itself is the issuer.
+    #[must_use]
+    pub const fn local(&self) -> Option<&LocalIssuer> {
+        match &self.keys {
+            KeySource::Local(local) => Some(local),
+            KeySource::Discovery { .. } | KeySource::JwksUrl(_) | KeySource::PublicKey(_) | KeySource::Hmac(_) => None,
+        }
+    }
 }
 
 /// Where verification keys come from.
@@ -59,6 +70,8 @@ pub enum KeySource {
     PublicKey(Vec<u8>),
     /// A shared HMAC secret.
     Hmac(Secret),
+    /// Usher itself is the issuer, which renews its own tokens.
+    Local(LocalIssuer),
 }
 
 /// The client credentials at the token endpoint (RFC 6749 §2.3.1).
@@ -92,6 +105,8 @@ pub enum SignIn<'a> {
     LoginPage(&'a str),
     /// At the authorization server, which sends them back with a code (RFC 6749 §4.1).
     AuthorizationServer(&'a Client),
+    /// On the page of the local issuer.
+    LocalIssuer,
 }
 
 impl Issuer {
@@ -100,6 +115,9 @@ impl Issuer {
     pub fn sign_in(&self) -> Option<SignIn<'_>> {
         if let Some(page) = self.login.as_ref().and_then(|login| login.page.as_deref()) {
             return Some(SignIn::LoginPage(page));
+        }
+        if matches!(self.keys, KeySource::Local(_)) {
+            return Some(SignIn::LocalIssuer);
         }
         let client = self.client.as_ref().filter(|_| matches!(self.keys, KeySource::Discovery { .. }))?;
         Some(SignIn::AuthorizationServer(client))

@@ -9,6 +9,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::document::{Document, Fault};
 use super::error::{ConfigError, Note, Origin, Position, Problem};
+use super::file::{File, Issuer};
 use super::overlay::{self, Setting};
 use super::path::KeyPath;
 use super::report::Report;
@@ -129,6 +130,27 @@ pub struct Loaded {
 ///
 /// Everything that is wrong with it, at once: the operator's mistakes.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let (file, directory, mut report) = mirror(sources)?;
+    let config = file.and_then(|file| check::check(&file, &directory, &mut report));
+    let (config, notes, files) = report.finish(config)?;
+    Ok(Loaded { config, notes, files })
+}
+
+/// The users files of the local issuers, by the names of the issuers. Whatever else is wrong with the configuration does
+/// not matter.
+///
+/// # Errors
+///
+/// When the configuration cannot be read at all.
+pub fn users_files(sources: &Sources) -> Result<BTreeMap<String, PathBuf>, ConfigError> {
+    let (file, directory, report) = mirror(sources)?;
+    let Some(File { issuers, .. }) = file else { return report.finish(None).map(|(files, ..)| files) };
+    let users_file = |(name, issuer): (String, Issuer)| Some((name, directory.join(issuer.local?.users_file?)));
+    Ok(issuers.into_iter().flatten().filter_map(users_file).collect())
+}
+
+/// The merged sources as the mirror of the file, if they can be, and the directory of the file.
+fn mirror(sources: &Sources) -> Result<(Option<File>, PathBuf, Report), ConfigError> {
     let (document, directory) = read_document(&sources.file)?;
     let environment = Setting::from_environment(&sources.environment);
     let flags = Setting::from_flags(&sources.flags);
@@ -157,9 +179,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             None
         }
     };
-    let config = file.and_then(|file| check::check(&file, &directory, &mut report));
-    let (config, notes, files) = report.finish(config)?;
-    Ok(Loaded { config, notes, files })
+    Ok((file, directory, report))
 }
 
 /// One source as figment wants it.
@@ -218,7 +238,7 @@ fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> ConfigError {
     ConfigError { problems: vec![problem], files: BTreeSet::from([path.to_owned()]) }
 }
 
-fn tell_fault(fault: Fault, report: &mut Report) {
+pub(super) fn tell_fault(fault: Fault, report: &mut Report) {
     match fault {
         Fault::RootIsNoMap => {
             report.problem(&KeyPath::root(), "the file must be a map of keys", "begin with listen: and sites:");

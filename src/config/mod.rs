@@ -17,8 +17,10 @@ pub(crate) mod fuzzing;
 mod issuer;
 mod listen;
 mod load;
+mod local_issuer;
 mod operation;
 mod overlay;
+mod password_hash;
 mod path;
 mod repair;
 mod report;
@@ -30,6 +32,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod upstream;
+pub mod users;
 
 use std::path::PathBuf;
 
@@ -42,8 +45,10 @@ pub use issuer::{
     LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
 pub use listen::{CertificateFiles, Listen, Tls};
-pub use load::{Format, Loaded, Sources, load};
+pub use load::{Format, Loaded, Sources, load, users_files};
+pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
+pub use password_hash::{Cost, HashError, PasswordHash};
 pub use secret::Secret;
 pub use session::{Cookies, OnReuse, Session};
 pub use site::{

@@ -1,4 +1,4 @@
-//! Turns the merged values into the mirror of the file, telling *every* key that is unknown or of the wrong type.
+//! Turns the merged values into the mirror of a file, telling *every* key that is unknown or of the wrong type.
 //!
 //! serde stops at the first mistake. So that mistake is reported, the piece that made it is taken out, and the rest is
 //! read again, until nothing is wrong any more.
@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 
 use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Num, Value};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::file::File;
 use super::path::{KeyPath, Step};
 use super::report::{Advice, Report};
 use super::strict::Strict;
@@ -18,13 +17,13 @@ use super::strict::Strict;
 const MOST_PROBLEMS: usize = 100;
 
 /// Keys that the design knows and this version does not.
-const LATER: [&str; 2] = ["local", "telemetry"];
+const LATER: [&str; 1] = ["telemetry"];
 
 /// Reads what can be read. `None` when nothing can, or when too much is wrong to go on; the report then says why.
-pub(super) fn read(mut values: Value, report: &mut Report) -> Option<File> {
+pub(super) fn read<T: DeserializeOwned>(mut values: Value, report: &mut Report) -> Option<T> {
     let mut reread = BTreeSet::new();
     loop {
-        let error = match File::deserialize(Strict(&values)) {
+        let error = match T::deserialize(Strict(&values)) {
             Ok(file) => return Some(file),
             Err(error) => error,
         };

@@ -112,6 +112,14 @@ impl Report {
         removed.sort_unstable();
     }
 
+    /// Takes over what is wrong with a file that is named at `path`.
+    pub(super) fn include(&mut self, path: &KeyPath, problems: Vec<Problem>) {
+        if !problems.is_empty() {
+            self.broken.push(path.clone());
+        }
+        self.problems.extend(problems);
+    }
+
     /// The setting over the file that decides about exactly `path`.
     pub(super) fn is_setting(&self, path: &KeyPath) -> bool {
         let path = self.written(path);
@@ -138,6 +146,13 @@ impl Report {
                 Err(ConfigError { problems: self.problems, files: self.files })
             }
         }
+    }
+
+    /// Everything that is wrong, in the order of the file.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort();
+        self.problems.dedup();
+        self.problems
     }
 
     fn push(

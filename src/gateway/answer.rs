@@ -18,6 +18,7 @@ use super::way_in;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::config;
 use crate::forwarding::{Body, Fault, ForwardError};
+use crate::issuer::local::NotSignedIn;
 use crate::oauth::Challenge;
 use crate::routing::PathError;
 
@@ -60,19 +61,30 @@ impl Answer {
 
 /// Turns a rejection into the answer that the client gets, and the reason that the log gets.
 pub(super) fn answer(gateway: &Gateway, exchange: &mut Exchange<'_>, rejection: &Rejection) -> Response<Body> {
+    answer_with(exchange, rejection, |exchange, answer| form(gateway, exchange, answer))
+}
+
+/// The same for an answer that has a form of its own.
+pub(super) fn answer_with<'g>(
+    exchange: &mut Exchange<'g>,
+    rejection: &Rejection,
+    form: impl FnOnce(&Exchange<'g>, &Answer) -> Response<Body>,
+) -> Response<Body> {
     let mut answer = describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
     if answer.sign_in && exchange.kind.navigation && exchange.record.method != Method::GET {
         answer.detail = UNDELIVERED;
     }
     note(exchange, &answer, rejection);
-    let mut response = form(gateway, exchange, &answer);
+    let mut response = form(exchange, &answer);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(challenge) = &answer.challenge {
         headers.insert(WWW_AUTHENTICATE, challenge.header_value());
     }
     if let Some(retry_after) = answer.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        // Rounded up: who comes when told to must not come too early.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     if let Some(allow) = answer.allow {
         headers.insert(ALLOW, allow);
@@ -139,7 +151,35 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             Answer::new(S::BAD_GATEWAY, "upstream", "The sign-in service did not answer properly.")
         }
         Rejection::SignIn(error) => sign_in::describe(error),
+        Rejection::SignInRequest => {
+            Answer::new(S::BAD_REQUEST, "client", "A sign-in is a JSON object with username and password, both text.")
+        }
+        Rejection::NotSignedIn(error) => describe_not_signed_in(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
+    }
+}
+
+/// Nothing of it tells whether there is such a user.
+fn describe_not_signed_in(error: &NotSignedIn) -> Answer {
+    use StatusCode as S;
+    match error {
+        NotSignedIn::Wrong => Answer {
+            sign_in: false,
+            ..Answer::unauthorized(Challenge::Missing, "The user name or the password is wrong.")
+        },
+        NotSignedIn::TooLong => Answer::new(S::BAD_REQUEST, "client", "The user name or the password is too long."),
+        NotSignedIn::Throttled { retry_after } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::TOO_MANY_REQUESTS, "client", "There were too many attempts to sign in. Please wait.")
+        },
+        NotSignedIn::Busy { retry_after } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", "Too many sign in at once. Please try again in a moment.")
+        },
+        NotSignedIn::Unavailable { retry_after, .. } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", "Sign-in is not possible at the moment.")
+        },
     }
 }
 

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
 use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
-use crate::session::store::MemoryStore;
+use crate::session::store::{MemoryStore, Now};
 use crate::session::{Denied, Policy, SealError, Store};
 use crate::tasks::Tasks;
 
@@ -57,6 +57,13 @@ pub(super) struct Lasting {
     store: Arc<Store>,
     denied: Arc<Denied>,
     verifier: Arc<Verifier>,
+}
+
+impl Lasting {
+    /// The issuers.
+    pub(super) fn issuers(&self) -> &Issuers {
+        self.verifier.issuers()
+    }
 }
 
 /// What a gateway takes over, or begins with.
@@ -111,7 +118,18 @@ impl Gateway {
         let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
         store.set_policy(policy);
         denied.set_capacity(max_records);
+        self.end_sessions(&gateway);
         Ok(gateway)
+    }
+
+    /// Ends the sessions of local users who are gone, disabled, or have another password under the successor.
+    fn end_sessions(&self, successor: &Self) {
+        let (before, after) = (self.lasting.verifier.issuers(), successor.lasting.verifier.issuers());
+        let now = Now::of(&self.clock);
+        for ended in after.end_sessions(before) {
+            let until = now.wall.after(ended.lifetime);
+            self.lasting.denied.deny_subject(&ended.issuer, &ended.subject, now.wall, until, now);
+        }
     }
 
     fn build(config: Arc<Config>, inheritance: Inheritance) -> Result<Arc<Self>, BuildError> {

@@ -1,6 +1,7 @@
 //! What is known of one request while it travels, beside the request itself: its id, its kind, the cookies that its
 //! browser must be told about, and the facts for the access log.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{
@@ -28,6 +29,8 @@ pub(super) struct Exchange<'g> {
     pub(super) kind: RequestKind,
     /// What the browser is told about its cookies, whatever the answer is (law 6).
     pub(super) jar: CookieJar,
+    /// Who asks, as the trusted proxies say where there are some.
+    pub(super) client: IpAddr,
     /// What the access log will say.
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
@@ -42,13 +45,14 @@ impl<'g> Exchange<'g> {
         let headers = request.headers();
         let peer = connection.client.ip().to_canonical();
         let client = client_address(headers, peer, &gateway.config.trusted_proxies);
-        let client = if client == peer { Arc::clone(&connection.client_name) } else { client.to_string().into() };
+        let name = if client == peer { Arc::clone(&connection.client_name) } else { client.to_string().into() };
         let id = gateway.request_ids.of(headers, connection);
         Self {
             gateway,
             kind: RequestKind::of(request.method(), headers),
             jar: CookieJar::new(InBrowser::default()),
-            record: Box::new(Record::begin(id, client, request, gateway.clock.instant())),
+            client,
+            record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
             referer: headers.get(REFERER).cloned(),

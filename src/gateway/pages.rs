@@ -1,7 +1,8 @@
 //! Pages for people: one small design, readable without JavaScript, that states the request id.
 //!
-//! An operator may replace the template with one of the same name in the `pages` directory. Everything that is put into a
-//! page is escaped by the template engine, and the content security policy allows nothing but the page's own style.
+//! An operator may replace each template with one of the same name in the `pages` directory. Everything that is put into a
+//! page is escaped by the template engine, and the content security policy allows nothing but the page's own style and
+//! forms that go back to the site.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +10,58 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
-use http::{HeaderValue, Response};
-use minijinja::{Environment, context};
+use http::{HeaderValue, Response, StatusCode};
+use minijinja::{Environment, Value, context};
 
 use super::answer::{Answer, with_header};
 use crate::forwarding::Body;
 
 const REFUSAL: &str = "refusal.html";
-const BUILT_IN: &str = include_str!("pages/refusal.html");
+const SIGN_IN: &str = "sign-in.html";
+const SIGN_OUT: &str = "sign-out.html";
 const STYLE: &str = include_str!("pages/style.css");
+
+/// The `Referrer-Policy` of pages with a form: with `no-referrer`, browsers say `Origin: null` of what it sends, as if it came
+/// from nowhere.
+const OF_FORMS: &str = "same-origin";
+
+/// The templates, by the names under which an operator may replace them. The first is what the others have in common.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("layout.html", include_str!("pages/layout.html")),
+    (REFUSAL, include_str!("pages/refusal.html")),
+    (SIGN_IN, include_str!("pages/sign-in.html")),
+    (SIGN_OUT, include_str!("pages/sign-out.html")),
+];
 
 /// The templates.
 pub(super) struct Pages {
     templates: Environment<'static>,
+    built_in: Environment<'static>,
     policy: HeaderValue,
+}
+
+/// What a sign-in page says.
+pub(super) struct SignInPage<'a> {
+    /// The host of the site.
+    pub(super) site: &'a str,
+    /// Where the form goes.
+    pub(super) action: &'a str,
+    /// Where to go then.
+    pub(super) rd: &'a str,
+    /// What was typed before.
+    pub(super) username: &'a str,
+    /// What was wrong with it.
+    pub(super) problem: Option<&'a str>,
+}
+
+/// What the page of a sign-out says.
+pub(super) struct SignOutPage<'a> {
+    /// The host of the site.
+    pub(super) site: &'a str,
+    /// Where the form goes.
+    pub(super) action: &'a str,
+    /// Who is signed in, if somebody is; empty where there is no name.
+    pub(super) user: Option<&'a str>,
 }
 
 /// Why the templates cannot be used. The operator's mistake.
@@ -48,60 +87,66 @@ pub enum PagesError {
     },
 }
 
-/// The files that [`Pages::load`] takes from a directory, whether or not they are there.
+/// The files that are taken from a directory, whether or not they are there.
 #[must_use]
-pub fn page_templates(directory: &Path) -> [PathBuf; 1] {
-    [directory.join(REFUSAL)]
+pub fn page_templates(directory: &Path) -> [PathBuf; 4] {
+    BUILT_IN.map(|(name, _)| directory.join(name))
 }
 
 impl Pages {
     /// The built-in templates, or those of the directory that have their names.
     pub(super) fn load(directory: Option<&Path>) -> Result<Self, PagesError> {
-        let source = match directory
-            .and_then(|directory| page_templates(directory).into_iter().next())
-            .filter(|path| path.exists())
-        {
-            Some(path) => std::fs::read_to_string(&path).map_err(|source| PagesError::Unreadable { path, source })?,
-            None => BUILT_IN.to_owned(),
-        };
-        let mut templates = Environment::new();
-        templates
-            .add_template_owned(REFUSAL, source)
-            .map_err(|source| PagesError::Invalid { name: REFUSAL, source })?;
         let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; base-uri 'none'; \
              frame-ancestors 'none'"
         );
         let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Ok(Self { templates, policy })
+        Ok(Self { templates: environment(directory)?, built_in: environment(None)?, policy })
     }
 
     /// The page of a refusal.
     pub(super) fn refusal(&self, answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response<Body> {
-        let title = answer.status.canonical_reason().unwrap_or("Error");
-        let page = self.templates.get_template(REFUSAL).and_then(|template| {
-            template.render(context! {
-                status => answer.status.as_u16(),
-                title,
-                detail => answer.detail,
-                required => answer.required.as_deref(),
-                request_id,
-                sign_in,
-                style => minijinja::value::Value::from_safe_string(STYLE.to_owned()),
-            })
-        });
-        // An operator's template that fails must not turn a refusal into something else.
-        let page = page.unwrap_or_else(|error| {
-            tracing::error!(fault = "operator", error = %error, "the page template failed");
-            format!("{title}\n{request_id}")
+        let words = context! {
+            status => answer.status.as_u16(),
+            title => answer.status.canonical_reason().unwrap_or("Error"),
+            detail => answer.detail,
+            required => answer.required.as_deref(),
+            request_id,
+            sign_in,
+            style => style(),
+        };
+        self.page(REFUSAL, answer.status, "no-referrer", &words)
+    }
+
+    /// The page on which people sign in with the local issuer.
+    pub(super) fn sign_in(&self, status: StatusCode, page: &SignInPage<'_>, request_id: &str) -> Response<Body> {
+        let SignInPage { site, action, rd, username, problem } = *page;
+        let words = context! { site, action, rd, username, problem, request_id, style => style() };
+        self.page(SIGN_IN, status, OF_FORMS, &words)
+    }
+
+    /// The page that asks whether to sign out, or says that nobody is signed in.
+    pub(super) fn sign_out(&self, page: &SignOutPage<'_>, request_id: &str) -> Response<Body> {
+        let SignOutPage { site, action, user } = *page;
+        let words = context! { site, action, signed_in => user.is_some(), user, request_id, style => style() };
+        self.page(SIGN_OUT, StatusCode::OK, OF_FORMS, &words)
+    }
+
+    /// An operator's template that fails must not turn an answer into something else: there is the built-in one.
+    fn page(&self, name: &str, status: StatusCode, referrer: &str, words: &Value) -> Response<Body> {
+        let render =
+            |templates: &Environment<'_>| templates.get_template(name).and_then(|template| template.render(words));
+        let page = render(&self.templates).or_else(|error| {
+            tracing::error!(fault = "operator", template = name, error = %error, "a page template failed");
+            render(&self.built_in)
         });
         let mut response = with_header(
-            Body::full(page),
-            answer.status,
+            Body::full(page.unwrap_or_else(|_| status.to_string())),
+            status,
             &[
                 (CONTENT_TYPE, "text/html; charset=utf-8"),
-                (REFERRER_POLICY, "no-referrer"),
+                (REFERRER_POLICY, referrer),
                 (X_CONTENT_TYPE_OPTIONS, "nosniff"),
                 (X_FRAME_OPTIONS, "DENY"),
             ],
@@ -109,4 +154,22 @@ impl Pages {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         response
     }
+}
+
+fn environment(directory: Option<&Path>) -> Result<Environment<'static>, PagesError> {
+    let mut templates = Environment::new();
+    for (name, built_in) in BUILT_IN {
+        let own = directory.map(|directory| directory.join(name)).filter(|path| path.exists());
+        let source = match own {
+            Some(path) => std::fs::read_to_string(&path).map_err(|source| PagesError::Unreadable { path, source })?,
+            None => built_in.to_owned(),
+        };
+        templates.add_template_owned(name, source).map_err(|source| PagesError::Invalid { name, source })?;
+    }
+    Ok(templates)
+}
+
+/// It is our own, and stands in the page as it is.
+fn style() -> Value {
+    Value::from_safe_string(STYLE.to_owned())
 }

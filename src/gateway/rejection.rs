@@ -12,6 +12,7 @@ use crate::auth::identity_headers::ClaimTooLong;
 use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::forwarding::{BodyTooLarge, ForwardError};
+use crate::issuer::local::NotSignedIn;
 use crate::routing::NoRoute;
 
 /// A request that ends here.
@@ -71,6 +72,12 @@ pub enum Rejection {
     /// A sign-in does not begin, or comes to nothing; the variant inside says whose fault it is.
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    /// The sign-in is not the JSON that it should be. The client.
+    #[error("the sign-in cannot be read")]
+    SignInRequest,
+    /// The local issuer signs nobody in; the variant inside says whose fault it is.
+    #[error(transparent)]
+    NotSignedIn(#[from] NotSignedIn),
     /// One of Usher's own paths, and nothing is there. The client.
     #[error("there is no such endpoint of Usher")]
     NoEndpoint,

@@ -18,8 +18,9 @@ pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> 
     let (id, way) = first_way(gateway, &route.issuers)?;
     let back = back(exchange, target);
     Some(match way {
-        SignIn::LoginPage(page) => login_page(page, &back),
-        SignIn::AuthorizationServer(_) => {
+        // It reads `rd` by itself.
+        SignIn::LoginPage(page) => with_return(page, &back),
+        SignIn::AuthorizationServer(_) | SignIn::LocalIssuer => {
             let url = with_return(ENTRANCE, &back);
             // Somebody else's session would be none on this route, and the browser go round in circles.
             let of_site = gateway.router.site(&target.host).map(endpoints::issuers).unwrap_or_default();
@@ -30,11 +31,6 @@ pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> 
             }
         }
     })
-}
-
-/// The application's own login page, which reads `rd` by itself.
-pub(super) fn login_page(page: &str, back: &str) -> String {
-    with_return(page, back)
 }
 
 fn first_way<'g>(gateway: &'g Gateway, issuers: &[IssuerId]) -> Option<(IssuerId, SignIn<'g>)> {
@@ -56,7 +52,8 @@ fn back(exchange: &Exchange<'_>, target: &Target) -> String {
     }
 }
 
-fn with_return(page: &str, back: &str) -> String {
+/// The address of a page, with where to go from there.
+pub(super) fn with_return(page: &str, back: &str) -> String {
     let separator = if page.contains('?') { '&' } else { '?' };
     format!("{page}{separator}rd={}", utf8_percent_encode(back, NON_ALPHANUMERIC))
 }

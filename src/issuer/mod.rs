@@ -12,6 +12,7 @@ mod form;
 pub(crate) mod fuzzing;
 mod jwks;
 mod key;
+pub mod local;
 mod pushed_request;
 mod remote;
 mod revocation;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 use self::discovery::Metadata;
 use self::jwks::{KeySet, NoKey};
 use self::key::Material;
+use self::local::{EndedUser, KeysError, Local};
 use self::remote::{Remote, Waited};
 use self::transport::Transport;
 use crate::clock::Clock;
@@ -73,6 +75,8 @@ enum KeyRing {
     Fixed(Arc<KeySet>),
     /// Published by the issuer.
     Published(Arc<Remote<KeySet>>),
+    /// Our own: Usher itself is the issuer.
+    Local(Local),
 }
 
 /// Why the issuers could not be set up. The operator's.
@@ -95,6 +99,15 @@ pub enum IssuersError {
         /// Why.
         #[source]
         source: KeyRejected,
+    },
+    /// What the local issuer keeps cannot be used. The operator's, or the disk's.
+    #[error("the local issuer {issuer} cannot be set up")]
+    Local {
+        /// Its name in the configuration.
+        issuer: Arc<str>,
+        /// Why.
+        #[source]
+        source: KeysError,
     },
 }
 
@@ -133,7 +146,7 @@ impl Issuers {
     ) -> Result<Arc<Self>, IssuersError> {
         let mut issuers: Vec<Issuer> = Vec::with_capacity(configured.len());
         for (index, config) in configured.iter().enumerate() {
-            if let Some(before) = self.issuers.iter().find(|before| publishes_alike(&before.config, config)) {
+            if let Some(before) = self.issuers.iter().find(|before| publishes_alike(before, config)) {
                 issuers.push(before.succeeded_by(IssuerId(index), config.clone()));
                 continue;
             }
@@ -154,6 +167,16 @@ impl Issuers {
         self.issuers.get(id.0)
     }
 
+    /// Puts these users in the place of those `before`: ends the sessions of everybody who may no longer have one, and
+    /// returns whose access tokens are to be denied. Blocks. To be called once the configuration is in force for good.
+    #[must_use]
+    pub fn end_sessions(&self, before: &Self) -> Vec<EndedUser> {
+        let local = |issuer: &Issuer| issuer.local().cloned();
+        let same = |before: &&Issuer| self.issuers.iter().find(|issuer| issuer.config.name == before.config.name);
+        let pairs = before.issuers.iter().filter_map(|before| Some((local(before)?, local(same(&before)?)?)));
+        pairs.flat_map(|(before, after)| before.end_sessions(&after)).collect()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter()
@@ -161,7 +184,11 @@ impl Issuers {
 }
 
 /// Whether the keys of both are the same ones, found in the same way.
-fn publishes_alike(one: &config::Issuer, other: &config::Issuer) -> bool {
+fn publishes_alike(before: &Issuer, other: &config::Issuer) -> bool {
+    let one = &before.config;
+    if let (KeyRing::Local(local), KeySource::Local(other_local)) = (&before.keys, &other.keys) {
+        return one.name == other.name && local.is_kept_alike(other_local);
+    }
     (&one.name, &one.issuer, &one.keys, &one.algorithms, &one.transport)
         == (&other.name, &other.issuer, &other.keys, &other.algorithms, &other.transport)
 }
@@ -184,7 +211,12 @@ impl Issuer {
             Ok(KeyRing::Fixed(Arc::new(KeySet::single(key))))
         };
         let published = |location| KeyRing::Published(published_keys(&config, &transport, location, tasks, clock));
+        let local = |local| {
+            let opened = Local::open(&config, local, clock);
+            opened.map_err(|source| IssuersError::Local { issuer: Arc::clone(&config.name), source })
+        };
         let (metadata, keys) = match &config.keys {
+            KeySource::Local(users) => (None, KeyRing::Local(local(users)?)),
             KeySource::Hmac(secret) => (None, fixed(Ok(Material::hmac(secret.clone())))?),
             KeySource::PublicKey(pem) => (None, fixed(Material::pem(pem))?),
             KeySource::JwksUrl(url) => (None, published(KeyLocation::Fixed(url.clone()))),
@@ -198,8 +230,21 @@ impl Issuer {
 
     /// The same issuer in another configuration, with what has been fetched of it.
     fn succeeded_by(&self, id: IssuerId, config: config::Issuer) -> Self {
-        let (transport, metadata, keys) = (self.transport.clone(), self.metadata.clone(), self.keys.clone());
-        Self { id, config, transport, metadata, keys, pushing: Arc::clone(&self.pushing) }
+        let (transport, metadata, pushing) = (self.transport.clone(), self.metadata.clone(), Arc::clone(&self.pushing));
+        let keys = match (&self.keys, &config.keys) {
+            (KeyRing::Local(local), KeySource::Local(users)) => KeyRing::Local(local.succeeded_by(&config, users)),
+            (keys, _) => keys.clone(),
+        };
+        Self { id, config, transport, metadata, keys, pushing }
+    }
+
+    /// The issuer inside Usher, when this is it.
+    #[must_use]
+    pub const fn local(&self) -> Option<&Local> {
+        match &self.keys {
+            KeyRing::Local(local) => Some(local),
+            KeyRing::Fixed(_) | KeyRing::Published(_) => None,
+        }
     }
 
     /// Its index in the configuration.
@@ -222,6 +267,7 @@ impl Issuer {
     pub async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Keys, KeyError> {
         let remote = match &self.keys {
             KeyRing::Fixed(set) => return Ok(Arc::clone(set).choose(kid, algorithm)?),
+            KeyRing::Local(local) => return Ok(local.key_set().choose(kid, algorithm)?),
             KeyRing::Published(remote) => remote,
         };
         let (set, waited) = remote.obtain().await?;
@@ -250,7 +296,7 @@ impl Issuer {
     #[must_use]
     pub fn is_failing(&self) -> bool {
         match &self.keys {
-            KeyRing::Fixed(_) => false,
+            KeyRing::Fixed(_) | KeyRing::Local(_) => false,
             KeyRing::Published(remote) => remote.is_failing(),
         }
     }

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::Issuer;
 use super::form::Form;
+use super::local::StoreError;
 use super::remote::Unavailable;
 use super::transport::TransportError;
 use crate::oauth::RefreshToken;
@@ -26,6 +27,9 @@ pub enum RevokeError {
     /// The issuer did not revoke it; it answers 200 even for tokens that it does not know. The issuer's or the operator's.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
+    /// The local issuer cannot record it. Ours, or the disk's.
+    #[error(transparent)]
+    Local(#[from] StoreError),
 }
 
 impl Issuer {
@@ -34,6 +38,9 @@ impl Issuer {
     /// # Errors
     /// [`RevokeError`]; [`RevokeError::NotOffered`] is no fault.
     pub async fn revoke(&self, token: &RefreshToken) -> Result<(), RevokeError> {
+        if let Some(local) = self.local() {
+            return Ok(local.revoke(token).await?);
+        }
         let metadata = self.metadata.as_ref().ok_or(RevokeError::NotOffered)?;
         let (metadata, _) = metadata.obtain().await?;
         let url = metadata.revocation_endpoint.clone().ok_or(RevokeError::NotOffered)?;

@@ -13,6 +13,7 @@ use url::Url;
 use self::answer::Dialect;
 use super::Issuer;
 use super::form::Form;
+use super::local::{ExchangeError, IssueError};
 use super::remote::Unavailable;
 use super::transport::{Answer, Post, TransportError};
 use crate::config::{ExchangeFormat, IdentityToken, Refresh, RefreshExchange};
@@ -81,6 +82,21 @@ pub enum RefreshFailure {
     /// A success that holds no tokens: a page, another media type, another `token_type`. The issuer's.
     #[error("the answer is a success without new tokens: {0}")]
     Garbage(&'static str),
+    /// The local issuer cannot give out tokens. Ours, or the disk's.
+    #[error("the local issuer gave out no tokens")]
+    Local(#[source] IssueError),
+}
+
+/// The refresh token has not been spent: what is not recorded has not happened.
+impl From<ExchangeError> for RefreshError {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Rejected => Self::InvalidGrant,
+            ExchangeError::Unavailable(error) => {
+                Self::Unavailable { cause: RefreshFailure::Local(error), sent: Sent::Answered, retry_after: None }
+            }
+        }
+    }
 }
 
 impl RefreshError {
@@ -125,6 +141,9 @@ impl Issuer {
     /// [`RefreshError::InvalidGrant`] when the token is no longer good, else [`RefreshError::Unavailable`].
     pub async fn refresh(&self, token: &RefreshToken) -> Result<TokenResponse, RefreshError> {
         let never = |cause| RefreshError::Unavailable { cause, sent: Sent::Never, retry_after: None };
+        if let Some(local) = self.local() {
+            return local.refresh(token).await.map_err(RefreshError::from);
+        }
         let (post, dialect) = match &self.config.refresh {
             None => return Err(never(RefreshFailure::NotConfigured)),
             Some(Refresh::Exchange(exchange)) => (exchanged(exchange, token), Dialect::Exchange(&exchange.tokens)),

@@ -23,6 +23,12 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
+    /// What people call whoever it is (OIDC Core §5.1), if it is a string.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.text("name")
+    }
+
     /// The subject, if it is a string.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {

@@ -1,4 +1,5 @@
-//! What was denied before its time: sessions that were signed out or stolen, access tokens that outlive them.
+//! What was denied before its time: sessions that were signed out or stolen, access tokens that outlive them, and all that a
+//! user was given until then.
 //!
 //! An access token is good until it expires, whatever happens to its session. The entries here close that gap on this
 //! instance, at once. A request asks only when [`Denied::epoch`] has moved since it last asked, so the list costs one
@@ -37,6 +38,18 @@ impl fmt::Debug for TokenHash {
     }
 }
 
+/// SHA-256 of an issuer and a subject there: whoever reads the list learns no names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SubjectHash([u8; 32]);
+
+impl SubjectHash {
+    fn of(issuer: &str, subject: &str) -> Self {
+        // With its length in front, no other issuer and subject give the same bytes.
+        let length = (issuer.len() as u64).to_be_bytes();
+        Self(sha256(&[&length, issuer.as_bytes(), subject.as_bytes()]))
+    }
+}
+
 /// The list. Bounded: when it is full, the entry that would have ended first goes, with a warning.
 pub struct Denied {
     epoch: AtomicU64,
@@ -46,13 +59,21 @@ pub struct Denied {
 struct Lists {
     sessions: Entries<SessionId>,
     access_tokens: Entries<TokenHash>,
+    subjects: Entries<SubjectHash>,
+    /// Up to when what a subject was given is denied. Has what `subjects` has.
+    issued_until: HashMap<SubjectHash, Timestamp>,
 }
 
 impl Denied {
-    /// An empty list of at most `capacity` sessions and as many access tokens.
+    /// An empty list of at most `capacity` sessions, and as many access tokens and subjects.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let lists = Lists { sessions: Entries::new(capacity), access_tokens: Entries::new(capacity) };
+        let lists = Lists {
+            sessions: Entries::new(capacity),
+            access_tokens: Entries::new(capacity),
+            subjects: Entries::new(capacity),
+            issued_until: HashMap::new(),
+        };
         Self { epoch: AtomicU64::new(0), lists: RwLock::new(lists) }
     }
 
@@ -72,6 +93,28 @@ impl Denied {
             || (!lists.access_tokens.is_empty() && lists.access_tokens.contains(&TokenHash::of(access_token)))
     }
 
+    /// Whether everything was denied that the issuer had given this subject at the time of `issued_at`. What does not say
+    /// when it was issued counts as issued before.
+    #[must_use]
+    pub fn is_subject_denied(&self, issuer: &str, subject: &str, issued_at: Option<Timestamp>) -> bool {
+        let lists = self.lists.read().unwrap_or_else(PoisonError::into_inner);
+        let denied = || lists.issued_until.get(&SubjectHash::of(issuer, subject));
+        !lists.subjects.is_empty() && denied().is_some_and(|until| issued_at.is_none_or(|issued| issued <= *until))
+    }
+
+    /// Denies all access tokens that the issuer has given this subject up to `issued_until`; `until` the last of them has
+    /// expired by itself.
+    pub fn deny_subject(&self, issuer: &str, subject: &str, issued_until: Timestamp, until: Timestamp, now: Now) {
+        let subject = SubjectHash::of(issuer, subject);
+        self.deny(now, |lists| {
+            lists.subjects.insert(subject, until, now);
+            let known = lists.issued_until.entry(subject).or_insert(issued_until);
+            *known = issued_until.max(*known);
+            let Lists { subjects, issued_until, .. } = lists;
+            issued_until.retain(|subject, _| subjects.contains(subject));
+        });
+    }
+
     /// Denies a session until `until`, when its cookies have ended by themselves.
     pub fn deny_session(&self, session: SessionId, until: Timestamp, now: Now) {
         self.deny(now, |lists| lists.sessions.insert(session, until, now));
@@ -85,13 +128,16 @@ impl Denied {
     /// Another bound: the configuration has changed, the entries stay.
     pub fn set_capacity(&self, capacity: usize) {
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
-        (lists.sessions.capacity, lists.access_tokens.capacity) = (capacity.max(1), capacity.max(1));
+        let capacity = capacity.max(1);
+        (lists.sessions.capacity, lists.access_tokens.capacity) = (capacity, capacity);
+        lists.subjects.capacity = capacity;
     }
 
     fn deny(&self, now: Now, insert: impl FnOnce(&mut Lists)) {
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         lists.sessions.drop_ended(now);
         lists.access_tokens.drop_ended(now);
+        lists.subjects.drop_ended(now);
         insert(&mut lists);
         // Behind the entry: who sees the new epoch finds the entry.
         self.epoch.fetch_add(1, Ordering::Release);
@@ -198,6 +244,22 @@ mod tests {
         assert_eq!(denied.epoch(), before);
         denied.deny_session(session(1), LATER, at(1_000));
         assert_ne!(denied.epoch(), before);
+    }
+
+    #[test]
+    fn a_denied_subject_is_refused_with_what_it_was_given_before_and_at_no_other_issuer() {
+        let denied = Denied::new(10);
+        let issued = |seconds| Some(Timestamp(seconds));
+        assert!(!denied.is_subject_denied("one", "alice", issued(900)));
+        denied.deny_subject("one", "alice", Timestamp(1_000), LATER, at(1_000));
+        assert!(denied.is_subject_denied("one", "alice", issued(1_000)));
+        assert!(denied.is_subject_denied("one", "alice", None));
+        assert!(!denied.is_subject_denied("one", "alice", issued(1_001)));
+        assert!(!denied.is_subject_denied("one", "bob", issued(900)));
+        assert!(!denied.is_subject_denied("onea", "lice", issued(900)));
+        denied.deny_subject("one", "bob", Timestamp(2_500), Timestamp(9_000), at(2_500));
+        assert!(!denied.is_subject_denied("one", "alice", issued(900)), "its tokens have expired");
+        assert!(denied.is_subject_denied("one", "bob", issued(2_500)));
     }
 
     #[test]

@@ -10,12 +10,21 @@ use crate::harness::tokens::shows_a_token;
 
 #[tokio::test]
 async fn the_lines_that_the_demonstration_prints_do_what_they_say() {
+    do_what_they_say(&[]).await;
+}
+
+#[tokio::test]
+async fn with_a_login_service_they_do_as_well() {
+    do_what_they_say(&["--login-service"]).await;
+}
+
+async fn do_what_they_say(flags: &[&str]) {
     if !curl_is_installed().await {
         left_out("the demonstration: curl is missing");
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let usher = Usher::run(&["demo", "--listen", "127.0.0.1:0"], home.path());
+    let usher = Usher::run(&[&["demo", "--listen", "127.0.0.1:0"], flags].concat(), home.path());
     usher.says("Ctrl-C ends").await;
     let output = usher.output();
     let shell = output.lines().filter_map(|line| line.strip_prefix("    "));
@@ -34,7 +43,9 @@ async fn the_lines_that_the_demonstration_prints_do_what_they_say() {
     };
     assert_has(unknown, &["HTTP/2 401", "www-authenticate: Bearer"]);
     assert_has(login, &["HTTP/2 200", "set-cookie: __Host-usher-access", "set-cookie: __Host-usher-refresh"]);
-    assert!(!shows_a_token(login), "no token in the answer: {login}");
+    // A program gets its access token; from a login that a page may read, nothing.
+    assert_eq!(shows_a_token(login), flags.is_empty(), "{login}");
+    assert!(!login.contains("refresh_token") && !login.contains("refreshToken"), "{login}");
     assert_has(known, &["alice"]);
     assert_has(renewed, &["HTTP/2 200", "set-cookie: __Host-usher-access", "alice"]);
     assert_has(refused, &["HTTP/2 403"]);

@@ -38,7 +38,8 @@ fn every_shell_block_of_a_document_is_shell() {
     }
 }
 
-/// Loads a configuration whose secrets are where containers have them: each is made, in a directory that stands in.
+/// Loads a configuration whose secrets are where containers have them: each is made, in a directory that stands in, and a
+/// users file as well.
 fn loads(yaml: &str, name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().to_str().unwrap();
@@ -53,7 +54,11 @@ fn loads(yaml: &str, name: &str) {
         };
         std::fs::write(path, contents).unwrap();
     }
-    let yaml = yaml.replace("/run/secrets", place);
+    let hash = bcrypt::hash("wonderland", 8).unwrap();
+    std::fs::write(directory.path().join("users.yaml"), format!("users: {{ alice: {{ password: {hash} }} }}\n"))
+        .unwrap();
+    let users = format!("users_file: {place}/users.yaml");
+    let yaml = yaml.replace("/run/secrets", place).replace("users_file: users.yaml", &users);
     assert_eq!(Gateway::refusal(&yaml), None, "{name}");
     let value: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
     let schema = usher::config::schema::schema().to_value();

@@ -43,6 +43,10 @@ mod refresh_reuse;
 mod refresh_torture;
 mod refresh_trouble;
 
+// Users of Usher's own, and the command that keeps them.
+mod local_issuer;
+mod local_issuer_page;
+mod user_command;
 // An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
 mod login;
 mod sign_in;

@@ -151,6 +151,15 @@ impl SignIns {
         Ok(attempts::note(completed.attempt, &self.sealer, self.clock.now(), jar)?)
     }
 
+    /// The same for a sign-in that Usher itself has seen, with no authorization server in between.
+    ///
+    /// # Errors
+    /// [`SignInError`] when there is no randomness.
+    pub fn note_signed_in(&self, found: &FoundCookies, jar: &mut CookieJar) -> Result<(), SignInError> {
+        let attempt = attempts::next(&self.sealer, found, self.clock.now()).unwrap_or(1);
+        Ok(attempts::note(attempt, &self.sealer, self.clock.now(), jar)?)
+    }
+
     /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
     /// user, who is returned.
     async fn verify(

@@ -1,4 +1,5 @@
-//! The people of the sample application and their tokens: passwords, signed access tokens, rotating refresh tokens.
+//! The people of the demonstration, and the sample application's own tokens for them: signed access tokens, rotating refresh
+//! tokens.
 //!
 //! The token service of many a legacy application, in small: short-lived HS256 access tokens, refresh tokens that are
 //! good for one use, and a refresh token presented twice ends the session it belongs to. That last habit is what signs
@@ -33,8 +34,8 @@ pub(super) struct User {
     pub(super) id: &'static str,
     /// Printed at start: there is nothing to protect here.
     pub(super) password: &'static str,
-    name: &'static str,
-    email: &'static str,
+    pub(super) name: &'static str,
+    pub(super) email: &'static str,
     /// The claim `roles`.
     pub(super) roles: &'static [&'static str],
 }

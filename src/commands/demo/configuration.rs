@@ -1,10 +1,27 @@
 //! The configuration of the demonstration, as the YAML that an operator would write.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::accounts::{AUDIENCE, ISSUER};
+use super::accounts::{ACCESS_TOKEN_LIFETIME, AUDIENCE, ISSUER, USERS, User};
 use super::application::{LOGIN_PATH, REFRESH_PATH};
+use crate::issuer::local::{HashingError, hash_password};
+
+/// Where the people of the demonstration sign in.
+#[derive(Clone, Copy)]
+pub(super) enum SignIn<'a> {
+    /// With Usher itself, which keeps the users in this file.
+    LocalIssuer {
+        /// The users file.
+        users: &'a Path,
+    },
+    /// With the application, which has a login and a token service of its own.
+    LoginService {
+        /// Shared with the application, which signs with it.
+        hmac_secret: &'a str,
+    },
+}
 
 /// What differs from one demonstration to the next.
 pub(super) struct Variables<'a> {
@@ -14,17 +31,20 @@ pub(super) struct Variables<'a> {
     pub(super) application: SocketAddr,
     /// For the certificate.
     pub(super) state_directory: &'a Path,
-    /// Shared with the application, which signs with it.
-    pub(super) hmac_secret: &'a str,
+    /// Where people sign in.
+    pub(super) sign_in: SignIn<'a>,
     /// Seals the cookies.
     pub(super) session_secret: &'a str,
 }
 
 /// The configuration file. It holds secrets.
 pub(super) fn yaml(variables: &Variables<'_>) -> String {
-    let Variables { listen, application, hmac_secret, session_secret, .. } = variables;
-    // A JSON string is a YAML string, whatever characters the path has.
-    let state_directory = serde_json::Value::from(variables.state_directory.to_string_lossy());
+    let Variables { listen, application, session_secret, .. } = variables;
+    let state_directory = quoted(variables.state_directory);
+    let (name, issuer, routes) = match variables.sign_in {
+        SignIn::LocalIssuer { users } => ("staff", local_issuer(users), ""),
+        SignIn::LoginService { hmac_secret } => ("legacy", login_service(hmac_secret, *application), LOGIN_ROUTE),
+    };
     format!(
         "\
 listen:
@@ -35,8 +55,50 @@ tls:
 state_directory: {state_directory}
 
 issuers:
-  legacy:                       # the application's own token service
-    issuer: {ISSUER}
+  {name}:
+{issuer}
+session:
+  secret: {session_secret:?}
+  refresh_ahead: 5s             # the tokens live 20 s
+
+sites:
+  - host: localhost
+    issuer: {name}
+    upstream: http://{application}
+    identity_headers:
+      X-User-Id: sub
+      X-User-Name: name
+      X-User-Email: email
+      X-User-Roles: roles
+      X-Token-Issued-At: iat
+    routes:
+      - path: /
+{routes}      - {{ path: /assets/, access: public }}
+      - {{ path: /public/, access: public }}
+      - {{ path: /admin/, require: {{ roles: admin }} }}
+
+log:
+  level: warn
+"
+    )
+}
+
+const LOGIN_ROUTE: &str = "      - { path: /login, access: public }\n";
+
+fn local_issuer(users: &Path) -> String {
+    let (users, lifetime) = (quoted(users), ACCESS_TOKEN_LIFETIME.as_secs());
+    format!(
+        "    local:                      # users of Usher's own
+      users_file: {users}
+      access_token_lifetime: {lifetime}s
+    leeway: 0s                  # one machine, one clock
+"
+    )
+}
+
+fn login_service(hmac_secret: &str, application: SocketAddr) -> String {
+    format!(
+        "    issuer: {ISSUER}            # the application's own token service
     hmac_secret: {hmac_secret:?}
     algorithms: [HS256]
     audiences: [{AUDIENCE}]
@@ -53,32 +115,29 @@ issuers:
       page: /login
       access_token: /accessToken
       refresh_token: /refreshToken
-
-session:
-  secret: {session_secret:?}
-  refresh_ahead: 5s             # the tokens live 20 s
-
-sites:
-  - host: localhost
-    issuer: legacy
-    upstream: http://{application}
-    identity_headers:
-      X-User-Id: sub
-      X-User-Name: name
-      X-User-Email: email
-      X-User-Roles: roles
-      X-Token-Issued-At: iat
-    routes:
-      - path: /
-      - {{ path: /login, access: public }}
-      - {{ path: /assets/, access: public }}
-      - {{ path: /public/, access: public }}
-      - {{ path: /admin/, require: {{ roles: admin }} }}
-
-log:
-  level: warn
 "
     )
+}
+
+/// The users file of the local issuer. The hashes are made anew each time: the passwords are published.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub(super) fn users() -> Result<String, HashingError> {
+    let mut yaml = String::from("users:\n");
+    for User { id, password, name, email, roles } in &USERS {
+        let (password, roles) = (hash_password(password)?, roles.join(", "));
+        let _ = write!(
+            yaml,
+            "  {id}:\n    password: {password}\n    name: {name}\n    email: {email}\n    claims: {{ roles: [{roles}] }}\n"
+        );
+    }
+    Ok(yaml)
+}
+
+/// A JSON string is a YAML string, whatever characters the path has.
+fn quoted(path: &Path) -> serde_json::Value {
+    serde_json::Value::from(path.to_string_lossy())
 }
 
 #[cfg(test)]
@@ -94,7 +153,7 @@ mod tests {
             listen: "[::1]:8443".parse().unwrap(),
             application: "127.0.0.1:9000".parse().unwrap(),
             state_directory: directory,
-            hmac_secret: "-hmac_0",
+            sign_in: SignIn::LoginService { hmac_secret: "-hmac_0" },
             session_secret: "123",
         });
         let value: Value = serde_saphyr::from_str(&yaml).unwrap();
@@ -103,5 +162,13 @@ mod tests {
         assert_eq!(value["issuers"]["legacy"]["hmac_secret"], "-hmac_0");
         assert_eq!(value["issuers"]["legacy"]["refresh"]["url"], "http://127.0.0.1:9000/auth/refresh");
         assert_eq!(value["session"]["secret"], "123");
+    }
+
+    #[test]
+    fn the_users_come_out_of_their_file_as_they_are() {
+        let users: Value = serde_saphyr::from_str(&users().unwrap()).unwrap();
+        assert_eq!(users["users"]["alice"]["claims"]["roles"][0], "user");
+        assert_eq!(users["users"]["admin"]["name"], "Ada Minton");
+        assert!(users["users"]["admin"]["password"].as_str().unwrap().starts_with("$argon2id$"));
     }
 }

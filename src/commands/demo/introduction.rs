@@ -18,6 +18,8 @@ pub(super) struct Whereabouts<'a> {
     pub(super) directory: &'a Path,
     /// The file name of the self-made certificate in there.
     pub(super) certificate: &'a str,
+    /// Whether people sign in with the application, not with Usher.
+    pub(super) login_service: bool,
 }
 
 /// The whole text. Every line that is indented by four spaces is shell, to be run as it stands.
@@ -54,14 +56,22 @@ fn steps(whereabouts: &Whereabouts<'_>) -> [Step; 6] {
     let url = format!("https://localhost:{}", whereabouts.port);
     let curl = format!("curl --cacert {}", whereabouts.certificate);
     let signed_in = format!("{curl} -b jar -c jar");
+    let credentials = credentials_of_the_first_user();
     [
         Step {
             says: "No token: 401 with a challenge, not a redirect, because this is no browser.",
             command: format!("{curl} -i {url}/api/me"),
         },
-        Step {
-            says: "The application's own sign-in. Its tokens go into sealed cookies and out of the answer.",
-            command: format!("{curl} -i -c jar {} {url}/auth/login", credentials_of_the_first_user()),
+        if whereabouts.login_service {
+            Step {
+                says: "The application's own sign-in. Its tokens go into sealed cookies and out of the answer.",
+                command: format!("{curl} -i -c jar {credentials} {url}/auth/login"),
+            }
+        } else {
+            Step {
+                says: "Sign in as a program does. The refresh token goes into a sealed cookie and nowhere else.",
+                command: format!("{curl} -i -c jar {credentials} {url}/.usher/issuer/sign-in"),
+            }
         },
         Step {
             says: "What the application sees: who is asking in plain headers, no token, no cookie of Usher's.",
@@ -98,7 +108,12 @@ mod tests {
     use super::*;
 
     fn example() -> Whereabouts<'static> {
-        Whereabouts { port: 8443, directory: Path::new("/tmp/usher-demo-x"), certificate: "self-signed.pem" }
+        Whereabouts {
+            port: 8443,
+            directory: Path::new("/tmp/usher-demo-x"),
+            certificate: "self-signed.pem",
+            login_service: false,
+        }
     }
 
     #[test]

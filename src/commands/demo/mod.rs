@@ -1,7 +1,7 @@
 //! `usher demo`: the whole product on this machine, with nothing to set up.
 //!
 //! A sample legacy application with a sign-in and token endpoint of its own (`application`, which knows nothing of
-//! Usher), Usher in front of it under a configuration as an operator would write it (`configuration`), and a text that
+//! Usher), Usher in front of it, with users of its own or with the application's login, under a configuration as an operator would write it (`configuration`), and a text that
 //! says what to try (`introduction`). The passwords are published, so this is for looking at, not for keeping anything.
 
 mod accounts;
@@ -14,12 +14,13 @@ mod usher;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::accounts::random_text;
 use self::application::Application;
-use self::configuration::Variables;
+use self::configuration::{SignIn, Variables};
 use self::directory::PrivateDirectory;
 use self::introduction::Whereabouts;
 use self::usher::Usher;
@@ -31,12 +32,18 @@ const CERTIFICATE: &str = "self-signed.pem";
 /// The name of the configuration file in the directory of the demonstration.
 const CONFIGURATION: &str = "usher.yaml";
 
+/// The name of the users file beside it.
+const USERS_FILE: &str = "users.yaml";
+
 /// What may be said to `usher demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Address and port to listen on; port 0 takes any free one. The page is always https://localhost:PORT/
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
+    /// Let people sign in with the sample application, which has a login and tokens of its own, instead of with Usher
+    #[arg(long)]
+    pub login_service: bool,
 }
 
 /// Why there is no demonstration.
@@ -69,8 +76,8 @@ pub enum DemoError {
 /// When something cannot be started; see [`DemoError`].
 pub async fn run(args: &Args, clock: Clock) -> Result<(), DemoError> {
     let mut ends = Ends::listen().map_err(|error| DemoError::System("signals cannot be received", error))?;
-    let demo = Demo::start(args.listen, clock).await?;
-    introduce(&demo).map_err(|error| DemoError::System("standard output cannot be written", error))?;
+    let demo = Demo::start(args, clock).await?;
+    introduce(&demo, args).map_err(|error| DemoError::System("standard output cannot be written", error))?;
     ends.next().await;
     tokio::select! {
         () = demo.drain() => {}
@@ -79,11 +86,12 @@ pub async fn run(args: &Args, clock: Clock) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn introduce(demo: &Demo) -> io::Result<()> {
+fn introduce(demo: &Demo, args: &Args) -> io::Result<()> {
     let text = introduction::text(&Whereabouts {
         port: demo.usher.https().port(),
         directory: demo.directory.path(),
         certificate: CERTIFICATE,
+        login_service: args.login_service,
     });
     let mut output = anstream::stdout().lock();
     output.write_all(text.as_bytes())?;
@@ -98,8 +106,8 @@ struct Demo {
 }
 
 impl Demo {
-    async fn start(listen: SocketAddr, clock: Clock) -> Result<Self, DemoError> {
-        ensure_free(listen)?;
+    async fn start(args: &Args, clock: Clock) -> Result<Self, DemoError> {
+        ensure_free(args.listen)?;
         let secret = || random_text().ok_or(DemoError::NoRandomness);
         let (hmac_secret, session_secret) = (secret()?, secret()?);
         let directory = PrivateDirectory::create(&secret()?.chars().take(12).collect::<String>())
@@ -107,15 +115,22 @@ impl Demo {
         let application = Application::start(&hmac_secret, clock.clone())
             .await
             .map_err(|error| DemoError::System("the sample application cannot listen", error))?;
+        let users = directory.path().join(USERS_FILE);
+        let sign_in = if args.login_service {
+            SignIn::LoginService { hmac_secret: &hmac_secret }
+        } else {
+            write(&users, &configuration::users().map_err(|_| DemoError::NoRandomness)?)?;
+            SignIn::LocalIssuer { users: &users }
+        };
         let yaml = configuration::yaml(&Variables {
-            listen,
+            listen: args.listen,
             application: application.address(),
             state_directory: directory.path(),
-            hmac_secret: &hmac_secret,
+            sign_in,
             session_secret: &session_secret,
         });
         let file = directory.path().join(CONFIGURATION);
-        std::fs::write(&file, yaml).map_err(|error| DemoError::System("the configuration cannot be written", error))?;
+        write(&file, &yaml)?;
         let usher = Usher::start(&file, clock).await.map_err(DemoError::Usher)?;
         Ok(Self { usher, application, directory })
     }
@@ -124,6 +139,10 @@ impl Demo {
         self.usher.drain().await;
         drop((self.application, self.directory));
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), DemoError> {
+    std::fs::write(path, text).map_err(|error| DemoError::System("the configuration cannot be written", error))
 }
 
 /// Usher shares its port among its threads (`SO_REUSEPORT`), and so would a second Usher of the same user, without a

@@ -19,7 +19,7 @@ use super::file::File;
 use super::path::KeyPath;
 use super::report::{Advice, Report};
 
-pub(super) use issuers::algorithm_names;
+pub(super) use issuers::{algorithm_names, users_of};
 
 /// What every check needs.
 struct Check<'a> {
@@ -94,10 +94,13 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let trusted_proxies = check.trusted_proxies(file.trusted_proxies.as_deref().unwrap_or_default());
     let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
     let tls = check.tls(file.tls.as_ref(), !listen.https.is_empty());
-    let issuers = check.issuers(file.issuers.as_ref());
+    let issuers = check.issuers(file.issuers.as_ref(), file.sites.as_deref().unwrap_or_default());
     let sites = check.sites(file.sites.as_deref(), &issuers);
     let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
+    let state_directory =
+        file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));
     let config = Config {
+        issuers: issuers.checked(&session, state_directory.as_deref()),
         listen,
         tls,
         trusted_proxies,
@@ -110,11 +113,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         log: check.log(file.log.as_ref()),
         shutdown: operation::shutdown(file.shutdown.as_ref()),
         pages: file.pages.as_deref().and_then(|path| check.directory(&root.key("pages"), path)),
-        state_directory: file
-            .state_directory
-            .as_deref()
-            .and_then(|path| check.future_directory(&root.key("state_directory"), path)),
-        issuers: issuers.checked(),
+        state_directory,
     };
     Some(config)
 }

@@ -53,8 +53,7 @@ impl Document {
         Ok(Self { name: name.to_owned(), root })
     }
 
-    /// The tree, for tests that walk it.
-    #[cfg(test)]
+    /// The tree, for those who walk it.
     pub(super) fn root(&self) -> &Node {
         &self.root
     }

@@ -11,12 +11,12 @@ use super::{HumanDuration, Scalar};
 use crate::config::{ExchangeFormat, IdentityToken, Secret};
 
 /// Somebody whose tokens count. The keys come from OIDC discovery unless one of `jwks_url`, `public_key_file`,
-/// `hmac_secret` and `hmac_secret_file` is given.
+/// `hmac_secret`, `hmac_secret_file` and `local` is given.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a map of keys")]
 pub struct Issuer {
-    /// Exactly what the `iss` claim of the tokens says.
-    #[schemars(required)]
+    /// Exactly what the `iss` claim of the tokens says. Needed but with `local`, where it is by default
+    /// `https://HOST/.usher/issuer` at the first site of the issuer.
     pub issuer: Option<String>,
     /// Where Usher dials the issuer for discovery, when that differs from `issuer`.
     pub backchannel_url: Option<String>,
@@ -35,7 +35,8 @@ pub struct Issuer {
     /// Which token says who somebody is. Default: `access_token`; `id_token` for issuers whose access tokens are opaque or
     /// meant for others. Its `aud` is the `client_id`, and `audiences` are not needed then.
     pub identity: Option<IdentityToken>,
-    /// A token's `aud` must hold one of these. Needed unless `identity` is `id_token`.
+    /// A token's `aud` must hold one of these. Needed unless `identity` is `id_token`, and but with `local`,
+    /// where it is the issuer by default.
     pub audiences: Option<Vec<String>>,
     /// The algorithms that tokens may be signed with. Default: RS256 and ES256 with discovery and `jwks_url`; else there
     /// is none.
@@ -64,6 +65,23 @@ pub struct Issuer {
     pub refresh: Option<Refresh>,
     /// The application's own login, whose answers Usher takes the tokens from.
     pub login: Option<Login>,
+    /// Makes Usher itself the issuer: for users of its own, without any identity provider.
+    pub local: Option<Local>,
+}
+
+/// The issuer inside Usher.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with users_file")]
+pub struct Local {
+    /// The file with the users, YAML, kept with `usher user`.
+    #[schemars(required)]
+    pub users_file: Option<PathBuf>,
+    /// How long an access token is good. Default: 5m.
+    pub access_token_lifetime: Option<HumanDuration>,
+    /// How long after the sign-in its refresh tokens end, but no later than `session.absolute_timeout`. Default: 30d.
+    pub refresh_token_lifetime: Option<HumanDuration>,
+    /// How long one key signs before the next one does. Default: 30d.
+    pub signing_key_lifetime: Option<HumanDuration>,
 }
 
 /// How the client authenticates at the token endpoint.

@@ -12,6 +12,7 @@ mod requirement;
 mod session;
 mod site;
 mod units;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use choice::{OneOrMany, TextOr};
-pub use issuer::{ClientAuthenticationMethod, Issuer, Login, LoginCookies, Refresh};
+pub use issuer::{ClientAuthenticationMethod, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown};
 pub use requirement::{Requirement, Scalar};
@@ -29,6 +30,7 @@ pub use site::{
     BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization, UpstreamKeys,
 };
 pub use units::{BodyLimit, ByteSize, HumanDuration};
+pub use users::{User, UsersFile};
 
 /// The configuration of Usher. Everything but `listen` and `sites` has safe defaults.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

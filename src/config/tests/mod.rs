@@ -4,6 +4,8 @@
 mod documentation;
 /// Every key: misspelt, repeated, of the wrong type.
 mod keys;
+/// The local issuer and its users file.
+mod local;
 /// What values must not be, and what must not stand beside what.
 mod mistakes;
 /// Inheritance, winning order, logins.
@@ -34,6 +36,9 @@ sites:
 /// Uses every key.
 const FULL: &str = include_str!("../fixtures/full.yaml");
 
+/// A hash that counts.
+const ALICE: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0c2FsdA$kGQ5XwZbhAYdJLhmLpvCNV9nxMFcm0WZx2dX1v7o0ZQ";
+
 /// A directory with the files that [`FULL`] names.
 fn files() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -47,6 +52,7 @@ fn files() -> TempDir {
         ("hmac_secret", "0b5f7a1c9d3e2468ace13579bdf02469\r\n".into()),
         ("session_secret", "mXw81nLq02PzQv7e\n".into()),
         ("password", "opensesame\n".into()),
+        ("users.yaml", format!("users:\n  alice: {{ password: '{ALICE}' }}\n")),
     ] {
         fs::write(directory.path().join(name), contents).unwrap();
     }

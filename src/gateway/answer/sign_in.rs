@@ -96,6 +96,7 @@ fn describe_exchange(cause: &RefreshFailure, retry_after: Option<Duration>) -> A
         RefreshFailure::NotConfigured | RefreshFailure::NoEndpoint | RefreshFailure::Refused { .. } => {
             again(StatusCode::BAD_GATEWAY, "operator", "The sign-in service does not accept this site.")
         }
+        RefreshFailure::Local(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
         RefreshFailure::Status(_) | RefreshFailure::Garbage(_) => {
             again(StatusCode::BAD_GATEWAY, "issuer", "The sign-in service did not answer properly.")
         }

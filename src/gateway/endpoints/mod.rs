@@ -1,6 +1,7 @@
 //! Usher's own paths: one file per path below `/.usher/`. Anything else there is 404 and never reaches an application.
 
 mod callback;
+mod issuer;
 mod jwks;
 mod session;
 mod sign_in;
@@ -9,6 +10,7 @@ mod sign_out;
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};
 
+use self::sign_out::SIGN_OUT;
 use super::admit::Target;
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
@@ -48,12 +50,18 @@ pub(super) async fn answer(
         ("/.usher/sign-in", &Method::GET) => sign_in::begin(gateway, target, &credentials, &issuers, exchange).await?,
         (CALLBACK, &Method::GET) => callback::complete(gateway, target, &credentials, &issuers, exchange).await?,
         ("/.usher/sign-in" | CALLBACK, _) => return Err(allow("GET")),
-        ("/.usher/sign-out", &Method::POST) => {
+        (SIGN_OUT, &Method::GET | &Method::HEAD) => {
+            sign_out::ask(gateway, target, &credentials, &issuers, exchange).await
+        }
+        (SIGN_OUT, &Method::POST) => {
             sign_out::sign_out(gateway, target, &request, &credentials, &issuers, exchange).await?
         }
-        ("/.usher/sign-out", _) => return Err(allow("POST")),
+        (SIGN_OUT, _) => return Err(allow("GET, HEAD, POST")),
         ("/.usher/jwks.json", &Method::GET | &Method::HEAD) => jwks::show(gateway),
         ("/.usher/session" | "/.usher/jwks.json", _) => return Err(allow("GET, HEAD")),
+        (path, _) if path.starts_with(issuer::PREFIX) => {
+            issuer::answer(gateway, target, request, &credentials, &issuers, exchange).await?
+        }
         _ => return Err(Rejection::NoEndpoint),
     };
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -17,7 +17,9 @@ use crate::gateway::answer::with_header;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::{Gateway, Rejection, way_in};
 
-/// 302 to the authorization server, or to the application's own login page. `rd` says where to go then, `issuer` with whom to
+use super::issuer;
+
+/// 302 to the authorization server, to the page of the local issuer, or to the application's own login page. `rd` says where to go then, `issuer` with whom to
 /// sign in where the site has several; without it, it is the first one that can.
 pub(super) async fn begin(
     gateway: &Gateway,
@@ -39,7 +41,11 @@ pub(super) async fn begin(
     let origin = target.origin();
     let return_target = ReturnTarget::parse(&parameter(query, "rd").unwrap_or_default(), &origin);
     let location = match way {
-        SignIn::LoginPage(page) => way_in::login_page(page, return_target.as_str()),
+        SignIn::LoginPage(page) => way_in::with_return(page, return_target.as_str()),
+        SignIn::LocalIssuer => {
+            refuse_loop(gateway, target, credentials, issuers, exchange).await?;
+            way_in::with_return(issuer::SIGN_IN, return_target.as_str())
+        }
         SignIn::AuthorizationServer(_) => {
             refuse_loop(gateway, target, credentials, issuers, exchange).await?;
             let (found, jar) = (&credentials.cookies, &mut exchange.jar);
@@ -65,7 +71,7 @@ async fn refuse_loop(
 }
 
 /// The value of a parameter that stands there once.
-fn parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(found, _)| found == name);
     values.next().filter(|_| values.next().is_none()).map(|(_, value)| value)
 }

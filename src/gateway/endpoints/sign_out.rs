@@ -10,9 +10,33 @@ use crate::forwarding::Body;
 use crate::gateway::admit::Target;
 use crate::gateway::answer::with_header;
 use crate::gateway::exchange::Exchange;
+use crate::gateway::pages::SignOutPage;
 use crate::gateway::{Gateway, Rejection};
 
-/// 303 to `/` for a form, 204 for a script. Only the site itself may ask for it: another site must not sign people out.
+/// The path.
+pub(super) const SIGN_OUT: &str = "/.usher/sign-out";
+
+/// The page that asks whether to sign out, or says that nobody is signed in. It ends nothing: a link or an image that another
+/// site shows must not (O24).
+pub(super) async fn ask(
+    gateway: &Gateway,
+    target: &Target,
+    credentials: &Credentials,
+    issuers: &[IssuerId],
+    exchange: &mut Exchange<'_>,
+) -> Response<Body> {
+    // Who is about to sign out needs no new tokens.
+    let identity = gateway.authenticator.identify(credentials, issuers, false, &mut exchange.jar).await.ok();
+    let claims = identity.as_ref().map(|identity| &identity.token.claims);
+    let user = claims.map(|claims| claims.name().or(claims.subject()).unwrap_or_default());
+    // Cookies that count no more may still be good for a renewal.
+    let user = user.or_else(|| credentials.cookies.any().then_some(""));
+    let page = SignOutPage { site: &target.host, action: SIGN_OUT, user };
+    gateway.pages.sign_out(&page, exchange.id())
+}
+
+/// 303 to the page that says so for a form, 204 for a script. Only the site itself may ask for it: another site must not sign
+/// people out.
 pub(super) async fn sign_out<B>(
     gateway: &Gateway,
     target: &Target,
@@ -26,7 +50,7 @@ pub(super) async fn sign_out<B>(
     }
     gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
     Ok(if exchange.kind.navigation {
-        with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, "/")])
+        with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, SIGN_OUT)])
     } else {
         with_header(Body::Empty, StatusCode::NO_CONTENT, &[])
     })

@@ -94,14 +94,14 @@ function notice(text) {
 function ended() {
   notice("The session has ended. ");
   const link = document.createElement("a");
-  link.href = "/login";
+  link.href = "/.usher/sign-in?rd=%2F";
   link.textContent = "Sign in again";
   element("notice").append(link);
 }
 
 element("sign-out").addEventListener("click", async () => {
   const answer = await fetch("/.usher/sign-out", { method: "POST" }).catch(() => null);
-  if (answer?.ok) location.assign("/login");
+  if (answer?.ok) location.assign("/.usher/sign-out");
   else notice("Signing out did not work; the session goes on.");
 });
 

@@ -2,9 +2,12 @@
 
 mod exchange;
 mod keys;
+mod local;
 mod parameters;
+mod users;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use url::Url;
@@ -14,10 +17,12 @@ use super::values::{cookie_name, scope_word, text};
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, ClientAuthenticationMethod};
 use crate::config::{
-    Client, ClientAuthentication, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, defaults,
+    Client, ClientAuthentication, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session,
+    defaults,
 };
 
 pub(in crate::config) use keys::algorithm_names;
+pub(in crate::config) use users::users_of;
 
 /// The issuers, with what only the checks need to know of them.
 pub(super) struct CheckedIssuers<'a> {
@@ -56,17 +61,35 @@ impl<'a> CheckedIssuers<'a> {
         self.entries
             .iter()
             .filter_map(|entry| entry.issuer.as_ref())
-            .any(|issuer| issuer.login.is_some() || issuer.refresh.is_some())
+            .any(|issuer| issuer.login.is_some() || issuer.refresh.is_some() || issuer.local().is_some())
     }
 
-    /// The issuers that are right.
-    pub(super) fn checked(self) -> Vec<Issuer> {
-        self.entries.into_iter().filter_map(|entry| entry.issuer).collect()
+    /// Whether the issuer is Usher itself.
+    pub(super) fn is_local(&self, id: IssuerId) -> bool {
+        self.entries.get(id.0).is_some_and(|entry| entry.mirror.local.is_some())
+    }
+
+    /// The issuers that are right, and of the local ones what other parts of the file say.
+    pub(super) fn checked(self, session: &Session, state_directory: Option<&Path>) -> Vec<Issuer> {
+        let mut issuers: Vec<_> = self.entries.into_iter().filter_map(|entry| entry.issuer).collect();
+        for issuer in &mut issuers {
+            let state = state_directory.map(|directory| directory.join(format!("issuer-{}", issuer.name)));
+            if let KeySource::Local(local) = &mut issuer.keys {
+                local.refresh_token_lifetime = local.refresh_token_lifetime.min(session.absolute_timeout);
+                local.refresh_grace = session.refresh_grace;
+                local.state = state;
+            }
+        }
+        issuers
     }
 }
 
 impl Check<'_> {
-    pub(super) fn issuers<'f>(&mut self, mirror: Option<&'f BTreeMap<String, file::Issuer>>) -> CheckedIssuers<'f> {
+    pub(super) fn issuers<'f>(
+        &mut self,
+        mirror: Option<&'f BTreeMap<String, file::Issuer>>,
+        sites: &[file::Site],
+    ) -> CheckedIssuers<'f> {
         let at = KeyPath::root().key("issuers");
         let mut entries: Vec<Entry<'f>> = Vec::new();
         for (name, mirror) in mirror.into_iter().flatten() {
@@ -77,7 +100,10 @@ impl Check<'_> {
                 let message = format!("is also that of {}: a token could belong to either", twin.name);
                 self.report.problem(&at.key("issuer"), message, "give each issuer its own iss");
             }
-            let issuer = self.issuer(&at, name, mirror);
+            let issuer = match &mirror.local {
+                Some(local) => self.local_issuer(&at, name, mirror, local, sites),
+                None => self.issuer(&at, name, mirror),
+            };
             entries.push(Entry { name, mirror, issuer });
         }
         CheckedIssuers { entries }

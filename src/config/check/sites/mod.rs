@@ -14,7 +14,7 @@ use super::issuers::CheckedIssuers;
 use super::values::host_pattern;
 use super::{Check, KeyPath};
 use crate::config::file;
-use crate::config::{IdentityHeader, IdentitySetId, Site, Upstream, UpstreamId};
+use crate::config::{IdentityHeader, IdentitySetId, Route, Site, Upstream, UpstreamId};
 use order::Candidate;
 
 /// The sites, and what their routes share.
@@ -106,8 +106,20 @@ impl Check<'_> {
         self.indistinguishable(&candidates);
         self.logins(&context, &layer, &mut candidates, checked);
         candidates.sort_by(order::winning);
-        let routes = candidates.into_iter().map(|candidate| std::sync::Arc::new(candidate.route)).collect();
+        let routes: Vec<_> = candidates.into_iter().map(|candidate| std::sync::Arc::new(candidate.route)).collect();
+        self.one_local_issuer(at, &routes, issuers);
         Some(Site { host: host?, routes })
+    }
+
+    /// Its endpoints have one path on a site.
+    fn one_local_issuer(&mut self, at: &KeyPath, routes: &[std::sync::Arc<Route>], issuers: &CheckedIssuers<'_>) {
+        let mut local = routes.iter().flat_map(|route| &route.issuers).filter(|id| issuers.is_local(**id));
+        if let Some(first) = local.next()
+            && local.any(|other| other != first)
+        {
+            let message = "has two local issuers, but their endpoints have one path";
+            self.report.problem(at, message, "keep one of the two here, with the users of both in its file");
+        }
     }
 
     fn unused_issuers(&mut self, sites: &[Site], issuers: &CheckedIssuers<'_>) {

@@ -1,0 +1,182 @@
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::ALICE;
+use crate::config::error::{Origin, Position};
+use crate::config::{Config, FoldedName, Format, Loaded, Problem, Sources, load};
+use crate::oauth::Algorithm;
+
+const LOCAL: &str = "
+listen: { https: 127.0.0.1:0 }
+tls: { self_signed: true }
+issuers:
+  staff:
+    local: { users_file: users.yaml }
+sites:
+  - { host: '*.example.com', issuer: staff, upstream: http://app:8080, routes: [{ path: / }] }
+  - { host: app.example.com, upstream: http://app:8080, routes: [{ path: /, issuer: staff }] }
+";
+
+fn with_users(users: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("users.yaml"), users.replace("$HASH", ALICE)).unwrap();
+    directory
+}
+
+fn loaded(text: &str, directory: &Path) -> Result<Loaded, Vec<Problem>> {
+    load(&Sources::text("usher.yaml", Format::Yaml, text, directory)).map_err(|error| error.problems)
+}
+
+fn config(text: &str, users: &str) -> Config {
+    let directory = with_users(users);
+    loaded(text, directory.path()).unwrap_or_else(|problems| panic!("{problems:#?}")).config
+}
+
+/// The only problem, and that it comes with a remedy.
+fn refused(text: &str, users: &str) -> Problem {
+    let directory = with_users(users);
+    let problems = loaded(text, directory.path()).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    let advised = problems[0].remedy.is_some() || problems[0].suggestion.is_some();
+    assert!(advised || problems[0].message.contains("must be"), "{problems:#?}");
+    problems[0].clone()
+}
+
+const ONE_USER: &str = "users:\n  alice:\n    password: $HASH\n";
+
+#[test]
+fn a_local_issuer_needs_a_users_file_and_nothing_else() {
+    let config = config(LOCAL, ONE_USER);
+    let issuer = &config.issuers[0];
+    assert_eq!(issuer.issuer, "https://app.example.com/.usher/issuer", "the first site with one host");
+    assert_eq!(
+        (&issuer.audiences[..], &issuer.algorithms[..]),
+        (&[issuer.issuer.clone()][..], &[Algorithm::ES256][..])
+    );
+    let local = issuer.local().unwrap();
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    assert_eq!(
+        (local.access_token_lifetime, local.refresh_token_lifetime, local.signing_key_lifetime),
+        (Duration::from_secs(300), days(30), days(30))
+    );
+    assert_eq!((local.refresh_grace, &local.state), (config.session.refresh_grace, &None));
+    let alice = local.users.find(&FoldedName::of("ALICE ")).unwrap();
+    assert_eq!((alice.name.as_str(), alice.subject.as_str(), alice.disabled), ("alice", "alice", false));
+}
+
+#[test]
+fn other_parts_of_the_file_bound_what_is_kept_and_for_how_long() {
+    let text = format!("{LOCAL}session: {{ absolute_timeout: 1d, refresh_grace: 7s }}\nstate_directory: state\n");
+    let config = config(&text, ONE_USER);
+    let local = config.issuers[0].local().unwrap();
+    assert_eq!((local.refresh_token_lifetime, local.refresh_grace.as_secs()), (Duration::from_secs(86_400), 7));
+    assert!(local.state.as_ref().unwrap().ends_with("state/issuer-staff"));
+}
+
+#[test]
+fn a_user_may_have_claims_of_their_own() {
+    let users = "users:\n  alice:\n    password: $HASH\n    name: Alice Liddell\n    email: alice@example.com\n    disabled: true\n    subject: 7f3\n    claims: { roles: [user, admin], nested: { deep: 1 } }\n";
+    let config = config(LOCAL, users);
+    let alice = config.issuers[0].local().unwrap().users.find(&FoldedName::of("alice")).unwrap().clone();
+    assert_eq!((alice.subject.as_str(), alice.disabled), ("7f3", true));
+    let claims = serde_json::json!({
+        "name": "Alice Liddell", "email": "alice@example.com", "roles": ["user", "admin"], "nested": { "deep": 1 },
+    });
+    assert_eq!(serde_json::Value::Object(alice.claims), claims);
+}
+
+#[test]
+fn what_is_wrong_with_a_users_file_is_told_with_its_place_in_it() {
+    for (users, line, path, words) in [
+        ("users:\n  alice:\n    pasword: $HASH\n", 3, "users.alice.pasword", "is not a key"),
+        ("users:\n  alice:\n    password: wonderland\n", 3, "users.alice.password", "not an argon2id or bcrypt hash"),
+        ("users:\n  alice:\n    password: $6$a$b\n", 3, "users.alice.password", "another kind"),
+        ("users:\n  alice:\n    name: Alice\n", 2, "users.alice.password", "missing"),
+        ("users:\n  alice: { password: '$HASH' }\n  alice: { password: '$HASH' }\n", 3, "users.alice", "twice"),
+        (
+            "users:\n  Alice: { password: '$HASH' }\n  alice: { password: '$HASH', subject: x }\n",
+            3,
+            "users.alice",
+            "too",
+        ),
+        ("users:\n  a: { password: '$HASH' }\n  b: { password: '$HASH', subject: a }\n", 3, "users.b.subject", "also"),
+        ("users:\n  a:\n    password: $HASH\n    claims: { sub: b }\n", 4, "users.a.claims.sub", "itself writes"),
+        ("users:\n  ' a': { password: '$HASH' }\n", 2, "users[\" a\"]", "typed"),
+        ("users: {}\n", 1, "users", "nobody"),
+        ("", 1, "users", "nobody"),
+        ("users:\n  alice: { password: '$HASH', disabled: maybe }\n", 2, "users.alice.disabled", "true or false"),
+    ] {
+        let problem = refused(LOCAL, users);
+        assert!(problem.message.contains(words), "{users}: {problem:?}");
+        assert_eq!(problem.path, path, "{users}");
+        let Origin::File { file, position: Position { line: found, .. } } = &problem.origin else { panic!() };
+        assert!(file.ends_with("users.yaml") && *found == line, "{users}: {problem:?}");
+        assert!(!format!("{problem:?}").contains("wonderland"), "it may be a password");
+    }
+    let directory = with_users("users: [\n");
+    assert_eq!(loaded(LOCAL, directory.path()).unwrap_err().len(), 1);
+    let missing = refused(&LOCAL.replace("users.yaml", "nobody.yaml"), ONE_USER);
+    assert_eq!(missing.path, "issuers.staff.local.users_file");
+}
+
+#[test]
+fn the_users_file_is_one_of_those_that_the_configuration_depends_on() {
+    let directory = with_users(ONE_USER);
+    let users = directory.path().join("users.yaml");
+    assert!(loaded(LOCAL, directory.path()).unwrap().files.contains(&users));
+    fs::write(&users, "users: {}").unwrap();
+    let error = load(&Sources::text("usher.yaml", Format::Yaml, LOCAL, directory.path())).unwrap_err();
+    assert!(error.files.contains(&users));
+}
+
+#[test]
+fn what_is_about_an_issuer_elsewhere_is_refused_beside_local() {
+    for key in [
+        "client_id: usher",
+        "client_secret: kBq0vTz5uHjR",
+        "jwks_url: https://id.example.com/keys",
+        "hmac_secret: 0b5f7a1c9d3e2468ace13579bdf02468",
+        "backchannel_url: https://id.example.com",
+        "algorithms: [RS256]",
+        "refresh: { url: https://id.example.com/refresh }",
+        "login: { path: /login }",
+        "scopes: [openid]",
+        "timeout: 3s",
+    ] {
+        let problem = refused(&LOCAL.replacen("    local:", &format!("    {key}\n    local:"), 1), ONE_USER);
+        let name = key.split(':').next().unwrap();
+        assert_eq!(problem.path, format!("issuers.staff.{name}"));
+        assert!(problem.message.contains("local makes Usher the issuer"), "{problem:?}");
+    }
+}
+
+#[test]
+fn lifetimes_have_bounds_and_an_address_must_be_known() {
+    for (from, to, path) in [
+        ("users.yaml }", "users.yaml, access_token_lifetime: 1s }", "issuers.staff.local.access_token_lifetime"),
+        ("users.yaml }", "users.yaml, access_token_lifetime: 2d }", "issuers.staff.local.access_token_lifetime"),
+        ("users.yaml }", "users.yaml, refresh_token_lifetime: 0s }", "issuers.staff.local.refresh_token_lifetime"),
+        ("users.yaml }", "users.yaml, signing_key_lifetime: 1h }", "issuers.staff.local.signing_key_lifetime"),
+        ("users_file: users.yaml", "", "issuers.staff.local.users_file"),
+        ("host: app.example.com", "host: '*.example.org'", "issuers.staff.issuer"),
+        ("    local:", "    issuer: staff\n    local:", "issuers.staff.issuer"),
+    ] {
+        assert_eq!(refused(&LOCAL.replacen(from, to, 1), ONE_USER).path, path, "{to}");
+    }
+}
+
+#[test]
+fn a_site_has_one_local_issuer_at_most() {
+    let two = LOCAL.replacen(
+        "  staff:",
+        "  other:\n    issuer: https://x/y\n    local: { users_file: users.yaml }\n  staff:",
+        1,
+    );
+    let apart = two.replacen("host: '*.example.com', issuer: staff", "host: '*.example.com', issuer: other", 1);
+    config(&apart, ONE_USER);
+    let together = two.replacen("issuer: staff", "issuer: [staff, other]", 1);
+    assert_eq!(refused(&together, ONE_USER).path, "sites[0]");
+}

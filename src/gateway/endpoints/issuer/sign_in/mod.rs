@@ -1,0 +1,94 @@
+//! `/.usher/issuer/sign-in`: a user name and a password become a session. A page for people, JSON for programs.
+//!
+//! A program gets the access token in the answer; nobody gets the refresh token, which is in the cookies alone, out of reach
+//! of scripts.
+
+mod request;
+
+use http::header::{CONTENT_TYPE, LOCATION, REFERRER_POLICY};
+use http::{Request, Response, StatusCode};
+use serde_json::json;
+
+use self::request::SignIn;
+use crate::auth::authenticate::{Identity, Successor};
+use crate::auth::credentials::Credentials;
+use crate::auth::login::IssuedTokens;
+use crate::auth::origin;
+use crate::auth::sign_in::ReturnTarget;
+use crate::config::IssuerId;
+use crate::forwarding::{Body, RequestBody};
+use crate::gateway::admit::Target;
+use crate::gateway::answer::{answer_with, with_header};
+use crate::gateway::exchange::Exchange;
+use crate::gateway::pages::SignInPage;
+use crate::gateway::{Gateway, Rejection};
+use crate::issuer::local::Local;
+
+use super::super::sign_in::parameter;
+use super::SIGN_IN;
+
+/// The page. It says nothing about anybody, and nothing is kept for it.
+pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &Exchange<'_>) -> Response<Body> {
+    let rd = parameter(target.query.as_deref().unwrap_or_default(), "rd").unwrap_or_default();
+    let rd = ReturnTarget::parse(&rd, &target.origin());
+    let page = SignInPage { site: &target.host, action: SIGN_IN, rd: rd.as_str(), username: "", problem: None };
+    gateway.pages.sign_in(StatusCode::OK, &page, exchange.id())
+}
+
+/// 303 to where somebody wanted to go, or the page again; for a program 200 with the access token. The cookies of a new
+/// session come with both. Only the site itself may ask for it: another site must not sign people in as somebody else.
+pub(super) async fn sign_in(
+    gateway: &Gateway,
+    target: &Target,
+    request: Request<RequestBody>,
+    credentials: &Credentials,
+    (id, local): (IssuerId, &Local),
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    if !origin::may_act(request.method(), request.headers(), target.scheme(), target.authority(), &[]) {
+        return Err(Rejection::CrossSite);
+    }
+    let SignIn { username, password, rd } = SignIn::read(request, gateway.config.limits.body_timeout).await?;
+    let rd = rd.map(|rd| ReturnTarget::parse(&rd, &target.origin()));
+    let tokens = match (local.sign_in(&username, password, exchange.client).await, &rd) {
+        (Ok(response), _) => IssuedTokens { access: response.access_token, refresh: response.refresh_token },
+        (Err(error), None) => return Err(error.into()),
+        (Err(error), Some(rd)) => return Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
+    };
+    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
+    if credentials.cookies.any() {
+        let successor = Successor { tokens: &tokens, grant: None };
+        gateway.authenticator.replace_session(&successor, &credentials.cookies, &[id], &mut exchange.jar).await;
+    }
+    let identity = gateway.authenticator.begin_session(id, &tokens, &mut exchange.jar).await?;
+    exchange.note_identity(Some(&identity));
+    let Some(rd) = rd else { return Ok(document(gateway, &tokens, &identity)) };
+    gateway.sign_ins.note_signed_in(&credentials.cookies, &mut exchange.jar)?;
+    Ok(with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, rd.as_str()), (REFERRER_POLICY, "no-referrer")]))
+}
+
+/// What was wrong, above what was typed; never the password.
+fn page_again(
+    gateway: &Gateway,
+    target: &Target,
+    exchange: &mut Exchange<'_>,
+    (username, rd): (&str, &ReturnTarget),
+    rejection: &Rejection,
+) -> Response<Body> {
+    answer_with(exchange, rejection, |exchange, answer| {
+        let (site, problem) = (&*target.host, Some(answer.detail));
+        let page = SignInPage { site, action: SIGN_IN, rd: rd.as_str(), username, problem };
+        gateway.pages.sign_in(answer.status, &page, exchange.id())
+    })
+}
+
+/// RFC 6749 §5.1, without the refresh token.
+fn document(gateway: &Gateway, tokens: &IssuedTokens, identity: &Identity) -> Response<Body> {
+    let document = json!({
+        "access_token": tokens.access.expose(),
+        "token_type": "Bearer",
+        "expires_in": identity.token.expires_at.since(gateway.clock.now()).as_secs(),
+        "sub": identity.token.claims.subject(),
+    });
+    with_header(Body::full(document.to_string()), StatusCode::OK, &[(CONTENT_TYPE, "application/json")])
+}

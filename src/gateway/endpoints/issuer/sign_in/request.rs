@@ -1,0 +1,126 @@
+//! Reading a sign-in: a user name and a password, as JSON or as the page's form sends them. Nothing is verified here.
+
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use crate::forwarding::{BodyError, RequestBody};
+use crate::gateway::Rejection;
+
+/// Bytes of a request: a name and a password of 4 KiB each, some of it escaped.
+const LIMIT: u64 = 16 * 1024;
+
+/// What somebody presents to sign in.
+pub(super) struct SignIn {
+    pub(super) username: String,
+    pub(super) password: Zeroizing<String>,
+    /// Where the browser goes then, when the page's form was sent; a program gets an answer instead.
+    pub(super) rd: Option<String>,
+}
+
+/// As JSON. A member that is unknown, missing, of another type or there twice makes it unreadable.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    username: String,
+    password: Zeroizing<String>,
+}
+
+/// The forms that a sign-in has; any other could be sent by a page that cannot send these.
+enum Form {
+    Json,
+    UrlEncoded,
+}
+
+impl SignIn {
+    /// Reads it within `patience`.
+    pub(super) async fn read(request: Request<RequestBody>, patience: Duration) -> Result<Self, Rejection> {
+        let form = form(request.headers()).ok_or(Rejection::SignInRequest)?;
+        let read = tokio::time::timeout(patience, read(request.into_body()));
+        let bytes = read.await.map_err(|_| Rejection::SignInRequest)??;
+        let sign_in = match form {
+            Form::Json => Self::of_json(&bytes),
+            Form::UrlEncoded => Self::of_form(&bytes),
+        };
+        sign_in.ok_or(Rejection::SignInRequest)
+    }
+
+    fn of_json(bytes: &[u8]) -> Option<Self> {
+        // serde would count off the members of a list.
+        let document = bytes.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(bytes))?;
+        let Document { username, password } = document.ok()?;
+        Some(Self { username, password, rd: None })
+    }
+
+    /// A field that is missing, unknown or there twice makes it unreadable, as in JSON.
+    fn of_form(bytes: &[u8]) -> Option<Self> {
+        let (mut username, mut password, mut rd) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(bytes) {
+            let value = Zeroizing::new(value.into_owned());
+            let field = match &*name {
+                "username" => &mut username,
+                "password" => &mut password,
+                "rd" => &mut rd,
+                _ => return None,
+            };
+            if field.replace(value).is_some() {
+                return None;
+            }
+        }
+        let text = |field: Zeroizing<String>| field.as_str().to_owned();
+        Some(Self { username: text(username?), password: password?, rd: Some(rd.map(text).unwrap_or_default()) })
+    }
+}
+
+fn form(headers: &HeaderMap) -> Option<Form> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+    let mut parts = line.to_str().ok()?.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let form = match parts.next()?.as_str() {
+        "application/json" => Form::Json,
+        "application/x-www-form-urlencoded" => Form::UrlEncoded,
+        _ => return None,
+    };
+    parts.all(|parameter| matches!(parameter.as_str(), "charset=utf-8" | "charset=\"utf-8\"")).then_some(form)
+}
+
+async fn read(mut body: RequestBody) -> Result<Zeroizing<Vec<u8>>, Rejection> {
+    body.limit(Some(LIMIT))?;
+    // Of its whole size from the beginning: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(LIMIT).unwrap_or_default()));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error {
+            BodyError::TooLarge => Rejection::BodyTooLarge,
+            _ => Rejection::SignInRequest,
+        })?;
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_as_a_browser_sends_it() {
+        let sign_in = SignIn::of_form(b"rd=%2Fa%3Fb%3D1&username=alice+l&password=p%26%C3%A4%3D").unwrap();
+        assert_eq!((&*sign_in.username, &**sign_in.password), ("alice l", "p&ä="));
+        assert_eq!(sign_in.rd.as_deref(), Some("/a?b=1"));
+    }
+
+    #[test]
+    fn what_is_missing_unknown_or_there_twice_is_no_sign_in() {
+        for form in ["", "username=a", "password=p", "username=a&username=b&password=p", "username=a&password=p&x=1"] {
+            assert!(SignIn::of_form(form.as_bytes()).is_none(), "{form}");
+        }
+        for json in ["[\"a\",\"p\"]", r#"{"username":"a"}"#, r#"{"username":"a","password":"p","rd":"/"}"#, ""] {
+            assert!(SignIn::of_json(json.as_bytes()).is_none(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Refresh tokens: 256 random bits each, of which the store has the hash; all of one sign-in are a family.
+//!
+//! A token is spent when it is exchanged for its successor. Spent, it is still exchanged for another successor within the
+//! grace, because an answer may get lost; after that it is evidence of theft, and the family ends (RFC 9700 §4.14.2). A
+//! family ends so long after the sign-in, whatever is done with it; when its user's password changes, or the user goes; and
+//! when it is revoked. All of this happens within a transaction that somebody else has begun.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::store::{Rows, StoreError, Table};
+use crate::clock::Timestamp;
+use crate::config::{FoldedName, User};
+use crate::oauth::RefreshToken;
+
+/// So many spent tokens of a family are known; what is older is unknown, and refused like any unknown token.
+const MOST_GENERATIONS: u64 = 4096;
+/// So many families may a user have, as many browsers and programs: one more ends the oldest.
+const MOST_FAMILIES: usize = 100;
+/// So many families that are over are taken away with each change.
+const SWEPT: usize = 16;
+
+/// One sign-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Family {
+    /// 128 random bits, in hexadecimal: the `sid` of its tokens.
+    pub(super) id: String,
+    /// Whose it is: the folded name.
+    pub(super) user: String,
+    /// The `sub` of its tokens.
+    pub(super) subject: String,
+    /// When the password was given.
+    pub(super) started: Timestamp,
+    /// When it ends.
+    pub(super) ends: Timestamp,
+    /// The hash of the password's hash: whoever signs in with another password is in another family.
+    mark: [u8; 32],
+    /// How many tokens it has had.
+    generations: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    family: String,
+    spent: Option<Timestamp>,
+}
+
+/// What became of a presented token.
+#[derive(Debug)]
+pub(super) enum Exchanged {
+    /// Here is its successor.
+    Successor(Family, RefreshToken),
+    /// It is not good, or not any more.
+    Rejected,
+    /// It was spent long ago: the family has ended now.
+    Reused(Family),
+}
+
+/// Begins a family for a user whose password was right.
+pub(super) fn begin(
+    rows: &mut dyn Rows,
+    user: &User,
+    lifetime: Duration,
+    now: Timestamp,
+) -> Result<(Family, RefreshToken), StoreError> {
+    sweep(rows, now)?;
+    let mut id = [0; 16];
+    rand::fill(&mut id).map_err(|_| StoreError::GivenUp)?;
+    let mut family = Family {
+        id: format!("{:032x}", u128::from_be_bytes(id)),
+        user: FoldedName::of(&user.name).as_str().to_owned(),
+        subject: user.subject.clone(),
+        started: now,
+        ends: now.after(lifetime),
+        mark: mark(user),
+        generations: 0,
+    };
+    let mut ids = ids(rows, &family.user)?;
+    while ids.len() >= MOST_FAMILIES {
+        let oldest = ids.remove(0);
+        end_by_id(rows, &oldest)?;
+    }
+    ids.push(family.id.clone());
+    write(rows, Table::Users, family.user.as_bytes(), &ids)?;
+    let token = issue(rows, &mut family)?;
+    rows.put(Table::Ends, &ends_key(&family), &[])?;
+    Ok((family, token))
+}
+
+/// Exchanges a token for its successor. `owner` is the user of that name, if there is one who may sign in.
+pub(super) fn exchange<'u>(
+    rows: &mut dyn Rows,
+    presented: &RefreshToken,
+    owner: impl FnOnce(&str) -> Option<&'u User>,
+    grace: Duration,
+    now: Timestamp,
+) -> Result<Exchanged, StoreError> {
+    sweep(rows, now)?;
+    let hash = hash(presented);
+    let Some(mut token) = read::<Token>(rows, Table::Tokens, &hash)? else { return Ok(Exchanged::Rejected) };
+    let Some(mut family) = read::<Family>(rows, Table::Families, token.family.as_bytes())? else {
+        return Ok(Exchanged::Rejected);
+    };
+    let stands = |user: &User| user.subject == family.subject && mark(user) == family.mark;
+    let may_go_on = owner(&family.user).is_some_and(stands);
+    if !may_go_on || family.ends <= now {
+        end(rows, &family)?;
+        return Ok(Exchanged::Rejected);
+    }
+    match token.spent {
+        Some(spent) if now.since(spent) > grace => {
+            end(rows, &family)?;
+            return Ok(Exchanged::Reused(family));
+        }
+        // The grace begins once: a lost answer is asked for again soon, and a thief must not prolong it.
+        Some(_) => {}
+        None => {
+            token.spent = Some(now);
+            write(rows, Table::Tokens, &hash, &token)?;
+        }
+    }
+    let successor = issue(rows, &mut family)?;
+    Ok(Exchanged::Successor(family, successor))
+}
+
+/// Ends the family of a token, spent or not.
+pub(super) fn revoke(rows: &mut dyn Rows, presented: &RefreshToken) -> Result<Option<Family>, StoreError> {
+    let Some(token) = read::<Token>(rows, Table::Tokens, &hash(presented))? else { return Ok(None) };
+    let family = read::<Family>(rows, Table::Families, token.family.as_bytes())?;
+    family.iter().try_for_each(|family| end(rows, family))?;
+    Ok(family)
+}
+
+/// Ends every family of this user.
+pub(super) fn end_all(rows: &mut dyn Rows, user: &FoldedName) -> Result<(), StoreError> {
+    let ids = ids(rows, user.as_str())?;
+    ids.iter().try_for_each(|id| end_by_id(rows, id))
+}
+
+/// The families of a user, the oldest first.
+fn ids(rows: &dyn Rows, user: &str) -> Result<Vec<String>, StoreError> {
+    read(rows, Table::Users, user.as_bytes()).map(Option::unwrap_or_default)
+}
+
+fn end_by_id(rows: &mut dyn Rows, id: &str) -> Result<(), StoreError> {
+    let family = read::<Family>(rows, Table::Families, id.as_bytes())?;
+    family.map_or(Ok(()), |family| end(rows, &family))
+}
+
+fn issue(rows: &mut dyn Rows, family: &mut Family) -> Result<RefreshToken, StoreError> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| StoreError::GivenUp)?;
+    let token = RefreshToken::new(&URL_SAFE_NO_PAD.encode(bytes));
+    let hash = hash(&token);
+    family.generations += 1;
+    if let Some(oldest) = family.generations.checked_sub(MOST_GENERATIONS) {
+        forget(rows, family, oldest)?;
+    }
+    rows.put(Table::Generations, &generation_key(family, family.generations), &hash)?;
+    write(rows, Table::Tokens, &hash, &Token { family: family.id.clone(), spent: None })?;
+    write(rows, Table::Families, family.id.as_bytes(), family)?;
+    Ok(token)
+}
+
+fn end(rows: &mut dyn Rows, family: &Family) -> Result<(), StoreError> {
+    let first = family.generations.saturating_sub(MOST_GENERATIONS).max(1);
+    for generation in first..=family.generations {
+        forget(rows, family, generation)?;
+    }
+    rows.remove(Table::Families, family.id.as_bytes())?;
+    rows.remove(Table::Ends, &ends_key(family))?;
+    let mut ids = ids(rows, &family.user)?;
+    ids.retain(|id| *id != family.id);
+    if ids.is_empty() {
+        rows.remove(Table::Users, family.user.as_bytes())
+    } else {
+        write(rows, Table::Users, family.user.as_bytes(), &ids)
+    }
+}
+
+fn forget(rows: &mut dyn Rows, family: &Family, generation: u64) -> Result<(), StoreError> {
+    let key = generation_key(family, generation);
+    if let Some(hash) = rows.find(Table::Generations, &key)? {
+        rows.remove(Table::Tokens, &hash)?;
+        rows.remove(Table::Generations, &key)?;
+    }
+    Ok(())
+}
+
+/// Takes away what is over.
+fn sweep(rows: &mut dyn Rows, now: Timestamp) -> Result<(), StoreError> {
+    for (key, _) in rows.first(Table::Ends, SWEPT)? {
+        let (ends, id) = key.split_first_chunk::<8>().ok_or(StoreError::Row)?;
+        if u64::from_be_bytes(*ends) > now.0 {
+            break;
+        }
+        match read::<Family>(rows, Table::Families, id)? {
+            Some(family) => end(rows, &family)?,
+            None => rows.remove(Table::Ends, &key)?,
+        }
+    }
+    Ok(())
+}
+
+fn ends_key(family: &Family) -> Vec<u8> {
+    [&family.ends.0.to_be_bytes(), family.id.as_bytes()].concat()
+}
+
+fn generation_key(family: &Family, generation: u64) -> Vec<u8> {
+    [family.id.as_bytes(), &generation.to_be_bytes()].concat()
+}
+
+fn hash(token: &RefreshToken) -> [u8; 32] {
+    sha256(token.expose().as_bytes())
+}
+
+fn mark(user: &User) -> [u8; 32] {
+    sha256(user.password.expose())
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (byte, digest) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
+        *byte = *digest;
+    }
+    hash
+}
+
+fn read<T: for<'de> Deserialize<'de>>(rows: &dyn Rows, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+    let value = rows.find(table, key)?;
+    value.map(|value| serde_json::from_slice(&value).map_err(|_| StoreError::Row)).transpose()
+}
+
+fn write<T: Serialize>(rows: &mut dyn Rows, table: Table, key: &[u8], row: &T) -> Result<(), StoreError> {
+    let value = serde_json::to_vec(row).map_err(|_| StoreError::Row)?;
+    rows.put(table, key, &value)
+}
+
+#[cfg(test)]
+mod tests;

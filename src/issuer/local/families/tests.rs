@@ -1,0 +1,71 @@
+use super::*;
+use crate::issuer::local::store::Store;
+use crate::issuer::local::testing::easy;
+
+const LIFETIME: Duration = Duration::from_secs(1_000);
+const GRACE: Duration = Duration::from_secs(60);
+
+fn rows(store: &Store) -> usize {
+    let tables = [Table::Families, Table::Tokens, Table::Generations, Table::Ends, Table::Users];
+    tables.map(|table| store.change(|rows| rows.first(table, usize::MAX)).unwrap().len()).iter().sum()
+}
+
+#[test]
+fn what_is_over_is_taken_away_and_with_a_family_everything_of_it() {
+    let (store, alice) = (Store::in_memory(), easy("alice"));
+    let begin = |now| store.change(|rows| super::begin(rows, &alice, LIFETIME, Timestamp(now))).unwrap().1;
+    let mut token = begin(0);
+    for now in 1..100 {
+        let exchanged = store.change(|rows| exchange(rows, &token, |_| Some(&alice), GRACE, Timestamp(now)));
+        let Exchanged::Successor(_, successor) = exchanged.unwrap() else { panic!() };
+        token = successor;
+    }
+    assert_eq!(rows(&store), 1 + 100 + 100 + 1 + 1);
+    begin(1_000);
+    assert_eq!(rows(&store), 5);
+}
+
+#[test]
+fn so_many_spent_tokens_of_a_family_are_known_and_no_more() {
+    let (store, alice) = (Store::in_memory(), easy("alice"));
+    let (_, first) = store.change(|rows| super::begin(rows, &alice, LIFETIME, Timestamp(0))).unwrap();
+    let spend = |token: &RefreshToken, now| {
+        store.change(|rows| exchange(rows, token, |_| Some(&alice), GRACE, Timestamp(now))).unwrap()
+    };
+    let mut token = first.clone();
+    for _ in 0..MOST_GENERATIONS + 10 {
+        let Exchanged::Successor(_, successor) = spend(&token, 1) else { panic!() };
+        token = successor;
+    }
+    assert_eq!(rows(&store) as u64, 3 + 2 * MOST_GENERATIONS);
+    assert!(matches!(spend(&first, 900), Exchanged::Rejected));
+    let Exchanged::Successor(..) = spend(&token, 900) else { panic!() };
+}
+
+#[test]
+fn a_clock_that_was_set_back_revives_nothing_and_ends_nothing() {
+    let (store, alice) = (Store::in_memory(), easy("alice"));
+    let (_, token) = store.change(|rows| super::begin(rows, &alice, LIFETIME, Timestamp(5_000))).unwrap();
+    let spend = |now| store.change(|rows| exchange(rows, &token, |_| Some(&alice), GRACE, Timestamp(now))).unwrap();
+    assert!(matches!(spend(0), Exchanged::Successor(..)));
+    assert!(matches!(spend(5_000), Exchanged::Reused(_)));
+    assert!(matches!(spend(0), Exchanged::Rejected));
+}
+
+#[test]
+fn a_user_has_so_many_families_and_all_of_them_end_together() {
+    let (store, alice, bob) = (Store::in_memory(), easy("alice"), easy("bob"));
+    let begin = |user| store.change(|rows| super::begin(rows, user, LIFETIME, Timestamp(0))).unwrap().1;
+    let others = begin(&bob);
+    let tokens: Vec<_> = (0..=MOST_FAMILIES).map(|_| begin(&alice)).collect();
+    let is_good = |token: &RefreshToken, user| {
+        let exchanged = store.change(|rows| exchange(rows, token, |_| Some(user), GRACE, Timestamp(1)));
+        matches!(exchanged.unwrap(), Exchanged::Successor(..))
+    };
+    assert!(!is_good(&tokens[0], &alice), "the oldest has gone");
+    assert!(is_good(&tokens[1], &alice) && is_good(&tokens[MOST_FAMILIES], &alice));
+    store.change(|rows| end_all(rows, &FoldedName::of("Alice"))).unwrap();
+    assert!(tokens.iter().all(|token| !is_good(token, &alice)));
+    assert!(is_good(&others, &bob));
+    assert_eq!(rows(&store), 1 + 2 + 2 + 1 + 1);
+}

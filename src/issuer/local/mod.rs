@@ -1,0 +1,297 @@
+//! The local issuer: users of Usher's own, for stacks without an identity provider.
+//!
+//! It verifies passwords, signs access tokens (RFC 9068) and rotates refresh tokens. To everything above it is an issuer
+//! like any other, except that nothing is dialled. It does *not* know cookies, requests or pages, and it does not read the
+//! users file: another file is another configuration, to which keys, refresh tokens and counts of attempts are handed on
+//! ([`Local::succeeded_by`]).
+
+mod error;
+mod families;
+mod keys;
+mod metadata;
+mod passwords;
+mod store;
+#[cfg(test)]
+pub(in crate::issuer) mod testing;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod tokens;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use self::families::{Exchanged, Family};
+use self::keys::SigningKeys;
+use self::passwords::{Busy, Passwords};
+use self::store::{Rows, Store};
+use self::throttle::Throttle;
+use super::jwks::KeySet;
+use crate::clock::Clock;
+use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User, Users};
+use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
+
+pub(super) use error::ExchangeError;
+pub use error::{IssueError, NotSignedIn};
+pub use keys::KeysError;
+pub use passwords::{HashingError, LONGEST as LONGEST_PASSWORD, hash as hash_password};
+pub use store::StoreError;
+
+/// What is told to wait who finds the store out of order.
+const SHORTLY: Duration = Duration::from_secs(5);
+
+/// The local issuer under one configuration. Clones are one and the same.
+#[derive(Clone, Debug)]
+pub struct Local {
+    terms: Arc<Terms>,
+    lasting: Arc<Lasting>,
+}
+
+/// What the configuration says.
+#[derive(Debug)]
+struct Terms {
+    issuer: String,
+    audiences: Vec<String>,
+    /// How long after its end a token may still be taken for good.
+    leeway: Duration,
+    local: LocalIssuer,
+    /// What the password of somebody unknown is verified against. `None` only without users.
+    decoy: Option<PasswordHash>,
+}
+
+/// What outlives a configuration.
+#[derive(Debug)]
+struct Lasting {
+    name: Arc<str>,
+    store: Store,
+    keys: SigningKeys,
+    passwords: Passwords,
+    throttle: Throttle,
+    /// The users of the configuration in force. Requests of an earlier one may still be under way when it changes, and
+    /// must not give out tokens by users of before.
+    users: ArcSwap<Users>,
+    clock: Clock,
+}
+
+/// Somebody whose access tokens of before count no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedUser {
+    /// The `iss` of the tokens.
+    pub issuer: String,
+    /// Their `sub`.
+    pub subject: String,
+    /// How long the last of them would have been good.
+    pub lifetime: Duration,
+}
+
+impl Local {
+    /// Opens what is kept, or begins anew where nothing is yet.
+    ///
+    /// # Errors
+    /// [`KeysError`]: what is kept and damaged is never replaced.
+    pub(super) fn open(config: &config::Issuer, local: &LocalIssuer, clock: &Clock) -> Result<Self, KeysError> {
+        let now = clock.now();
+        let begin = |rows: &mut dyn Rows| SigningKeys::begin(rows, now);
+        let store = if let Some(directory) = &local.state {
+            Store::open(directory, begin)?
+        } else {
+            let store = Store::in_memory();
+            store.change(begin)?;
+            store
+        };
+        let name = Arc::clone(&config.name);
+        let keys = SigningKeys::load(&store, &name)?;
+        let (passwords, throttle) = (Passwords::new(), Throttle::new(clock.clone()));
+        let (users, clock) = (ArcSwap::from_pointee(local.users.clone()), clock.clone());
+        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, users, clock });
+        Ok(Self { terms: Arc::new(Terms::new(config, local)), lasting })
+    }
+
+    /// The same issuer under another configuration.
+    pub(super) fn succeeded_by(&self, config: &config::Issuer, local: &LocalIssuer) -> Self {
+        Self { terms: Arc::new(Terms::new(config, local)), lasting: Arc::clone(&self.lasting) }
+    }
+
+    /// Whether the other one is configured to be the same: what is kept stays where it is.
+    pub(super) fn is_kept_alike(&self, other: &LocalIssuer) -> bool {
+        self.terms.local.state == other.state
+    }
+
+    /// Puts the users of `successor` in force, and ends the sessions of everybody who may no longer do what they could under
+    /// this one: users who are gone, disabled, or have another password or subject. Blocks. Their access tokens are the
+    /// caller's to deny.
+    pub(super) fn end_sessions(&self, successor: &Self) -> Vec<EndedUser> {
+        successor.lasting.users.store(Arc::new(successor.terms.local.users.clone()));
+        let mut ended = Vec::new();
+        for (name, before) in self.terms.local.users.iter().filter(|(_, user)| !user.disabled) {
+            let after = successor.terms.local.users.find(name);
+            let stands =
+                |after: &User| !after.disabled && after.password == before.password && after.subject == before.subject;
+            if after.is_some_and(stands) {
+                continue;
+            }
+            // Its refresh tokens fail all the same, unless the user is put back as they were.
+            if let Err(error) = self.lasting.store.change(|rows| families::end_all(rows, name)) {
+                tracing::error!(fault = "us", issuer = %self.lasting.name, %error, "the end of sessions is not recorded");
+            }
+            tracing::info!(issuer = %self.lasting.name, subject = before.subject, "the sessions of a user have ended");
+            let (issuer, subject) = (self.terms.issuer.clone(), before.subject.clone());
+            let lifetime = self.terms.local.access_token_lifetime.saturating_add(self.terms.leeway);
+            ended.push(EndedUser { issuer, subject, lifetime });
+        }
+        ended
+    }
+
+    /// Signs somebody in who says to be `username`, from the address `source`.
+    ///
+    /// # Errors
+    /// [`NotSignedIn`].
+    pub async fn sign_in(
+        &self,
+        username: &str,
+        password: Zeroizing<String>,
+        source: IpAddr,
+    ) -> Result<TokenResponse, NotSignedIn> {
+        if password.len() > passwords::LONGEST || username.len() > passwords::LONGEST {
+            return Err(NotSignedIn::TooLong);
+        }
+        let name = FoldedName::of(username);
+        let Lasting { passwords, throttle, .. } = &*self.lasting;
+        let throttled = |retry_after| NotSignedIn::Throttled { retry_after };
+        let attempt = throttle.begin(&name, source).map_err(throttled)?;
+        let users = self.lasting.users.load_full();
+        let user = users.find(&name);
+        // The same work whether or not there is such a user, so that nobody learns that by the time it takes.
+        let hash = user.map(|user| &user.password).or(self.terms.decoy.as_ref()).ok_or(NotSignedIn::Wrong)?;
+        let is_right = passwords.verify(hash.clone(), password).await.map_err(|Busy| {
+            throttle.take_back(&attempt);
+            NotSignedIn::Busy { retry_after: passwords::COME_AGAIN }
+        })?;
+        if !is_right || user.is_none_or(|user| user.disabled) {
+            return Err(NotSignedIn::Wrong);
+        }
+        throttle.succeeded(&attempt);
+        let (lifetime, hash) = (self.terms.local.refresh_token_lifetime, hash.clone());
+        let begun = move |local: &Self| {
+            // Another password may have been set while this one was being verified.
+            let users = local.lasting.users.load();
+            let stands = |user: &&User| !user.disabled && user.password == hash;
+            let Some(user) = users.find(&name).filter(stands) else { return Ok(None) };
+            let now = local.lasting.clock.now();
+            local.lasting.store.change(|rows| {
+                let (family, token) = families::begin(rows, user, lifetime, now)?;
+                local.respond(user, &family, token).map(Some)
+            })
+        };
+        let begun = self.blocking(begun).await;
+        let begun = begun.map_err(|cause| NotSignedIn::Unavailable { cause, retry_after: SHORTLY })?;
+        begun.ok_or(NotSignedIn::Wrong)
+    }
+
+    /// Exchanges a refresh token for new tokens. Runs to its end whether or not anybody waits.
+    pub(super) async fn refresh(&self, token: &RefreshToken) -> Result<TokenResponse, ExchangeError> {
+        let token = token.clone();
+        let exchanged = move |local: &Self| {
+            let (grace, now) = (local.terms.local.refresh_grace, local.lasting.clock.now());
+            let users = local.lasting.users.load();
+            let find = |name: &str| users.find(&FoldedName::of(name)).filter(|user| !user.disabled);
+            local.lasting.store.change(|rows| {
+                Ok(match families::exchange(rows, &token, find, grace, now)? {
+                    Exchanged::Successor(family, successor) => {
+                        let user = find(&family.user).ok_or(StoreError::Row)?;
+                        Some(local.respond(user, &family, successor)?)
+                    }
+                    Exchanged::Rejected => None,
+                    Exchanged::Reused(family) => {
+                        tracing::warn!(
+                            issuer = %local.lasting.name,
+                            subject = family.subject,
+                            sid = family.id,
+                            "a refresh token was presented again after it was spent: its session has ended"
+                        );
+                        None
+                    }
+                })
+            })
+        };
+        match self.blocking(exchanged).await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => Err(ExchangeError::Rejected),
+            Err(error) => Err(ExchangeError::Unavailable(error)),
+        }
+    }
+
+    /// Ends the session of a refresh token; one that is unknown has ended already (RFC 7009 §2.2).
+    pub(super) async fn revoke(&self, token: &RefreshToken) -> Result<(), StoreError> {
+        let token = token.clone();
+        let revoked = move |local: &Self| {
+            local.lasting.store.change(|rows| families::revoke(rows, &token)).map_err(IssueError::Store)
+        };
+        match self.blocking(revoked).await {
+            Ok(_) => Ok(()),
+            Err(IssueError::Store(error)) => Err(error),
+            Err(IssueError::Sign(_)) => Err(StoreError::GivenUp),
+        }
+    }
+
+    /// The published keys, as `/.usher/issuer/jwks.json` serves them (RFC 7517 §5).
+    #[must_use]
+    pub fn jwks(&self) -> Bytes {
+        self.lasting.keys.document()
+    }
+
+    /// The discovery document (RFC 8414), with what there really is.
+    #[must_use]
+    pub fn metadata(&self) -> Bytes {
+        metadata::document(&self.terms.issuer)
+    }
+
+    /// The published keys, to verify with.
+    pub(super) fn key_set(&self) -> Arc<KeySet> {
+        self.lasting.keys.published()
+    }
+
+    /// Signs an access token.
+    fn respond(&self, user: &User, family: &Family, refresh: RefreshToken) -> Result<TokenResponse, IssueError> {
+        let (Terms { issuer, audiences, local, .. }, now) = (&*self.terms, self.lasting.clock.now());
+        let expires_at = now.after(local.access_token_lifetime).min(family.ends);
+        let claims = tokens::claims((issuer, audiences), user, family, expires_at, now)?;
+        let token = self.lasting.keys.sign(tokens::TYPE, &claims, now)?;
+        Ok(TokenResponse { access_token: AccessToken::new(&token), refresh_token: Some(refresh), id_token: None })
+    }
+
+    /// Does what blocks where it may, with keys that are up to date.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, IssueError> + Send + 'static,
+    ) -> Result<T, IssueError> {
+        let local = self.clone();
+        let work = move || {
+            local.rotate_keys();
+            work(&local)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(IssueError::Store(StoreError::GivenUp)))
+    }
+
+    fn rotate_keys(&self) {
+        let Lasting { keys, store, clock, name, .. } = &*self.lasting;
+        let (lifetime, now) = (self.terms.local.signing_key_lifetime, clock.now());
+        if keys.is_due(now, lifetime)
+            && let Err(error) = keys.rotate(store, now, lifetime)
+        {
+            tracing::warn!(fault = "us", issuer = %name, %error, "the next signing key is not there yet");
+        }
+    }
+}
+
+impl Terms {
+    fn new(config: &config::Issuer, local: &LocalIssuer) -> Self {
+        let (issuer, audiences, leeway) = (config.issuer.clone(), config.audiences.clone(), config.leeway);
+        Self { issuer, audiences, leeway, local: local.clone(), decoy: passwords::decoy(&local.users) }
+    }
+}

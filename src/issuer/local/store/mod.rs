@@ -1,0 +1,109 @@
+//! Where the local issuer keeps its keys and refresh tokens: rows of bytes in a few tables, changed in transactions.
+//!
+//! On disk ([`disk`]) a change is durable when [`Store::change`] returns, or has not happened; in memory it ends with the
+//! process. What the rows mean is not known here. All calls block: they are made on threads that may.
+
+mod disk;
+mod memory;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use disk::Disk;
+use memory::Memory;
+
+/// The tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    /// Signing keys.
+    Keys,
+    /// Families of refresh tokens by their ids.
+    Families,
+    /// Refresh tokens by their hashes.
+    Tokens,
+    /// The hash of each token of a family, by family and generation.
+    Generations,
+    /// The families by when they end.
+    Ends,
+    /// The families of a user, by the user's folded name.
+    Users,
+}
+
+/// A key and a value.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
+
+/// The rows within a transaction.
+pub(super) trait Rows {
+    fn find(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+    fn remove(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError>;
+    /// The first rows of a table by their keys, at most so many.
+    fn first(&self, table: Table, most: usize) -> Result<Vec<Row>, StoreError>;
+}
+
+/// Why the store cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it. The operator's: two instances need two directories.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// It is there, and not what was written. It is never replaced: what it signed would no longer verify.
+    #[error("{} is damaged; put back a copy, or move it away to begin anew, which signs everybody out", .0.display())]
+    Damaged(PathBuf, #[source] Option<Box<redb::Error>>),
+    /// It cannot be made. The operator's, or a full disk.
+    #[error("{} cannot be made", .0.display())]
+    Make(PathBuf, #[source] io::Error),
+    /// It cannot be read or written at the moment. The disk's.
+    #[error("the state of the local issuer cannot be read or written")]
+    Broken(#[source] Box<redb::Error>),
+    /// Something that must be in it is not, or cannot be read. The disk's, or whoever has changed it.
+    #[error("a row of the local issuer's state cannot be read")]
+    Row,
+    /// Work on it was given up: a defect of Usher, or its end.
+    #[error("work on the local issuer's state was given up")]
+    GivenUp,
+}
+
+/// The rows, wherever they are.
+pub(super) enum Store {
+    Memory(Memory),
+    Disk(Disk),
+}
+
+impl Store {
+    pub(super) fn in_memory() -> Self {
+        Self::Memory(Memory::default())
+    }
+
+    /// The store in this directory. One that is not there is made, and is there only when `begin` has filled it.
+    pub(super) fn open(
+        directory: &Path,
+        begin: impl FnOnce(&mut dyn Rows) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        Disk::open(directory, begin).map(Self::Disk)
+    }
+
+    /// Changes the rows, all or none: none when `work` fails.
+    pub(super) fn change<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Memory(memory) => memory.change(work),
+            Self::Disk(disk) => disk.change(work),
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Memory(_) => "Store(memory)",
+            Self::Disk(_) => "Store(disk)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

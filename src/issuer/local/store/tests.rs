@@ -1,0 +1,86 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::{Rows, Store, StoreError, Table};
+
+fn begin(rows: &mut dyn Rows) -> Result<(), StoreError> {
+    rows.put(Table::Keys, b"first", b"key")
+}
+
+fn open(directory: &Path) -> Result<Store, StoreError> {
+    Store::open(directory, begin)
+}
+
+fn both(directory: &Path) -> [Store; 2] {
+    [Store::in_memory(), open(directory).unwrap()]
+}
+
+#[test]
+fn a_change_happens_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    for store in both(directory.path()) {
+        let put = |value: &'static [u8], outcome: Result<(), StoreError>| {
+            store.change(|rows| {
+                rows.put(Table::Tokens, b"a", value)?;
+                rows.remove(Table::Tokens, b"b")?;
+                rows.put(Table::Ends, b"c", value)?;
+                outcome
+            })
+        };
+        store.change(|rows| rows.put(Table::Tokens, b"b", b"kept")).unwrap();
+        put(b"1", Err(StoreError::Row)).unwrap_err();
+        let rows = |table| store.change(|rows| rows.first(table, 10)).unwrap();
+        assert_eq!((rows(Table::Tokens), rows(Table::Ends)), (vec![(b"b".to_vec(), b"kept".to_vec())], vec![]));
+        put(b"2", Ok(())).unwrap();
+        assert_eq!(rows(Table::Tokens), [(b"a".to_vec(), b"2".to_vec())]);
+        assert_eq!(store.change(|rows| rows.find(Table::Ends, b"c")).unwrap().as_deref(), Some(&b"2"[..]));
+    }
+}
+
+#[test]
+fn the_first_rows_are_those_of_one_table_in_the_order_of_their_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    for store in both(directory.path()) {
+        store
+            .change(|rows| [[2], [0], [1]].iter().try_for_each(|key| rows.put(Table::Ends, key, &[])))
+            .and_then(|()| store.change(|rows| rows.put(Table::Users, &[0], &[])))
+            .unwrap();
+        let first = store.change(|rows| rows.first(Table::Ends, 2)).unwrap();
+        assert_eq!(first, [(vec![0], vec![]), (vec![1], vec![])]);
+    }
+}
+
+#[test]
+fn a_directory_is_for_its_owner_and_for_one_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deep/state");
+    let store = open(&path).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&path.join("state.redb"))), (0o700, 0o600));
+    assert!(matches!(open(&path), Err(StoreError::InUse(_))));
+    drop(store);
+    open(&path).unwrap();
+}
+
+#[test]
+fn what_is_damaged_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.redb");
+    for content in [&b""[..], b"not a store", &[0; 10_000]] {
+        fs::write(&path, content).unwrap();
+        let error = open(directory.path()).err().unwrap();
+        assert!(matches!(error, StoreError::Damaged(..)), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+}
+
+#[test]
+fn what_was_never_finished_is_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("state.redb.tmp"), "half").unwrap();
+    let failed = Store::open(directory.path(), |_| Err(StoreError::Row));
+    assert!(matches!(failed, Err(StoreError::Row)) && !directory.path().join("state.redb").exists());
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.change(|rows| rows.find(Table::Keys, b"first")).unwrap().as_deref(), Some(&b"key"[..]));
+}

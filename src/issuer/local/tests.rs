@@ -1,0 +1,227 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::store::Store;
+use super::testing::{SOURCE, argon2id, claims, easy, issuer, open, sign_in, terms, user};
+use super::{EndedUser, ExchangeError, Local, NotSignedIn};
+use crate::clock::Clock;
+use crate::config::{LocalIssuer, User};
+use crate::oauth::{RefreshToken, TokenResponse};
+
+fn local(users: impl IntoIterator<Item = User>) -> (Local, Clock) {
+    let clock = Clock::adjustable();
+    (open(&terms(users, None), &clock), clock)
+}
+
+fn refresh_token(response: &TokenResponse) -> RefreshToken {
+    response.refresh_token.clone().unwrap()
+}
+
+async fn is_rejected(local: &Local, token: &RefreshToken) -> bool {
+    matches!(local.refresh(token).await, Err(ExchangeError::Rejected))
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_rotated_and_a_lost_answer_may_be_asked_for_again_within_the_grace() {
+    let (local, clock) = local([easy("alice")]);
+    let first = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let second = refresh_token(&local.refresh(&first).await.unwrap());
+    assert_ne!(first, second);
+    clock.advance(Duration::from_secs(59));
+    let again = refresh_token(&local.refresh(&first).await.unwrap());
+    for token in [&second, &again] {
+        local.refresh(token).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_spent_long_ago_ends_its_family_and_no_other() {
+    let (local, clock) = local([easy("alice")]);
+    let first = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let beside = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let second = refresh_token(&local.refresh(&first).await.unwrap());
+    clock.advance(Duration::from_secs(40));
+    local.refresh(&first).await.unwrap();
+    // The grace began with the first use, not with the last.
+    clock.advance(Duration::from_secs(30));
+    assert!(is_rejected(&local, &first).await);
+    assert!(is_rejected(&local, &second).await, "its successor goes with it");
+    local.refresh(&beside).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_token_of_ours_is_rejected_and_ends_nothing() {
+    let (local, _) = local([easy("alice")]);
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    for other in ["", "x", &token.expose().to_uppercase(), &format!("{} ", token.expose()), "ü"] {
+        assert!(is_rejected(&local, &RefreshToken::new(other)).await);
+    }
+    local.refresh(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_ends_so_long_after_the_sign_in_and_no_access_token_outlives_it() {
+    let (local, clock) = local([easy("alice")]);
+    let started = clock.now();
+    let first = sign_in(&local, "alice", "alice").await.unwrap();
+    clock.advance(Duration::from_secs(7 * 86_400 - 100));
+    let response = local.refresh(&refresh_token(&first)).await.unwrap();
+    let left = claims(&response)["exp"].as_u64().unwrap() - started.0;
+    assert!((7 * 86_400..=7 * 86_400 + 2).contains(&left), "{left}");
+    clock.advance(Duration::from_secs(103));
+    assert!(is_rejected(&local, &refresh_token(&response)).await);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_the_end_of_its_family() {
+    let (local, _) = local([easy("alice")]);
+    let first = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let second = refresh_token(&local.refresh(&first).await.unwrap());
+    local.revoke(&first).await.unwrap();
+    assert!(is_rejected(&local, &second).await);
+    local.revoke(&second).await.unwrap();
+    local.revoke(&RefreshToken::new("unknown")).await.unwrap();
+}
+
+/// The same issuer with other users, and who has been signed out.
+fn succeeded(local: &Local, terms: &LocalIssuer) -> (Local, Vec<EndedUser>) {
+    let successor = local.succeeded_by(&issuer(terms), terms);
+    let ended = local.end_sessions(&successor);
+    (successor, ended)
+}
+
+#[tokio::test]
+async fn another_password_another_subject_or_no_such_user_ends_the_sessions_and_nothing_else_does() {
+    let other_password = user("alice", &argon2id(b"other"));
+    let other_subject = User { subject: "7f3".to_owned(), ..easy("alice") };
+    let disabled = User { disabled: true, ..easy("alice") };
+    for (after, stands) in [
+        (vec![easy("alice"), easy("bob")], true),
+        (vec![User { claims: [("team".to_owned(), json!("a"))].into_iter().collect(), ..easy("alice") }], true),
+        (vec![other_password], false),
+        (vec![other_subject], false),
+        (vec![disabled], false),
+        (vec![easy("bob")], false),
+    ] {
+        let (before, _) = local([easy("alice")]);
+        let token = refresh_token(&sign_in(&before, "alice", "alice").await.unwrap());
+        let (successor, ended) = succeeded(&before, &terms(after.clone(), None));
+        assert_eq!(ended.len(), usize::from(!stands), "{after:?}");
+        assert!(ended.iter().all(|ended| ended.subject == "alice" && ended.issuer == super::testing::ISSUER));
+        assert_eq!(is_rejected(&successor, &token).await, !stands, "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_before_gives_out_no_tokens_by_users_of_before() {
+    let (before, _) = local([easy("alice"), easy("bob")]);
+    let token = refresh_token(&sign_in(&before, "bob", "bob").await.unwrap());
+    // The password is verified on another thread, and the users change before it is looked at again.
+    let mut under_way = Box::pin(sign_in(&before, "alice", "alice"));
+    assert!(futures_util::future::poll_immediate(&mut under_way).await.is_none());
+    let (_, ended) = succeeded(&before, &terms([user("alice", &argon2id(b"other"))], None));
+    assert_eq!(ended.len(), 2);
+    assert!(matches!(under_way.await, Err(NotSignedIn::Wrong)));
+    assert!(is_rejected(&before, &token).await);
+}
+
+#[tokio::test]
+async fn a_user_who_is_enabled_again_has_to_sign_in_again() {
+    let (local, clock) = local([easy("alice")]);
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let (disabled, _) = succeeded(&local, &terms([User { disabled: true, ..easy("alice") }], None));
+    assert!(matches!(sign_in(&disabled, "alice", "alice").await, Err(NotSignedIn::Wrong)));
+    let (enabled, _) = succeeded(&disabled, &terms([easy("alice")], None));
+    assert!(is_rejected(&enabled, &token).await);
+    clock.advance(Duration::from_secs(1));
+    let token = refresh_token(&sign_in(&enabled, "alice", "alice").await.unwrap());
+    enabled.refresh(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn claims_are_those_of_the_file_now_and_override_nothing() {
+    let forged =
+        json!({ "iss": "x", "sub": "root", "aud": "x", "exp": 9, "iat": 9, "jti": "x", "sid": "x", "role": "user" });
+    let Value::Object(forged) = forged else { unreachable!() };
+    let (local, _) = local([User { claims: forged, ..easy("alice") }]);
+    let response = sign_in(&local, "alice", "alice").await.unwrap();
+    let first = claims(&response);
+    assert_eq!((&first["iss"], &first["sub"]), (&json!(super::testing::ISSUER), &json!("alice")));
+    assert_eq!((&first["aud"], &first["role"]), (&json!("app"), &json!("user")));
+    assert_eq!(first["exp"].as_u64().unwrap() - first["iat"].as_u64().unwrap(), 300);
+
+    let admin = [("role".to_owned(), json!("admin"))].into_iter().collect();
+    let (successor, _) = succeeded(&local, &terms([User { claims: admin, ..easy("alice") }], None));
+    let second = claims(&successor.refresh(&refresh_token(&response)).await.unwrap());
+    assert_eq!(second["role"], "admin");
+    for same in ["sid", "auth_time", "sub"] {
+        assert_eq!(first[same], second[same], "{same}");
+    }
+    assert_ne!(first["jti"], second["jti"]);
+}
+
+#[tokio::test]
+async fn somebody_unknown_or_disabled_costs_as_much_work_as_a_wrong_password() {
+    let (local, _) = local([easy("alice"), User { disabled: true, ..easy("carol") }]);
+    for (count, (name, password)) in (1..).zip([("alice", "wrong"), ("nobody", "alice"), ("carol", "carol")]) {
+        assert!(matches!(sign_in(&local, name, password).await, Err(NotSignedIn::Wrong)), "{name}");
+        assert_eq!(local.lasting.passwords.verified(), count, "{name}");
+    }
+    let decoy = local.terms.decoy.as_ref().unwrap();
+    assert_eq!(decoy.cost(), easy("alice").password.cost());
+}
+
+#[tokio::test]
+async fn names_and_passwords_of_any_length_are_answered() {
+    let long = "p".repeat(super::passwords::LONGEST);
+    let (local, _) = local([easy("alice"), user("long", &argon2id(long.as_bytes()))]);
+    sign_in(&local, " LONG ", &long).await.unwrap();
+    let longer = format!("{long}p");
+    for (name, password) in [("long", longer.as_str()), (longer.as_str(), "p")] {
+        let outcome = local.sign_in(name, Zeroizing::new(password.to_owned()), SOURCE).await;
+        assert!(matches!(outcome, Err(NotSignedIn::TooLong)));
+    }
+    assert!(matches!(sign_in(&local, "", "").await, Err(NotSignedIn::Wrong)));
+}
+
+#[tokio::test]
+async fn sessions_and_keys_survive_a_restart_where_there_is_a_directory() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::adjustable());
+    let terms = terms([easy("alice")], Some(&directory.path().join("deep/issuer-staff")));
+    let first = open(&terms, &clock);
+    let (keys, token) = (first.jwks(), refresh_token(&sign_in(&first, "alice", "alice").await.unwrap()));
+    let spent = refresh_token(&first.refresh(&token).await.unwrap());
+    drop(first);
+    let second = open(&terms, &clock);
+    assert_eq!(second.jwks(), keys);
+    second.refresh(&spent).await.unwrap();
+    clock.advance(Duration::from_secs(61));
+    assert!(is_rejected(&second, &token).await, "what was spent stays spent");
+}
+
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let (local, _) = local([easy("alice")]);
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let shown = format!("{local:?}");
+    assert!(!shown.contains(token.expose()) && !shown.contains("$argon2id") && !shown.contains("PRIVATE"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_costs_nobody_their_session() {
+    let (local, _) = local([easy("alice")]);
+    let Store::Memory(memory) = &local.lasting.store else { unreachable!() };
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    memory.is_full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert!(matches!(local.refresh(&token).await, Err(ExchangeError::Unavailable(_))));
+        assert!(matches!(sign_in(&local, "alice", "alice").await, Err(NotSignedIn::Unavailable { .. })));
+        local.revoke(&token).await.unwrap_err();
+    }
+    memory.is_full.store(false, Ordering::Relaxed);
+    let successor = refresh_token(&local.refresh(&token).await.unwrap());
+    local.refresh(&successor).await.unwrap();
+}

@@ -1,0 +1,58 @@
+//! The access tokens of the local issuer (RFC 9068).
+//!
+//! | claim | value |
+//! |---|---|
+//! | `iss`, `aud` | as configured |
+//! | `sub`, `name`, `email`, and more | as the users file says now |
+//! | `client_id` | `usher` |
+//! | `iat`, `exp` | now, and the configured life time later, but not after the end of the session |
+//! | `auth_time` | when the password was given |
+//! | `sid` | the sign-in: the same in all tokens of a family |
+//! | `jti` | 128 random bits |
+
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::families::Family;
+use super::store::StoreError;
+use crate::clock::Timestamp;
+use crate::config::User;
+
+/// The `typ` of the header.
+pub(super) const TYPE: &str = "at+jwt";
+
+/// Who has asked for the token: Usher itself.
+const CLIENT_ID: &str = "usher";
+
+/// The claims of a token for this user. What the issuer says by itself is written last: nothing in the file overrides it.
+pub(super) fn claims(
+    (issuer, audiences): (&str, &[String]),
+    user: &User,
+    family: &Family,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<Map<String, Value>, StoreError> {
+    let mut id = [0; 16];
+    rand::fill(&mut id).map_err(|_| StoreError::GivenUp)?;
+    let audience = match audiences {
+        [one] => Value::from(one.as_str()),
+        several => Value::from(several),
+    };
+    let mut claims = user.claims.clone();
+    for (name, value) in [
+        ("iss", Value::from(issuer)),
+        ("aud", audience),
+        ("sub", Value::from(family.subject.as_str())),
+        ("client_id", Value::from(CLIENT_ID)),
+        ("iat", Value::from(now.0)),
+        ("exp", Value::from(expires_at.0)),
+        ("auth_time", Value::from(family.started.0)),
+        ("sid", Value::from(family.id.as_str())),
+        ("jti", Value::from(URL_SAFE_NO_PAD.encode(id))),
+    ] {
+        claims.insert(name.to_owned(), value);
+    }
+    Ok(claims)
+}

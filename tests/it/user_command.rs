@@ -1,0 +1,111 @@
+//! `usher user`: keeps a users file that is also kept by hand.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::harness::gateway::complete;
+
+const CONFIGURATION: &str = "
+issuers:
+  staff: { local: { users_file: users.yaml } }
+sites:
+  - { host: app.test, issuer: staff, upstream: 'http://127.0.0.1:9', routes: [{ path: / }] }
+";
+
+fn directory() -> TempDir {
+    directory_with(CONFIGURATION)
+}
+
+fn directory_with(yaml: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("usher.yaml"), complete(yaml, &directory)).unwrap();
+    directory
+}
+
+/// Runs `usher user` with this on standard input: the exit code, what it printed, and what it complained of.
+async fn user(arguments: &[&str], input: &str, directory: &Path) -> (Option<i32>, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_usher"))
+        .arg("user")
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who reads no input may be gone before it is written.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+    let output = child.wait_with_output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+async fn done(arguments: &[&str], input: &str, directory: &TempDir) -> String {
+    let (code, said, complained) = user(arguments, input, directory.path()).await;
+    assert_eq!(code, Some(0), "{arguments:?}: {complained}");
+    said
+}
+
+async fn refused(arguments: &[&str], input: &str, directory: &TempDir, words: &str) {
+    let before = fs::read_to_string(directory.path().join("users.yaml")).ok();
+    let (code, _, complained) = user(arguments, input, directory.path()).await;
+    assert!(code != Some(0) && complained.contains(words), "{arguments:?}: {code:?} {complained}");
+    assert_eq!(fs::read_to_string(directory.path().join("users.yaml")).ok(), before);
+}
+
+#[tokio::test]
+async fn users_are_added_changed_and_listed_and_the_file_stays_a_persons() {
+    let directory = directory();
+    let path = directory.path().join("users.yaml");
+    let said = done(&["add", "alice"], "wonderland\n", &directory).await;
+    assert!(said.starts_with("alice: added, in ") && !said.contains("wonderland"), "{said}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("users:\n  alice:\n    password: '$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
+
+    fs::write(&path, format!("# Ours.\n{text}    name: Alice # the real one\n")).unwrap();
+    done(&["add", "bob"], "builder of things", &directory).await;
+    done(&["disable", "alice"], "", &directory).await;
+    done(&["password", "alice"], "looking-glass\n", &directory).await;
+    let edited = fs::read_to_string(&path).unwrap();
+    assert!(edited.starts_with("# Ours.\nusers:\n  alice:\n    disabled: true\n    password: '$argon2id$"), "{edited}");
+    assert!(edited.contains("    name: Alice # the real one\n  bob:\n") && edited != text, "{edited}");
+
+    let list: Value = serde_json::from_str(&done(&["list", "--output", "json"], "", &directory).await).unwrap();
+    let line =
+        |name: &str, disabled| json!({ "name": name, "subject": name, "disabled": disabled, "hash": "argon2id" });
+    assert_eq!(list, json!([line("alice", true), line("bob", false)]));
+    done(&["enable", "alice"], "", &directory).await;
+    let list = done(&["list"], "", &directory).await;
+    assert_eq!(list, "alice  alice  argon2id\nbob    bob    argon2id\n");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_leaves_the_file_alone_and_says_why() {
+    let directory = directory();
+    refused(&["list"], "", &directory, "users.yaml").await;
+    refused(&["add", "alice"], "short\n", &directory, "at least 8 characters").await;
+    refused(&["add", "alice"], "", &directory, "at least 8 characters").await;
+    done(&["add", "alice"], "wonderland\n", &directory).await;
+    refused(&["add", "alice"], "wonderland\n", &directory, "already").await;
+    refused(&["add", "ALICE"], "wonderland\n", &directory, "is the name of").await;
+    refused(&["add", " bob"], "wonderland\n", &directory, "typed").await;
+    refused(&["disable", "bob"], "", &directory, "no user of this name").await;
+    refused(&["list", "--issuer", "other"], "", &directory, "staff").await;
+    fs::write(directory.path().join("users.yaml"), "{ users: { a: { password: x } } }\n").unwrap();
+    refused(&["disable", "a"], "", &directory, "disabled: true").await;
+
+    let elsewhere = "
+issuers: { main: { issuer: 'https://id.test', audiences: [usher] } }
+sites:
+  - { host: app.test, issuer: main, upstream: 'http://127.0.0.1:9', routes: [{ path: / }] }
+";
+    refused(&["list"], "", &directory_with(elsewhere), "no local issuer").await;
+}
