@@ -8,10 +8,10 @@ use crate::config::Sources;
 #[derive(Clone, Debug, clap::Args)]
 pub struct SourceArgs {
     /// The configuration file: YAML, or by its ending TOML or JSON
-    #[arg(long, value_name = "FILE", default_value = "usher.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "usher.yaml", global = true)]
     pub config: PathBuf,
     /// Set one key, over the file and the environment
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value, global = true)]
     pub settings: Vec<(String, String)>,
 }
 
