@@ -4,6 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use argon2::Argon2;
+use argon2::password_hash::PasswordVerifier as _;
+use argon2::password_hash::phc::PasswordHash;
+
 use crate::harness::Gateway;
 use crate::harness::certificates::authority;
 
@@ -27,9 +31,24 @@ fn every_configuration_in_the_readme_loads() {
     }
 }
 
+/// The users whose passwords an example names can sign in with them.
+#[test]
+fn the_users_of_the_examples_are_users() {
+    for example in ["local-users", "single-page-app"] {
+        let file = root().join("examples").join(example).join("users/users.yaml");
+        let users: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        for (name, password) in [("alice", "wonderland"), ("admin", "looking-glass")] {
+            let hash = users["users"][name]["password"].as_str().unwrap();
+            Argon2::default().verify_password(password.as_bytes(), &PasswordHash::new(hash).unwrap()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_shell_block_of_a_document_is_shell() {
-    for document in ["README.md", "examples/compose/README.md"] {
+    let examples = ["keycloak", "local-users", "login-service", "single-page-app"];
+    let examples = examples.map(|example| format!("examples/{example}/README.md"));
+    for document in examples.iter().map(String::as_str).chain(["README.md"]) {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
         for block in blocks(&text, "sh") {
             let checked = Command::new("sh").args(["-n", "-c", &block]).output().unwrap();
@@ -58,7 +77,8 @@ fn loads(yaml: &str, name: &str) {
     std::fs::write(directory.path().join("users.yaml"), format!("users: {{ alice: {{ password: {hash} }} }}\n"))
         .unwrap();
     let users = format!("users_file: {place}/users.yaml");
-    let yaml = yaml.replace("/run/secrets", place).replace("users_file: users.yaml", &users);
+    let yaml = yaml.replace("/run/secrets", place).replace("/var/lib/usher", place);
+    let yaml = yaml.replace("users_file: users.yaml", &users).replace("users_file: users/users.yaml", &users);
     assert_eq!(Gateway::refusal(&yaml), None, "{name}");
     let value: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
     let schema = usher::config::schema::schema().to_value();
