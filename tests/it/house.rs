@@ -1,5 +1,7 @@
-//! The house keeps its rules: what a file may import, that it says what it is for, who may ask for the time.
+//! The house keeps its rules: what a file may import, that it says what it is for, who may ask for the time, and what
+//! else is made of the same crates.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,6 +114,25 @@ fn the_scan_finds_imports_in_every_spelling() {
     assert_eq!(imports("let a: crate::auth::A = crate::session::B;"), ["auth", "session"]);
     assert_eq!(imports("pub(in crate::forwarding) fn x() {}"), ["forwarding"]);
     assert!(imports("use http::HeaderMap;").is_empty());
+}
+
+/// What the fuzzers look at is what is shipped.
+#[test]
+fn the_fuzzers_are_built_of_the_same_crates() {
+    let lock = |file: &str| {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let lock: toml::Table = text.parse().unwrap();
+        let packages = lock["package"].as_array().unwrap().iter().map(|package| {
+            let text = |key: &str| package[key].as_str().unwrap().to_owned();
+            (text("name"), text("version"))
+        });
+        packages.collect::<BTreeSet<_>>()
+    };
+    let (shipped, fuzzed) = (lock("Cargo.lock"), lock("tests/fuzz/Cargo.lock"));
+    let names: BTreeSet<_> = shipped.iter().map(|(name, _)| name).collect();
+    let others: Vec<_> =
+        fuzzed.difference(&shipped).filter(|(name, _)| names.contains(name)).map(|(name, _)| name).collect();
+    assert!(others.is_empty(), "copy Cargo.lock to tests/fuzz and let cargo complete it: {others:?}");
 }
 
 /// Fails with every line of code for which `is_bad` holds, outside of comments and of tests.
