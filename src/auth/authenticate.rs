@@ -4,6 +4,9 @@
 //! [`CookieJar`] that the caller sends with *every* answer (law 6): a renewal has burnt the old refresh token whether or
 //! not the request goes on to succeed.
 
+mod denial;
+mod ending;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,15 +16,15 @@ use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
 use super::login::IssuedTokens;
 use super::refresh::{self, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unreadable};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies};
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
-use crate::issuer::Issuer;
 use crate::oauth::{AccessToken, Claims};
-use crate::session::store::Now;
 use crate::session::{Denied, SessionId, TokenHash};
+
+pub use ending::Successor;
 
 /// The refresh protocol with the configured issuers.
 pub type Renewals = refresh::Renewals<IssuerAuthority>;
@@ -61,15 +64,6 @@ pub enum Source {
     Renewal,
     /// A sign-in, just now: the application's own login, or at the authorization server.
     Login,
-}
-
-/// The tokens of a sign-in that has just succeeded, which take the place of a session.
-#[derive(Clone, Copy)]
-pub struct Successor<'a> {
-    /// The tokens.
-    pub tokens: &'a IssuedTokens,
-    /// At whose authorization server who has signed in; `None` where the tokens are an application's own.
-    pub grant: Option<(IssuerId, &'a str)>,
 }
 
 impl Authenticator {
@@ -319,75 +313,6 @@ impl Authenticator {
         Ok(Identity { token, session, source: Source::Login })
     }
 
-    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
-    /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
-    /// not say.
-    pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
-        self.end_session_but(None, found, issuers, jar).await;
-        self.cookies.clear_all(found, jar);
-    }
-
-    /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
-    /// are of the new session then.
-    pub async fn replace_session(
-        &self,
-        successor: &Successor<'_>,
-        found: &FoundCookies,
-        issuers: &[IssuerId],
-        jar: &mut CookieJar,
-    ) {
-        self.end_session_but(Some(successor), found, issuers, jar).await;
-    }
-
-    async fn end_session_but(
-        &self,
-        successor: Option<&Successor<'_>>,
-        found: &FoundCookies,
-        issuers: &[IssuerId],
-        jar: &mut CookieJar,
-    ) {
-        self.cookies.clear(jar);
-        let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
-        match self.cookies.read(found, &every) {
-            Ok(Some(presented)) => self.end(&presented, &every, successor).await,
-            Ok(None) => {}
-            Err(Unreadable) => {
-                for half in found.apart() {
-                    if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
-                        self.end(&presented, &every, successor).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], successor: Option<&Successor<'_>>) {
-        let issued = successor.map(|successor| successor.tokens);
-        let now = Now::of(&self.clock);
-        if let Some(session) = presented.session() {
-            self.denied.deny_session(session, now.wall.after(self.absolute_timeout), now);
-        }
-        let is_new =
-            |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
-        if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
-            let refresh = self.with_issuer(presented, refresh.clone(), issuers);
-            if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
-                self.renewals.replace(&refresh).await;
-            } else {
-                self.renewals.end(&refresh).await;
-            }
-        }
-        // Last, for this may wait for keys, and whoever asked may leave meanwhile.
-        // By what a denial would name: a new token may differ from the old one in its signature alone.
-        let named = |token: &AccessToken| TokenHash::of(token.expose());
-        let is_new = |access: &AccessToken| issued.is_some_and(|new| named(&new.access) == named(access));
-        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access))
-            && let Ok(token) = self.verify(access, issuers).await
-        {
-            self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
-        }
-    }
-
     /// Until when the session of these cookies can go on: the absolute time-out. `None` where the cookies do not say.
     #[must_use]
     pub fn session_ends_at(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Option<Timestamp> {
@@ -404,27 +329,6 @@ impl Authenticator {
         })
     }
 
-    /// One atomic load when nothing was denied since this token was last looked at.
-    fn refuse_denied(&self, token: &VerifiedToken, session: Option<SessionId>) -> Result<(), Unauthenticated> {
-        let mark = VerifiedToken::mark(self.denied.epoch(), session);
-        if token.denial_mark.load(Ordering::Acquire) == mark {
-            return Ok(());
-        }
-        if self.denied.is_denied(session, token.token.expose()) || self.is_subject_denied(token) {
-            return Err(Unauthenticated::SessionEnded(SessionEnd::Denied));
-        }
-        // Should an older look replace a newer one, the next request looks once more.
-        token.denial_mark.store(mark, Ordering::Release);
-        Ok(())
-    }
-
-    /// Whether whatever its user was given then was denied: another password, or no such user any more.
-    fn is_subject_denied(&self, token: &VerifiedToken) -> bool {
-        let issuer = token.claims.0.get("iss").and_then(|issuer| issuer.as_str());
-        let named = issuer.zip(token.claims.subject());
-        named.is_some_and(|(issuer, subject)| self.denied.is_subject_denied(issuer, subject, token.issued_at()))
-    }
-
     fn refuse_old(&self, presented: &PresentedSession) -> Result<(), Unauthenticated> {
         let Some(facts) = &presented.facts else { return Ok(()) };
         let now = self.clock.now();
@@ -435,16 +339,6 @@ impl Authenticator {
             return Err(Unauthenticated::SessionEnded(SessionEnd::Idle));
         }
         Ok(())
-    }
-}
-
-impl Successor<'_> {
-    /// Cookies of an existing service do not say whose they are: better a refresh token that lives on unused than new tokens
-    /// which are dead at once.
-    fn shares_grant_of(&self, refresh: &PresentedRefresh) -> bool {
-        self.grant.is_some_and(|(issuer, subject)| {
-            refresh.issuer == issuer && refresh.subject.as_deref().is_none_or(|of| of == subject)
-        })
     }
 }
 

@@ -1,0 +1,102 @@
+//! The end of the session that a browser's cookies hold: a sign-out, or a sign-in that takes its place.
+
+use super::Authenticator;
+use crate::auth::cookies::FoundCookies;
+use crate::auth::login::IssuedTokens;
+use crate::auth::refresh::PresentedRefresh;
+use crate::auth::session_cookies::{CookieJar, PresentedSession, Unreadable};
+use crate::config::IssuerId;
+use crate::issuer::Issuer;
+use crate::oauth::AccessToken;
+use crate::session::TokenHash;
+use crate::session::store::Now;
+
+/// The tokens of a sign-in that has just succeeded, which take the place of a session.
+#[derive(Clone, Copy)]
+pub struct Successor<'a> {
+    /// The tokens.
+    pub tokens: &'a IssuedTokens,
+    /// At whose authorization server who has signed in; `None` where the tokens are an application's own.
+    pub grant: Option<(IssuerId, &'a str)>,
+}
+
+impl Authenticator {
+    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
+    /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
+    /// not say.
+    pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
+        self.end_session_but(None, found, issuers, jar).await;
+        self.cookies.clear_all(found, jar);
+    }
+
+    /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
+    /// are of the new session then.
+    pub async fn replace_session(
+        &self,
+        successor: &Successor<'_>,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) {
+        self.end_session_but(Some(successor), found, issuers, jar).await;
+    }
+
+    async fn end_session_but(
+        &self,
+        successor: Option<&Successor<'_>>,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) {
+        self.cookies.clear(jar);
+        let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
+        match self.cookies.read(found, &every) {
+            Ok(Some(presented)) => self.end(&presented, &every, successor).await,
+            Ok(None) => {}
+            Err(Unreadable) => {
+                for half in found.apart() {
+                    if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
+                        self.end(&presented, &every, successor).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], successor: Option<&Successor<'_>>) {
+        let issued = successor.map(|successor| successor.tokens);
+        let now = Now::of(&self.clock);
+        if let Some(session) = presented.session() {
+            self.denied.deny_session(session, now.wall.after(self.absolute_timeout), now);
+        }
+        let is_new =
+            |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
+        if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
+            let refresh = self.with_issuer(presented, refresh.clone(), issuers);
+            if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
+                self.renewals.replace(&refresh).await;
+            } else {
+                self.renewals.end(&refresh).await;
+            }
+        }
+        // Last, for this may wait for keys, and whoever asked may leave meanwhile.
+        // By what a denial would name: a new token may differ from the old one in its signature alone.
+        let named = |token: &AccessToken| TokenHash::of(token.expose());
+        let is_new = |access: &AccessToken| issued.is_some_and(|new| named(&new.access) == named(access));
+        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access))
+            && let Ok(token) = self.verify(access, issuers).await
+        {
+            self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
+        }
+    }
+}
+
+impl Successor<'_> {
+    /// Cookies of an existing service do not say whose they are: better a refresh token that lives on unused than new tokens
+    /// which are dead at once.
+    fn shares_grant_of(&self, refresh: &PresentedRefresh) -> bool {
+        self.grant.is_some_and(|(issuer, subject)| {
+            refresh.issuer == issuer && refresh.subject.as_deref().is_none_or(|of| of == subject)
+        })
+    }
+}
