@@ -24,7 +24,7 @@ use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
 use crate::session::{Denied, SessionId, TokenHash};
 
-pub use ending::Successor;
+pub use ending::{EndedSession, Successor};
 
 /// The refresh protocol with the configured issuers.
 pub type Renewals = refresh::Renewals<IssuerAuthority>;

@@ -5,7 +5,9 @@ use crate::auth::cookies::FoundCookies;
 use crate::auth::login::IssuedTokens;
 use crate::auth::refresh::PresentedRefresh;
 use crate::auth::session_cookies::{CookieJar, PresentedSession, Unreadable};
-use crate::config::IssuerId;
+use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::verify::VerifyError;
+use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::Issuer;
 use crate::oauth::AccessToken;
 use crate::session::TokenHash;
@@ -20,13 +22,27 @@ pub struct Successor<'a> {
     pub grant: Option<(IssuerId, &'a str)>,
 }
 
+/// A session that has just ended.
+pub struct EndedSession {
+    /// Whose it was.
+    pub issuer: IssuerId,
+    /// An ID token of it that the issuer has signed, when that is what the cookies held.
+    pub id_token: Option<AccessToken>,
+}
+
 impl Authenticator {
     /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
     /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
-    /// not say.
-    pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
-        self.end_session_but(None, found, issuers, jar).await;
+    /// not say. Says which one has ended, if that is known.
+    pub async fn end_session(
+        &self,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) -> Option<EndedSession> {
+        let ended = self.end_session_but(None, found, issuers, jar).await;
         self.cookies.clear_all(found, jar);
+        ended
     }
 
     /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
@@ -47,23 +63,30 @@ impl Authenticator {
         found: &FoundCookies,
         issuers: &[IssuerId],
         jar: &mut CookieJar,
-    ) {
+    ) -> Option<EndedSession> {
         self.cookies.clear(jar);
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
         match self.cookies.read(found, &every) {
             Ok(Some(presented)) => self.end(&presented, &every, successor).await,
-            Ok(None) => {}
+            Ok(None) => None,
             Err(Unreadable) => {
+                let mut ended = None;
                 for half in found.apart() {
                     if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
-                        self.end(&presented, &every, successor).await;
+                        ended = self.end(&presented, &every, successor).await.or(ended);
                     }
                 }
+                ended
             }
         }
     }
 
-    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], successor: Option<&Successor<'_>>) {
+    async fn end(
+        &self,
+        presented: &PresentedSession,
+        issuers: &[IssuerId],
+        successor: Option<&Successor<'_>>,
+    ) -> Option<EndedSession> {
         let issued = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
@@ -71,8 +94,10 @@ impl Authenticator {
         }
         let is_new =
             |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
+        let mut issuer = None;
         if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
             let refresh = self.with_issuer(presented, refresh.clone(), issuers);
+            issuer = Some(refresh.issuer);
             if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
                 self.renewals.replace(&refresh).await;
             } else {
@@ -83,11 +108,22 @@ impl Authenticator {
         // By what a denial would name: a new token may differ from the old one in its signature alone.
         let named = |token: &AccessToken| TokenHash::of(token.expose());
         let is_new = |access: &AccessToken| issued.is_some_and(|new| named(&new.access) == named(access));
-        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access))
-            && let Ok(token) = self.verify(access, issuers).await
-        {
-            self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
+        let mut signed = None;
+        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access)) {
+            match self.verify(access, issuers).await {
+                Ok(token) => {
+                    self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
+                    issuer = issuer.or(Some(token.issuer));
+                    signed = Some(access);
+                }
+                Err(Unauthenticated::Token(VerifyError::Expired(_))) => signed = Some(access),
+                Err(_) => {}
+            }
         }
+        let issuer = issuer?;
+        let identity = self.verifier.issuers().by_id(issuer).map(|issuer| issuer.config().identity);
+        let id_token = signed.filter(|_| identity == Some(IdentityToken::IdToken)).cloned();
+        Some(EndedSession { issuer, id_token })
     }
 }
 
