@@ -16,13 +16,15 @@ use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
 use super::login::IssuedTokens;
 use super::refresh::{self, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin};
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
 use crate::session::{Denied, SessionId, TokenHash};
+
+pub(super) use denial::sid_of;
 
 pub use ending::{EndedSession, Successor};
 
@@ -48,7 +50,7 @@ pub struct Identity {
     /// The verified access token.
     pub token: Arc<VerifiedToken>,
     /// The session, when Usher's own cookies carried it.
-    pub session: Option<SessionId>,
+    pub session: Option<SessionOrigin>,
     /// What authenticated the request.
     pub source: Source,
 }
@@ -155,7 +157,7 @@ impl Authenticator {
         };
         match (verified, &presented.refresh) {
             (Ok(token), refresh) => {
-                self.refuse_denied(&token, presented.session())?;
+                self.refuse_denied(&token, presented.session().as_ref())?;
                 match refresh {
                     Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
                     None => Ok(Identity { token, session: presented.session(), source: Source::Cookie }),
@@ -166,7 +168,10 @@ impl Authenticator {
             (Err(_), Some(_)) if !may_renew => Err(Unauthenticated::RenewalNotAllowed),
             // Expired, or signed with a key that has been withdrawn: the refresh token decides.
             (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
-                Some(refresh) => Box::pin(self.renew(presented, &refresh, jar)).await,
+                Some(refresh) => {
+                    self.refuse_denied_renewal(presented, &refresh, &error)?;
+                    Box::pin(self.renew(presented, &refresh, jar)).await
+                }
                 None => Err(Unauthenticated::NoCredentials),
             },
             (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
@@ -197,7 +202,7 @@ impl Authenticator {
             let refresh = &PresentedRefresh { issuer, beside, ..of_whom(refresh, &token.claims) };
             let renewed = Box::pin(self.renewals.renew_ahead(refresh)).await;
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
-            self.refuse_denied(&token, presented.session())?;
+            self.refuse_denied(&token, presented.session().as_ref())?;
             if let Some(renewed) = renewed.filter(|renewed| renewed.access.token != token.token) {
                 return Ok(self.take_over(presented, refresh, &renewed, jar));
             }
@@ -213,7 +218,7 @@ impl Authenticator {
     ) -> Result<Identity, Unauthenticated> {
         match self.renewals.renew(refresh).await {
             Renewal::Renewed(renewed) => {
-                self.refuse_denied(&renewed.access, presented.session())?;
+                self.refuse_denied(&renewed.access, presented.session().as_ref())?;
                 Ok(self.take_over(presented, refresh, &renewed, jar))
             }
             Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
@@ -261,12 +266,11 @@ impl Authenticator {
         renewed: &Arc<Renewed>,
         jar: &mut CookieJar,
     ) -> Identity {
-        let id = presented.session();
-        let started_at = presented.facts.map_or_else(|| self.clock.now(), |facts| facts.started_at);
-        let session = RenewedSession { presented: refresh.clone(), id, started_at, tokens: Arc::clone(renewed) };
+        let origin = presented.session();
+        let session = RenewedSession { presented: refresh.clone(), origin, tokens: Arc::clone(renewed) };
         self.write_renewed(&session, jar);
         jar.renewed = Some(session);
-        Identity { token: Arc::clone(&renewed.access), session: id, source: Source::Renewal }
+        Identity { token: Arc::clone(&renewed.access), session: origin, source: Source::Renewal }
     }
 
     /// Puts the newest tokens of a renewed session into the jar. To be called when the answer is there: it may have taken so
@@ -284,10 +288,10 @@ impl Authenticator {
     }
 
     fn write_renewed(&self, session: &RenewedSession, jar: &mut CookieJar) {
-        let facts = (session.presented.issuer, session.id, session.started_at);
+        let whose = (session.presented.issuer, session.origin);
         let Renewed { access, refresh_token } = &*session.tokens;
         // The request goes on, and it is the next one that pays, with another renewal.
-        if let Err(error) = self.cookies.write(facts, access, Some(refresh_token), self.clock.now(), jar) {
+        if let Err(error) = self.cookies.write(whose, access, Some(refresh_token), self.clock.now(), jar) {
             tracing::error!(fault = "issuer", %error, "the browser cannot keep this session's tokens");
         }
     }
@@ -307,9 +311,11 @@ impl Authenticator {
         if let Some(refresh) = &tokens.refresh {
             self.renewals.begin(issuer, refresh).await;
         }
-        let session = if self.cookies.are_sealed() { Some(SessionId::random()?) } else { None };
         let now = self.clock.now();
-        self.cookies.write((issuer, session, now), &token, tokens.refresh.as_ref(), now, jar)?;
+        let sid = tokens.sid.or_else(|| sid_of(&token.claims));
+        let origin = |id| SessionOrigin { id, started_at: now, sid };
+        let session = if self.cookies.are_sealed() { Some(origin(SessionId::random()?)) } else { None };
+        self.cookies.write((issuer, session), &token, tokens.refresh.as_ref(), now, jar)?;
         Ok(Identity { token, session, source: Source::Login })
     }
 
@@ -317,7 +323,7 @@ impl Authenticator {
     #[must_use]
     pub fn session_ends_at(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Option<Timestamp> {
         let facts = self.cookies.read(found, allowed).ok()??.facts?;
-        Some(facts.started_at.after(self.absolute_timeout))
+        Some(facts.origin.started_at.after(self.absolute_timeout))
     }
 
     async fn verify(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Arc<VerifiedToken>, Unauthenticated> {
@@ -332,7 +338,7 @@ impl Authenticator {
     fn refuse_old(&self, presented: &PresentedSession) -> Result<(), Unauthenticated> {
         let Some(facts) = &presented.facts else { return Ok(()) };
         let now = self.clock.now();
-        if facts.started_at.after(self.absolute_timeout) <= now {
+        if facts.origin.started_at.after(self.absolute_timeout) <= now {
             return Err(Unauthenticated::SessionEnded(SessionEnd::Absolute));
         }
         if facts.idle_until <= now {
@@ -351,7 +357,7 @@ fn of_whom(refresh: &PresentedRefresh, claims: &Claims) -> PresentedRefresh {
 }
 
 impl PresentedSession {
-    fn session(&self) -> Option<SessionId> {
-        self.facts.map(|facts| facts.id)
+    fn session(&self) -> Option<SessionOrigin> {
+        self.facts.map(|facts| facts.origin)
     }
 }

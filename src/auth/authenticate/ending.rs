@@ -6,12 +6,12 @@ use crate::auth::login::IssuedTokens;
 use crate::auth::refresh::PresentedRefresh;
 use crate::auth::session_cookies::{CookieJar, PresentedSession, Unreadable};
 use crate::auth::unauthenticated::Unauthenticated;
-use crate::auth::verify::VerifyError;
+use crate::auth::verify::{LogoutTokenError, SignedOut, VerifyError};
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::Issuer;
 use crate::oauth::AccessToken;
-use crate::session::TokenHash;
 use crate::session::store::Now;
+use crate::session::{SidHash, TokenHash};
 
 /// The tokens of a sign-in that has just succeeded, which take the place of a session.
 #[derive(Clone, Copy)]
@@ -57,6 +57,33 @@ impl Authenticator {
         self.end_session_but(Some(successor), found, issuers, jar).await;
     }
 
+    /// Ends what the issuer says has signed out there (OIDC Back-Channel Logout 1.0 §2.7), on this instance: its sessions here
+    /// and its access tokens, whoever presents them.
+    ///
+    /// # Errors
+    /// [`LogoutTokenError`]; nothing has ended then.
+    pub async fn sign_out_by_issuer(&self, token: &str, issuers: &[IssuerId]) -> Result<(), LogoutTokenError> {
+        let now = Now::of(&self.clock);
+        let token = self.verifier.verify_logout_token(token, issuers, now.wall).await?;
+        let issuer = self.verifier.issuers().by_id(token.issuer).ok_or(VerifyError::UntrustedIssuer)?.config();
+        let (iss, until) = (issuer.issuer.as_str(), now.wall.after(self.absolute_timeout));
+        if !self.denied.use_logout_token(iss, &token.id, token.usable_until, now) {
+            return Err(LogoutTokenError::Replayed);
+        }
+        match &token.signed_out {
+            SignedOut::User { subject } => self.denied.deny_subject(iss, subject, now.wall, until, now),
+            SignedOut::Session { sid, subject } => {
+                self.denied.deny_sid(SidHash::of(iss, sid), until, now);
+                // A session that never learnt its name may be the one: better one sign-in too many.
+                if let Some(subject) = subject {
+                    self.denied.deny_nameless(iss, subject, now.wall, until, now);
+                }
+            }
+        }
+        tracing::info!(target: "usher::audit", issuer = %issuer.name, what = ?token.signed_out, "signed out by the issuer");
+        Ok(())
+    }
+
     async fn end_session_but(
         &self,
         successor: Option<&Successor<'_>>,
@@ -90,7 +117,7 @@ impl Authenticator {
         let issued = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
-            self.denied.deny_session(session, now.wall.after(self.absolute_timeout), now);
+            self.denied.deny_session(session.id, now.wall.after(self.absolute_timeout), now);
         }
         let is_new =
             |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
