@@ -73,7 +73,7 @@ impl Authenticator {
 
     /// Ends when what has authenticated a request is denied, for streams that outlive it: within a second, and at once where
     /// nobody else was denied just before.
-    pub fn denial(&self, identity: &Identity) -> impl Future<Output = ()> + Send + 'static {
+    pub fn denial(&self, identity: &Identity) -> impl Future<Output = ()> + Send + Sync + 'static {
         let (denied, token, session) = (Arc::clone(&self.denied), Arc::clone(&identity.token), identity.session);
         let mut changes = denied.changes();
         async move {
