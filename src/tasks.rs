@@ -8,6 +8,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The handle through which background work is started. Clones are one and the same.
@@ -15,13 +16,14 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     runtime: Handle,
     tracker: TaskTracker,
+    finishing: CancellationToken,
 }
 
 impl Tasks {
     /// Background work on the given runtime.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, tracker: TaskTracker::new() }
+        Self { runtime, tracker: TaskTracker::new(), finishing: CancellationToken::new() }
     }
 
     /// Starts `work`; it runs to its end whether or not anybody waits for it.
@@ -29,8 +31,15 @@ impl Tasks {
         drop(self.tracker.spawn_on(work, &self.runtime));
     }
 
+    /// Waits so long between two attempts at something, or until the process is about to end.
+    pub async fn rest(&self, duration: Duration) {
+        // An error says that the time was up.
+        let _finishing = tokio::time::timeout(duration, self.finishing.cancelled()).await;
+    }
+
     /// Waits until all work has ended, or at most `patience`. Returns whether it had.
     pub async fn finish(&self, patience: Duration) -> bool {
+        self.finishing.cancel();
         self.tracker.close();
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
     }

@@ -4,6 +4,9 @@
 //! [`CookieJar`] that the caller sends with *every* answer (law 6): a renewal has burnt the old refresh token whether or
 //! not the request goes on to succeed.
 
+mod denial;
+mod ending;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,15 +16,17 @@ use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
 use super::login::IssuedTokens;
 use super::refresh::{self, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, Unreadable};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin};
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
-use crate::issuer::Issuer;
 use crate::oauth::{AccessToken, Claims};
-use crate::session::store::Now;
 use crate::session::{Denied, SessionId, TokenHash};
+
+pub(super) use denial::sid_of;
+
+pub use ending::{EndedSession, Successor};
 
 /// The refresh protocol with the configured issuers.
 pub type Renewals = refresh::Renewals<IssuerAuthority>;
@@ -45,7 +50,7 @@ pub struct Identity {
     /// The verified access token.
     pub token: Arc<VerifiedToken>,
     /// The session, when Usher's own cookies carried it.
-    pub session: Option<SessionId>,
+    pub session: Option<SessionOrigin>,
     /// What authenticated the request.
     pub source: Source,
 }
@@ -61,15 +66,6 @@ pub enum Source {
     Renewal,
     /// A sign-in, just now: the application's own login, or at the authorization server.
     Login,
-}
-
-/// The tokens of a sign-in that has just succeeded, which take the place of a session.
-#[derive(Clone, Copy)]
-pub struct Successor<'a> {
-    /// The tokens.
-    pub tokens: &'a IssuedTokens,
-    /// At whose authorization server who has signed in; `None` where the tokens are an application's own.
-    pub grant: Option<(IssuerId, &'a str)>,
 }
 
 impl Authenticator {
@@ -161,7 +157,7 @@ impl Authenticator {
         };
         match (verified, &presented.refresh) {
             (Ok(token), refresh) => {
-                self.refuse_denied(&token, presented.session())?;
+                self.refuse_denied(&token, presented.session().as_ref())?;
                 match refresh {
                     Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
                     None => Ok(Identity { token, session: presented.session(), source: Source::Cookie }),
@@ -172,7 +168,10 @@ impl Authenticator {
             (Err(_), Some(_)) if !may_renew => Err(Unauthenticated::RenewalNotAllowed),
             // Expired, or signed with a key that has been withdrawn: the refresh token decides.
             (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
-                Some(refresh) => Box::pin(self.renew(presented, &refresh, jar)).await,
+                Some(refresh) => {
+                    self.refuse_denied_renewal(presented, &refresh, &error)?;
+                    Box::pin(self.renew(presented, &refresh, jar)).await
+                }
                 None => Err(Unauthenticated::NoCredentials),
             },
             (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
@@ -203,7 +202,7 @@ impl Authenticator {
             let refresh = &PresentedRefresh { issuer, beside, ..of_whom(refresh, &token.claims) };
             let renewed = Box::pin(self.renewals.renew_ahead(refresh)).await;
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
-            self.refuse_denied(&token, presented.session())?;
+            self.refuse_denied(&token, presented.session().as_ref())?;
             if let Some(renewed) = renewed.filter(|renewed| renewed.access.token != token.token) {
                 return Ok(self.take_over(presented, refresh, &renewed, jar));
             }
@@ -219,7 +218,7 @@ impl Authenticator {
     ) -> Result<Identity, Unauthenticated> {
         match self.renewals.renew(refresh).await {
             Renewal::Renewed(renewed) => {
-                self.refuse_denied(&renewed.access, presented.session())?;
+                self.refuse_denied(&renewed.access, presented.session().as_ref())?;
                 Ok(self.take_over(presented, refresh, &renewed, jar))
             }
             Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
@@ -267,12 +266,11 @@ impl Authenticator {
         renewed: &Arc<Renewed>,
         jar: &mut CookieJar,
     ) -> Identity {
-        let id = presented.session();
-        let started_at = presented.facts.map_or_else(|| self.clock.now(), |facts| facts.started_at);
-        let session = RenewedSession { presented: refresh.clone(), id, started_at, tokens: Arc::clone(renewed) };
+        let origin = presented.session();
+        let session = RenewedSession { presented: refresh.clone(), origin, tokens: Arc::clone(renewed) };
         self.write_renewed(&session, jar);
         jar.renewed = Some(session);
-        Identity { token: Arc::clone(&renewed.access), session: id, source: Source::Renewal }
+        Identity { token: Arc::clone(&renewed.access), session: origin, source: Source::Renewal }
     }
 
     /// Puts the newest tokens of a renewed session into the jar. To be called when the answer is there: it may have taken so
@@ -290,10 +288,10 @@ impl Authenticator {
     }
 
     fn write_renewed(&self, session: &RenewedSession, jar: &mut CookieJar) {
-        let facts = (session.presented.issuer, session.id, session.started_at);
+        let whose = (session.presented.issuer, session.origin);
         let Renewed { access, refresh_token } = &*session.tokens;
         // The request goes on, and it is the next one that pays, with another renewal.
-        if let Err(error) = self.cookies.write(facts, access, Some(refresh_token), self.clock.now(), jar) {
+        if let Err(error) = self.cookies.write(whose, access, Some(refresh_token), self.clock.now(), jar) {
             tracing::error!(fault = "issuer", %error, "the browser cannot keep this session's tokens");
         }
     }
@@ -313,86 +311,19 @@ impl Authenticator {
         if let Some(refresh) = &tokens.refresh {
             self.renewals.begin(issuer, refresh).await;
         }
-        let session = if self.cookies.are_sealed() { Some(SessionId::random()?) } else { None };
         let now = self.clock.now();
-        self.cookies.write((issuer, session, now), &token, tokens.refresh.as_ref(), now, jar)?;
+        let sid = tokens.sid.or_else(|| sid_of(&token.claims));
+        let origin = |id| SessionOrigin { id, started_at: now, sid };
+        let session = if self.cookies.are_sealed() { Some(origin(SessionId::random()?)) } else { None };
+        self.cookies.write((issuer, session), &token, tokens.refresh.as_ref(), now, jar)?;
         Ok(Identity { token, session, source: Source::Login })
-    }
-
-    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
-    /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
-    /// not say.
-    pub async fn end_session(&self, found: &FoundCookies, issuers: &[IssuerId], jar: &mut CookieJar) {
-        self.end_session_but(None, found, issuers, jar).await;
-        self.cookies.clear_all(found, jar);
-    }
-
-    /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
-    /// are of the new session then.
-    pub async fn replace_session(
-        &self,
-        successor: &Successor<'_>,
-        found: &FoundCookies,
-        issuers: &[IssuerId],
-        jar: &mut CookieJar,
-    ) {
-        self.end_session_but(Some(successor), found, issuers, jar).await;
-    }
-
-    async fn end_session_but(
-        &self,
-        successor: Option<&Successor<'_>>,
-        found: &FoundCookies,
-        issuers: &[IssuerId],
-        jar: &mut CookieJar,
-    ) {
-        self.cookies.clear(jar);
-        let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
-        match self.cookies.read(found, &every) {
-            Ok(Some(presented)) => self.end(&presented, &every, successor).await,
-            Ok(None) => {}
-            Err(Unreadable) => {
-                for half in found.apart() {
-                    if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
-                        self.end(&presented, &every, successor).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn end(&self, presented: &PresentedSession, issuers: &[IssuerId], successor: Option<&Successor<'_>>) {
-        let issued = successor.map(|successor| successor.tokens);
-        let now = Now::of(&self.clock);
-        if let Some(session) = presented.session() {
-            self.denied.deny_session(session, now.wall.after(self.absolute_timeout), now);
-        }
-        let is_new =
-            |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
-        if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
-            let refresh = self.with_issuer(presented, refresh.clone(), issuers);
-            if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
-                self.renewals.replace(&refresh).await;
-            } else {
-                self.renewals.end(&refresh).await;
-            }
-        }
-        // Last, for this may wait for keys, and whoever asked may leave meanwhile.
-        // By what a denial would name: a new token may differ from the old one in its signature alone.
-        let named = |token: &AccessToken| TokenHash::of(token.expose());
-        let is_new = |access: &AccessToken| issued.is_some_and(|new| named(&new.access) == named(access));
-        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access))
-            && let Ok(token) = self.verify(access, issuers).await
-        {
-            self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
-        }
     }
 
     /// Until when the session of these cookies can go on: the absolute time-out. `None` where the cookies do not say.
     #[must_use]
     pub fn session_ends_at(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Option<Timestamp> {
         let facts = self.cookies.read(found, allowed).ok()??.facts?;
-        Some(facts.started_at.after(self.absolute_timeout))
+        Some(facts.origin.started_at.after(self.absolute_timeout))
     }
 
     async fn verify(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Arc<VerifiedToken>, Unauthenticated> {
@@ -404,47 +335,16 @@ impl Authenticator {
         })
     }
 
-    /// One atomic load when nothing was denied since this token was last looked at.
-    fn refuse_denied(&self, token: &VerifiedToken, session: Option<SessionId>) -> Result<(), Unauthenticated> {
-        let mark = VerifiedToken::mark(self.denied.epoch(), session);
-        if token.denial_mark.load(Ordering::Acquire) == mark {
-            return Ok(());
-        }
-        if self.denied.is_denied(session, token.token.expose()) || self.is_subject_denied(token) {
-            return Err(Unauthenticated::SessionEnded(SessionEnd::Denied));
-        }
-        // Should an older look replace a newer one, the next request looks once more.
-        token.denial_mark.store(mark, Ordering::Release);
-        Ok(())
-    }
-
-    /// Whether whatever its user was given then was denied: another password, or no such user any more.
-    fn is_subject_denied(&self, token: &VerifiedToken) -> bool {
-        let issuer = token.claims.0.get("iss").and_then(|issuer| issuer.as_str());
-        let named = issuer.zip(token.claims.subject());
-        named.is_some_and(|(issuer, subject)| self.denied.is_subject_denied(issuer, subject, token.issued_at()))
-    }
-
     fn refuse_old(&self, presented: &PresentedSession) -> Result<(), Unauthenticated> {
         let Some(facts) = &presented.facts else { return Ok(()) };
         let now = self.clock.now();
-        if facts.started_at.after(self.absolute_timeout) <= now {
+        if facts.origin.started_at.after(self.absolute_timeout) <= now {
             return Err(Unauthenticated::SessionEnded(SessionEnd::Absolute));
         }
         if facts.idle_until <= now {
             return Err(Unauthenticated::SessionEnded(SessionEnd::Idle));
         }
         Ok(())
-    }
-}
-
-impl Successor<'_> {
-    /// Cookies of an existing service do not say whose they are: better a refresh token that lives on unused than new tokens
-    /// which are dead at once.
-    fn shares_grant_of(&self, refresh: &PresentedRefresh) -> bool {
-        self.grant.is_some_and(|(issuer, subject)| {
-            refresh.issuer == issuer && refresh.subject.as_deref().is_none_or(|of| of == subject)
-        })
     }
 }
 
@@ -457,7 +357,7 @@ fn of_whom(refresh: &PresentedRefresh, claims: &Claims) -> PresentedRefresh {
 }
 
 impl PresentedSession {
-    fn session(&self) -> Option<SessionId> {
-        self.facts.map(|facts| facts.id)
+    fn session(&self) -> Option<SessionOrigin> {
+        self.facts.map(|facts| facts.origin)
     }
 }

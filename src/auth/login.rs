@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::config::TokenPointers;
 use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::SidHash;
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -26,6 +27,8 @@ pub struct IssuedTokens {
     pub access: AccessToken,
     /// The refresh token, if there is one.
     pub refresh: Option<RefreshToken>,
+    /// How the issuer calls the session, where an ID token beside them says so.
+    pub sid: Option<SidHash>,
 }
 
 impl IssuedTokens {
@@ -59,7 +62,11 @@ pub fn take_from_body(body: &[u8], pointers: &TokenPointers) -> Result<Option<(I
     let access = take_string(&mut json, &pointers.access_token);
     let refresh = pointers.refresh_token.as_ref().and_then(|pointer| take_string(&mut json, pointer));
     let Some(access) = access else { return if refresh.is_some() { Err(Unsearchable) } else { Ok(None) } };
-    let tokens = IssuedTokens { access: AccessToken::new(&access), refresh: refresh.as_deref().map(RefreshToken::new) };
+    let tokens = IssuedTokens {
+        access: AccessToken::new(&access),
+        refresh: refresh.as_deref().map(RefreshToken::new),
+        sid: None,
+    };
     remove_copies(&mut json, &tokens);
     Ok(Some((tokens, Bytes::from(json.to_string()))))
 }
@@ -126,6 +133,7 @@ pub fn take_from_cookies(headers: &mut HeaderMap, access: &str, refresh: Option<
     let tokens = IssuedTokens {
         access: AccessToken::new(&value_of(headers, access)?),
         refresh: refresh.and_then(|name| value_of(headers, name)).as_deref().map(RefreshToken::new),
+        sid: None,
     };
     let (_, kept): (Vec<_>, Vec<_>) = headers
         .get_all(SET_COOKIE)

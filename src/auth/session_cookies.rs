@@ -15,7 +15,7 @@ use super::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::{Config, Cookies, IssuerId};
 use crate::oauth::{AccessToken, RefreshToken};
-use crate::session::{SealError, Sealer, SessionId};
+use crate::session::{SealError, Sealer, SessionId, SidHash};
 
 /// Reads and writes sessions.
 pub struct SessionCookies {
@@ -39,12 +39,21 @@ pub struct PresentedSession {
 /// What sealed cookies say of a session beside its tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionFacts {
+    /// What stays as it was at the sign-in.
+    pub origin: SessionOrigin,
+    /// When it ends if nothing happens before.
+    pub idle_until: Timestamp,
+}
+
+/// What sealed cookies say of a session from its sign-in to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOrigin {
     /// The session, new at every sign-in.
     pub id: SessionId,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ends if nothing happens before.
-    pub idle_until: Timestamp,
+    /// How its issuer calls it, where it does.
+    pub sid: Option<SidHash>,
 }
 
 /// The cookies are no session: of another key, cut, doubled, forged, or a pair that was put together by somebody.
@@ -67,9 +76,7 @@ pub(super) struct RenewedSession {
     /// The refresh token that the request presented.
     pub(super) presented: PresentedRefresh,
     /// The session, when the cookies name one.
-    pub(super) id: Option<SessionId>,
-    /// When it began.
-    pub(super) started_at: Timestamp,
+    pub(super) origin: Option<SessionOrigin>,
     /// What it was renewed to, as far as this request knows.
     pub(super) tokens: Arc<Renewed<VerifiedToken>>,
 }
@@ -152,8 +159,7 @@ impl SessionCookies {
         let Some(issuer) = issuer.filter(|issuer| allowed.contains(issuer)) else { return Ok(None) };
         Ok(Some(PresentedSession {
             facts: Some(SessionFacts {
-                id: ticket.session,
-                started_at: ticket.started_at,
+                origin: SessionOrigin { id: ticket.session, started_at: ticket.started_at, sid: ticket.sid },
                 idle_until: ticket.idle_until,
             }),
             refresh: refresh.as_ref().map(|ticket| PresentedRefresh {
@@ -168,31 +174,32 @@ impl SessionCookies {
         }))
     }
 
-    /// Writes both cookies of a session into the jar; without a refresh token, the browser's is cleared. `id` and
-    /// `started_at` are those of the session; the access token says the rest.
+    /// Writes both cookies of a session into the jar; without a refresh token, the browser's is cleared. The access token
+    /// says what `origin` does not; cookies of an existing service have none.
     ///
     /// # Errors
     /// [`Unkept`]: the jar stays as it is.
     pub fn write(
         &self,
-        (issuer, id, started_at): (IssuerId, Option<SessionId>, Timestamp),
+        (issuer, origin): (IssuerId, Option<SessionOrigin>),
         access: &VerifiedToken,
         refresh: Option<&RefreshToken>,
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
-        let ends_at = started_at.after(self.absolute_timeout);
+        let ends_at = origin.map_or(now, |origin| origin.started_at).after(self.absolute_timeout);
         // "Idle" cannot begin before the access token has expired: until then, requests leave no trace in the cookies.
         let idle_until = access.expires_at.max(now).after(self.idle_timeout).min(ends_at);
         let max_age = idle_until.since(now).as_secs();
-        let value = |token: &str, purpose| match (&self.sealer, id) {
-            (Some(sealer), Some(session)) => Ticket {
-                session,
+        let value = |token: &str, purpose| match (&self.sealer, origin) {
+            (Some(sealer), Some(SessionOrigin { id, started_at, sid })) => Ticket {
+                session: id,
                 started_at,
                 idle_until,
                 issuer: self.issuers.get(issuer.0).map(|name| Box::from(&**name)).unwrap_or_default(),
                 subject: access.claims.subject().unwrap_or_default().into(),
                 token: token.into(),
+                sid,
             }
             .seal(purpose, sealer),
             _ => Ok(token.to_owned()),

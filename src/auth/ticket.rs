@@ -5,7 +5,7 @@
 //! inside the seal: a token cannot be moved to another issuer or session.
 
 use crate::clock::Timestamp;
-use crate::session::{SealError, Sealer, SessionId};
+use crate::session::{SealError, Sealer, SessionId, SidHash};
 
 /// Which of the two cookies a ticket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Ticket {
     pub subject: Box<str>,
     /// The access or refresh token.
     pub token: Box<str>,
+    /// How the issuer calls the session, where it does. Stands last and may be missing, as in the cookies of older versions.
+    pub sid: Option<SidHash>,
 }
 
 /// Never shows the token, nor whose it is.
@@ -66,7 +68,7 @@ impl Ticket {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(32 + 6 + self.issuer.len() + self.subject.len() + self.token.len());
+        let mut bytes = Vec::with_capacity(32 + 6 + 16 + self.issuer.len() + self.subject.len() + self.token.len());
         bytes.extend_from_slice(&self.session.0);
         bytes.extend_from_slice(&self.started_at.0.to_be_bytes());
         bytes.extend_from_slice(&self.idle_until.0.to_be_bytes());
@@ -76,6 +78,7 @@ impl Ticket {
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(text.as_bytes());
         }
+        bytes.extend(self.sid.iter().flat_map(|sid| sid.0));
         bytes
     }
 
@@ -89,7 +92,9 @@ impl Ticket {
             bytes = rest;
             std::str::from_utf8(text).ok().map(Box::<str>::from)
         };
-        let ticket = Self { session, started_at, idle_until, issuer: text()?, subject: text()?, token: text()? };
+        let (issuer, subject, token) = (text()?, text()?, text()?);
+        let sid = if bytes.is_empty() { None } else { Some(SidHash(take(&mut bytes)?)) };
+        let ticket = Self { session, started_at, idle_until, issuer, subject, token, sid };
         bytes.is_empty().then_some(ticket)
     }
 }
@@ -113,6 +118,7 @@ mod tests {
             issuer: "legacy".into(),
             subject: "alice".into(),
             token: "canary-token".into(),
+            sid: None,
         }
     }
 
@@ -137,8 +143,17 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(Ticket::decode(&bytes[..length]), None, "{length}");
         }
-        let longer = [bytes.as_slice(), b"x"].concat();
-        assert_eq!(Ticket::decode(&longer), None);
+        for more in [&b"x"[..], &[0; 15], &[0; 17]] {
+            assert_eq!(Ticket::decode(&[bytes.as_slice(), more].concat()), None, "{} more", more.len());
+        }
+    }
+
+    #[test]
+    fn the_issuers_name_for_the_session_stands_at_the_end_and_may_be_missing() {
+        let named = Ticket { sid: Some(SidHash([9; 16])), ..ticket() };
+        assert_eq!(Ticket::decode(&named.encode()), Some(named.clone()));
+        // What older versions have sealed.
+        assert_eq!(named.encode().strip_suffix(&[9; 16]), Some(&*ticket().encode()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod error;
 mod header;
 mod id_token;
 mod json;
+mod logout_token;
 mod verified_token;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 
 pub use error::{Malformed, VerifyError};
 pub use id_token::IdTokenError;
+pub use logout_token::{LogoutToken, LogoutTokenError, SignedOut};
 pub use verified_token::{PerSet, VerifiedToken};
 
 /// A clock that is wrong is wrong for every token: it is said once per this many seconds.

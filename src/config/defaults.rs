@@ -9,6 +9,7 @@ use super::{Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts};
 pub(super) const LEEWAY: Duration = Duration::from_secs(5);
 pub(super) const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const SCOPES: [&str; 1] = ["openid"];
+pub(super) const END_SESSION: bool = true;
 /// With keys from discovery or a key set; for a single key or a shared secret there is no sensible guess.
 pub(super) const KEY_SET_ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 

@@ -85,6 +85,8 @@ pub struct Client {
     pub scopes: Vec<String>,
     /// What the authorization request says besides, such as `prompt` or `audience`; nothing that Usher says by itself.
     pub authorization_parameters: Vec<(String, String)>,
+    /// Whether who signs out here is sent to the issuer's end-session endpoint, if it has one, to sign out there as well.
+    pub end_session: bool,
 }
 
 /// Which token of an issuer says who somebody is: that is the one which is kept, verified with every request, and renewed.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::forwarding::error::BodyError;
+use crate::forwarding::session_body::SessionBody;
 use crate::forwarding::upstream_body::UpstreamBody;
 
 /// A response body.
@@ -19,12 +20,19 @@ pub enum Body {
     Upstream(UpstreamBody),
     /// The same after a beginning that has been read already. `None` once that is sent.
     Begun(Option<Bytes>, UpstreamBody),
+    /// What the upstream sends, for as long as a session lasts.
+    Session(Box<SessionBody>),
 }
 
 impl Body {
     /// The upstream's body from its beginning on, of which this much has been read.
     pub fn begun(beginning: impl Into<Bytes>, rest: UpstreamBody) -> Self {
         Self::Begun(Some(beginning.into()).filter(|bytes| !bytes.is_empty()), rest)
+    }
+
+    /// The upstream's body, cut once the session is `over`.
+    pub fn until(over: impl Future<Output = ()> + Send + Sync + 'static, body: UpstreamBody) -> Self {
+        Self::Session(Box::new(SessionBody::new(body, over)))
     }
 
     /// A body in memory.
@@ -52,6 +60,7 @@ impl http_body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
+            Self::Session(body) => Pin::new(&mut **body).poll_frame(context),
             Self::Begun(beginning, body) => match beginning.take() {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 None => Pin::new(body).poll_frame(context),
@@ -64,6 +73,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_none(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Session(body) => body.is_end_stream(),
             Self::Begun(beginning, body) => beginning.is_none() && body.is_end_stream(),
         }
     }
@@ -73,6 +83,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Upstream(body) => body.size_hint(),
+            Self::Session(body) => body.size_hint(),
             Self::Begun(beginning, body) => {
                 let (rest, begun) = (body.size_hint(), beginning.as_ref().map_or(0, Bytes::len) as u64);
                 let mut hint = SizeHint::new();

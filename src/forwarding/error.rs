@@ -138,6 +138,9 @@ pub enum BodyError {
     /// The upstream: silence in the middle of the answer.
     #[error("the upstream fell silent in the middle of its answer")]
     UpstreamIdle,
+    /// Nobody: whoever asked has signed out in the middle of the answer, or was signed out.
+    #[error("the session ended in the middle of the answer")]
+    SessionOver,
     /// The upstream: its connection or stream ended in the middle of the answer.
     #[error("the upstream broke off in the middle of its answer")]
     UpstreamBroken(#[source] Option<hyper::Error>),

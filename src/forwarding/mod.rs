@@ -28,6 +28,7 @@ mod http2;
 mod parked;
 mod request_body;
 mod response_timer;
+mod session_body;
 mod silence;
 mod stream;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::forwarding::silence::Silence;
 use crate::forwarding::upgrade::Switched;
-use crate::forwarding::websocket_frames::{GOING_AWAY, WebsocketFrames};
+use crate::forwarding::websocket_frames::{Goodbye, WebsocketFrames};
 
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;
@@ -41,8 +41,8 @@ pub enum TunnelEnd {
     Closed,
     /// Neither side said anything for the idle time-out.
     Idle,
-    /// It was ended from outside: the session is over, or the gateway drains.
-    Ended,
+    /// It was ended from outside.
+    Ended(Goodbye),
     /// A connection broke.
     Broken,
     /// The client's connection never became a tunnel.
@@ -55,7 +55,7 @@ pub fn start(
     client: OnUpgrade,
     upstream: Box<Switched>,
     idle: Duration,
-    until: impl Future<Output = ()> + Send + 'static,
+    until: impl Future<Output = Goodbye> + Send + 'static,
     report: impl FnOnce(TunnelReport) + Send + 'static,
 ) {
     drop(tokio::spawn(async move { report(tunnel(client, upstream, idle, until).await) }));
@@ -65,12 +65,12 @@ pub fn start(
 /// go on; at the end both connections are closed.
 ///
 /// `idle` bounds the silence of both sides together, `until` ends the tunnel from outside: the client of a WebSocket is
-/// then told that the gateway goes away. While nobody speaks, no buffer is held.
+/// then told why. While nobody speaks, no buffer is held.
 pub async fn tunnel(
     client: OnUpgrade,
     upstream: Box<Switched>,
     idle: Duration,
-    until: impl Future<Output = ()> + Send,
+    until: impl Future<Output = Goodbye> + Send,
 ) -> TunnelReport {
     let Switched { stream, first, in_flight: _in_flight, websocket } = *upstream;
     let mut down = Direction::new(first, websocket);
@@ -82,8 +82,8 @@ pub async fn tunnel(
     let mut silence = Silence::new(idle);
     let mut until = pin!(until);
     let end = poll_fn(|context| {
-        if until.as_mut().poll(context).is_ready() {
-            return Poll::Ready(TunnelEnd::Ended);
+        if let Poll::Ready(goodbye) = until.as_mut().poll(context) {
+            return Poll::Ready(TunnelEnd::Ended(goodbye));
         }
         let before = up.moved.wrapping_add(down.moved);
         let outcomes = [up.poll(&mut client, &mut stream, context), down.poll(&mut stream, &mut client, context)];
@@ -99,10 +99,12 @@ pub async fn tunnel(
     })
     .await;
     // Ended by us, a client is told so before its connection is dropped.
-    if matches!(end, TunnelEnd::Idle | TunnelEnd::Ended) {
+    if matches!(end, TunnelEnd::Idle | TunnelEnd::Ended(_)) {
         let farewell = async {
-            if end == TunnelEnd::Ended && down.may_say_goodbye() {
-                client.write_all(&GOING_AWAY).await?;
+            if let TunnelEnd::Ended(goodbye) = end
+                && down.may_say_goodbye()
+            {
+                client.write_all(&goodbye.close_frame()).await?;
             }
             client.shutdown().await
         };

@@ -9,7 +9,7 @@
 //! let client = hyper::upgrade::on(&mut request);
 //! request.extensions_mut().insert(protocol);              // what Forwarder::send looks for
 //! … 101 → let upstream = response.body_mut().take_switched();
-//! upgrade::start(client, upstream, idle, drained, report);
+//! upgrade::start(client, upstream, idle, until, report);
 //! ```
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::forwarding::hop_by_hop;
 use crate::forwarding::stream::Stream;
 
 pub use crate::forwarding::tunnel::{TunnelEnd, TunnelReport, start, tunnel};
+pub use crate::forwarding::websocket_frames::Goodbye;
 
 /// The protocols that a client asks to switch to, as the upstream is asked for them.
 #[derive(Clone, Debug, PartialEq, Eq)]

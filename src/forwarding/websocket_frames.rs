@@ -2,8 +2,24 @@
 //!
 //! This module follows one direction by its lengths. It does *not* read what the frames carry, nor mind what is wrong in them.
 
-/// What says goodbye to a client whose gateway goes away: a close frame of status 1001 (RFC 6455 §7.4.1).
-pub(super) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+/// Why a tunnel is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goodbye {
+    /// The gateway goes away.
+    GoingAway,
+    /// Whoever opened it may have it no more.
+    SessionOver,
+}
+
+impl Goodbye {
+    /// What tells the client of a WebSocket: a close frame of status 1001 or 1008 (RFC 6455 §7.4.1).
+    pub(super) const fn close_frame(self) -> [u8; 4] {
+        match self {
+            Self::GoingAway => [0x88, 2, 0x03, 0xe9],
+            Self::SessionOver => [0x88, 2, 0x03, 0xf0],
+        }
+    }
+}
 
 /// The longest head: two bytes, a length of eight, a mask of four.
 const LONGEST_HEAD: usize = 14;
@@ -121,7 +137,7 @@ mod tests {
     fn nothing_may_follow_a_close_frame() {
         let mut frames = WebsocketFrames::default();
         assert!(frames.is_at_a_boundary());
-        frames.follow(&GOING_AWAY);
+        frames.follow(&Goodbye::GoingAway.close_frame());
         assert!(!frames.is_at_a_boundary());
     }
 

@@ -78,6 +78,8 @@ enum Ending {
     Complete,
     /// The upstream broke off.
     Truncated,
+    /// Usher broke off: whoever asked was signed out.
+    SignedOut,
 }
 
 impl Record {
@@ -142,6 +144,7 @@ impl Record {
                 Ending::Cut => "cut",
                 Ending::Complete => "complete",
                 Ending::Truncated => "truncated",
+                Ending::SignedOut => "signed out",
             },
             upstream_ms = self.upstream.map(millis),
             authentication_ms = millis(self.authentication),
@@ -191,6 +194,7 @@ impl HttpBody for LoggedBody {
                     self.record.ending = Ending::Complete;
                 }
             }
+            Poll::Ready(Some(Err(BodyError::SessionOver))) => self.record.ending = Ending::SignedOut,
             Poll::Ready(Some(Err(error))) => {
                 self.record.ending = Ending::Truncated;
                 tracing::warn!(

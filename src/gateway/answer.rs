@@ -16,6 +16,7 @@ use super::exchange::Exchange;
 use super::rejection::Rejection;
 use super::way_in;
 use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::verify::{LogoutTokenError, VerifyError};
 use crate::config;
 use crate::forwarding::{Body, Fault, ForwardError};
 use crate::issuer::local::NotSignedIn;
@@ -153,6 +154,12 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::SignIn(error) => sign_in::describe(error),
         Rejection::SignInRequest => {
             Answer::new(S::BAD_REQUEST, "client", "A sign-in is a JSON object with username and password, both text.")
+        }
+        Rejection::LogoutToken(LogoutTokenError::Token(VerifyError::IssuerUnavailable(_))) => {
+            Answer::new(S::BAD_REQUEST, "issuer", "The logout token cannot be verified at the moment.")
+        }
+        Rejection::LogoutRequest | Rejection::LogoutToken(_) => {
+            Answer::new(S::BAD_REQUEST, "client", "This is no logout token that counts here.")
         }
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),

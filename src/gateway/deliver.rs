@@ -1,5 +1,9 @@
 //! The way back: the application's answer as the client gets it.
 
+use std::future::pending;
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -12,7 +16,7 @@ use crate::auth::authenticate::{Identity, Successor};
 use crate::auth::credentials::Credentials;
 use crate::auth::login::{self, IssuedTokens};
 use crate::config::{IssuerId, LoginTokens, Route, TokenPointers};
-use crate::forwarding::upgrade::{self, TunnelReport};
+use crate::forwarding::upgrade::{self, Goodbye, TunnelReport};
 use crate::forwarding::{Body, UpstreamBody, hop_by_hop};
 
 /// A login's answer is searched for tokens up to this size; a larger one is refused, for it may hide one.
@@ -29,7 +33,7 @@ pub(super) async fn deliver(
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Rejection> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let response = switch(gateway, route, client, response, exchange)?;
+        let response = switch(gateway, (route, identity), client, response, exchange)?;
         return Ok(guard(gateway, identity, response, exchange));
     }
     hop_by_hop::remove_from_response(response.headers_mut());
@@ -37,16 +41,25 @@ pub(super) async fn deliver(
         Some(issuer) if exchange.record.method == Method::POST => {
             Box::pin(capture_login(gateway, issuer, credentials, response, exchange)).await?
         }
-        _ => response.map(Body::Upstream),
+        _ => lasting(gateway, identity, response),
     };
     Ok(guard(gateway, identity, response, exchange))
 }
 
-/// Both sides agree to switch protocols: from here on, bytes travel by themselves until both are at their end, or this
-/// process drains.
+/// Events may come for hours: they end with the session that may have them. Nothing else is watched, so that a short answer
+/// costs nothing.
+fn lasting(gateway: &Gateway, identity: Option<&Identity>, response: Response<UpstreamBody>) -> Response<Body> {
+    match identity.filter(|_| is_event_stream(response.headers())) {
+        Some(identity) => response.map(|body| Body::until(gateway.authenticator.denial(identity), body)),
+        None => response.map(Body::Upstream),
+    }
+}
+
+/// Both sides agree to switch protocols: from here on, bytes travel by themselves until both are at their end, the session is
+/// over, or this process drains.
 fn switch(
     gateway: &Gateway,
-    route: &Route,
+    (route, identity): (&Route, Option<&Identity>),
     client: Option<OnUpgrade>,
     mut response: Response<UpstreamBody>,
     exchange: &Exchange<'_>,
@@ -60,8 +73,20 @@ fn switch(
         upgrade::restore(response.headers_mut(), &protocol);
     }
     let (readiness, id) = (gateway.readiness.clone(), exchange.id().to_owned());
-    let drained = async move { readiness.drain_begins().await };
-    upgrade::start(client, upstream, route.timeouts.idle, drained, move |TunnelReport { end, sent, received }| {
+    let denial = identity.map(|identity| gateway.authenticator.denial(identity));
+    let over = async move {
+        match denial {
+            Some(denial) => denial.await,
+            None => pending().await,
+        }
+    };
+    let until = async move {
+        match select(pin!(readiness.drain_begins()), pin!(over)).await {
+            Either::Left(_) => Goodbye::GoingAway,
+            Either::Right(_) => Goodbye::SessionOver,
+        }
+    };
+    upgrade::start(client, upstream, route.timeouts.idle, until, move |TunnelReport { end, sent, received }| {
         tracing::info!(target: "usher::access", request_id = id, ending = ?end, sent, received, "stream ended");
     });
     Ok(response.map(|_| Body::Empty))
@@ -171,6 +196,12 @@ fn says_json(headers: &HeaderMap) -> bool {
         let media_type = media_type.trim().to_ascii_lowercase();
         matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json")
     })
+}
+
+/// Whether it is a stream of server-sent events (WHATWG HTML §9.2.5).
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
+    media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// Whether there is a content coding, although none was asked for.

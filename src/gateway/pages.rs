@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use minijinja::{Environment, Value, context};
+use url::Url;
 
 use super::answer::{Answer, with_header};
 use crate::forwarding::Body;
@@ -38,6 +39,8 @@ pub(super) struct Pages {
     templates: Environment<'static>,
     built_in: Environment<'static>,
     policy: HeaderValue,
+    /// The hash of the page's own style.
+    style: String,
 }
 
 /// What a sign-in page says.
@@ -62,6 +65,8 @@ pub(super) struct SignOutPage<'a> {
     pub(super) action: &'a str,
     /// Who is signed in, if somebody is; empty where there is no name.
     pub(super) user: Option<&'a str>,
+    /// Where the form may lead in the end, off the site.
+    pub(super) onward: &'a [Url],
 }
 
 /// Why the templates cannot be used. The operator's mistake.
@@ -97,12 +102,8 @@ impl Pages {
     /// The built-in templates, or those of the directory that have their names.
     pub(super) fn load(directory: Option<&Path>) -> Result<Self, PagesError> {
         let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
-        let policy = format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; base-uri 'none'; \
-             frame-ancestors 'none'"
-        );
-        let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Ok(Self { templates: environment(directory)?, built_in: environment(None)?, policy })
+        let policy = policy(&hash, "'self'");
+        Ok(Self { templates: environment(directory)?, built_in: environment(None)?, policy, style: hash })
     }
 
     /// The page of a refusal.
@@ -128,9 +129,18 @@ impl Pages {
 
     /// The page that asks whether to sign out, or says that nobody is signed in.
     pub(super) fn sign_out(&self, page: &SignOutPage<'_>, request_id: &str) -> Response<Body> {
-        let SignOutPage { site, action, user } = *page;
+        let SignOutPage { site, action, user, onward } = *page;
         let words = context! { site, action, signed_in => user.is_some(), user, request_id, style => style() };
-        self.page(SIGN_OUT, StatusCode::OK, OF_FORMS, &words)
+        let mut response = self.page(SIGN_OUT, StatusCode::OK, OF_FORMS, &words);
+        if !onward.is_empty() {
+            // Browsers hold every redirect of a form against `form-action`, and an issuer may send people on to another one
+            // that it trusts.
+            let plain = onward.iter().filter(|url| url.scheme() == "http");
+            let plain: String = plain.map(|url| format!(" {}", url.origin().ascii_serialization())).collect();
+            let policy = policy(&self.style, &format!("'self' https:{plain}"));
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        response
     }
 
     /// An operator's template that fails must not turn an answer into something else: there is the built-in one.
@@ -154,6 +164,15 @@ impl Pages {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         response
     }
+}
+
+/// Nothing but the page's own style, and forms that go where they should.
+fn policy(style: &str, form_action: &str) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action {form_action}; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 fn environment(directory: Option<&Path>) -> Result<Environment<'static>, PagesError> {

@@ -11,6 +11,7 @@ use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
 use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::verify::LogoutTokenError;
 use crate::forwarding::{BodyTooLarge, ForwardError};
 use crate::issuer::local::NotSignedIn;
 use crate::routing::NoRoute;
@@ -78,6 +79,12 @@ pub enum Rejection {
     /// The local issuer signs nobody in; the variant inside says whose fault it is.
     #[error(transparent)]
     NotSignedIn(#[from] NotSignedIn),
+    /// What an issuer says about somebody's sign-out has no form that can be read. Whoever sends it.
+    #[error("the logout request cannot be read")]
+    LogoutRequest,
+    /// What an issuer says about somebody's sign-out does not count; the variant inside says whose fault it is.
+    #[error(transparent)]
+    LogoutToken(#[from] LogoutTokenError),
     /// One of Usher's own paths, and nothing is there. The client.
     #[error("there is no such endpoint of Usher")]
     NoEndpoint,

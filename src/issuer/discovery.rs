@@ -24,6 +24,8 @@ pub(super) struct Metadata {
     pub(super) revocation_endpoint: Option<Url>,
     /// Where browsers are sent to sign in, if anywhere.
     pub(super) authorization_endpoint: Option<Url>,
+    /// Where browsers are sent to sign out (OIDC RP-Initiated Logout 1.0 §2.1), if anywhere.
+    pub(super) end_session_endpoint: Option<Url>,
     /// Where authorization requests are pushed to (RFC 9126), if anywhere.
     pub(super) pushed_request_endpoint: Option<Url>,
     /// Whether they must be.
@@ -39,6 +41,7 @@ struct Document {
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
     authorization_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
     pushed_authorization_request_endpoint: Option<String>,
     #[serde(default)]
     require_pushed_authorization_requests: bool,
@@ -77,6 +80,7 @@ impl Metadata {
             token_endpoint: endpoint("token_endpoint", document.token_endpoint),
             revocation_endpoint: endpoint("revocation_endpoint", document.revocation_endpoint),
             authorization_endpoint: visited("authorization_endpoint", document.authorization_endpoint),
+            end_session_endpoint: visited("end_session_endpoint", document.end_session_endpoint),
             pushed_request_endpoint: endpoint(
                 "pushed_authorization_request_endpoint",
                 document.pushed_authorization_request_endpoint,
@@ -172,16 +176,20 @@ mod tests {
         assert_eq!(parse(&document, ISSUER, ISSUER).unwrap().token_endpoint, None);
     }
 
-    fn authorization_endpoint(url: &str, issuer: &str, base: &str) -> Option<String> {
+    /// The same for both endpoints that browsers visit.
+    fn visited_endpoint(url: &str, issuer: &str, base: &str) -> Option<String> {
         let keys = format!("{issuer}/certs");
-        let document = json!({"issuer": issuer, "jwks_uri": keys, "authorization_endpoint": url});
-        parse(&document, issuer, base).unwrap().authorization_endpoint.map(String::from)
+        let (one, other) = ("authorization_endpoint", "end_session_endpoint");
+        let document = json!({"issuer": issuer, "jwks_uri": keys, one: url, other: url});
+        let metadata = parse(&document, issuer, base).unwrap();
+        assert_eq!(metadata.authorization_endpoint, metadata.end_session_endpoint);
+        metadata.end_session_endpoint.map(String::from)
     }
 
     #[test]
     fn browsers_are_sent_below_the_issuer_whatever_the_server_was_dialled_with() {
         let inner = "http://kc:8080/realms/main";
-        let visited = |url: &str| authorization_endpoint(url, ISSUER, inner);
+        let visited = |url: &str| visited_endpoint(url, ISSUER, inner);
         let public = Some(format!("{ISSUER}/auth?kc=1"));
         assert_eq!(visited("http://kc:8080/realms/main/auth?kc=1"), public);
         assert_eq!(visited(&format!("{ISSUER}/auth?kc=1")), public);
@@ -191,11 +199,11 @@ mod tests {
     #[test]
     fn browsers_are_not_sent_to_plain_http_unless_the_issuer_is_there() {
         for url in ["http://kc:8080/realms/mainland/auth", "javascript:alert(1)", "data:,x", "https://a/auth#x", ""] {
-            assert_eq!(authorization_endpoint(url, ISSUER, "http://kc:8080/realms/main"), None, "{url}");
+            assert_eq!(visited_endpoint(url, ISSUER, "http://kc:8080/realms/main"), None, "{url}");
         }
         let plain = "http://localhost:9000";
         assert_eq!(
-            authorization_endpoint("http://localhost:9000/auth", plain, plain),
+            visited_endpoint("http://localhost:9000/auth", plain, plain),
             Some("http://localhost:9000/auth".to_owned())
         );
     }

@@ -63,7 +63,13 @@ mod tests {
     use crate::config::Secret;
 
     fn client(authentication: ClientAuthentication) -> Client {
-        Client { id: "us her:1".to_owned(), authentication, scopes: Vec::new(), authorization_parameters: Vec::new() }
+        Client {
+            id: "us her:1".to_owned(),
+            authentication,
+            scopes: Vec::new(),
+            authorization_parameters: Vec::new(),
+            end_session: true,
+        }
     }
 
     fn secret() -> Secret {

@@ -7,6 +7,7 @@
 mod authorization_code;
 mod discovery;
 mod document;
+mod end_session;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -1,64 +1,41 @@
 //! What was denied before its time: sessions that were signed out or stolen, access tokens that outlive them, and all that a
-//! user was given until then.
+//! user was given until then. Here, or by the issuer.
 //!
 //! An access token is good until it expires, whatever happens to its session. The entries here close that gap on this
 //! instance, at once. A request asks only when [`Denied::epoch`] has moved since it last asked, so the list costs one
-//! atomic load while nobody signs out. This module does *not* end sessions; it remembers that they ended.
+//! atomic load while nobody signs out; what goes on for longer than a request waits for [`Denied::changes`]. This module does *not* end sessions; it remembers that they ended.
 
-use std::collections::{BTreeSet, HashMap};
-use std::fmt;
-use std::hash::Hash;
+mod entries;
+mod names;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::time::Instant;
 
+use tokio::sync::watch;
+
+use self::entries::Entries;
+use self::names::{LogoutHash, SubjectHash};
+use super::SessionId;
 use super::store::Now;
-use super::{SessionId, sha256};
 use crate::clock::Timestamp;
 
-/// SHA-256 of what is signed of an access token, header and claims: enough to recognise it, of no use to who reads it.
-///
-/// The signature is left out, because one message may have several that are good: whoever has an ECDSA signature (r, s) has
-/// (r, n - s) as well, and would have a token that nobody denied.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TokenHash([u8; 32]);
-
-impl TokenHash {
-    /// The hash of this access token.
-    #[must_use]
-    pub fn of(access_token: &str) -> Self {
-        let signed = access_token.rsplit_once('.').map_or(access_token, |(signed, _)| signed);
-        Self(sha256(&[signed.as_bytes()]))
-    }
-}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("TokenHash(…)")
-    }
-}
-
-/// SHA-256 of an issuer and a subject there: whoever reads the list learns no names.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct SubjectHash([u8; 32]);
-
-impl SubjectHash {
-    fn of(issuer: &str, subject: &str) -> Self {
-        // With its length in front, no other issuer and subject give the same bytes.
-        let length = (issuer.len() as u64).to_be_bytes();
-        Self(sha256(&[&length, issuer.as_bytes(), subject.as_bytes()]))
-    }
-}
+pub use names::{SidHash, TokenHash};
 
 /// The list. Bounded: when it is full, the entry that would have ended first goes, with a warning.
 pub struct Denied {
     epoch: AtomicU64,
     lists: RwLock<Lists>,
+    changes: watch::Sender<()>,
 }
 
 struct Lists {
     sessions: Entries<SessionId>,
+    /// The same by the issuers' own names.
+    sids: Entries<SidHash>,
     access_tokens: Entries<TokenHash>,
+    /// Logout tokens that have done their work.
+    logouts: Entries<LogoutHash>,
     subjects: Entries<SubjectHash>,
     /// Up to when what a subject was given is denied. Has what `subjects` has.
     issued_until: HashMap<SubjectHash, Timestamp>,
@@ -70,11 +47,13 @@ impl Denied {
     pub fn new(capacity: usize) -> Self {
         let lists = Lists {
             sessions: Entries::new(capacity),
+            sids: Entries::new(capacity),
             access_tokens: Entries::new(capacity),
+            logouts: Entries::new(capacity),
             subjects: Entries::new(capacity),
             issued_until: HashMap::new(),
         };
-        Self { epoch: AtomicU64::new(0), lists: RwLock::new(lists) }
+        Self { epoch: AtomicU64::new(0), lists: RwLock::new(lists), changes: watch::Sender::new(()) }
     }
 
     /// Moves with every denial. Who has asked [`Denied::is_denied`] after reading this epoch need not ask again while it
@@ -82,6 +61,12 @@ impl Denied {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Tells of every denial from now on, once it is on the list. Several in a row may be told as one.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Whether the session or the access token was denied. An entry may be found after its end: what it names has expired
@@ -97,15 +82,58 @@ impl Denied {
     /// when it was issued counts as issued before.
     #[must_use]
     pub fn is_subject_denied(&self, issuer: &str, subject: &str, issued_at: Option<Timestamp>) -> bool {
+        self.covers(|| SubjectHash::of(issuer, subject), issued_at)
+    }
+
+    /// Whether the session that the issuer calls so was denied.
+    #[must_use]
+    pub fn is_sid_denied(&self, sid: SidHash) -> bool {
+        self.lists.read().unwrap_or_else(PoisonError::into_inner).sids.contains(&sid)
+    }
+
+    /// Whether sessions of this subject were denied of which nobody here knows how the issuer calls them, and that had begun
+    /// at the time of `started_at`.
+    #[must_use]
+    pub fn is_nameless_denied(&self, issuer: &str, subject: &str, started_at: Timestamp) -> bool {
+        self.covers(|| SubjectHash::of_nameless(issuer, subject), Some(started_at))
+    }
+
+    fn covers(&self, subject: impl FnOnce() -> SubjectHash, issued_at: Option<Timestamp>) -> bool {
         let lists = self.lists.read().unwrap_or_else(PoisonError::into_inner);
-        let denied = || lists.issued_until.get(&SubjectHash::of(issuer, subject));
+        let denied = || lists.issued_until.get(&subject());
         !lists.subjects.is_empty() && denied().is_some_and(|until| issued_at.is_none_or(|issued| issued <= *until))
     }
 
     /// Denies all access tokens that the issuer has given this subject up to `issued_until`; `until` the last of them has
     /// expired by itself.
     pub fn deny_subject(&self, issuer: &str, subject: &str, issued_until: Timestamp, until: Timestamp, now: Now) {
-        let subject = SubjectHash::of(issuer, subject);
+        self.deny_issued(SubjectHash::of(issuer, subject), issued_until, until, now);
+    }
+
+    /// Denies the session that the issuer calls so until `until`, and the access tokens that name it.
+    pub fn deny_sid(&self, sid: SidHash, until: Timestamp, now: Now) {
+        self.deny(now, |lists| lists.sids.insert(sid, until, now));
+    }
+
+    /// Denies the sessions of this subject that have begun up to `started_until` and of which nobody here knows how the
+    /// issuer calls them.
+    pub fn deny_nameless(&self, issuer: &str, subject: &str, started_until: Timestamp, until: Timestamp, now: Now) {
+        self.deny_issued(SubjectHash::of_nameless(issuer, subject), started_until, until, now);
+    }
+
+    /// Whether this logout token of the issuer's comes for the first time. It counts no more from then on; `until` it would
+    /// have expired by itself.
+    #[must_use]
+    pub fn use_logout_token(&self, issuer: &str, jti: &str, until: Timestamp, now: Now) -> bool {
+        let token = LogoutHash::of(issuer, jti);
+        let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
+        lists.logouts.drop_ended(now);
+        let is_new = !lists.logouts.contains(&token);
+        lists.logouts.insert(token, until, now);
+        is_new
+    }
+
+    fn deny_issued(&self, subject: SubjectHash, issued_until: Timestamp, until: Timestamp, now: Now) {
         self.deny(now, |lists| {
             lists.subjects.insert(subject, until, now);
             let known = lists.issued_until.entry(subject).or_insert(issued_until);
@@ -130,7 +158,7 @@ impl Denied {
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         let capacity = capacity.max(1);
         (lists.sessions.capacity, lists.access_tokens.capacity) = (capacity, capacity);
-        lists.subjects.capacity = capacity;
+        (lists.subjects.capacity, lists.sids.capacity, lists.logouts.capacity) = (capacity, capacity, capacity);
     }
 
     fn deny(&self, now: Now, insert: impl FnOnce(&mut Lists)) {
@@ -138,69 +166,19 @@ impl Denied {
         lists.sessions.drop_ended(now);
         lists.access_tokens.drop_ended(now);
         lists.subjects.drop_ended(now);
+        lists.sids.drop_ended(now);
         insert(&mut lists);
         // Behind the entry: who sees the new epoch finds the entry.
         self.epoch.fetch_add(1, Ordering::Release);
-    }
-}
-
-/// A set whose members end, each at its time: when it is past by the wall clock, by which tokens end, and as much monotonic
-/// time has passed. A wall clock that jumps ahead and back again makes nothing forgotten.
-struct Entries<T> {
-    ends: HashMap<T, (Timestamp, Option<Instant>)>,
-    by_end: BTreeSet<(Timestamp, T)>,
-    capacity: usize,
-}
-
-impl<T: Copy + Eq + Hash + Ord> Entries<T> {
-    fn new(capacity: usize) -> Self {
-        Self { ends: HashMap::new(), by_end: BTreeSet::new(), capacity: capacity.max(1) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    fn contains(&self, entry: &T) -> bool {
-        self.ends.contains_key(entry)
-    }
-
-    fn drop_ended(&mut self, now: Now) {
-        let has_passed = |entry: &T| {
-            self.ends.get(entry).is_none_or(|(_, passes)| passes.is_some_and(|passes| passes < now.instant))
-        };
-        let ended = self.by_end.iter().take_while(|(until, entry)| *until < now.wall && has_passed(entry)).count();
-        for _ in 0..ended {
-            self.drop_first();
-        }
-    }
-
-    fn drop_first(&mut self) {
-        if let Some((_, entry)) = self.by_end.pop_first() {
-            self.ends.remove(&entry);
-        }
-    }
-
-    fn insert(&mut self, entry: T, until: Timestamp, now: Now) {
-        let known = self.ends.get(&entry).map(|(known, _)| *known);
-        if until < now.wall || known.is_some_and(|known| known >= until) {
-            return;
-        }
-        if let Some(known) = known {
-            self.by_end.remove(&(known, entry));
-        } else if self.ends.len() >= self.capacity {
-            tracing::warn!("the list of denied sessions and tokens is full; the entry that ends first is dropped");
-            self.drop_first();
-        }
-        self.ends.insert(entry, (until, now.instant.checked_add(until.since(now.wall))));
-        self.by_end.insert((until, entry));
+        drop(lists);
+        self.changes.send_replace(());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -260,6 +238,42 @@ mod tests {
         denied.deny_subject("one", "bob", Timestamp(2_500), Timestamp(9_000), at(2_500));
         assert!(!denied.is_subject_denied("one", "alice", issued(900)), "its tokens have expired");
         assert!(denied.is_subject_denied("one", "bob", issued(2_500)));
+    }
+
+    #[test]
+    fn a_session_is_denied_by_the_name_that_its_own_issuer_has_for_it() {
+        let denied = Denied::new(10);
+        denied.deny_sid(SidHash::of("one", "s-1"), LATER, at(1_000));
+        assert!(denied.is_sid_denied(SidHash::of("one", "s-1")));
+        for other in [SidHash::of("one", "s-2"), SidHash::of("two", "s-1"), SidHash::of("ones", "-1")] {
+            assert!(!denied.is_sid_denied(other));
+        }
+        denied.deny_nameless("one", "alice", Timestamp(1_000), LATER, at(1_000));
+        assert!(denied.is_nameless_denied("one", "alice", Timestamp(1_000)));
+        assert!(!denied.is_nameless_denied("one", "alice", Timestamp(1_001)));
+        assert!(!denied.is_subject_denied("one", "alice", None), "what has a name is not meant");
+    }
+
+    #[test]
+    fn a_logout_token_counts_once_for_as_long_as_it_could() {
+        let denied = Denied::new(10);
+        let comes = |issuer, jti, seconds| denied.use_logout_token(issuer, jti, LATER, at(seconds));
+        assert!(comes("one", "j", 1_000));
+        assert!(!comes("one", "j", 1_500));
+        assert!(comes("two", "j", 1_500));
+        assert!(comes("one", "k", 1_500));
+    }
+
+    #[test]
+    fn every_denial_is_told_to_those_who_wait() {
+        let denied = Denied::new(10);
+        let mut changes = denied.changes();
+        assert!(!changes.has_changed().unwrap());
+        denied.deny_session(session(1), LATER, at(1_000));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        denied.deny_sid(SidHash::of("one", "s"), LATER, at(1_000));
+        assert!(changes.has_changed().unwrap());
     }
 
     #[test]

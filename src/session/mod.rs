@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-pub use denied::{Denied, TokenHash};
+pub use denied::{Denied, SidHash, TokenHash};
 pub use seal::{SealError, Sealer};
 pub use store::{Policy, Store};
 

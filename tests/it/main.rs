@@ -52,6 +52,11 @@ mod login;
 mod sign_in;
 mod sign_in_attacks;
 
+// Signing out: here, at the issuer, by the issuer, and with everything that is still open.
+mod sign_out;
+mod sign_out_by_issuer;
+mod sign_out_streams;
+
 // Ways in, and ways to sign people out, that were tried on sessions and tokens.
 mod attack_session;
 mod cookies_generated;

@@ -15,7 +15,7 @@ use crate::harness::scripted::Line;
 use crate::harness::{Jar, Scene, Scripted, eventually};
 
 /// Opens a WebSocket, or says with which status that was refused.
-async fn open(
+pub(crate) async fn open(
     scene: &Scene,
     path: &str,
     fields: &[(&'static str, String)],
@@ -35,11 +35,11 @@ async fn open(
     }
 }
 
-fn cookies(jar: &Jar) -> (&'static str, String) {
+pub(crate) fn cookies(jar: &Jar) -> (&'static str, String) {
     ("cookie", jar.line().unwrap())
 }
 
-fn origin(value: &str) -> (&'static str, String) {
+pub(crate) fn origin(value: &str) -> (&'static str, String) {
     ("origin", value.to_owned())
 }
 

@@ -96,6 +96,8 @@ pub trait Background: Clone + Send + Sync + 'static {
     fn start(&self, work: impl Future<Output = ()> + Send + 'static);
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    /// Waits, but no longer once the process is about to end: what is still to do is done at once then.
+    fn rest(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
 impl Background for Tasks {
@@ -105,5 +107,9 @@ impl Background for Tasks {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    async fn rest(&self, duration: Duration) {
+        Self::rest(self, duration).await;
     }
 }

@@ -1,11 +1,17 @@
 //! The end of a session before its time: sign-out, a reused token, a changed identity.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::{Authority, Background, PresentedRefresh, Renewals, report};
 use crate::config::{IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
 use crate::session::store::{Ask, EndCause, Ending, Need, Now};
+
+/// How long an issuer that has not revoked a token is left alone before it is asked again. After the last time it is not: the
+/// session has ended here all the same.
+const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(40)];
 
 /// Whether the issuer is told.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,8 +62,11 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     }
 
     pub(super) async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) {
-        if let Err(cause) = self.0.authority.revoke(issuer, token).await {
-            report::not_revoked(self.issuer_name(issuer), cause.as_ref());
+        for pause in RETRY_AFTER.map(Some).into_iter().chain([None]) {
+            let Err(cause) = self.0.authority.revoke(issuer, token).await else { return };
+            report::not_revoked(self.issuer_name(issuer), pause, cause.as_ref());
+            let Some(pause) = pause else { return };
+            self.0.background.rest(pause).await;
         }
     }
 }

@@ -124,6 +124,7 @@ struct State {
     troubles: VecDeque<Trouble>,
     requests: Vec<String>,
     revocations: Vec<String>,
+    refused_revocations: usize,
     access_tokens: Vec<String>,
     issued: u32,
 }
@@ -158,6 +159,7 @@ impl FakeIssuer {
             troubles: VecDeque::new(),
             requests: Vec::new(),
             revocations: Vec::new(),
+            refused_revocations: 0,
             access_tokens: Vec::new(),
             issued: 0,
         };
@@ -200,6 +202,11 @@ impl FakeIssuer {
 
     pub(super) fn revocations(&self) -> Vec<String> {
         self.state().revocations.clone()
+    }
+
+    /// The next revocations come to nothing.
+    pub(super) fn refuse_revocations(&self, number: usize) {
+        self.state().refused_revocations = number;
     }
 
     /// The access tokens that were issued, in order.
@@ -310,6 +317,10 @@ impl Authority for FakeIssuer {
         yield_now().await;
         let mut state = self.state();
         state.revocations.push(token.expose().to_owned());
+        if state.refused_revocations > 0 {
+            state.refused_revocations -= 1;
+            return Err("trouble".into());
+        }
         if let Some(&subject) = state.subjects.get(token.expose()) {
             state.revoked.insert(subject);
         }
@@ -369,5 +380,9 @@ impl Background for FakeBackground {
             return yield_now().await;
         }
         self.patience.subscribe().wait_for(|patient| !patient).await.unwrap();
+    }
+
+    async fn rest(&self, duration: Duration) {
+        self.sleep(duration).await;
     }
 }

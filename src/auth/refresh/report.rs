@@ -2,6 +2,7 @@
 //! (law 8). What an auditor looks for goes to the target `usher::audit` as well as everything else.
 
 use std::error::Error;
+use std::time::Duration;
 
 use super::AcceptError;
 use crate::config::OnReuse;
@@ -77,8 +78,13 @@ pub(super) fn fenced(record: RecordKey) {
     tracing::warn!(%record, "a renewal took longer than its lease; what it brought is discarded");
 }
 
-pub(super) fn not_revoked(issuer: &str, cause: &(dyn Error + 'static)) {
-    tracing::warn!(issuer, cause, "the refresh token of an ended session could not be revoked at the issuer");
+pub(super) fn not_revoked(issuer: &str, again_in: Option<Duration>, cause: &(dyn Error + 'static)) {
+    let again_in = again_in.map(|pause| pause.as_secs());
+    let what = match again_in {
+        Some(_) => "the refresh token of an ended session is not revoked at the issuer yet",
+        None => "the refresh token of an ended session could not be revoked at the issuer; it counts no more here",
+    };
+    tracing::warn!(fault = "issuer", issuer, again_in, cause, "{what}");
 }
 
 pub(super) fn panicked(record: RecordKey) -> Outcome {

@@ -380,6 +380,21 @@ async fn r10_sign_out_does_not_wait_for_a_renewal_and_undoes_what_it_brings() {
 }
 
 #[tokio::test]
+async fn r10_a_revocation_that_comes_to_nothing_is_tried_again_and_not_for_ever() {
+    for (refused, asked) in [(1, 2), (3, 4), (9, 4)] {
+        let world = world();
+        let token = world.issuer.sign_in("alice");
+        world.issuer.refuse_revocations(refused);
+        world.renewals.end(&presented(&token)).await;
+        assert_eq!(ended(&world, &token).await, Some(EndReason::SignedOut), "whatever the issuer says");
+        world.background.set_patience(false);
+        world.background.idle().await;
+        assert_eq!(world.issuer.revocations().len(), asked);
+        assert_eq!(world.issuer.has_revoked("alice"), refused < asked);
+    }
+}
+
+#[tokio::test]
 async fn r10_a_token_never_seen_before_can_be_signed_out() {
     let world = world();
     let token = world.issuer.sign_in("alice");

@@ -23,7 +23,7 @@ use pending::{NotPending, Pending};
 use response::AuthorizationResponse;
 use secrets::{Seed, code_challenge};
 
-use super::authenticate::Successor;
+use super::authenticate::{Successor, sid_of};
 use super::cookies::FoundCookies;
 use super::login::IssuedTokens;
 use super::session_cookies::CookieJar;
@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::config::{self, IssuerId, Secret};
 use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
-use crate::session::{SealError, Sealer};
+use crate::session::{SealError, Sealer, SidHash};
 
 /// Where browsers come back to, on every site.
 pub const CALLBACK: &str = "/.usher/callback";
@@ -137,8 +137,8 @@ impl SignIns {
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
         let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
-        let (subject, answer) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
-        let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token };
+        let (subject, sid, answer) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
+        let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token, sid };
         let Pending { return_target, attempt, .. } = pending;
         Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
     }
@@ -161,13 +161,13 @@ impl SignIns {
     }
 
     /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
-    /// user, who is returned.
+    /// user, who is returned, with how the issuer calls the session.
     async fn verify(
         &self,
         issuer: &Issuer,
         answer: TokenResponse,
         nonce: &str,
-    ) -> Result<(Box<str>, TokenResponse), SignInError> {
+    ) -> Result<(Box<str>, Option<SidHash>, TokenResponse), SignInError> {
         let (id, now) = (issuer.id(), self.clock.now());
         let claims = match &answer.id_token {
             Some(id_token) => {
@@ -184,7 +184,7 @@ impl SignIns {
         if subject.is_some() && claims.as_ref().is_some_and(is_other) {
             return Err(IdTokenError::OtherSubject.into());
         }
-        Ok((subject.unwrap_or_default().into(), answer))
+        Ok((subject.unwrap_or_default().into(), claims.as_ref().and_then(sid_of), answer))
     }
 }
 

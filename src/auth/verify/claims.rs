@@ -67,7 +67,7 @@ pub(super) fn are_of_another_kind(claims: &Claims, identity: IdentityToken) -> b
 }
 
 /// `aud`: a string, or a list of nothing but strings, with exactly one of ours in it.
-fn audience(claims: &Claims, ours: &[String]) -> Result<(), VerifyError> {
+pub(super) fn audience(claims: &Claims, ours: &[String]) -> Result<(), VerifyError> {
     let is_ours = |audience: &String| ours.contains(audience);
     let named = match claims.0.get("aud") {
         None => return Err(VerifyError::MissingClaim("aud")),
@@ -86,7 +86,7 @@ fn audience(claims: &Claims, ours: &[String]) -> Result<(), VerifyError> {
 }
 
 /// `sub`, if there is one, names somebody and can stand in a header and a log.
-fn subject(claims: &Claims) -> Result<(), Malformed> {
+pub(super) fn subject(claims: &Claims) -> Result<(), Malformed> {
     let acceptable = match claims.0.get("sub") {
         None => true,
         Some(Value::String(subject)) => {
@@ -99,7 +99,7 @@ fn subject(claims: &Claims) -> Result<(), Malformed> {
 
 /// A `NumericDate` (RFC 7519 §2): seconds, of which a fraction is cut off. Before 1970 counts as 1970, the end of time as
 /// the end of time.
-fn date(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, Malformed> {
+pub(super) fn date(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, Malformed> {
     let number = match claims.0.get(name) {
         None => return Ok(None),
         Some(Value::Number(number)) => number,

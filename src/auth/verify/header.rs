@@ -48,16 +48,27 @@ impl Header {
         Ok(())
     }
 
+    /// Whether this issuer's logout tokens may have such a header (OIDC Back-Channel Logout 1.0 §2.4): older issuers write
+    /// `JWT` or nothing.
+    pub(super) fn check_of_logout_token(&self, issuer: &config::Issuer) -> Result<(), VerifyError> {
+        if !issuer.algorithms.contains(&self.algorithm) {
+            return Err(VerifyError::AlgorithmNotAllowed);
+        }
+        let is_one = self.typ.is_none() || self.is("logout+jwt") || self.is("JWT");
+        if is_one { Ok(()) } else { Err(VerifyError::WrongType) }
+    }
+
     /// `typ` keeps one kind of token from passing for another (RFC 8725 §3.11): a logout token of the same issuer is no
     /// access token. Where nothing is configured, an untyped one may be.
     fn is_type(&self, configured: Option<&str>) -> bool {
-        let is = |wanted: &str| {
-            self.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(media_type(wanted)))
-        };
         match configured {
-            Some(configured) => is(configured),
-            None => self.typ.is_none() || is("JWT") || is("at+jwt"),
+            Some(configured) => self.is(configured),
+            None => self.typ.is_none() || self.is("JWT") || self.is("at+jwt"),
         }
+    }
+
+    fn is(&self, wanted: &str) -> bool {
+        self.typ.as_deref().is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(media_type(wanted)))
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Issuer {
     pub scopes: Option<Vec<String>>,
     /// More parameters of the authorization request, such as `prompt`, `acr_values`, `max_age`, `audience` or `resource`.
     pub authorization_parameters: Option<BTreeMap<String, Scalar>>,
+    /// Sends people who sign out on to the issuer, to sign out there as well, when discovery names an endpoint for that (OIDC
+    /// RP-Initiated Logout 1.0). Register `https://SITE/.usher/sign-out` there, to come back to. Default: true.
+    pub end_session: Option<bool>,
     /// Which token says who somebody is. Default: `access_token`; `id_token` for issuers whose access tokens are opaque or
     /// meant for others. Its `aud` is the `client_id`, and `audiences` are not needed then.
     pub identity: Option<IdentityToken>,

@@ -112,7 +112,11 @@ fn the_documented_defaults_are_the_defaults() {
         format!("{root:?}")
     };
     assert_eq!(root(&documented), root(&small));
-    assert_eq!(documented.issuers[0].client.as_ref().unwrap().scopes, defaults::SCOPES);
+    let client = documented.issuers[0].client.as_ref().unwrap();
+    assert_eq!(
+        (client.scopes.as_slice(), client.end_session),
+        (&defaults::SCOPES.map(str::to_owned)[..], defaults::END_SESSION)
+    );
 }
 
 #[test]

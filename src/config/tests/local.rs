@@ -144,6 +144,7 @@ fn what_is_about_an_issuer_elsewhere_is_refused_beside_local() {
         "refresh: { url: https://id.example.com/refresh }",
         "login: { path: /login }",
         "scopes: [openid]",
+        "end_session: true",
         "timeout: 3s",
     ] {
         let problem = refused(&LOCAL.replacen("    local:", &format!("    {key}\n    local:"), 1), ONE_USER);

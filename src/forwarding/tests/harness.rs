@@ -217,7 +217,10 @@ impl Front {
                 if let (Some(switched), Some(chosen)) = (response.body_mut().take_switched(), chosen) {
                     upgrade::restore(response.headers_mut(), &chosen);
                     let (end, idle) = (Arc::clone(&self.end), self.timeouts.idle);
-                    tokio::spawn(upgrade::tunnel(client, switched, idle, async move { end.notified().await }));
+                    tokio::spawn(upgrade::tunnel(client, switched, idle, async move {
+                        end.notified().await;
+                        upgrade::Goodbye::GoingAway
+                    }));
                 }
                 response.map(Body::from)
             }

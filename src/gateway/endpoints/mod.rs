@@ -1,5 +1,6 @@
 //! Usher's own paths: one file per path below `/.usher/`. Anything else there is 404 and never reaches an application.
 
+mod backchannel_logout;
 mod callback;
 mod issuer;
 mod jwks;
@@ -10,6 +11,7 @@ mod sign_out;
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};
 
+use self::backchannel_logout::BACKCHANNEL_LOGOUT;
 use self::sign_out::SIGN_OUT;
 use super::admit::Target;
 use super::exchange::Exchange;
@@ -40,9 +42,11 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Rejection> {
     let site = gateway.router.site(&target.host).ok_or(Rejection::UnknownHost)?;
     let issuers = issuers(site);
+    if target.path.as_str() == BACKCHANNEL_LOGOUT {
+        return from_issuer(gateway, request, &issuers, exchange).await;
+    }
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
     exchange.note_browser(credentials.cookies.in_browser());
-    let allow = |methods: &'static str| Rejection::Method { allow: HeaderValue::from_static(methods) };
     let mut response = match (target.path.as_str(), request.method()) {
         ("/.usher/session", &Method::GET | &Method::HEAD) => {
             session::show(gateway, &credentials, &issuers, exchange).await?
@@ -64,6 +68,29 @@ pub(super) async fn answer(
         }
         _ => return Err(Rejection::NoEndpoint),
     };
-    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    forbid_storing(&mut response);
     Ok(response)
+}
+
+/// Servers call, not browsers: whatever credentials the request has, they are not looked at.
+async fn from_issuer(
+    gateway: &Gateway,
+    request: Request<RequestBody>,
+    issuers: &[IssuerId],
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    if request.method() != Method::POST {
+        return Err(allow("POST"));
+    }
+    let mut response = backchannel_logout::receive(gateway, request, issuers, exchange).await;
+    forbid_storing(&mut response);
+    Ok(response)
+}
+
+const fn allow(methods: &'static str) -> Rejection {
+    Rejection::Method { allow: HeaderValue::from_static(methods) }
+}
+
+fn forbid_storing(response: &mut Response<Body>) {
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

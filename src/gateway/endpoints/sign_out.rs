@@ -1,8 +1,11 @@
-//! `/.usher/sign-out`: ends the session here at once, and at the issuer in the background (RFC 7009).
+//! `/.usher/sign-out`: ends the session here at once, and its refresh token at the issuer in the background (RFC 7009). Where
+//! the issuer has a place to sign out, browsers are sent on to it (OIDC RP-Initiated Logout 1.0), and come back to the page here.
 
-use http::header::LOCATION;
+use http::header::{LOCATION, REFERRER_POLICY};
 use http::{Request, Response, StatusCode};
+use url::Url;
 
+use crate::auth::authenticate::EndedSession;
 use crate::auth::credentials::Credentials;
 use crate::auth::origin;
 use crate::config::IssuerId;
@@ -31,12 +34,20 @@ pub(super) async fn ask(
     let user = claims.map(|claims| claims.name().or(claims.subject()).unwrap_or_default());
     // Cookies that count no more may still be good for a renewal.
     let user = user.or_else(|| credentials.cookies.any().then_some(""));
-    let page = SignOutPage { site: &target.host, action: SIGN_OUT, user };
+    let mut onward = Vec::new();
+    if user.is_some() {
+        for issuer in issuers {
+            let issuer = EndedSession { issuer: *issuer, id_token: None };
+            onward.extend(onward_from(gateway, target, &issuer, false).await);
+        }
+    }
+    let page = SignOutPage { site: &target.host, action: SIGN_OUT, user, onward: &onward };
     gateway.pages.sign_out(&page, exchange.id())
 }
 
-/// 303 to the page that says so for a form, 204 for a script. Only the site itself may ask for it: another site must not sign
-/// people out.
+/// For a form, 303 to where its user signs out at the issuer, or to the page here. For a script, 204: where the page should go
+/// next is its `Location`, if the issuer has such a place, and no token is in it. Only the site itself may ask for any of this:
+/// another site must not sign people out.
 pub(super) async fn sign_out<B>(
     gateway: &Gateway,
     target: &Target,
@@ -48,10 +59,28 @@ pub(super) async fn sign_out<B>(
     if !origin::may_act(request.method(), request.headers(), target.scheme(), target.authority(), &[]) {
         return Err(Rejection::CrossSite);
     }
-    gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
-    Ok(if exchange.kind.navigation {
-        with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, SIGN_OUT)])
+    let ended = gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
+    let navigation = exchange.kind.navigation;
+    let onward = match &ended {
+        Some(ended) => onward_from(gateway, target, ended, navigation).await,
+        None => None,
+    };
+    let onward = onward.as_ref().map(Url::as_str);
+    let (status, location) = if navigation {
+        (StatusCode::SEE_OTHER, Some(onward.unwrap_or(SIGN_OUT)))
     } else {
-        with_header(Body::Empty, StatusCode::NO_CONTENT, &[])
-    })
+        (StatusCode::NO_CONTENT, onward)
+    };
+    // The ID token in the address is the issuer's business only.
+    let headers: Vec<_> =
+        location.into_iter().flat_map(|url| [(LOCATION, url), (REFERRER_POLICY, "no-referrer")]).collect();
+    Ok(with_header(Body::Empty, status, &headers))
+}
+
+/// Where to sign out at the issuer: its own endpoint and nowhere else, whatever the request says (O22). `with_hint`: with the ID
+/// token of the session that has ended.
+async fn onward_from(gateway: &Gateway, target: &Target, ended: &EndedSession, with_hint: bool) -> Option<Url> {
+    let issuer = gateway.lasting.issuers().by_id(ended.issuer)?;
+    let come_back_to = format!("{}{SIGN_OUT}", target.origin());
+    issuer.end_session_url(&come_back_to, ended.id_token.as_ref().filter(|_| with_hint)).await
 }

@@ -26,7 +26,13 @@ fn discovered(server: &TestIssuer) -> config::Issuer {
 }
 
 fn client(authentication: ClientAuthentication) -> Client {
-    Client { id: "usher".to_owned(), authentication, scopes: Vec::new(), authorization_parameters: Vec::new() }
+    Client {
+        id: "usher".to_owned(),
+        authentication,
+        scopes: Vec::new(),
+        authorization_parameters: Vec::new(),
+        end_session: true,
+    }
 }
 
 fn sent(result: Result<TokenResponse, RefreshError>) -> Sent {

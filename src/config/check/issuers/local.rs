@@ -88,6 +88,7 @@ impl Check<'_> {
             ("client_secret_file", mirror.client_secret_file.is_some()),
             ("client_authentication", mirror.client_authentication.is_some()),
             ("scopes", mirror.scopes.is_some()),
+            ("end_session", mirror.end_session.is_some()),
             ("algorithms", mirror.algorithms.is_some()),
             ("token_type", mirror.token_type.is_some()),
             ("jwks_url", mirror.jwks_url.is_some()),

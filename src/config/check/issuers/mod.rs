@@ -206,6 +206,7 @@ impl Check<'_> {
                 ("client_authentication", mirror.client_authentication.is_some()),
                 ("scopes", mirror.scopes.is_some()),
                 ("authorization_parameters", mirror.authorization_parameters.is_some()),
+                ("end_session", mirror.end_session.is_some()),
             ] {
                 if is_given {
                     self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
@@ -243,7 +244,8 @@ impl Check<'_> {
         let parameters = &at.key("authorization_parameters");
         let authorization_parameters =
             self.authorization_parameters(parameters, mirror.authorization_parameters.as_ref());
-        Some(Client { id, authentication, scopes, authorization_parameters })
+        let end_session = mirror.end_session.unwrap_or(defaults::END_SESSION);
+        Some(Client { id, authentication, scopes, authorization_parameters, end_session })
     }
 
     /// The names of two cookies, which must differ.

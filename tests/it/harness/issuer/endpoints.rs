@@ -33,6 +33,9 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
                 document["pushed_authorization_request_endpoint"] = json!(format!("{issuer}/nothing-here"));
                 document["require_pushed_authorization_requests"] = json!(must);
             }
+            if *state.ends_sessions.lock().unwrap() {
+                document["end_session_endpoint"] = json!(format!("{issuer}/end-session?kept=1"));
+            }
             Ok(json_answer(200, &document))
         }
         "/keys" => {
@@ -89,6 +92,16 @@ async fn revoke(state: &State, request: Request<Incoming>) -> Answered {
     let body = request.into_body().collect().await.map_err(|_| Hangup)?.to_bytes();
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     let token = form.get("token").cloned().unwrap_or_default();
+    let fails = {
+        let mut failing = state.failing_revocations.lock().unwrap();
+        let fails = *failing > 0;
+        *failing = failing.saturating_sub(1);
+        fails
+    };
+    if fails {
+        state.asked.lock().unwrap().revocations.push(token);
+        return Ok(json_answer(503, &json!({})));
+    }
     state.families.lock().unwrap().revoke(&token);
     state.asked.lock().unwrap().revocations.push(token);
     Ok(json_answer(200, &json!({})))

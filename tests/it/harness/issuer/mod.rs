@@ -57,6 +57,10 @@ struct State {
     names_issuer: Mutex<bool>,
     /// Whether discovery names an endpoint for pushed requests, which takes none, and whether they must be pushed.
     pushes: Mutex<Option<bool>>,
+    /// Whether discovery names a place to sign out.
+    ends_sessions: Mutex<bool>,
+    /// How many revocations are answered with 503 from now on.
+    failing_revocations: Mutex<usize>,
     down: Mutex<bool>,
     asked: Mutex<Asked>,
 }
@@ -114,6 +118,8 @@ impl Issuer {
             id_token: Mutex::new(json!({})),
             names_issuer: Mutex::new(false),
             pushes: Mutex::new(None),
+            ends_sessions: Mutex::new(false),
+            failing_revocations: Mutex::new(0),
             down: Mutex::new(false),
             asked: Mutex::default(),
         });
@@ -175,6 +181,16 @@ impl Issuer {
     /// Answers what was held.
     pub(crate) fn release(&self) {
         self.state.open.send_replace(true);
+    }
+
+    /// Discovery names a place to sign out from now on (OIDC RP-Initiated Logout 1.0).
+    pub(crate) fn end_sessions(&self) {
+        *self.state.ends_sessions.lock().unwrap() = true;
+    }
+
+    /// So many revocations come to nothing from now on.
+    pub(crate) fn fail_revocations(&self, number: usize) {
+        *self.state.failing_revocations.lock().unwrap() = number;
     }
 
     /// Every endpoint closes the connection without an answer, until it is up again.

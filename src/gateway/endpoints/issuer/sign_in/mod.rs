@@ -51,7 +51,7 @@ pub(super) async fn sign_in(
     let SignIn { username, password, rd } = SignIn::read(request, gateway.config.limits.body_timeout).await?;
     let rd = rd.map(|rd| ReturnTarget::parse(&rd, &target.origin()));
     let tokens = match (local.sign_in(&username, password, exchange.client).await, &rd) {
-        (Ok(response), _) => IssuedTokens { access: response.access_token, refresh: response.refresh_token },
+        (Ok(response), _) => IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None },
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(rd)) => return Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
     };

@@ -1,0 +1,129 @@
+//! Refusing what was denied before its time, and ending what goes on for longer than a request.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Authenticator, Identity};
+use crate::auth::refresh::PresentedRefresh;
+use crate::auth::session_cookies::{PresentedSession, SessionOrigin};
+use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
+use crate::auth::verify::{VerifiedToken, VerifyError};
+use crate::clock::Timestamp;
+use crate::oauth::Claims;
+use crate::session::{Denied, SidHash};
+
+/// A stream looks whether it was denied at once when somebody was, and then not again for so long: ten thousand of them must
+/// not all look at every sign-out.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a request stands on, beside its token: it falls with any of it.
+struct Grounds<'a> {
+    session: Option<&'a SessionOrigin>,
+    issuer: &'a str,
+    subject: Option<&'a str>,
+    issued_at: Option<Timestamp>,
+    sid: Option<SidHash>,
+}
+
+impl Authenticator {
+    /// One atomic load when nothing was denied since this token was last looked at.
+    pub(super) fn refuse_denied(
+        &self,
+        token: &VerifiedToken,
+        session: Option<&SessionOrigin>,
+    ) -> Result<(), Unauthenticated> {
+        let mark = VerifiedToken::mark(self.denied.epoch(), session.map(|session| session.id));
+        if token.denial_mark.load(Ordering::Acquire) == mark {
+            return Ok(());
+        }
+        if is_denied(&self.denied, token, session) {
+            return Err(Unauthenticated::SessionEnded(SessionEnd::Denied));
+        }
+        // Should an older look replace a newer one, the next request looks once more.
+        token.denial_mark.store(mark, Ordering::Release);
+        Ok(())
+    }
+
+    /// The same before a refresh token is spent: what it brings would be newer than the denial. `error` says what is wrong
+    /// with the access token beside it.
+    pub(super) fn refuse_denied_renewal(
+        &self,
+        presented: &PresentedSession,
+        refresh: &PresentedRefresh,
+        error: &Unauthenticated,
+    ) -> Result<(), Unauthenticated> {
+        let session = presented.facts.as_ref().map(|facts| &facts.origin);
+        let by_claims = match error {
+            Unauthenticated::Token(VerifyError::Expired(claims)) => {
+                Grounds::of(claims, session).is_some_and(|grounds| grounds.are_denied(&self.denied))
+            }
+            _ => false,
+        };
+        let issuer = self.verifier.issuers().by_id(refresh.issuer);
+        let by_session = session.zip(issuer).is_some_and(|(session, issuer)| {
+            let (issuer, subject) = (issuer.config().issuer.as_str(), refresh.subject.as_deref());
+            let issued_at = Some(session.started_at);
+            Grounds { session: Some(session), issuer, subject, issued_at, sid: session.sid }.are_denied(&self.denied)
+        });
+        if by_claims || by_session { Err(Unauthenticated::SessionEnded(SessionEnd::Denied)) } else { Ok(()) }
+    }
+
+    /// Ends when what has authenticated a request is denied, for streams that outlive it: within a second, and at once where
+    /// nobody else was denied just before.
+    pub fn denial(&self, identity: &Identity) -> impl Future<Output = ()> + Send + Sync + 'static {
+        let (denied, token, session) = (Arc::clone(&self.denied), Arc::clone(&identity.token), identity.session);
+        let mut changes = denied.changes();
+        async move {
+            // The first look is for what was denied since the request was let in.
+            while !is_denied(&denied, &token, session.as_ref()) {
+                sleep(PAUSE).await;
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn is_denied(denied: &Denied, token: &VerifiedToken, session: Option<&SessionOrigin>) -> bool {
+    denied.is_denied(session.map(|session| session.id), token.token.expose())
+        || Grounds::of(&token.claims, session).is_some_and(|grounds| grounds.are_denied(denied))
+}
+
+impl<'a> Grounds<'a> {
+    /// What these claims, verified but perhaps expired, say of whose request it is. A session of ours began by our own clock;
+    /// without one, the token says when it was issued.
+    fn of(claims: &'a Claims, session: Option<&'a SessionOrigin>) -> Option<Self> {
+        let issued_at = || claims.0.get("iat")?.as_u64().map(Timestamp);
+        Some(Self {
+            session,
+            issuer: claims.text("iss")?,
+            subject: claims.subject(),
+            issued_at: session.map_or_else(issued_at, |session| Some(session.started_at)),
+            sid: sid_of(claims),
+        })
+    }
+
+    fn are_denied(&self, denied: &Denied) -> bool {
+        let known = self.session.and_then(|session| session.sid);
+        let by_sid = |sid: Option<SidHash>| sid.is_some_and(|sid| denied.is_sid_denied(sid));
+        let is_nameless = known.is_none() && self.sid.is_none();
+        by_sid(known)
+            || by_sid(self.sid)
+            || self.subject.is_some_and(|subject| {
+                denied.is_subject_denied(self.issuer, subject, self.issued_at)
+                    || self
+                        .session
+                        .filter(|_| is_nameless)
+                        .is_some_and(|session| denied.is_nameless_denied(self.issuer, subject, session.started_at))
+            })
+    }
+}
+
+/// How the issuer of these claims calls the session that they belong to, where it says so.
+pub(in crate::auth) fn sid_of(claims: &Claims) -> Option<SidHash> {
+    Some(SidHash::of(claims.text("iss")?, claims.text("sid")?))
+}

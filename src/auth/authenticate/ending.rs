@@ -1,0 +1,165 @@
+//! The end of the session that a browser's cookies hold: a sign-out, or a sign-in that takes its place.
+
+use super::Authenticator;
+use crate::auth::cookies::FoundCookies;
+use crate::auth::login::IssuedTokens;
+use crate::auth::refresh::PresentedRefresh;
+use crate::auth::session_cookies::{CookieJar, PresentedSession, Unreadable};
+use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::verify::{LogoutTokenError, SignedOut, VerifyError};
+use crate::config::{IdentityToken, IssuerId};
+use crate::issuer::Issuer;
+use crate::oauth::AccessToken;
+use crate::session::store::Now;
+use crate::session::{SidHash, TokenHash};
+
+/// The tokens of a sign-in that has just succeeded, which take the place of a session.
+#[derive(Clone, Copy)]
+pub struct Successor<'a> {
+    /// The tokens.
+    pub tokens: &'a IssuedTokens,
+    /// At whose authorization server who has signed in; `None` where the tokens are an application's own.
+    pub grant: Option<(IssuerId, &'a str)>,
+}
+
+/// A session that has just ended.
+pub struct EndedSession {
+    /// Whose it was.
+    pub issuer: IssuerId,
+    /// An ID token of it that the issuer has signed, when that is what the cookies held.
+    pub id_token: Option<AccessToken>,
+}
+
+impl Authenticator {
+    /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
+    /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
+    /// not say. Says which one has ended, if that is known.
+    pub async fn end_session(
+        &self,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) -> Option<EndedSession> {
+        let ended = self.end_session_but(None, found, issuers, jar).await;
+        self.cookies.clear_all(found, jar);
+        ended
+    }
+
+    /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
+    /// are of the new session then.
+    pub async fn replace_session(
+        &self,
+        successor: &Successor<'_>,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) {
+        self.end_session_but(Some(successor), found, issuers, jar).await;
+    }
+
+    /// Ends what the issuer says has signed out there (OIDC Back-Channel Logout 1.0 §2.7), on this instance: its sessions here
+    /// and its access tokens, whoever presents them.
+    ///
+    /// # Errors
+    /// [`LogoutTokenError`]; nothing has ended then.
+    pub async fn sign_out_by_issuer(&self, token: &str, issuers: &[IssuerId]) -> Result<(), LogoutTokenError> {
+        let now = Now::of(&self.clock);
+        let token = self.verifier.verify_logout_token(token, issuers, now.wall).await?;
+        let issuer = self.verifier.issuers().by_id(token.issuer).ok_or(VerifyError::UntrustedIssuer)?.config();
+        let (iss, until) = (issuer.issuer.as_str(), now.wall.after(self.absolute_timeout));
+        if !self.denied.use_logout_token(iss, &token.id, token.usable_until, now) {
+            return Err(LogoutTokenError::Replayed);
+        }
+        match &token.signed_out {
+            SignedOut::User { subject } => self.denied.deny_subject(iss, subject, now.wall, until, now),
+            SignedOut::Session { sid, subject } => {
+                self.denied.deny_sid(SidHash::of(iss, sid), until, now);
+                // A session that never learnt its name may be the one: better one sign-in too many.
+                if let Some(subject) = subject {
+                    self.denied.deny_nameless(iss, subject, now.wall, until, now);
+                }
+            }
+        }
+        tracing::info!(target: "usher::audit", issuer = %issuer.name, what = ?token.signed_out, "signed out by the issuer");
+        Ok(())
+    }
+
+    async fn end_session_but(
+        &self,
+        successor: Option<&Successor<'_>>,
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) -> Option<EndedSession> {
+        self.cookies.clear(jar);
+        let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
+        match self.cookies.read(found, &every) {
+            Ok(Some(presented)) => self.end(&presented, &every, successor).await,
+            Ok(None) => None,
+            Err(Unreadable) => {
+                let mut ended = None;
+                for half in found.apart() {
+                    if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
+                        ended = self.end(&presented, &every, successor).await.or(ended);
+                    }
+                }
+                ended
+            }
+        }
+    }
+
+    async fn end(
+        &self,
+        presented: &PresentedSession,
+        issuers: &[IssuerId],
+        successor: Option<&Successor<'_>>,
+    ) -> Option<EndedSession> {
+        let issued = successor.map(|successor| successor.tokens);
+        let now = Now::of(&self.clock);
+        if let Some(session) = presented.session() {
+            self.denied.deny_session(session.id, now.wall.after(self.absolute_timeout), now);
+        }
+        let is_new =
+            |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
+        let mut issuer = None;
+        if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
+            let refresh = self.with_issuer(presented, refresh.clone(), issuers);
+            issuer = Some(refresh.issuer);
+            if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
+                self.renewals.replace(&refresh).await;
+            } else {
+                self.renewals.end(&refresh).await;
+            }
+        }
+        // Last, for this may wait for keys, and whoever asked may leave meanwhile.
+        // By what a denial would name: a new token may differ from the old one in its signature alone.
+        let named = |token: &AccessToken| TokenHash::of(token.expose());
+        let is_new = |access: &AccessToken| issued.is_some_and(|new| named(&new.access) == named(access));
+        let mut signed = None;
+        if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access)) {
+            match self.verify(access, issuers).await {
+                Ok(token) => {
+                    self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
+                    issuer = issuer.or(Some(token.issuer));
+                    signed = Some(access);
+                }
+                Err(Unauthenticated::Token(VerifyError::Expired(_))) => signed = Some(access),
+                Err(_) => {}
+            }
+        }
+        let issuer = issuer?;
+        let identity = self.verifier.issuers().by_id(issuer).map(|issuer| issuer.config().identity);
+        let id_token = signed.filter(|_| identity == Some(IdentityToken::IdToken)).cloned();
+        Some(EndedSession { issuer, id_token })
+    }
+}
+
+impl Successor<'_> {
+    /// Cookies of an existing service do not say whose they are: better a refresh token that lives on unused than new tokens
+    /// which are dead at once.
+    fn shares_grant_of(&self, refresh: &PresentedRefresh) -> bool {
+        self.grant.is_some_and(|(issuer, subject)| {
+            refresh.issuer == issuer && refresh.subject.as_deref().is_none_or(|of| of == subject)
+        })
+    }
+}
