@@ -52,6 +52,9 @@ mod login;
 mod sign_in;
 mod sign_in_attacks;
 
+// A real browser: people sign in and out, and how the pages look.
+mod browser;
+
 // Ways in, and ways to sign people out, that were tried on sessions and tokens.
 mod attack_session;
 mod cookies_generated;
