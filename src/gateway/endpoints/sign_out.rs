@@ -1,7 +1,7 @@
 //! `/.usher/sign-out`: ends the session here at once, and at the issuer in the background (RFC 7009).
 
 use http::header::LOCATION;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 
 use crate::auth::credentials::Credentials;
 use crate::auth::origin;
@@ -15,6 +15,10 @@ use crate::gateway::{Gateway, Rejection};
 
 /// The path.
 pub(super) const SIGN_OUT: &str = "/.usher/sign-out";
+
+/// Whoever comes next and presses Back must not read what the application has shown (O27): browsers keep whole pages for that.
+/// What the application has stored there by itself is its own.
+const FORGET_PAGES: (HeaderName, &str) = (HeaderName::from_static("clear-site-data"), "\"cache\"");
 
 /// The page that asks whether to sign out, or says that nobody is signed in. It ends nothing: a link or an image that another
 /// site shows must not (O24).
@@ -50,8 +54,8 @@ pub(super) async fn sign_out<B>(
     }
     gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
     Ok(if exchange.kind.navigation {
-        with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, SIGN_OUT)])
+        with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, SIGN_OUT), FORGET_PAGES])
     } else {
-        with_header(Body::Empty, StatusCode::NO_CONTENT, &[])
+        with_header(Body::Empty, StatusCode::NO_CONTENT, &[FORGET_PAGES])
     })
 }
