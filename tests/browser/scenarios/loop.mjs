@@ -1,7 +1,6 @@
 // A sign-in that leads back to the sign-in again and again ends with a page that says why.
 
 import assert from 'node:assert/strict';
-
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,12 +9,13 @@ import { chromium } from 'playwright-core';
 
 import { complaints } from '../page.mjs';
 
-/** A browser whose owner has forbidden cookies. */
+/** A browser whose owner has forbidden the cookies of this site. */
 async function withoutCookies(launch, use) {
   const profile = await mkdtemp(join(tmpdir(), 'usher-browser-'));
   try {
     await mkdir(join(profile, 'Default'));
-    const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
+    const cookies = { '[*.]app.test,*': { setting: 2 } };
+    const preferences = { profile: { content_settings: { exceptions: { cookies } } } };
     await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
     const context = await chromium.launchPersistentContext(profile, launch);
     try {

@@ -73,6 +73,18 @@ const PAGES = {
   },
 };
 
+/** What each of them is headed by. */
+const HEADINGS = {
+  'sign-in': 'Sign in',
+  'wrong-password': 'Sign in',
+  'sign-out': 'Sign out?',
+  forbidden: 'This is not allowed',
+  'upstream-away': 'Something is out of order',
+  'signed-out': 'You are signed out',
+  'issuer-away': 'Not available right now',
+  loop: 'Signing in goes in circles',
+};
+
 export default async function play({ browser, options }) {
   const wrong = [];
   for (const colorScheme of ['light', 'dark']) {
@@ -81,6 +93,7 @@ export default async function play({ browser, options }) {
     const found = complaints(page);
     for (const [name, visit] of Object.entries(PAGES)) {
       await visit(page);
+      assert.equal(await page.getByRole('heading').textContent(), HEADINGS[name]);
       for (const [size, viewport] of Object.entries({ desk: DESK, phone: PHONE, narrow: NARROW })) {
         await page.setViewportSize(viewport);
         wrong.push(...(await page.evaluate(faults)).map((fault) => `${name}, ${colorScheme}, ${size}: ${fault}`));

@@ -10,16 +10,18 @@ export default async function play({ browser }) {
   const found = complaints(page);
   await open(page, `${SITE}/account`);
   await page.getByText('Nobody else may read this').waitFor();
+  const otherTab = await context.newPage();
+  await otherTab.goto(`${SITE}/account`);
   await page.getByRole('link', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign out?' }).waitFor();
   await page.getByText('Alice').waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
   assert.deepEqual(await context.cookies(), [], 'every cookie is gone');
-  assert.equal(await page.evaluate(async () => (await fetch('/account')).status), 401);
+  assert.equal(await otherTab.evaluate(async () => (await fetch('/account')).status), 401);
 
   for (let steps = 0; steps < 3 && !page.url().endsWith('/account') && !page.url().startsWith(SIGN_IN); steps += 1) {
-    await page.goBack();
+    await page.goBack({ waitUntil: 'commit' });
   }
   assert.ok(page.url().startsWith(SIGN_IN), `Back leads to ${page.url()}, which shows ${await page.textContent('body')}`);
   assert.equal(await page.getByText('Nobody else may read this').count(), 0);
