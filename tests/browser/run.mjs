@@ -44,15 +44,22 @@ async function step(name) {
   await lines.next();
 }
 
-const [name, given] = process.argv.slice(2);
-const options = JSON.parse(given);
-const { default: play } = await import(`./scenarios/${name}.mjs`);
-const launch = await launchOptions(options);
-const browser = await chromium.launch(launch);
-try {
-  const done = await play({ browser, launch, options, step });
-  console.log(JSON.stringify({ done: done ?? null }));
-} finally {
-  await browser.close();
+async function run([name, given]) {
+  const options = JSON.parse(given);
+  const { default: play } = await import(`./scenarios/${name}.mjs`);
+  const launch = await launchOptions(options);
+  const browser = await chromium.launch(launch);
+  try {
+    return await play({ browser, launch, options, step });
+  } finally {
+    await browser.close();
+  }
 }
-process.exit(0);
+
+try {
+  console.log(JSON.stringify({ done: (await run(process.argv.slice(2))) ?? null }));
+  process.exit(0);
+} catch (error) {
+  console.error(error.stack);
+  process.exit(1);
+}
