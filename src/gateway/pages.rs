@@ -110,7 +110,7 @@ impl Pages {
     pub(super) fn refusal(&self, answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response<Body> {
         let words = context! {
             status => answer.status.as_u16(),
-            title => answer.status.canonical_reason().unwrap_or("Error"),
+            title => title(answer.status),
             detail => answer.detail,
             required => answer.required.as_deref(),
             request_id,
@@ -173,6 +173,18 @@ fn policy(style: &str, form_action: &str) -> HeaderValue {
          frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// What people read first. The names of the protocol are for programs.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "You are not signed in",
+        StatusCode::FORBIDDEN => "This is not allowed",
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => "Something is out of order",
+        StatusCode::SERVICE_UNAVAILABLE => "Not available right now",
+        StatusCode::LOOP_DETECTED => "Signing in goes in circles",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
 }
 
 fn environment(directory: Option<&Path>) -> Result<Environment<'static>, PagesError> {

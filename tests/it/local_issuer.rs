@@ -91,7 +91,7 @@ sites:
     )
 }
 
-fn usual_users() -> String {
+pub(crate) fn usual_users() -> String {
     format!(
         "users:
   alice: {{ password: '{}', name: Alice, email: alice@example.com, claims: {{ roles: [user, staff] }} }}
@@ -104,7 +104,7 @@ fn usual_users() -> String {
     )
 }
 
-fn write_users(directory: &TempDir, users: &str) {
+pub(crate) fn write_users(directory: &TempDir, users: &str) {
     fs::write(directory.path().join("users.yaml"), users).unwrap();
 }
 

@@ -121,6 +121,7 @@ async fn signing_out_asks_first_and_says_when_it_is_done() {
     let button = post(SIGN_OUT).navigation().header("origin", "https://app.test").cookies(&jar);
     let done = scene.send(button).await;
     assert_eq!(done.assert_status(303).header("location"), Some("/.usher/sign-out"));
+    assert_eq!(done.header("clear-site-data"), Some("\"cache\""), "and the browser forgets the pages");
     jar.take(&done.headers);
     assert_eq!(jar.line(), None, "every cookie of Usher's is gone");
     let says = scene.send(get(SIGN_OUT).navigation().cookies(&jar)).await;

@@ -57,6 +57,9 @@ mod sign_out;
 mod sign_out_by_issuer;
 mod sign_out_streams;
 
+// A real browser: people sign in and out, and how the pages look.
+mod browser;
+
 // Ways in, and ways to sign people out, that were tried on sessions and tokens.
 mod attack_session;
 mod cookies_generated;

@@ -12,14 +12,14 @@ use crate::harness::wait::PATIENCE;
 use crate::harness::{Browser, Gateway, Upstream};
 
 /// A gateway between an application and the certified server.
-struct Ring {
-    gateway: Gateway,
-    _upstream: Upstream,
+pub(crate) struct Ring {
+    pub(crate) gateway: Gateway,
+    pub(crate) upstream: Upstream,
     server: AuthorizationServer,
 }
 
 impl Ring {
-    async fn start(what: &str) -> Option<Self> {
+    pub(crate) async fn start(what: &str) -> Option<Self> {
         Self::start_with(what, &json!({}), "audiences: [usher]").await
     }
 
@@ -45,7 +45,7 @@ issuers:
         );
         let yaml = format!("{issuers}{SITES}").replace("$UPSTREAM", &upstream.url());
         let gateway = Gateway::start(&yaml, &Clock::system()).await;
-        Some(Self { gateway, _upstream: upstream, server })
+        Some(Self { gateway, upstream, server })
     }
 
     fn browser(&self) -> Browser {

@@ -2,7 +2,7 @@
 //! the issuer has a place to sign out, browsers are sent on to it (OIDC RP-Initiated Logout 1.0), and come back to the page here.
 
 use http::header::{LOCATION, REFERRER_POLICY};
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use url::Url;
 
 use crate::auth::authenticate::EndedSession;
@@ -18,6 +18,10 @@ use crate::gateway::{Gateway, Rejection};
 
 /// The path.
 pub(super) const SIGN_OUT: &str = "/.usher/sign-out";
+
+/// Whoever comes next and presses Back must not read what the application has shown (O27): browsers keep whole pages for that.
+/// What the application has stored there by itself is its own.
+const FORGET_PAGES: (HeaderName, &str) = (HeaderName::from_static("clear-site-data"), "\"cache\"");
 
 /// The page that asks whether to sign out, or says that nobody is signed in. It ends nothing: a link or an image that another
 /// site shows must not (O24).
@@ -72,8 +76,8 @@ pub(super) async fn sign_out<B>(
         (StatusCode::NO_CONTENT, onward)
     };
     // The ID token in the address is the issuer's business only.
-    let headers: Vec<_> =
-        location.into_iter().flat_map(|url| [(LOCATION, url), (REFERRER_POLICY, "no-referrer")]).collect();
+    let onward = location.into_iter().flat_map(|url| [(LOCATION, url), (REFERRER_POLICY, "no-referrer")]);
+    let headers: Vec<_> = onward.chain([FORGET_PAGES]).collect();
     Ok(with_header(Body::Empty, status, &headers))
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod body;
 pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod child;
+pub(crate) mod chromium;
 pub(crate) mod client;
 pub(crate) mod cookies;
 pub(crate) mod frames;

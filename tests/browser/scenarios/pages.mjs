@@ -1,0 +1,110 @@
+// Every page in dark and light, on a desk and on a phone: kept as pictures for people to look at, and measured.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+
+import { complaints, open, SIGN_IN, signIn, SITE } from '../page.mjs';
+
+const DESK = { width: 1280, height: 800 };
+const PHONE = { width: 375, height: 667 };
+/** The narrowest that must not scroll sideways (WCAG 2.2, 1.4.10). */
+const NARROW = { width: 320, height: 568 };
+
+/** Runs in the page: what is wrong with how it looks, as sentences. */
+function faults() {
+  const wrong = [];
+  const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
+  const luminance = (colour) => {
+    const [red, green, blue] = numbers(colour).map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const background = (element) => {
+    for (let behind = element; behind; behind = behind.parentElement) {
+      const colour = getComputedStyle(behind).backgroundColor;
+      if (numbers(colour)[3] !== 0) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const hasText = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== '');
+  const texts = [...document.body.querySelectorAll('*')].filter((element) => hasText(element) || element.matches('input:not([type=hidden])'));
+  for (const element of texts) {
+    const [lighter, darker] = [getComputedStyle(element).color, background(element)].map(luminance).sort((a, b) => b - a);
+    const contrast = (lighter + 0.05) / (darker + 0.05);
+    if (!(contrast >= 4.5)) wrong.push(`contrast ${contrast.toFixed(2)} of <${element.localName}> ${element.textContent.trim()}`);
+  }
+  for (const input of document.querySelectorAll('input:not([type=hidden])')) {
+    if (!input.labels.length) wrong.push(`no label for ${input.name}`);
+  }
+  for (const target of document.querySelectorAll('input:not([type=hidden]), button, a.button')) {
+    if (target.getBoundingClientRect().height < 44) wrong.push(`${target.localName} is too small for a finger`);
+  }
+  const { scrollWidth, clientWidth } = document.documentElement;
+  if (scrollWidth > clientWidth) wrong.push(`it scrolls sideways: ${scrollWidth} wide in ${clientWidth}`);
+  if (document.querySelectorAll('h1').length !== 1) wrong.push('not one heading');
+  if (!document.documentElement.lang || !document.title) wrong.push('no language or no title');
+  return wrong;
+}
+
+/** How to get each page; a session is there from the sign-in on. */
+const PAGES = {
+  'sign-in': (page) => page.goto(`${SITE}/account`),
+  'wrong-password': (page) => signIn(page, 'alice', 'guess').then(() => page.getByRole('alert').waitFor()),
+  'sign-out': async (page) => {
+    await open(page, `${SITE}/account`);
+    await page.goto(`${SITE}/.usher/sign-out`);
+  },
+  forbidden: (page) => page.goto(`${SITE}/admin/`),
+  'upstream-away': (page) => page.goto(`${SITE}/away`),
+  'signed-out': async (page) => {
+    await page.goto(`${SITE}/.usher/sign-out`);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  },
+  'issuer-away': (page) => page.goto('https://other.test/'),
+  loop: async (page) => {
+    await page.goto(`${SITE}/asks`);
+    for (let again = 0; again < 4 && page.url().startsWith(SIGN_IN); again += 1) {
+      await Promise.all([page.waitForNavigation(), signIn(page)]);
+    }
+    await page.getByText('The likely cause').waitFor();
+  },
+};
+
+/** What each of them is headed by. */
+const HEADINGS = {
+  'sign-in': 'Sign in',
+  'wrong-password': 'Sign in',
+  'sign-out': 'Sign out?',
+  forbidden: 'This is not allowed',
+  'upstream-away': 'Something is out of order',
+  'signed-out': 'You are signed out',
+  'issuer-away': 'Not available right now',
+  loop: 'Signing in goes in circles',
+};
+
+export default async function play({ browser, options }) {
+  const wrong = [];
+  for (const colorScheme of ['light', 'dark']) {
+    const context = await browser.newContext({ colorScheme, viewport: DESK });
+    const page = await context.newPage();
+    const found = complaints(page);
+    for (const [name, visit] of Object.entries(PAGES)) {
+      await visit(page);
+      assert.equal(await page.getByRole('heading').textContent(), HEADINGS[name]);
+      for (const [size, viewport] of Object.entries({ desk: DESK, phone: PHONE, narrow: NARROW })) {
+        await page.setViewportSize(viewport);
+        wrong.push(...(await page.evaluate(faults)).map((fault) => `${name}, ${colorScheme}, ${size}: ${fault}`));
+        if (viewport === NARROW) continue;
+        await page.screenshot({ path: join(options.pictures, `${name}-${colorScheme}-${size}.png`) });
+      }
+      await page.setViewportSize(DESK);
+      wrong.push(...found.splice(0).map((complaint) => `${name}, ${colorScheme}: ${complaint}`));
+    }
+    await context.close();
+  }
+  assert.ok(wrong.length === 0, wrong.join('\n'));
+  return Object.keys(PAGES).length * 4;
+}

@@ -1,0 +1,31 @@
+// Somebody signs out, and whoever comes next presses Back.
+
+import assert from 'node:assert/strict';
+
+import { complaints, open, SIGN_IN, SITE } from '../page.mjs';
+
+export default async function play({ browser }) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const found = complaints(page);
+  await open(page, `${SITE}/account`);
+  await page.getByText('Nobody else may read this').waitFor();
+  const otherTab = await context.newPage();
+  await otherTab.goto(`${SITE}/account`);
+  await page.getByRole('link', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign out?' }).waitFor();
+  await page.getByText('Alice').waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  assert.deepEqual(await context.cookies(), [], 'every cookie is gone');
+  assert.equal(await otherTab.evaluate(async () => (await fetch('/account')).status), 401);
+
+  for (let steps = 0; steps < 3 && !page.url().endsWith('/account') && !page.url().startsWith(SIGN_IN); steps += 1) {
+    await page.goBack({ waitUntil: 'commit' });
+  }
+  assert.ok(page.url().startsWith(SIGN_IN), `Back leads to ${page.url()}, which shows ${await page.textContent('body')}`);
+  assert.equal(await page.getByText('Nobody else may read this').count(), 0);
+  await page.goto(`${SITE}/account`);
+  assert.ok(page.url().startsWith(SIGN_IN), page.url());
+  assert.deepEqual(found, []);
+}
