@@ -48,6 +48,7 @@ mod local_issuer;
 mod local_issuer_page;
 mod user_command;
 // An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
+mod keycloak;
 mod login;
 mod sign_in;
 mod sign_in_attacks;
