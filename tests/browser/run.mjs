@@ -37,7 +37,10 @@ async function launchOptions({ chromium: executablePath, port }) {
   };
 }
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const input = createInterface({ input: process.stdin });
+const lines = input[Symbol.asyncIterator]();
+// Nobody is left to tell: the browser must not outlive the test that started it.
+input.on('close', () => process.exit(1));
 
 async function step(name) {
   console.log(JSON.stringify({ step: name }));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -15,6 +16,8 @@ pub(crate) struct Chromium {
     scenario: String,
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    /// Where the browser keeps its profile.
+    _directory: TempDir,
 }
 
 impl Chromium {
@@ -32,9 +35,11 @@ impl Chromium {
         };
         options["chromium"] = chromium.to_str().into();
         options["port"] = gateway.https().port().into();
+        let directory = tempfile::tempdir().unwrap();
         let mut process = Command::new("node")
             .args(["run.mjs", scenario, &options.to_string()])
             .current_dir(folder())
+            .env("TMPDIR", directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -42,7 +47,7 @@ impl Chromium {
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        Some(Self { scenario: scenario.to_owned(), process, lines })
+        Some(Self { scenario: scenario.to_owned(), process, lines, _directory: directory })
     }
 
     /// Waits until the scenario has come to this step.
