@@ -12,19 +12,19 @@ use crate::harness::wait::PATIENCE;
 use crate::harness::{Browser, Gateway, Upstream};
 
 /// A gateway between an application and the certified server.
-struct Ring {
-    gateway: Gateway,
+pub(crate) struct Ring {
+    pub(crate) gateway: Gateway,
     _upstream: Upstream,
-    server: AuthorizationServer,
+    pub(crate) server: AuthorizationServer,
 }
 
 impl Ring {
-    async fn start(what: &str) -> Option<Self> {
+    pub(crate) async fn start(what: &str) -> Option<Self> {
         Self::start_with(what, &json!({}), "audiences: [usher]").await
     }
 
     /// The same with options of the server, and more keys of the issuer, each on a line of its own.
-    async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
+    pub(crate) async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
         let server = AuthorizationServer::start_with(options, what).await?;
         let upstream = Upstream::start().await;
         let keys: Vec<String> = keys.lines().map(|line| format!("    {}", line.trim())).collect();
@@ -48,7 +48,7 @@ issuers:
         Some(Self { gateway, _upstream: upstream, server })
     }
 
-    fn browser(&self) -> Browser {
+    pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.gateway.client())
     }
 }
