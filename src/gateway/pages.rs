@@ -136,8 +136,9 @@ impl Pages {
             // Browsers hold every redirect of a form against `form-action`, and an issuer may send people on to another one
             // that it trusts.
             let plain = onward.iter().filter(|url| url.scheme() == "http");
-            let plain: String = plain.map(|url| format!(" {}", url.origin().ascii_serialization())).collect();
-            let policy = policy(&self.style, &format!("'self' https:{plain}"));
+            let places = ["'self'".to_owned(), "https:".to_owned()].into_iter();
+            let places: Vec<String> = places.chain(plain.map(|url| url.origin().ascii_serialization())).collect();
+            let policy = policy(&self.style, &places.join(" "));
             response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         }
         response

@@ -10,6 +10,7 @@
 //   POST /test/delay?ms=500                    every later token request takes that much longer
 //   POST /test/next?sub=root                   whoever signs in from now on is this user (alice at first)
 //   POST /test/next?error=access_denied        nobody signs in from now on: they are sent back with this error
+//   POST /test/gateway?port=8443              https://app.test is there: where logout tokens are delivered
 //   GET  /test/stats                           what was counted so far
 //
 // Signing in by the authorization code flow needs no forms: the interaction answers for the user at once.
@@ -17,6 +18,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Provider } from 'oidc-provider';
@@ -37,6 +39,7 @@ const USERS = {
 const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0 };
 let delay = 0;
 let outcome = { sub: 'alice' };
+let gateway;
 
 function signingKeys() {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
@@ -55,6 +58,9 @@ function client(id, method) {
     token_endpoint_auth_method: method,
     grant_types: ['authorization_code', 'refresh_token'],
     redirect_uris: ['https://app.test/.usher/callback'],
+    post_logout_redirect_uris: ['https://app.test/.usher/sign-out'],
+    backchannel_logout_uri: 'https://app.test/.usher/backchannel-logout',
+    backchannel_logout_session_required: true,
   };
 }
 
@@ -87,6 +93,7 @@ const configuration = {
     Session: 86_400,
   },
   features: {
+    backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
     revocation: { enabled: true },
     resourceIndicators: {
@@ -96,10 +103,23 @@ const configuration = {
       getResourceServerInfo: resourceServer,
     },
   },
+  fetch: fetchFromGateway,
   extraTokenClaims: (_context, token) => USERS[token.accountId],
   findAccount: (_context, id) => (id in USERS ? { accountId: id, claims: () => ({ sub: id, ...USERS[id] }) } : undefined),
   interactions: { url: (_context, interaction) => `/test/interaction/${interaction.uid}` },
 };
+
+/** Delivers to the gateway under test, whose port and self-made certificate nobody else knows. */
+async function fetchFromGateway(url, { method, headers, body }) {
+  const { host, pathname } = new URL(url);
+  if (!gateway) throw new Error(`nobody has said where ${host} is`);
+  const options = { host: '127.0.0.1', port: gateway, servername: host, path: pathname, method, rejectUnauthorized: false };
+  const asked = request({ ...options, headers: { ...Object.fromEntries(new Headers(headers)), host } });
+  asked.end(String(body));
+  const [answer] = await once(asked, 'response');
+  answer.resume();
+  return new Response(null, { status: answer.statusCode });
+}
 
 /** Nobody is asked for consent: what the client asks for is granted, once per session. */
 async function grantEverything(context) {
@@ -144,6 +164,9 @@ async function testEndpoints(provider, context, next) {
   } else if (path === '/test/delay') {
     delay = Number(query.ms);
     context.body = {};
+  } else if (path === '/test/gateway') {
+    gateway = Number(query.port);
+    context.body = {};
   } else if (path === '/test/next') {
     outcome = { ...query };
     context.body = {};
@@ -181,5 +204,7 @@ provider.on('grant.error', (_context, error) => {
 provider.on('server_error', (_context, error) => console.error(error));
 server.on('request', provider.callback());
 
+// Nobody reads more than the first line: what the provider has to say after that is lost, which must not end it.
+process.stdout.on('error', () => {});
 process.stdin.resume().on('end', () => process.exit(0));
 console.log(JSON.stringify({ issuer }));

@@ -15,7 +15,7 @@ use crate::harness::{Browser, Gateway, Upstream};
 pub(crate) struct Ring {
     pub(crate) gateway: Gateway,
     pub(crate) upstream: Upstream,
-    server: AuthorizationServer,
+    pub(crate) server: AuthorizationServer,
 }
 
 impl Ring {
@@ -24,7 +24,7 @@ impl Ring {
     }
 
     /// The same with options of the server, and more keys of the issuer, each on a line of its own.
-    async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
+    pub(crate) async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
         let server = AuthorizationServer::start_with(options, what).await?;
         let upstream = Upstream::start().await;
         let keys: Vec<String> = keys.lines().map(|line| format!("    {}", line.trim())).collect();
@@ -48,7 +48,7 @@ issuers:
         Some(Self { gateway, upstream, server })
     }
 
-    fn browser(&self) -> Browser {
+    pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.gateway.client())
     }
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::{Answer, Ask, Browser, Jar, Scene, SetCookie, eventually, get, post};
+use crate::sign_in::Ring;
 
 const SIGN_OUT: &str = "https://app.test/.usher/sign-out";
 
@@ -168,4 +169,29 @@ async fn raw_cookies_are_signed_out_at_the_issuer_of_the_access_token_too() {
     let scene = Scene::with(&format!("{ISSUERS}{SESSION}{SITES}"), upstream, issuer, clock).await;
     let answer = scene.send(button(&scene.session("alice"))).await;
     assert!(onward(answer.assert_status(303)).0.as_str().starts_with(&scene.issuer.url()));
+}
+
+/// The whole way at a certified server, whose logout tokens sign out the user's other browser as well.
+#[tokio::test]
+async fn signing_out_at_a_certified_server_ends_every_session_that_began_with_it() {
+    for keys in ["audiences: [usher]", "identity: id_token"] {
+        let what = "signing out at a certified server";
+        let Some(ring) = Ring::start_with(what, &json!({}), keys).await else { return };
+        ring.server.deliver_to(ring.gateway.https().port()).await;
+        let mut browser = ring.browser();
+        browser.sign_in("https://app.test/x").await.1.assert_status(200);
+        // Another device with cookies of its own here, and the same session there.
+        let mut other = ring.browser();
+        other.elsewhere = browser.elsewhere.clone();
+        other.sign_in("https://app.test/x").await.1.assert_status(200);
+        let answer = ring.gateway.client().send(button(&browser.jar)).await;
+        browser.jar.take(&answer.assert_status(303).headers);
+        other.visit("https://app.test/x").await.assert_status(200);
+        let back = browser.sign_out_elsewhere(answer.header("location").unwrap()).await;
+        assert_eq!(back, SIGN_OUT);
+        let page = browser.visit(&back).await;
+        assert!(page.assert_status(200).text().contains("You are signed out"), "{}", page.text());
+        let refused = other.visit("https://app.test/x").await;
+        assert!(refused.assert_status(302).header("location").unwrap().starts_with("/.usher/sign-in"), "{refused:?}");
+    }
 }

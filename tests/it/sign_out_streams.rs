@@ -3,11 +3,19 @@
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::json;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
+use crate::harness::wait::PATIENCE;
 use crate::harness::{Answer, Jar, Scene, eventually, get, post};
 use crate::websocket::{cookies, open, origin};
+
+/// The usual scene, in which silence lasts longer than a test.
+async fn patient() -> Scene {
+    let sites = SITES.replacen("idle: 2s", "idle: 60s", 1);
+    Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await
+}
 
 async fn sign_out(scene: &Scene, jar: &Jar) {
     let ask = post("https://app.test/.usher/sign-out").header("origin", "https://app.test").cookies(jar);
@@ -16,8 +24,7 @@ async fn sign_out(scene: &Scene, jar: &Jar) {
 
 #[tokio::test]
 async fn a_websocket_is_closed_with_1008_when_its_session_is_signed_out_and_others_stay() {
-    let sites = SITES.replacen("idle: 2s", "idle: 20s", 1);
-    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let scene = patient().await;
     let (alice, bob) = (scene.session("alice"), scene.session("bob"));
     let mut of_alice = open(&scene, "/ws", &[cookies(&alice), origin("https://app.test")]).await.unwrap();
     let mut of_bob = open(&scene, "/ws", &[cookies(&bob), origin("https://app.test")]).await.unwrap();
@@ -36,7 +43,7 @@ async fn a_websocket_is_closed_with_1008_when_its_session_is_signed_out_and_othe
 
 #[tokio::test]
 async fn events_are_cut_when_the_session_is_signed_out_and_it_shows() {
-    let scene = Scene::usual().await;
+    let scene = patient().await;
     for client in [scene.client(), scene.http2()] {
         let jar = scene.session("alice");
         let feed = scene.upstream.stream("/events", &[("content-type", "text/event-stream; charset=utf-8")]);
@@ -45,7 +52,8 @@ async fn events_are_cut_when_the_session_is_signed_out_and_it_shows() {
         feed.chunk("data: 1\n\n");
         assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "data: 1\n\n");
         sign_out(&scene, &jar).await;
-        assert!(!Answer::read(response).await.complete, "cut, not ended");
+        let answer = timeout(PATIENCE, Answer::read(response)).await.expect("it ends with the session");
+        assert!(!answer.complete, "cut, not ended");
         drop(feed);
     }
 }

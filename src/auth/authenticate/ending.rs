@@ -114,13 +114,13 @@ impl Authenticator {
         issuers: &[IssuerId],
         successor: Option<&Successor<'_>>,
     ) -> Option<EndedSession> {
-        let issued = successor.map(|successor| successor.tokens);
+        let new_tokens = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
             self.denied.deny_session(session.id, now.wall.after(self.absolute_timeout), now);
         }
         let is_new =
-            |refresh: &PresentedRefresh| issued.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
+            |refresh: &PresentedRefresh| new_tokens.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
         let mut issuer = None;
         if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
             let refresh = self.with_issuer(presented, refresh.clone(), issuers);
@@ -134,7 +134,7 @@ impl Authenticator {
         // Last, for this may wait for keys, and whoever asked may leave meanwhile.
         // By what a denial would name: a new token may differ from the old one in its signature alone.
         let named = |token: &AccessToken| TokenHash::of(token.expose());
-        let is_new = |access: &AccessToken| issued.is_some_and(|new| named(&new.access) == named(access));
+        let is_new = |access: &AccessToken| new_tokens.is_some_and(|new| named(&new.access) == named(access));
         let mut signed = None;
         if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access)) {
             match self.verify(access, issuers).await {

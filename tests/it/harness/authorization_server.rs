@@ -99,6 +99,12 @@ impl AuthorizationServer {
         self.http.post(url).send().await.unwrap().error_for_status().unwrap();
     }
 
+    /// `https://app.test` is at this port of this machine: where logout tokens are delivered.
+    pub(crate) async fn deliver_to(&self, port: u16) {
+        let url = format!("{}/test/gateway?port={port}", self.issuer);
+        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
     /// What was counted so far.
     pub(crate) async fn stats(&self) -> Stats {
         self.http.get(format!("{}/test/stats", self.issuer)).send().await.unwrap().json().await.unwrap()

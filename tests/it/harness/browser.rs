@@ -66,15 +66,37 @@ impl Browser {
         url
     }
 
-    /// One step at the authorization server, which always sends the browser on.
-    async fn leave(&mut self, url: &Url) -> String {
-        let request = self.http.get(url.clone()).header("accept", "text/html");
+    /// Goes to the authorization server's page for signing out, says yes there, and stops at where that leads.
+    pub(crate) async fn sign_out_elsewhere(&mut self, url: &str) -> String {
+        let asks = self.elsewhere(self.http.get(url)).await;
+        assert_eq!(asks.status(), 200, "{asks:?}");
+        let page = asks.text().await.unwrap();
+        let between = |start: &str| page.split_once(start).unwrap().1.split_once('"').unwrap().0.to_owned();
+        let (action, xsrf) = (between("action=\""), between("name=\"xsrf\" value=\""));
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("xsrf", xsrf.as_str()), ("logout", "yes")])
+            .finish();
+        let request = self.http.post(action).header("content-type", "application/x-www-form-urlencoded").body(form);
+        let answer = self.elsewhere(request).await;
+        assert_eq!(answer.status(), 303, "{answer:?}");
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    /// One request to the authorization server.
+    async fn elsewhere(&mut self, request: reqwest::RequestBuilder) -> reqwest::Response {
+        let request = request.header("accept", "text/html");
         let request = match self.elsewhere.line() {
             Some(line) => request.header("cookie", line),
             None => request,
         };
         let answer = request.send().await.unwrap();
         self.elsewhere.take(answer.headers());
+        answer
+    }
+
+    /// One step at the authorization server, which always sends the browser on.
+    async fn leave(&mut self, url: &Url) -> String {
+        let answer = self.elsewhere(self.http.get(url.clone())).await;
         let location = answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
         match location {
             Some(location) => location,
