@@ -43,6 +43,8 @@ pub(super) struct Answer {
     sign_in: bool,
     /// Signing in was what failed: once more may help, but only when somebody wants it.
     again: bool,
+    /// Being somebody else would help.
+    pub(super) sign_out: bool,
     /// One sentence for whoever sent the request; nothing about the inside (X14).
     pub(super) detail: &'static str,
     /// What was required, where the site says so.
@@ -52,7 +54,8 @@ pub(super) struct Answer {
 impl Answer {
     const fn new(status: StatusCode, fault: &'static str, detail: &'static str) -> Self {
         let (challenge, retry_after, allow, required) = (None, None, None, None);
-        Self { status, fault, challenge, retry_after, allow, sign_in: false, again: false, detail, required }
+        let (sign_in, again, sign_out) = (false, false, false);
+        Self { status, fault, challenge, retry_after, allow, sign_in, again, sign_out, detail, required }
     }
 
     fn unauthorized(challenge: Challenge, detail: &'static str) -> Self {
@@ -132,6 +135,7 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             challenge: (!refusal.insufficient_scope.is_empty())
                 .then(|| Challenge::InsufficientScope(refusal.insufficient_scope.clone())),
             required: explain.then(|| refusal.to_string()),
+            sign_out: true,
             ..Answer::new(S::FORBIDDEN, "client", "You are signed in, but not allowed to do this.")
         },
         // Not 401: signing in once more would bring the same token.
@@ -161,6 +165,11 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::LogoutRequest | Rejection::LogoutToken(_) => {
             Answer::new(S::BAD_REQUEST, "client", "This is no logout token that counts here.")
         }
+        Rejection::CookiesNotKept => Answer::new(
+            S::BAD_REQUEST,
+            "client",
+            "Your browser does not keep cookies of this site, without which nobody stays signed in. Allow them, and sign in again.",
+        ),
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
     }

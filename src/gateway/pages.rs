@@ -15,6 +15,7 @@ use minijinja::{Environment, Value, context};
 use url::Url;
 
 use super::answer::{Answer, with_header};
+use super::endpoints::SIGN_OUT as SIGN_OUT_PATH;
 use crate::forwarding::Body;
 
 const REFUSAL: &str = "refusal.html";
@@ -115,6 +116,7 @@ impl Pages {
             required => answer.required.as_deref(),
             request_id,
             sign_in,
+            sign_out => answer.sign_out.then_some(SIGN_OUT_PATH),
             style => style(),
         };
         self.page(REFUSAL, answer.status, "no-referrer", &words)

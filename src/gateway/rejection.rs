@@ -76,6 +76,9 @@ pub enum Rejection {
     /// The sign-in is not the JSON that it should be. The client.
     #[error("the sign-in cannot be read")]
     SignInRequest,
+    /// Somebody signs in with a browser that does not keep cookies. The client.
+    #[error("the browser does not keep cookies of this site")]
+    CookiesNotKept,
     /// The local issuer signs nobody in; the variant inside says whose fault it is.
     #[error(transparent)]
     NotSignedIn(#[from] NotSignedIn),

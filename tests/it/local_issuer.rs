@@ -80,7 +80,7 @@ sites:
     issuer: staff
     upstream: {upstream}
     identity_headers: {{ X-User-Id: sub, X-User-Email: email, X-User-Roles: roles }}
-    routes: [{{ path: / }}]
+    routes: [{{ path: / }}, {{ path: /staff/, require: {{ roles: staff }} }}]
   - host: pub.test
     access: public
     upstream: {upstream}

@@ -8,6 +8,8 @@ const SIGN_OUT: &str = "https://app.test/.usher/sign-out";
 /// What a browser sends when somebody presses the button.
 fn form(fields: &str) -> Ask {
     let ask = post(SIGN_IN).navigation().header("origin", "https://app.test").header("sec-fetch-site", "same-origin");
+    // What the page has set before.
+    let ask = ask.header("cookie", "__Host-usher-form=1");
     ask.header("content-type", "application/x-www-form-urlencoded").body(fields.to_owned())
 }
 
@@ -38,7 +40,8 @@ async fn somebody_who_opens_a_page_signs_in_and_gets_it() {
     let page = led.assert_status(302).header("location").unwrap().to_owned();
     let page = scene.send(get(&format!("https://app.test{page}")).navigation()).await;
     assert_is_page(page.assert_status(200));
-    assert!(page.set_cookies().is_empty(), "nothing is kept for somebody who only looks");
+    let cookies: Vec<_> = page.set_cookies().into_iter().map(|cookie| cookie.name).collect();
+    assert_eq!(cookies, ["__Host-usher-form"], "which says nothing about anybody");
     // As the template engine writes it into an attribute, and a browser reads it out of there.
     let written = deep_link.replace('&', "&amp;").replace('/', "&#x2f;");
     assert!(text(&page).contains(&format!("value=\"{written}\"")), "{}", text(&page));
@@ -95,6 +98,26 @@ async fn a_form_of_another_site_signs_nobody_in_and_rd_stays_on_this_one() {
         let answer = scene.send(form(&format!("rd={rd}&username=alice&password=wonderland"))).await;
         assert_eq!(answer.assert_status(303).header("location"), Some("/"), "{rd}");
     }
+}
+
+#[tokio::test]
+async fn a_browser_that_keeps_no_cookies_is_told_so_before_the_password_is_looked_at() {
+    let scene = Scene::start().await;
+    let ask = post(SIGN_IN).navigation().header("origin", "https://app.test");
+    let ask = ask.header("content-type", "application/x-www-form-urlencoded");
+    let answer = scene.send(ask.body("rd=%2Fx&username=alice&password=wonderland")).await;
+    assert_is_page(answer.assert_status(400));
+    assert!(text(&answer).contains("does not keep cookies"), "{}", text(&answer));
+    assert!(answer.set_cookies().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_not_allowed_is_shown_the_way_out() {
+    let scene = Scene::start().await;
+    let jar = scene.session("bob", "builder").await;
+    let refused = scene.send(get("https://app.test/staff/").navigation().cookies(&jar)).await;
+    assert_is_page(refused.assert_status(403));
+    assert!(text(&refused).contains("href=\"&#x2f;.usher&#x2f;sign-out\""), "{}", text(&refused));
 }
 
 #[tokio::test]

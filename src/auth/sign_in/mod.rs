@@ -7,6 +7,7 @@
 
 mod attempts;
 mod error;
+pub mod kept;
 mod pending;
 mod response;
 mod return_target;

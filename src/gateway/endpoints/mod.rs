@@ -12,7 +12,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};
 
 use self::backchannel_logout::BACKCHANNEL_LOGOUT;
-use self::sign_out::SIGN_OUT;
+pub(super) use self::sign_out::SIGN_OUT;
 use super::admit::Target;
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};

@@ -17,7 +17,7 @@ use crate::gateway::pages::SignOutPage;
 use crate::gateway::{Gateway, Rejection};
 
 /// The path.
-pub(super) const SIGN_OUT: &str = "/.usher/sign-out";
+pub(in crate::gateway) const SIGN_OUT: &str = "/.usher/sign-out";
 
 /// Whoever comes next and presses Back must not read what the application has shown (O27): browsers keep whole pages for that.
 /// What the application has stored there by itself is its own.

@@ -14,7 +14,7 @@ use crate::auth::authenticate::{Identity, Successor};
 use crate::auth::credentials::Credentials;
 use crate::auth::login::IssuedTokens;
 use crate::auth::origin;
-use crate::auth::sign_in::ReturnTarget;
+use crate::auth::sign_in::{ReturnTarget, kept};
 use crate::config::IssuerId;
 use crate::forwarding::{Body, RequestBody};
 use crate::gateway::admit::Target;
@@ -27,8 +27,9 @@ use crate::issuer::local::Local;
 use super::super::sign_in::parameter;
 use super::SIGN_IN;
 
-/// The page. It says nothing about anybody, and nothing is kept for it.
-pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &Exchange<'_>) -> Response<Body> {
+/// The page. It says nothing about anybody, and nothing is kept here for it.
+pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &mut Exchange<'_>) -> Response<Body> {
+    kept::ask(&mut exchange.jar);
     let rd = parameter(target.query.as_deref().unwrap_or_default(), "rd").unwrap_or_default();
     let rd = ReturnTarget::parse(&rd, &target.origin());
     let page = SignInPage { site: &target.host, action: SIGN_IN, rd: rd.as_str(), username: "", problem: None };
@@ -50,6 +51,9 @@ pub(super) async fn sign_in(
     }
     let SignIn { username, password, rd } = SignIn::read(request, gateway.config.limits.body_timeout).await?;
     let rd = rd.map(|rd| ReturnTarget::parse(&rd, &target.origin()));
+    if let Some(rd) = rd.as_ref().filter(|_| !kept::are_kept(&credentials.cookies)) {
+        return Ok(page_again(gateway, target, exchange, (&username, rd), &Rejection::CookiesNotKept));
+    }
     let tokens = match (local.sign_in(&username, password, exchange.client).await, &rd) {
         (Ok(response), _) => IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None },
         (Err(error), None) => return Err(error.into()),
