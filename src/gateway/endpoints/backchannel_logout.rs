@@ -3,14 +3,15 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use url::form_urlencoded;
 
 use crate::config::IssuerId;
-use crate::forwarding::{Body, BodyError, RequestBody};
+use crate::forwarding::{Body, RequestBody};
 use crate::gateway::answer::{answer_with, with_header};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::{Gateway, Rejection};
+
+use super::small_body;
 
 /// The path.
 pub(super) const BACKCHANNEL_LOGOUT: &str = "/.usher/backchannel-logout";
@@ -39,8 +40,8 @@ async fn sign_out(gateway: &Gateway, request: Request<RequestBody>, issuers: &[I
     if !is_form(request.headers()) {
         return Err(Rejection::LogoutRequest);
     }
-    let read = tokio::time::timeout(gateway.config.limits.body_timeout, read(request.into_body()));
-    let form = read.await.map_err(|_| Rejection::LogoutRequest)??;
+    let form = small_body::read(request.into_body(), LIMIT, gateway.config.limits.body_timeout).await?;
+    let form = form.ok_or(Rejection::LogoutRequest)?;
     let token = only_token(&form).ok_or(Rejection::LogoutRequest)?;
     Ok(gateway.authenticator.sign_out_by_issuer(&token, issuers).await?)
 }
@@ -55,19 +56,6 @@ fn only_token(form: &[u8]) -> Option<String> {
     let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == "logout_token");
     let (_, token) = tokens.next()?;
     tokens.next().is_none().then(|| token.into_owned())
-}
-
-async fn read(mut body: RequestBody) -> Result<Vec<u8>, Rejection> {
-    body.limit(Some(LIMIT))?;
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match error {
-            BodyError::TooLarge => Rejection::BodyTooLarge,
-            _ => Rejection::LogoutRequest,
-        })?;
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

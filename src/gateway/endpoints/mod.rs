@@ -7,6 +7,7 @@ mod jwks;
 mod session;
 mod sign_in;
 mod sign_out;
+mod small_body;
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
-use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::forwarding::{BodyError, RequestBody};
+use crate::forwarding::RequestBody;
 use crate::gateway::Rejection;
+use crate::gateway::endpoints::small_body;
 
 /// Bytes of a request: a name and a password of 4 KiB each, some of it escaped.
 const LIMIT: u64 = 16 * 1024;
@@ -41,8 +41,7 @@ impl SignIn {
     /// Reads it within `patience`.
     pub(super) async fn read(request: Request<RequestBody>, patience: Duration) -> Result<Self, Rejection> {
         let form = form(request.headers()).ok_or(Rejection::SignInRequest)?;
-        let read = tokio::time::timeout(patience, read(request.into_body()));
-        let bytes = read.await.map_err(|_| Rejection::SignInRequest)??;
+        let bytes = small_body::read(request.into_body(), LIMIT, patience).await?.ok_or(Rejection::SignInRequest)?;
         let sign_in = match form {
             Form::Json => Self::of_json(&bytes),
             Form::UrlEncoded => Self::of_form(&bytes),
@@ -87,20 +86,6 @@ fn form(headers: &HeaderMap) -> Option<Form> {
         _ => return None,
     };
     parts.all(|parameter| matches!(parameter.as_str(), "charset=utf-8" | "charset=\"utf-8\"")).then_some(form)
-}
-
-async fn read(mut body: RequestBody) -> Result<Zeroizing<Vec<u8>>, Rejection> {
-    body.limit(Some(LIMIT))?;
-    // Of its whole size from the beginning: what grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(LIMIT).unwrap_or_default()));
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match error {
-            BodyError::TooLarge => Rejection::BodyTooLarge,
-            _ => Rejection::SignInRequest,
-        })?;
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
