@@ -174,7 +174,7 @@ impl Authenticator {
                 }
                 None => Err(Unauthenticated::NoCredentials),
             },
-            (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
+            (Err(Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::Withdrawn(_))), None) => {
                 Err(Unauthenticated::SessionEnded(SessionEnd::Expired))
             }
             (Err(error), None) => Err(error),
@@ -240,7 +240,9 @@ impl Authenticator {
             return Some(refresh.clone());
         }
         let refresh = match error {
-            Unauthenticated::Token(VerifyError::Expired(claims)) => of_whom(refresh, claims),
+            Unauthenticated::Token(VerifyError::Expired(claims) | VerifyError::Withdrawn(claims)) => {
+                of_whom(refresh, claims)
+            }
             _ => refresh.clone(),
         };
         Some(self.with_issuer(presented, refresh, allowed)).filter(|refresh| allowed.contains(&refresh.issuer))

@@ -57,7 +57,7 @@ impl Authenticator {
     ) -> Result<(), Unauthenticated> {
         let session = presented.facts.as_ref().map(|facts| &facts.origin);
         let by_claims = match error {
-            Unauthenticated::Token(VerifyError::Expired(claims)) => {
+            Unauthenticated::Token(VerifyError::Expired(claims) | VerifyError::Withdrawn(claims)) => {
                 Grounds::of(claims, session).is_some_and(|grounds| grounds.are_denied(&self.denied))
             }
             _ => false,
