@@ -5,6 +5,7 @@
 //! users file: another file is another configuration, to which keys, refresh tokens and counts of attempts are handed on
 //! ([`Local::succeeded_by`]).
 
+mod ending;
 mod error;
 mod families;
 mod in_force;
@@ -26,7 +27,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use self::families::{Exchanged, Family};
@@ -41,6 +41,7 @@ use crate::clock::Clock;
 use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
+pub use ending::EndedSession;
 pub(super) use error::ExchangeError;
 pub use error::{IssueError, NotSignedIn};
 pub use keys::KeysError;
@@ -85,17 +86,6 @@ struct Lasting {
     clock: Clock,
 }
 
-/// A sign-in whose tokens count no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndedSession {
-    /// The `iss` of the tokens.
-    pub issuer: String,
-    /// Their `sid`.
-    pub sid: String,
-    /// How long the last of them would have been good.
-    pub lifetime: Duration,
-}
-
 impl Local {
     /// Opens what is kept, or begins anew where nothing is yet. Ends the sessions of everybody who may no longer have one:
     /// the users may have changed while nobody looked.
@@ -115,19 +105,7 @@ impl Local {
         let name = Arc::clone(&config.name);
         let keys = SigningKeys::load(&store, &name)?;
         let (passwords, throttle) = (Passwords::new(), Throttle::new(clock.clone()));
-        let living = Living::default();
-        let review = |rows: &mut dyn Rows| {
-            for family in families::all(rows)? {
-                if family.may_go_on(&local.users, now) {
-                    living.add(&family);
-                } else {
-                    families::end(rows, &family)?;
-                    tell_end(&name, &family);
-                }
-            }
-            Ok::<_, StoreError>(())
-        };
-        store.change(review)?;
+        let living = ending::review(&store, &local.users, &name, now)?;
         let (in_force, clock) = (ArcSwap::from_pointee(InForce::new(local.users.clone())), clock.clone());
         let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, in_force, living, clock });
         Ok(Self { terms: Arc::new(Terms::new(config, local)), lasting })
@@ -141,43 +119,6 @@ impl Local {
     /// Whether the other one is configured to be the same: what is kept stays where it is.
     pub(super) fn is_kept_alike(&self, other: &LocalIssuer) -> bool {
         self.terms.local.state == other.state
-    }
-
-    /// Puts the users of `successor` in force, and ends the sessions of everybody who may no longer do what they could under
-    /// this one: users who are gone, disabled, or have another password or subject. Blocks. What was let in by their access
-    /// tokens before, and goes on, is the caller's to end.
-    pub(super) fn end_sessions(&self, successor: &Self) -> Vec<EndedSession> {
-        let Lasting { name, store, in_force, living, clock, .. } = &*self.lasting;
-        let users = &successor.terms.local.users;
-        if in_force.load().users == *users {
-            return Vec::new();
-        }
-        in_force.store(Arc::new(InForce::new(users.clone())));
-        let mut fallen = Vec::new();
-        let end = |rows: &mut dyn Rows| {
-            let now = clock.now();
-            fallen = families::all(rows)?;
-            fallen.retain(|family| living.contains(&family.id) && !family.may_go_on(users, now));
-            fallen.iter().try_for_each(|family| families::end(rows, family))
-        };
-        if let Err(error) = living.change(store, end) {
-            tracing::error!(fault = "us", issuer = %name, %error, "the end of sessions is not recorded");
-            // They have ended all the same, unless the users are put back as they were and the process is another one.
-            fallen.iter().for_each(|family| living.forget(family));
-        }
-        let lifetime = self.terms.local.access_token_lifetime.saturating_add(self.terms.leeway);
-        let ended = |family: Family| {
-            tell_end(name, &family);
-            EndedSession { issuer: self.terms.issuer.clone(), sid: family.id, lifetime }
-        };
-        fallen.into_iter().map(ended).collect()
-    }
-
-    /// Whether an access token of these claims, whose signature is good and whose time is not up, still counts: its session
-    /// has not ended, and it says of its user what the users file says now. Waits for nothing.
-    pub(super) fn stands_by(&self, claims: &Map<String, Value>) -> bool {
-        let sid = claims.get("sid").and_then(Value::as_str);
-        sid.is_some_and(|sid| self.lasting.living.contains(sid)) && self.lasting.in_force.load().says(claims)
     }
 
     /// Signs somebody in who says to be `username`, from the address `source`.
@@ -324,11 +265,6 @@ impl Local {
             tracing::warn!(fault = "us", issuer = %name, %error, "the next signing key is not there yet");
         }
     }
-}
-
-fn tell_end(issuer: &str, family: &Family) {
-    let Family { subject, id: sid, .. } = family;
-    tracing::info!(issuer, subject, sid, "the session of a user who is gone, disabled or changed has ended");
 }
 
 impl Terms {
