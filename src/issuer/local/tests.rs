@@ -4,7 +4,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::store::Store;
+use super::in_force::InForce;
+use super::store::{Store, StoreError};
 use super::testing::{SOURCE, argon2id, claims, easy, issuer, open, sign_in, terms, user};
 use super::{EndedSession, ExchangeError, Local, NotSignedIn};
 use crate::clock::Clock;
@@ -304,4 +305,33 @@ async fn a_store_that_cannot_be_written_keeps_no_session_alive_that_has_to_end()
     memory.is_full.store(false, Ordering::Relaxed);
     let (enabled, _) = succeeded(&disabled, &terms([easy("alice")], None));
     assert!(is_rejected(&enabled, &refresh_token(&response)).await && !stands_by(&enabled, &response));
+}
+
+#[tokio::test]
+async fn users_who_change_while_a_renewal_waits_for_the_store_are_those_that_count() {
+    let (local, _) = local([easy("alice")]);
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let holder = {
+        let local = local.clone();
+        tokio::task::spawn_blocking(move || {
+            local.lasting.store.change(|_| {
+                held.send(()).unwrap();
+                released.recv().map_err(|_| StoreError::GivenUp)
+            })
+        })
+    };
+    is_held.await.unwrap();
+    let renewal = tokio::spawn({
+        let local = local.clone();
+        async move { is_rejected(&local, &token).await }
+    });
+    // Long enough to look users up too early; whoever looks in time is not hurried by it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let disabled = terms([User { disabled: true, ..easy("alice") }], None);
+    local.lasting.in_force.store(std::sync::Arc::new(InForce::new(disabled.users)));
+    release.send(()).unwrap();
+    holder.await.unwrap().unwrap();
+    assert!(renewal.await.unwrap());
 }
