@@ -1,8 +1,12 @@
 //! Rows on disk: one file of redb, which survives a crash at any moment. One process at a time has it.
+//!
+//! What redb finds where no crash can have put it, such as the end of a file that was cut, it panics about. That is an error
+//! here: the file is damaged, and stays as it is.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,15 +56,18 @@ impl Disk {
         work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        // After an error of the disk nothing begins any more until the file is opened anew.
-        let begun = database.take().and_then(|open| Some((open.begin_write().ok()?, open)));
-        let (transaction, open) = if let Some(begun) = begun {
-            begun
-        } else {
-            let open = existing(&self.path)?;
-            (open.begin_write().map_err(broken)?, open)
-        };
-        let outcome = change(transaction, work);
+        let open = database.take();
+        let (outcome, open) = or_damaged(&self.path, || {
+            // After an error of the disk nothing begins any more until the file is opened anew.
+            let begun = open.and_then(|open| Some((open.begin_write().ok()?, open)));
+            let (transaction, open) = if let Some(begun) = begun {
+                begun
+            } else {
+                let open = existing(&self.path)?;
+                (open.begin_write().map_err(broken)?, open)
+            };
+            Ok((change(transaction, work), open))
+        })?;
         *database = Some(open);
         outcome
     }
@@ -77,9 +84,11 @@ fn existing(path: &Path) -> Result<Database, StoreError> {
 }
 
 fn opened(path: &Path, file: File) -> Result<Database, StoreError> {
-    Builder::new().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-        error => StoreError::Damaged(path.to_owned(), Some(Box::new(error.into()))),
+    or_damaged(path, || {
+        Builder::new().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+            error => StoreError::Damaged(path.to_owned(), Some(Box::new(error.into()))),
+        })
     })
 }
 
@@ -101,6 +110,11 @@ fn broken(error: impl Into<redb::Error>) -> StoreError {
 struct Transaction(WriteTransaction);
 
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+
+/// What is half done is dropped on the way out, and nothing of it is used again.
+fn or_damaged<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::Damaged(path.to_owned(), None)))
+}
     TableDefinition::new(match table {
         Table::Keys => "keys",
         Table::Families => "families",
