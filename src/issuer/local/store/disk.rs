@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -47,6 +47,8 @@ impl Disk {
             drop(database);
             fs::rename(&unfinished, &path).and_then(|()| File::open(directory)?.sync_all()).map_err(make)?;
         }
+        refuse_exposed(directory)?;
+        refuse_exposed(&path)?;
         let database = existing(&path)?;
         Ok(Self { path, database: Mutex::new(Some(database)) })
     }
@@ -73,6 +75,22 @@ impl Disk {
     }
 }
 
+/// Whoever may write the file, or put another one in its place, makes tokens. Whoever may read it can do so as well, but may
+/// be meant to, as a backup is: that is only told. Both are made for their owner alone.
+fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(path).map_err(|source| StoreError::Make(path.to_owned(), source))?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(StoreError::Exposed(path.to_owned()));
+    }
+    let shared = if metadata.is_dir() { 0o020 } else { 0o064 };
+    if mode & shared != 0 {
+        let path = path.display();
+        tracing::warn!(fault = "operator", %path, "the keys of the local issuer are not for its owner alone: chmod go-rwx");
+    }
+    Ok(())
+}
+
 /// The file that is there. One that is empty was never whole.
 fn existing(path: &Path) -> Result<Database, StoreError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
@@ -90,6 +108,11 @@ fn opened(path: &Path, file: File) -> Result<Database, StoreError> {
             error => StoreError::Damaged(path.to_owned(), Some(Box::new(error.into()))),
         })
     })
+}
+
+/// What is half done is dropped on the way out, and nothing of it is used again.
+fn or_damaged<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::Damaged(path.to_owned(), None)))
 }
 
 fn change<T, E: From<StoreError>>(
@@ -110,11 +133,6 @@ fn broken(error: impl Into<redb::Error>) -> StoreError {
 struct Transaction(WriteTransaction);
 
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-
-/// What is half done is dropped on the way out, and nothing of it is used again.
-fn or_damaged<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::Damaged(path.to_owned(), None)))
-}
     TableDefinition::new(match table {
         Table::Keys => "keys",
         Table::Families => "families",

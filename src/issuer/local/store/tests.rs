@@ -64,6 +64,26 @@ fn a_directory_is_for_its_owner_and_for_one_process() {
 }
 
 #[test]
+fn keys_that_everybody_may_change_are_refused_and_those_of_a_group_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, file) = (directory.path().join("state"), directory.path().join("state/state.redb"));
+    drop(open(&path).unwrap());
+    for (of, mode, is_taken) in
+        [(&file, 0o640, true), (&file, 0o602, false), (&path, 0o750, true), (&path, 0o707, false)]
+    {
+        let before = fs::metadata(of).unwrap().permissions();
+        fs::set_permissions(of, fs::Permissions::from_mode(mode)).unwrap();
+        match open(&path) {
+            Ok(_) => assert!(is_taken, "{mode:o}"),
+            Err(error) => {
+                assert!(!is_taken && matches!(&error, StoreError::Exposed(exposed) if exposed == of), "{error}");
+            }
+        }
+        fs::set_permissions(of, before).unwrap();
+    }
+}
+
+#[test]
 fn what_is_damaged_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
@@ -75,15 +95,6 @@ fn what_is_damaged_is_refused_and_left_as_it_is() {
     }
 }
 
-#[test]
-fn what_was_never_finished_is_begun_anew() {
-    let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("state.redb.tmp"), "half").unwrap();
-    let failed = Store::open(directory.path(), |_| Err(StoreError::Row));
-    assert!(matches!(failed, Err(StoreError::Row)) && !directory.path().join("state.redb").exists());
-    let store = open(directory.path()).unwrap();
-    assert_eq!(store.change(|rows| rows.find(Table::Keys, b"first")).unwrap().as_deref(), Some(&b"key"[..]));
-}
 #[test]
 fn a_file_that_was_cut_anywhere_is_damaged_and_makes_nothing_panic() {
     let directory = tempfile::tempdir().unwrap();
@@ -123,4 +134,14 @@ fn a_panic_in_the_midst_of_a_change_is_an_error_and_the_next_change_is_made() {
     assert!(matches!(panicked, Err(StoreError::Damaged(..))), "{panicked:?}");
     assert_eq!(store.change(|rows| rows.find(Table::Tokens, b"a")).unwrap(), None);
     store.change(put).unwrap();
+}
+
+#[test]
+fn what_was_never_finished_is_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("state.redb.tmp"), "half").unwrap();
+    let failed = Store::open(directory.path(), |_| Err(StoreError::Row));
+    assert!(matches!(failed, Err(StoreError::Row)) && !directory.path().join("state.redb").exists());
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.change(|rows| rows.find(Table::Keys, b"first")).unwrap().as_deref(), Some(&b"key"[..]));
 }
