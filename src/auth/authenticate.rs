@@ -22,6 +22,7 @@ use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
+use crate::session::store::Now;
 use crate::session::{Denied, SessionId, TokenHash};
 
 pub(super) use denial::sid_of;
@@ -174,7 +175,7 @@ impl Authenticator {
                 }
                 None => Err(Unauthenticated::NoCredentials),
             },
-            (Err(Unauthenticated::Token(VerifyError::Expired(_))), None) => {
+            (Err(Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::Withdrawn(_))), None) => {
                 Err(Unauthenticated::SessionEnded(SessionEnd::Expired))
             }
             (Err(error), None) => Err(error),
@@ -240,7 +241,9 @@ impl Authenticator {
             return Some(refresh.clone());
         }
         let refresh = match error {
-            Unauthenticated::Token(VerifyError::Expired(claims)) => of_whom(refresh, claims),
+            Unauthenticated::Token(VerifyError::Expired(claims) | VerifyError::Withdrawn(claims)) => {
+                of_whom(refresh, claims)
+            }
             _ => refresh.clone(),
         };
         Some(self.with_issuer(presented, refresh, allowed)).filter(|refresh| allowed.contains(&refresh.issuer))
@@ -315,6 +318,10 @@ impl Authenticator {
         let sid = tokens.sid.or_else(|| sid_of(&token.claims));
         let origin = |id| SessionOrigin { id, started_at: now, sid };
         let session = if self.cookies.are_sealed() { Some(origin(SessionId::random()?)) } else { None };
+        if let (Some(session), Some(iss), Some(subject)) = (session, token.claims.text("iss"), token.claims.subject()) {
+            let until = now.after(self.absolute_timeout);
+            self.denied.begin_session(session.id, iss, subject, until, Now::of(&self.clock));
+        }
         self.cookies.write((issuer, session), &token, tokens.refresh.as_ref(), now, jar)?;
         Ok(Identity { token, session, source: Source::Login })
     }

@@ -117,6 +117,9 @@ impl Verifier {
         if now >= usable_until {
             return Err(VerifyError::Expired(Box::new(presented.claims)));
         }
+        if !issuer.stands_by(&presented.claims) {
+            return Err(VerifyError::Withdrawn(Box::new(presented.claims)));
+        }
         let verified = Arc::new(VerifiedToken::verified(
             presented.token,
             issuer.id(),

@@ -1,5 +1,6 @@
 //! The issuer inside Usher: its users, and how long what it gives out is good.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -48,19 +49,27 @@ pub struct User {
     pub claims: Map<String, Value>,
 }
 
+/// More rounds of folding than any name takes.
+const MOST_ROUNDS: usize = 8;
+
 /// A user name without what people type differently: NFKC, without case, without spaces around.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FoldedName(String);
 
 impl FoldedName {
-    /// Folds a name.
+    /// Folds a name. One that is folded stays as it is.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let normalizer = const { ComposingNormalizerBorrowed::new_nfkc() };
-        // Up and down again: what has two lower-case forms (ς and σ), or none (ß), has one then.
-        let folded: String =
-            normalizer.normalize(name).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-        Self(normalizer.normalize(folded.trim()).into_owned())
+        let (mut before, mut folded) = (fold(name), String::new());
+        // What is folded may be what is to be folded: ẞ becomes ß, and that ss. Each round leaves less to do.
+        for _ in 0..MOST_ROUNDS {
+            folded = fold(&before);
+            if folded == before {
+                break;
+            }
+            before.clone_from(&folded);
+        }
+        Self(folded)
     }
 
     /// The folded name.
@@ -68,6 +77,20 @@ impl FoldedName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+impl Borrow<str> for FoldedName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+fn fold(name: &str) -> String {
+    let normalizer = const { ComposingNormalizerBorrowed::new_nfkc() };
+    // Up and down again: what has two lower-case forms (ς and σ), or none (ß), has one then.
+    let folded: String =
+        normalizer.normalize(name).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    normalizer.normalize(folded.trim()).into_owned()
 }
 
 impl Users {
@@ -80,6 +103,12 @@ impl Users {
     /// The user of this name.
     #[must_use]
     pub fn find(&self, name: &FoldedName) -> Option<&User> {
+        self.0.get(name)
+    }
+
+    /// The same by a name that was folded before, and is not folded again: it may have been kept for years.
+    #[must_use]
+    pub fn find_folded(&self, name: &str) -> Option<&User> {
         self.0.get(name)
     }
 
@@ -110,9 +139,29 @@ mod tests {
             ("οδος", "ΟΔΟΣ"),
             ("é", "e\u{301}"),
             ("kelvin", "\u{212a}elvin"),
+            ("strasse", "STRA\u{1e9e}E"),
         ] {
             assert_eq!(FoldedName::of(one), FoldedName::of(other), "{one} {other}");
         }
         assert_ne!(FoldedName::of("alice"), FoldedName::of("alíce"));
+    }
+
+    fn stays_folded(name: &str) {
+        let folded = FoldedName::of(name);
+        assert_eq!(FoldedName::of(folded.as_str()), folded, "{name:?}");
+    }
+
+    #[test]
+    fn every_letter_that_is_folded_stays_as_it_is() {
+        for letter in '\0'..=char::MAX {
+            stays_folded(letter.encode_utf8(&mut [0; 4]));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_name_that_is_folded_stays_as_it_is(name in proptest::prelude::any::<String>()) {
+            stays_folded(&name);
+        }
     }
 }

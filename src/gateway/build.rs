@@ -22,10 +22,11 @@ use crate::auth::verify::Verifier;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
+use crate::issuer::local::EndedSession;
 use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
 use crate::session::store::{MemoryStore, Now};
-use crate::session::{Denied, Policy, SealError, Store};
+use crate::session::{Denied, Policy, SealError, SidHash, Store};
 use crate::tasks::Tasks;
 
 /// Why a gateway cannot be built from a configuration that has passed its checks.
@@ -125,10 +126,12 @@ impl Gateway {
     /// Ends the sessions of local users who are gone, disabled, or have another password under the successor.
     fn end_sessions(&self, successor: &Self) {
         let (before, after) = (self.lasting.verifier.issuers(), successor.lasting.verifier.issuers());
+        let ended = after.end_sessions(before);
+        // Not before: that has waited for the disk.
         let now = Now::of(&self.clock);
-        for ended in after.end_sessions(before) {
-            let until = now.wall.after(ended.lifetime);
-            self.lasting.denied.deny_subject(&ended.issuer, &ended.subject, now.wall, until, now);
+        for EndedSession { issuer, sid, lifetime } in ended {
+            // Requests under the successor find that out by themselves. This is for what is under way.
+            self.lasting.denied.deny_sid(SidHash::of(&issuer, &sid), now.wall.after(lifetime), now);
         }
     }
 

@@ -26,14 +26,14 @@ mod transport;
 
 use std::sync::Arc;
 
-use crate::oauth::Algorithm;
+use crate::oauth::{Algorithm, Claims};
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use self::discovery::Metadata;
 use self::jwks::{KeySet, NoKey};
 use self::key::Material;
-use self::local::{EndedUser, KeysError, Local};
+use self::local::{KeysError, Local};
 use self::remote::{Remote, Waited};
 use self::transport::Transport;
 use crate::clock::Clock;
@@ -169,9 +169,9 @@ impl Issuers {
     }
 
     /// Puts these users in the place of those `before`: ends the sessions of everybody who may no longer have one, and
-    /// returns whose access tokens are to be denied. Blocks. To be called once the configuration is in force for good.
+    /// returns which have ended. Blocks. To be called once the configuration is in force for good.
     #[must_use]
-    pub fn end_sessions(&self, before: &Self) -> Vec<EndedUser> {
+    pub fn end_sessions(&self, before: &Self) -> Vec<local::EndedSession> {
         let local = |issuer: &Issuer| issuer.local().cloned();
         let same = |before: &&Issuer| self.issuers.iter().find(|issuer| issuer.config.name == before.config.name);
         let pairs = before.issuers.iter().filter_map(|before| Some((local(before)?, local(same(&before)?)?)));
@@ -300,6 +300,13 @@ impl Issuer {
             KeyRing::Fixed(_) | KeyRing::Local(_) => false,
             KeyRing::Published(remote) => remote.is_failing(),
         }
+    }
+
+    /// Whether it still stands by an access token of these claims that it has signed and whose time is not up. Only of a
+    /// local issuer is that known.
+    #[must_use]
+    pub fn stands_by(&self, claims: &Claims) -> bool {
+        self.local().is_none_or(|local| local.stands_by(&claims.0))
     }
 
     /// Starts a refresh of the keys in the background when they are old. For uses of verified tokens that do not need

@@ -7,8 +7,8 @@
 
 mod entries;
 mod names;
+mod subjects;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use self::entries::Entries;
 use self::names::{LogoutHash, SubjectHash};
+use self::subjects::Subjects;
 use super::SessionId;
 use super::store::Now;
 use crate::clock::Timestamp;
@@ -36,9 +37,7 @@ struct Lists {
     access_tokens: Entries<TokenHash>,
     /// Logout tokens that have done their work.
     logouts: Entries<LogoutHash>,
-    subjects: Entries<SubjectHash>,
-    /// Up to when what a subject was given is denied. Has what `subjects` has.
-    issued_until: HashMap<SubjectHash, Timestamp>,
+    subjects: Subjects,
 }
 
 impl Denied {
@@ -50,8 +49,7 @@ impl Denied {
             sids: Entries::new(capacity),
             access_tokens: Entries::new(capacity),
             logouts: Entries::new(capacity),
-            subjects: Entries::new(capacity),
-            issued_until: HashMap::new(),
+            subjects: Subjects::new(capacity),
         };
         Self { epoch: AtomicU64::new(0), lists: RwLock::new(lists), changes: watch::Sender::new(()) }
     }
@@ -78,11 +76,17 @@ impl Denied {
             || (!lists.access_tokens.is_empty() && lists.access_tokens.contains(&TokenHash::of(access_token)))
     }
 
-    /// Whether everything was denied that the issuer had given this subject at the time of `issued_at`. What does not say
-    /// when it was issued counts as issued before.
+    /// Whether everything was denied that the issuer had given this subject at the time of `issued_at`, which is when the
+    /// session began if there is one. What does not say when it was issued counts as issued before.
     #[must_use]
-    pub fn is_subject_denied(&self, issuer: &str, subject: &str, issued_at: Option<Timestamp>) -> bool {
-        self.covers(|| SubjectHash::of(issuer, subject), issued_at)
+    pub fn is_subject_denied(
+        &self,
+        issuer: &str,
+        subject: &str,
+        issued_at: Option<Timestamp>,
+        session: Option<SessionId>,
+    ) -> bool {
+        self.covers(|| SubjectHash::of(issuer, subject), issued_at, session)
     }
 
     /// Whether the session that the issuer calls so was denied.
@@ -91,17 +95,33 @@ impl Denied {
         self.lists.read().unwrap_or_else(PoisonError::into_inner).sids.contains(&sid)
     }
 
-    /// Whether sessions of this subject were denied of which nobody here knows how the issuer calls them, and that had begun
-    /// at the time of `started_at`.
+    /// Whether sessions of this subject were denied of which nobody here knows how the issuer calls them, and this one, which
+    /// began at `started_at`, had begun by then.
     #[must_use]
-    pub fn is_nameless_denied(&self, issuer: &str, subject: &str, started_at: Timestamp) -> bool {
-        self.covers(|| SubjectHash::of_nameless(issuer, subject), Some(started_at))
+    pub fn is_nameless_denied(&self, issuer: &str, subject: &str, started_at: Timestamp, session: SessionId) -> bool {
+        self.covers(|| SubjectHash::of_nameless(issuer, subject), Some(started_at), Some(session))
     }
 
-    fn covers(&self, subject: impl FnOnce() -> SubjectHash, issued_at: Option<Timestamp>) -> bool {
+    fn covers(
+        &self,
+        subject: impl FnOnce() -> SubjectHash,
+        issued_at: Option<Timestamp>,
+        session: Option<SessionId>,
+    ) -> bool {
         let lists = self.lists.read().unwrap_or_else(PoisonError::into_inner);
-        let denied = || lists.issued_until.get(&subject());
-        !lists.subjects.is_empty() && denied().is_some_and(|until| issued_at.is_none_or(|issued| issued <= *until))
+        !lists.subjects.is_empty() && lists.subjects.cover(&subject(), issued_at, session)
+    }
+
+    /// Takes note of a session of this subject that has just begun: what was denied of the subject until now does not mean
+    /// it, though it be of the same second, or the clock have been set back. `until` it is over by itself.
+    pub fn begin_session(&self, session: SessionId, issuer: &str, subject: &str, until: Timestamp, now: Now) {
+        let names = [SubjectHash::of(issuer, subject), SubjectHash::of_nameless(issuer, subject)];
+        let is_denied = |lists: &Lists| names.iter().any(|name| lists.subjects.contains(name));
+        if is_denied(&self.lists.read().unwrap_or_else(PoisonError::into_inner)) {
+            let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
+            lists.subjects.drop_ended(now);
+            lists.subjects.begin(session, until, now);
+        }
     }
 
     /// Denies all access tokens that the issuer has given this subject up to `issued_until`; `until` the last of them has
@@ -134,13 +154,7 @@ impl Denied {
     }
 
     fn deny_issued(&self, subject: SubjectHash, issued_until: Timestamp, until: Timestamp, now: Now) {
-        self.deny(now, |lists| {
-            lists.subjects.insert(subject, until, now);
-            let known = lists.issued_until.entry(subject).or_insert(issued_until);
-            *known = issued_until.max(*known);
-            let Lists { subjects, issued_until, .. } = lists;
-            issued_until.retain(|subject, _| subjects.contains(subject));
-        });
+        self.deny(now, |lists| lists.subjects.deny(subject, issued_until, until, now));
     }
 
     /// Denies a session until `until`, when its cookies have ended by themselves.
@@ -158,7 +172,8 @@ impl Denied {
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         let capacity = capacity.max(1);
         (lists.sessions.capacity, lists.access_tokens.capacity) = (capacity, capacity);
-        (lists.subjects.capacity, lists.sids.capacity, lists.logouts.capacity) = (capacity, capacity, capacity);
+        (lists.sids.capacity, lists.logouts.capacity) = (capacity, capacity);
+        lists.subjects.set_capacity(capacity);
     }
 
     fn deny(&self, now: Now, insert: impl FnOnce(&mut Lists)) {
@@ -228,16 +243,37 @@ mod tests {
     fn a_denied_subject_is_refused_with_what_it_was_given_before_and_at_no_other_issuer() {
         let denied = Denied::new(10);
         let issued = |seconds| Some(Timestamp(seconds));
-        assert!(!denied.is_subject_denied("one", "alice", issued(900)));
+        let is_denied = |issuer, subject, issued_at| denied.is_subject_denied(issuer, subject, issued_at, None);
+        assert!(!is_denied("one", "alice", issued(900)));
         denied.deny_subject("one", "alice", Timestamp(1_000), LATER, at(1_000));
-        assert!(denied.is_subject_denied("one", "alice", issued(1_000)));
-        assert!(denied.is_subject_denied("one", "alice", None));
-        assert!(!denied.is_subject_denied("one", "alice", issued(1_001)));
-        assert!(!denied.is_subject_denied("one", "bob", issued(900)));
-        assert!(!denied.is_subject_denied("onea", "lice", issued(900)));
+        assert!(is_denied("one", "alice", issued(1_000)));
+        assert!(is_denied("one", "alice", None));
+        assert!(!is_denied("one", "alice", issued(1_001)));
+        assert!(!is_denied("one", "bob", issued(900)));
+        assert!(!is_denied("onea", "lice", issued(900)));
         denied.deny_subject("one", "bob", Timestamp(2_500), Timestamp(9_000), at(2_500));
-        assert!(!denied.is_subject_denied("one", "alice", issued(900)), "its tokens have expired");
-        assert!(denied.is_subject_denied("one", "bob", issued(2_500)));
+        assert!(!is_denied("one", "alice", issued(900)), "its tokens have expired");
+        assert!(is_denied("one", "bob", issued(2_500)));
+    }
+
+    #[test]
+    fn a_session_that_begins_after_the_denial_of_its_subject_is_not_meant_and_the_next_denial_means_it() {
+        let denied = Denied::new(10);
+        let subject = |number| denied.is_subject_denied("one", "alice", Some(Timestamp(1_000)), Some(session(number)));
+        let nameless = |number| denied.is_nameless_denied("one", "alice", Timestamp(1_000), session(number));
+        let begin = |number| denied.begin_session(session(number), "one", "alice", LATER, at(1_000));
+        let deny = || denied.deny_subject("one", "alice", Timestamp(1_000), LATER, at(1_000));
+        begin(1);
+        deny();
+        assert!(subject(1));
+        begin(2);
+        assert!(subject(1) && !subject(2), "in the same second");
+        denied.deny_nameless("one", "alice", Timestamp(1_500), LATER, at(1_500));
+        assert!(nameless(2) && !subject(2));
+        begin(3);
+        assert!(!nameless(3), "though the clock was set back");
+        deny();
+        assert!(subject(1) && subject(2) && subject(3));
     }
 
     #[test]
@@ -249,9 +285,9 @@ mod tests {
             assert!(!denied.is_sid_denied(other));
         }
         denied.deny_nameless("one", "alice", Timestamp(1_000), LATER, at(1_000));
-        assert!(denied.is_nameless_denied("one", "alice", Timestamp(1_000)));
-        assert!(!denied.is_nameless_denied("one", "alice", Timestamp(1_001)));
-        assert!(!denied.is_subject_denied("one", "alice", None), "what has a name is not meant");
+        assert!(denied.is_nameless_denied("one", "alice", Timestamp(1_000), session(1)));
+        assert!(!denied.is_nameless_denied("one", "alice", Timestamp(1_001), session(1)));
+        assert!(!denied.is_subject_denied("one", "alice", None, None), "what has a name is not meant");
     }
 
     #[test]

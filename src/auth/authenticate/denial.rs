@@ -57,7 +57,7 @@ impl Authenticator {
     ) -> Result<(), Unauthenticated> {
         let session = presented.facts.as_ref().map(|facts| &facts.origin);
         let by_claims = match error {
-            Unauthenticated::Token(VerifyError::Expired(claims)) => {
+            Unauthenticated::Token(VerifyError::Expired(claims) | VerifyError::Withdrawn(claims)) => {
                 Grounds::of(claims, session).is_some_and(|grounds| grounds.are_denied(&self.denied))
             }
             _ => false,
@@ -95,7 +95,8 @@ fn is_denied(denied: &Denied, token: &VerifiedToken, session: Option<&SessionOri
 
 impl<'a> Grounds<'a> {
     /// What these claims, verified but perhaps expired, say of whose request it is. A session of ours began by our own clock;
-    /// without one, the token says when it was issued.
+    /// without one, the token says when it was issued. So a token by itself that was issued in the second of a sign-out by
+    /// its issuer, or before, is denied: which came first is not known. A session is, which its beginning tells.
     fn of(claims: &'a Claims, session: Option<&'a SessionOrigin>) -> Option<Self> {
         let issued_at = || claims.0.get("iat")?.as_u64().map(Timestamp);
         Some(Self {
@@ -114,11 +115,12 @@ impl<'a> Grounds<'a> {
         by_sid(known)
             || by_sid(self.sid)
             || self.subject.is_some_and(|subject| {
-                denied.is_subject_denied(self.issuer, subject, self.issued_at)
-                    || self
-                        .session
-                        .filter(|_| is_nameless)
-                        .is_some_and(|session| denied.is_nameless_denied(self.issuer, subject, session.started_at))
+                let id = self.session.map(|session| session.id);
+                let is_nameless_denied = |session: &SessionOrigin| {
+                    denied.is_nameless_denied(self.issuer, subject, session.started_at, session.id)
+                };
+                denied.is_subject_denied(self.issuer, subject, self.issued_at, id)
+                    || self.session.filter(|_| is_nameless).is_some_and(is_nameless_denied)
             })
     }
 }

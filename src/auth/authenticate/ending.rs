@@ -143,7 +143,9 @@ impl Authenticator {
                     issuer = issuer.or(Some(token.issuer));
                     signed = Some(access);
                 }
-                Err(Unauthenticated::Token(VerifyError::Expired(_))) => signed = Some(access),
+                Err(Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::Withdrawn(_))) => {
+                    signed = Some(access);
+                }
                 Err(_) => {}
             }
         }

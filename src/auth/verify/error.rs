@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::issuer::Unavailable;
 use crate::oauth::Claims;
 
-/// Why a token does not count. No variant holds any part of the token but [`VerifyError::Expired`], and that shows names
-/// of claims only.
+/// Why a token does not count. No variant holds any part of the token but [`VerifyError::Expired`] and
+/// [`VerifyError::Withdrawn`], and those show names of claims only.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// It is no token of the form that is accepted here. The client's.
@@ -41,6 +41,10 @@ pub enum VerifyError {
     /// are those of the token, to compare the new ones with.
     #[error("the token has expired")]
     Expired(Box<Claims>),
+    /// Its time is not up, but the local issuer stands by it no more: its session has ended, or its user has other claims
+    /// now. Nobody's: a refresh tells the two apart.
+    #[error("the token's session has ended, or its user has other claims now")]
+    Withdrawn(Box<Claims>),
     /// It is signed, but its time is still to come. Somebody's clock is wrong: the issuer's or this machine's.
     #[error("the token is valid in {seconds} s only: the clock of its issuer or of this machine is wrong")]
     NotYetValid {

@@ -12,8 +12,10 @@ mod introduction;
 mod pages;
 mod usher;
 
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -141,8 +143,11 @@ impl Demo {
     }
 }
 
+/// Writes a file for nobody else.
 fn write(path: &Path, text: &str) -> Result<(), DemoError> {
-    std::fs::write(path, text).map_err(|error| DemoError::System("the configuration cannot be written", error))
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| DemoError::System("the configuration cannot be written", error))
 }
 
 /// Usher shares its port among its threads (`SO_REUSEPORT`), and so would a second Usher of the same user, without a

@@ -1,6 +1,6 @@
-//! The users file on disk: read whole, replaced whole.
+//! The users file on disk: read whole, replaced whole, by one command at a time.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,35 @@ pub(super) enum FileError {
     /// It cannot be read.
     #[error("cannot read the users file {}", .0.display())]
     Read(PathBuf, #[source] io::Error),
+    /// Its directory cannot be locked, so that others might change it meanwhile.
+    #[error("cannot lock the directory of the users file {}", .0.display())]
+    Lock(PathBuf, #[source] io::Error),
     /// It cannot be replaced, and is as it was.
     #[error("cannot write the users file {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
+}
+
+/// The right to replace a users file, until it is dropped: a text that was read before may be out of date, and to write it
+/// would undo what another command has done since.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The directory, locked: the file itself is another one after each change, and nothing is left lying beside it.
+    _locked: File,
+}
+
+impl Turn {
+    /// Waits until no other command changes a file of this directory.
+    pub(super) fn wait(path: &Path) -> Result<Self, FileError> {
+        let lock = || {
+            // A file that is not there yet is made where its path says.
+            let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+            let directory = File::open(directory.unwrap_or(Path::new(".")))?;
+            directory.lock()?;
+            Ok(Self { _locked: directory })
+        };
+        lock().map_err(|source| FileError::Lock(path.to_owned(), source))
+    }
 }
 
 /// A users file as it was read.

@@ -1,7 +1,7 @@
 //! `usher user`: keeps the users file of a local issuer.
 //!
 //! Every change is made in the text of the file, so that its comments and order stay; a running gateway takes it over
-//! within seconds. The file may be edited by hand as well. Passwords are read from the terminal, without showing them, or
+//! within seconds. Commands at the same time change it one after the other. The file may be edited by hand as well. Passwords are read from the terminal, without showing them, or
 //! from standard input; never from the command line, which others can see.
 
 mod file;
@@ -15,7 +15,7 @@ use super::source::{Output, SourceArgs};
 use crate::config::error::ConfigError;
 use crate::config::users::{self, edit};
 use crate::config::{self, Cost, Format, Problem, Users};
-use file::UsersFile;
+use file::{Turn, UsersFile};
 
 /// What `usher user` is told.
 #[derive(Debug, clap::Args)]
@@ -97,20 +97,35 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         Action::Disable { name } => (name, NewValue::Disabled(true)),
         Action::Enable { name } => (name, NewValue::Disabled(false)),
     };
+    let file = change_user(path, name, change, || passwords::ask(name).map_err(Failure::world))?;
+    writeln!(out, "{name}: {}, in {}", change.done(), file.path().display())?;
+    Ok(())
+}
+
+/// Changes a user in the file; `ask` gives the hash of the new password where there is one.
+fn change_user(
+    path: PathBuf,
+    name: &str,
+    change: NewValue,
+    ask: impl FnOnce() -> Result<String, Failure>,
+) -> Result<UsersFile, Failure> {
     if Format::of(&path) != Format::Yaml {
         return Err(Failure::configuration(UserError::OtherFormat(path)));
     }
-    let file = match change {
-        NewValue::Added => UsersFile::read_or_begin(path),
-        NewValue::Password | NewValue::Disabled(_) => UsersFile::read(path),
+    let hash = if change.has_password() {
+        // Nobody types a password for nothing.
+        change.apply(&change.read(path.clone())?, name, "")?;
+        ask()?
+    } else {
+        String::new()
     };
-    let file = file.map_err(Failure::configuration)?;
-    let said = format!("{name}: {}, in {}", change.done(), file.path().display());
-    let edited = change.apply(&file, name)?;
+    // Typing takes minutes, in which others may have changed the file: what counts is what it says now.
+    let _turn = Turn::wait(&path).map_err(Failure::world)?;
+    let file = change.read(path)?;
+    let edited = change.apply(&file, name, &hash)?;
     refuse_new_problems(&file, &edited)?;
     file.write(&edited).map_err(Failure::world)?;
-    writeln!(out, "{said}")?;
-    Ok(())
+    Ok(file)
 }
 
 /// What becomes of a user.
@@ -131,25 +146,27 @@ impl NewValue {
         }
     }
 
-    fn apply(self, file: &UsersFile, name: &str) -> Result<String, Failure> {
-        let edit = |change: &edit::Change<'_>| {
-            let path = || file.path().to_owned();
-            edit::edit(file.text(), name, change)
-                .map_err(|source| Failure::configuration(UserError::Edit { path: path(), source }))
+    const fn has_password(self) -> bool {
+        matches!(self, Self::Added | Self::Password)
+    }
+
+    fn read(self, path: PathBuf) -> Result<UsersFile, Failure> {
+        let file = match self {
+            Self::Added => UsersFile::read_or_begin(path),
+            Self::Password | Self::Disabled(_) => UsersFile::read(path),
         };
-        // Nobody types a password for nothing.
-        let hash = || passwords::ask(name).map_err(Failure::world);
-        match self {
-            Self::Disabled(disabled) => edit(&edit::Change::Disabled(disabled)),
-            Self::Added => {
-                edit(&edit::Change::Add(""))?;
-                edit(&edit::Change::Add(&hash()?))
-            }
-            Self::Password => {
-                edit(&edit::Change::Password(""))?;
-                edit(&edit::Change::Password(&hash()?))
-            }
-        }
+        file.map_err(Failure::configuration)
+    }
+
+    fn apply(self, file: &UsersFile, name: &str, hash: &str) -> Result<String, Failure> {
+        let change = match self {
+            Self::Added => edit::Change::Add(hash),
+            Self::Password => edit::Change::Password(hash),
+            Self::Disabled(disabled) => edit::Change::Disabled(disabled),
+        };
+        let path = || file.path().to_owned();
+        edit::edit(file.text(), name, &change)
+            .map_err(|source| Failure::configuration(UserError::Edit { path: path(), source }))
     }
 }
 
@@ -208,5 +225,48 @@ const fn kind(cost: Cost) -> &'static str {
     match cost {
         Cost::Argon2id { .. } => "argon2id",
         Cost::Bcrypt { .. } => "bcrypt",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::issuer::local::hash_password;
+
+    fn change(path: &Path, name: &str, change: NewValue, meanwhile: impl FnOnce()) {
+        let ask = || {
+            meanwhile();
+            Ok(hash_password("looking-glass").unwrap())
+        };
+        change_user(path.to_owned(), name, change, ask).unwrap();
+    }
+
+    #[test]
+    fn what_others_change_while_a_password_is_typed_stays_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users.yaml");
+        change(&path, "alice", NewValue::Added, || {});
+        change(&path, "alice", NewValue::Password, || change(&path, "alice", NewValue::Disabled(true), || {}));
+        change(&path, "bob", NewValue::Added, || change(&path, "carol", NewValue::Added, || {}));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("disabled: true") && text.contains("bob:") && text.contains("carol:"), "{text}");
+    }
+
+    #[test]
+    fn changes_at_the_same_time_are_made_one_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users.yaml");
+        let hash = hash_password("looking-glass").unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let (path, hash) = (path.clone(), hash.clone());
+                scope.spawn(move || change_user(path, &format!("user{number}"), NewValue::Added, || Ok(hash)).unwrap());
+            }
+        });
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("password:").count(), 16, "{text}");
     }
 }

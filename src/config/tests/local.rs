@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,6 +47,35 @@ fn refused(text: &str, users: &str) -> Problem {
 }
 
 const ONE_USER: &str = "users:\n  alice:\n    password: $HASH\n";
+
+fn notes(users: &str, mode: u32) -> Result<Vec<String>, Vec<Problem>> {
+    let directory = with_users(users);
+    let path = directory.path().join("users.yaml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let notes = loaded(LOCAL, directory.path())?.notes;
+    let of_users = notes.into_iter().filter(|note| note.path == "issuers.staff.local.users_file");
+    Ok(of_users.map(|note| note.message).collect())
+}
+
+#[test]
+fn a_users_file_that_others_can_read_is_told_of_and_one_that_everybody_can_write_is_refused() {
+    for (mode, told) in [(0o600, false), (0o640, false), (0o400, false), (0o644, true), (0o620, true)] {
+        let notes = notes(ONE_USER, mode).unwrap();
+        assert_eq!(notes.iter().any(|note| note.contains("chmod")), told, "{mode:o} {notes:?}");
+    }
+    for mode in [0o602, 0o666] {
+        let problems = notes(ONE_USER, mode).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].message.contains("everybody can write"), "{problems:?}");
+    }
+}
+
+#[test]
+fn users_whose_hashes_differ_in_cost_are_told_of() {
+    let other = bcrypt::hash("wonderland", 8).unwrap();
+    let of_kinds = |users: &str| notes(users, 0o600).unwrap().iter().any(|note| note.contains("several kinds"));
+    assert!(!of_kinds(&format!("{ONE_USER}  bob:\n    password: $HASH\n")));
+    assert!(of_kinds(&format!("{ONE_USER}  bob:\n    password: {other}\n")));
+}
 
 #[test]
 fn a_local_issuer_needs_a_users_file_and_nothing_else() {

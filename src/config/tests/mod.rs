@@ -14,6 +14,7 @@ mod routes;
 mod sources;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
 
@@ -54,7 +55,9 @@ fn files() -> TempDir {
         ("password", "opensesame\n".into()),
         ("users.yaml", format!("users:\n  alice: {{ password: '{ALICE}' }}\n")),
     ] {
-        fs::write(directory.path().join(name), contents).unwrap();
+        let path = directory.path().join(name);
+        fs::write(&path, contents).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     fs::create_dir(directory.path().join("pages")).unwrap();
     directory

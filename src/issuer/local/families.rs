@@ -3,7 +3,8 @@
 //! A token is spent when it is exchanged for its successor. Spent, it is still exchanged for another successor within the
 //! grace, because an answer may get lost; after that it is evidence of theft, and the family ends (RFC 9700 §4.14.2). A
 //! family ends so long after the sign-in, whatever is done with it; when its user's password changes, or the user goes; and
-//! when it is revoked. All of this happens within a transaction that somebody else has begun.
+//! when it is revoked. With it end its access tokens, which name it. All of this happens within a transaction that somebody
+//! else has begun.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::{Rows, StoreError, Table};
 use crate::clock::Timestamp;
-use crate::config::{FoldedName, User};
+use crate::config::{FoldedName, User, Users};
 use crate::oauth::RefreshToken;
 
 /// So many spent tokens of a family are known; what is older is unknown, and refused like any unknown token.
@@ -42,6 +43,18 @@ pub(super) struct Family {
     mark: [u8; 32],
     /// How many tokens it has had.
     generations: u64,
+}
+
+impl Family {
+    /// Whether somebody may go on with it: it is not over, and its user may sign in, with the same password and subject.
+    pub(super) fn may_go_on(&self, users: &Users, now: Timestamp) -> bool {
+        let owner = users.find_folded(&self.user).filter(|user| !user.disabled);
+        self.ends > now && owner.is_some_and(|owner| self.is_of(owner))
+    }
+
+    fn is_of(&self, user: &User) -> bool {
+        user.subject == self.subject && mark(user) == self.mark
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,9 +119,7 @@ pub(super) fn exchange<'u>(
     let Some(mut family) = read::<Family>(rows, Table::Families, token.family.as_bytes())? else {
         return Ok(Exchanged::Rejected);
     };
-    let stands = |user: &User| user.subject == family.subject && mark(user) == family.mark;
-    let may_go_on = owner(&family.user).is_some_and(stands);
-    if !may_go_on || family.ends <= now {
+    if !owner(&family.user).is_some_and(|user| family.is_of(user)) || family.ends <= now {
         end(rows, &family)?;
         return Ok(Exchanged::Rejected);
     }
@@ -136,10 +147,10 @@ pub(super) fn revoke(rows: &mut dyn Rows, presented: &RefreshToken) -> Result<Op
     Ok(family)
 }
 
-/// Ends every family of this user.
-pub(super) fn end_all(rows: &mut dyn Rows, user: &FoldedName) -> Result<(), StoreError> {
-    let ids = ids(rows, user.as_str())?;
-    ids.iter().try_for_each(|id| end_by_id(rows, id))
+/// Every family whose row can be read: nobody can go on with another one.
+pub(super) fn all(rows: &dyn Rows) -> Result<Vec<Family>, StoreError> {
+    let rows = rows.first(Table::Families, usize::MAX)?;
+    Ok(rows.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect())
 }
 
 /// The families of a user, the oldest first.
@@ -167,7 +178,8 @@ fn issue(rows: &mut dyn Rows, family: &mut Family) -> Result<RefreshToken, Store
     Ok(token)
 }
 
-fn end(rows: &mut dyn Rows, family: &Family) -> Result<(), StoreError> {
+/// Ends a family.
+pub(super) fn end(rows: &mut dyn Rows, family: &Family) -> Result<(), StoreError> {
     let first = family.generations.saturating_sub(MOST_GENERATIONS).max(1);
     for generation in first..=family.generations {
         forget(rows, family, generation)?;

@@ -5,9 +5,12 @@
 //! users file: another file is another configuration, to which keys, refresh tokens and counts of attempts are handed on
 //! ([`Local::succeeded_by`]).
 
+mod ending;
 mod error;
 mod families;
+mod in_force;
 mod keys;
+mod living;
 mod metadata;
 mod passwords;
 mod store;
@@ -27,15 +30,18 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use self::families::{Exchanged, Family};
+use self::in_force::InForce;
 use self::keys::SigningKeys;
+use self::living::Living;
 use self::passwords::{Busy, Passwords};
 use self::store::{Rows, Store};
 use self::throttle::Throttle;
 use super::jwks::KeySet;
 use crate::clock::Clock;
-use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User, Users};
+use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
+pub use ending::EndedSession;
 pub(super) use error::ExchangeError;
 pub use error::{IssueError, NotSignedIn};
 pub use keys::KeysError;
@@ -73,24 +79,16 @@ struct Lasting {
     passwords: Passwords,
     throttle: Throttle,
     /// The users of the configuration in force. Requests of an earlier one may still be under way when it changes, and
-    /// must not give out tokens by users of before.
-    users: ArcSwap<Users>,
+    /// must not give out tokens by users of before: they look here within their change of the store, which comes before or
+    /// after the one that ends sessions.
+    in_force: ArcSwap<InForce>,
+    living: Living,
     clock: Clock,
 }
 
-/// Somebody whose access tokens of before count no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndedUser {
-    /// The `iss` of the tokens.
-    pub issuer: String,
-    /// Their `sub`.
-    pub subject: String,
-    /// How long the last of them would have been good.
-    pub lifetime: Duration,
-}
-
 impl Local {
-    /// Opens what is kept, or begins anew where nothing is yet.
+    /// Opens what is kept, or begins anew where nothing is yet. Ends the sessions of everybody who may no longer have one:
+    /// the users may have changed while nobody looked.
     ///
     /// # Errors
     /// [`KeysError`]: what is kept and damaged is never replaced.
@@ -107,8 +105,9 @@ impl Local {
         let name = Arc::clone(&config.name);
         let keys = SigningKeys::load(&store, &name)?;
         let (passwords, throttle) = (Passwords::new(), Throttle::new(clock.clone()));
-        let (users, clock) = (ArcSwap::from_pointee(local.users.clone()), clock.clone());
-        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, users, clock });
+        let living = ending::review(&store, &local.users, &name, now)?;
+        let (in_force, clock) = (ArcSwap::from_pointee(InForce::new(local.users.clone())), clock.clone());
+        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, in_force, living, clock });
         Ok(Self { terms: Arc::new(Terms::new(config, local)), lasting })
     }
 
@@ -120,31 +119,6 @@ impl Local {
     /// Whether the other one is configured to be the same: what is kept stays where it is.
     pub(super) fn is_kept_alike(&self, other: &LocalIssuer) -> bool {
         self.terms.local.state == other.state
-    }
-
-    /// Puts the users of `successor` in force, and ends the sessions of everybody who may no longer do what they could under
-    /// this one: users who are gone, disabled, or have another password or subject. Blocks. Their access tokens are the
-    /// caller's to deny.
-    pub(super) fn end_sessions(&self, successor: &Self) -> Vec<EndedUser> {
-        successor.lasting.users.store(Arc::new(successor.terms.local.users.clone()));
-        let mut ended = Vec::new();
-        for (name, before) in self.terms.local.users.iter().filter(|(_, user)| !user.disabled) {
-            let after = successor.terms.local.users.find(name);
-            let stands =
-                |after: &User| !after.disabled && after.password == before.password && after.subject == before.subject;
-            if after.is_some_and(stands) {
-                continue;
-            }
-            // Its refresh tokens fail all the same, unless the user is put back as they were.
-            if let Err(error) = self.lasting.store.change(|rows| families::end_all(rows, name)) {
-                tracing::error!(fault = "us", issuer = %self.lasting.name, %error, "the end of sessions is not recorded");
-            }
-            tracing::info!(issuer = %self.lasting.name, subject = before.subject, "the sessions of a user have ended");
-            let (issuer, subject) = (self.terms.issuer.clone(), before.subject.clone());
-            let lifetime = self.terms.local.access_token_lifetime.saturating_add(self.terms.leeway);
-            ended.push(EndedUser { issuer, subject, lifetime });
-        }
-        ended
     }
 
     /// Signs somebody in who says to be `username`, from the address `source`.
@@ -164,8 +138,8 @@ impl Local {
         let Lasting { passwords, throttle, .. } = &*self.lasting;
         let throttled = |retry_after| NotSignedIn::Throttled { retry_after };
         let attempt = throttle.begin(&name, source).map_err(throttled)?;
-        let users = self.lasting.users.load_full();
-        let user = users.find(&name);
+        let in_force = self.lasting.in_force.load_full();
+        let user = in_force.users.find(&name);
         // The same work whether or not there is such a user, so that nobody learns that by the time it takes.
         let hash = user.map(|user| &user.password).or(self.terms.decoy.as_ref()).ok_or(NotSignedIn::Wrong)?;
         let is_right = passwords.verify(hash.clone(), password).await.map_err(|Busy| {
@@ -178,12 +152,12 @@ impl Local {
         throttle.succeeded(&attempt);
         let (lifetime, hash) = (self.terms.local.refresh_token_lifetime, hash.clone());
         let begun = move |local: &Self| {
-            // Another password may have been set while this one was being verified.
-            let users = local.lasting.users.load();
-            let stands = |user: &&User| !user.disabled && user.password == hash;
-            let Some(user) = users.find(&name).filter(stands) else { return Ok(None) };
-            let now = local.lasting.clock.now();
-            local.lasting.store.change(|rows| {
+            local.change(|rows| {
+                // Another password may have been set while this one was being verified.
+                let in_force = local.lasting.in_force.load();
+                let stands = |user: &&User| !user.disabled && user.password == hash;
+                let Some(user) = in_force.users.find(&name).filter(stands) else { return Ok(None) };
+                let now = local.lasting.clock.now();
                 let (family, token) = families::begin(rows, user, lifetime, now)?;
                 local.respond(user, &family, token).map(Some)
             })
@@ -197,10 +171,10 @@ impl Local {
     pub(super) async fn refresh(&self, token: &RefreshToken) -> Result<TokenResponse, ExchangeError> {
         let token = token.clone();
         let exchanged = move |local: &Self| {
-            let (grace, now) = (local.terms.local.refresh_grace, local.lasting.clock.now());
-            let users = local.lasting.users.load();
-            let find = |name: &str| users.find(&FoldedName::of(name)).filter(|user| !user.disabled);
-            local.lasting.store.change(|rows| {
+            local.change(|rows| {
+                let (grace, now) = (local.terms.local.refresh_grace, local.lasting.clock.now());
+                let in_force = local.lasting.in_force.load();
+                let find = |name: &str| in_force.users.find_folded(name).filter(|user| !user.disabled);
                 Ok(match families::exchange(rows, &token, find, grace, now)? {
                     Exchanged::Successor(family, successor) => {
                         let user = find(&family.user).ok_or(StoreError::Row)?;
@@ -229,9 +203,8 @@ impl Local {
     /// Ends the session of a refresh token; one that is unknown has ended already (RFC 7009 §2.2).
     pub(super) async fn revoke(&self, token: &RefreshToken) -> Result<(), StoreError> {
         let token = token.clone();
-        let revoked = move |local: &Self| {
-            local.lasting.store.change(|rows| families::revoke(rows, &token)).map_err(IssueError::Store)
-        };
+        let revoked =
+            move |local: &Self| local.change(|rows| families::revoke(rows, &token)).map_err(IssueError::Store);
         match self.blocking(revoked).await {
             Ok(_) => Ok(()),
             Err(IssueError::Store(error)) => Err(error),
@@ -263,6 +236,11 @@ impl Local {
         let claims = tokens::claims((issuer, audiences), user, family, expires_at, now)?;
         let token = self.lasting.keys.sign(tokens::TYPE, &claims, now)?;
         Ok(TokenResponse { access_token: AccessToken::new(&token), refresh_token: Some(refresh), id_token: None })
+    }
+
+    /// Changes what is kept of families.
+    fn change<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut dyn Rows) -> Result<T, E>) -> Result<T, E> {
+        self.lasting.living.change(&self.lasting.store, work)
     }
 
     /// Does what blocks where it may, with keys that are up to date.

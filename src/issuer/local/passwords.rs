@@ -99,7 +99,8 @@ pub fn hash(password: &str) -> Result<String, HashingError> {
     Ok(hash.to_string())
 }
 
-/// A hash that costs what most of the users' hashes do. Nobody has its password, and whether it verifies is not asked.
+/// A hash that costs what most of the users' hashes do, so that the fewest differ from somebody unknown by the time that they
+/// take; the check of the configuration tells of the others. Nobody has its password, and whether it verifies is not asked.
 pub(super) fn decoy(users: &Users) -> Option<PasswordHash> {
     let mut counts: HashMap<Cost, usize> = HashMap::new();
     for (_, user) in users.iter() {

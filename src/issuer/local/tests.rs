@@ -4,9 +4,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::store::Store;
+use super::in_force::InForce;
+use super::store::{Store, StoreError};
 use super::testing::{SOURCE, argon2id, claims, easy, issuer, open, sign_in, terms, user};
-use super::{EndedUser, ExchangeError, Local, NotSignedIn};
+use super::{EndedSession, ExchangeError, Local, NotSignedIn};
 use crate::clock::Clock;
 use crate::config::{LocalIssuer, User};
 use crate::oauth::{RefreshToken, TokenResponse};
@@ -86,8 +87,8 @@ async fn a_revoked_token_is_the_end_of_its_family() {
     local.revoke(&RefreshToken::new("unknown")).await.unwrap();
 }
 
-/// The same issuer with other users, and who has been signed out.
-fn succeeded(local: &Local, terms: &LocalIssuer) -> (Local, Vec<EndedUser>) {
+/// The same issuer with other users, and which sessions have ended.
+fn succeeded(local: &Local, terms: &LocalIssuer) -> (Local, Vec<EndedSession>) {
     let successor = local.succeeded_by(&issuer(terms), terms);
     let ended = local.end_sessions(&successor);
     (successor, ended)
@@ -107,10 +108,11 @@ async fn another_password_another_subject_or_no_such_user_ends_the_sessions_and_
         (vec![easy("bob")], false),
     ] {
         let (before, _) = local([easy("alice")]);
-        let token = refresh_token(&sign_in(&before, "alice", "alice").await.unwrap());
+        let response = sign_in(&before, "alice", "alice").await.unwrap();
+        let (token, sid) = (refresh_token(&response), &claims(&response)["sid"]);
         let (successor, ended) = succeeded(&before, &terms(after.clone(), None));
         assert_eq!(ended.len(), usize::from(!stands), "{after:?}");
-        assert!(ended.iter().all(|ended| ended.subject == "alice" && ended.issuer == super::testing::ISSUER));
+        assert!(ended.iter().all(|ended| *sid == *ended.sid && ended.issuer == super::testing::ISSUER));
         assert_eq!(is_rejected(&successor, &token).await, !stands, "{after:?}");
     }
 }
@@ -123,22 +125,88 @@ async fn a_request_of_before_gives_out_no_tokens_by_users_of_before() {
     let mut under_way = Box::pin(sign_in(&before, "alice", "alice"));
     assert!(futures_util::future::poll_immediate(&mut under_way).await.is_none());
     let (_, ended) = succeeded(&before, &terms([user("alice", &argon2id(b"other"))], None));
-    assert_eq!(ended.len(), 2);
+    assert_eq!(ended.len(), 1);
     assert!(matches!(under_way.await, Err(NotSignedIn::Wrong)));
     assert!(is_rejected(&before, &token).await);
 }
 
 #[tokio::test]
 async fn a_user_who_is_enabled_again_has_to_sign_in_again() {
-    let (local, clock) = local([easy("alice")]);
+    let (local, _) = local([easy("alice")]);
     let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
     let (disabled, _) = succeeded(&local, &terms([User { disabled: true, ..easy("alice") }], None));
     assert!(matches!(sign_in(&disabled, "alice", "alice").await, Err(NotSignedIn::Wrong)));
     let (enabled, _) = succeeded(&disabled, &terms([easy("alice")], None));
     assert!(is_rejected(&enabled, &token).await);
-    clock.advance(Duration::from_secs(1));
     let token = refresh_token(&sign_in(&enabled, "alice", "alice").await.unwrap());
     enabled.refresh(&token).await.unwrap();
+}
+
+fn stands_by(local: &Local, response: &TokenResponse) -> bool {
+    local.stands_by(&claims(response))
+}
+
+#[tokio::test]
+async fn an_access_token_counts_as_long_as_its_session_and_not_again_when_the_user_is_enabled_again() {
+    let (local, _) = local([easy("alice")]);
+    let first = sign_in(&local, "alice", "alice").await.unwrap();
+    let second = local.refresh(&refresh_token(&first)).await.unwrap();
+    let beside = sign_in(&local, "alice", "alice").await.unwrap();
+    assert!([&first, &second, &beside].iter().all(|token| stands_by(&local, token)));
+    local.revoke(&refresh_token(&second)).await.unwrap();
+    assert_eq!([&first, &second, &beside].map(|token| stands_by(&local, token)), [false, false, true]);
+
+    let (disabled, _) = succeeded(&local, &terms([User { disabled: true, ..easy("alice") }], None));
+    assert!(!stands_by(&disabled, &beside) && !stands_by(&local, &beside));
+    let (enabled, _) = succeeded(&disabled, &terms([easy("alice")], None));
+    assert!(!stands_by(&enabled, &beside));
+    let anew = sign_in(&enabled, "alice", "alice").await.unwrap();
+    assert!(stands_by(&enabled, &anew), "in the same second");
+}
+
+#[tokio::test]
+async fn an_access_token_counts_as_long_as_it_says_what_the_file_says() {
+    let odd =
+        json!({ "n": 0.1, "big": 1e300, "m": -7, "deep": { "b": [null, 18_446_744_073_709_551_615_u64] }, "é": "ü" });
+    let with = |claims: &Value| User { claims: claims.as_object().unwrap().clone(), ..easy("alice") };
+    let (local, _) = local([with(&odd)]);
+    let first = sign_in(&local, "alice", "alice").await.unwrap();
+    assert!(stands_by(&local, &first));
+    let mut now = local.clone();
+    for (claims, counts) in [(json!({ "role": "user" }), false), (json!({}), false), (odd, true)] {
+        now = succeeded(&now, &terms([with(&claims)], None)).0;
+        assert_eq!(stands_by(&now, &first), counts, "{claims}");
+    }
+    let more = terms([with(&json!({ "role": "user" }))], None);
+    now = succeeded(&now, &more).0;
+    let renewed = now.refresh(&refresh_token(&first)).await.unwrap();
+    assert!(stands_by(&now, &renewed) && !stands_by(&now, &first));
+}
+
+#[tokio::test]
+async fn what_ended_in_the_users_file_while_nobody_looked_has_ended() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::adjustable());
+    let terms = |users: [User; 2]| terms(users, Some(directory.path()));
+    let disabled = || terms([User { disabled: true, ..easy("alice") }, easy("bob")]);
+    let enabled = || terms([easy("alice"), easy("bob")]);
+    let local = open(&enabled(), &clock);
+    let (alice, bob) = (sign_in(&local, "alice", "alice").await.unwrap(), sign_in(&local, "bob", "bob").await.unwrap());
+    drop(local);
+    drop(open(&disabled(), &clock));
+    let local = open(&enabled(), &clock);
+    assert_eq!([&alice, &bob].map(|token| stands_by(&local, token)), [false, true]);
+    assert!(is_rejected(&local, &refresh_token(&alice)).await);
+    local.refresh(&refresh_token(&bob)).await.unwrap();
+    succeeded(&local, &disabled());
+    drop(local);
+    assert!(stands_by(&open(&disabled(), &clock), &bob));
+}
+
+#[tokio::test]
+async fn a_user_whose_name_folds_in_two_steps_keeps_the_session() {
+    let (local, _) = local([easy("STRA\u{1e9e}E")]);
+    let token = refresh_token(&sign_in(&local, "stra\u{1e9e}e", "STRA\u{1e9e}E").await.unwrap());
+    local.refresh(&token).await.unwrap();
 }
 
 #[tokio::test]
@@ -224,4 +292,46 @@ async fn a_store_that_cannot_be_written_costs_nobody_their_session() {
     memory.is_full.store(false, Ordering::Relaxed);
     let successor = refresh_token(&local.refresh(&token).await.unwrap());
     local.refresh(&successor).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_keeps_no_session_alive_that_has_to_end() {
+    let (local, _) = local([easy("alice")]);
+    let Store::Memory(memory) = &local.lasting.store else { unreachable!() };
+    let response = sign_in(&local, "alice", "alice").await.unwrap();
+    memory.is_full.store(true, Ordering::Relaxed);
+    let (disabled, ended) = succeeded(&local, &terms([User { disabled: true, ..easy("alice") }], None));
+    assert_eq!((ended.len(), stands_by(&disabled, &response)), (1, false));
+    memory.is_full.store(false, Ordering::Relaxed);
+    let (enabled, _) = succeeded(&disabled, &terms([easy("alice")], None));
+    assert!(is_rejected(&enabled, &refresh_token(&response)).await && !stands_by(&enabled, &response));
+}
+
+#[tokio::test]
+async fn users_who_change_while_a_renewal_waits_for_the_store_are_those_that_count() {
+    let (local, _) = local([easy("alice")]);
+    let token = refresh_token(&sign_in(&local, "alice", "alice").await.unwrap());
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let holder = {
+        let local = local.clone();
+        tokio::task::spawn_blocking(move || {
+            local.lasting.store.change(|_| {
+                held.send(()).unwrap();
+                released.recv().map_err(|_| StoreError::GivenUp)
+            })
+        })
+    };
+    is_held.await.unwrap();
+    let renewal = tokio::spawn({
+        let local = local.clone();
+        async move { is_rejected(&local, &token).await }
+    });
+    // Long enough to look users up too early; whoever looks in time is not hurried by it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let disabled = terms([User { disabled: true, ..easy("alice") }], None);
+    local.lasting.in_force.store(std::sync::Arc::new(InForce::new(disabled.users)));
+    release.send(()).unwrap();
+    holder.await.unwrap().unwrap();
+    assert!(renewal.await.unwrap());
 }

@@ -2,27 +2,40 @@
 //!
 //! | counted by | attempts without a wait | then |
 //! |---|---|---|
-//! | account: the folded name, whether or not there is such a user | 5 | 1 s, 2 s, 4 s, … 60 s between attempts |
-//! | source: an IPv4 address, or an IPv6 /64 | 20 | the same |
+//! | account and source: an IPv4 address, or an IPv6 /64 | 5 | 1 s, 2 s, 4 s, … 60 s between attempts |
+//! | source, whichever accounts it tries | 20 | the same |
+//! | account: the folded name, whether or not there is such a user | 20 | one in 20 s, from wherever |
 //!
 //! An attempt counts as failed from its beginning, so that a thousand at once are not a thousand free ones; a success
-//! clears the account's count and takes its own off the source's. A count ends 15 minutes after the last attempt. An
-//! attempt that has to wait is not counted. So somebody who guesses without pause can make the owner of an account wait,
-//! for a minute at a time: the price of a bound on guessing. Counts are in memory and end with the process.
+//! clears the count of its account and source, and takes its own off the other two. Counts end 15 minutes after the last
+//! attempt; an account has all of its 20 again after 400 s of rest. An attempt that has to wait is counted against its
+//! source, which therefore waits for 60 s after the last one if it does not stop: so it takes no place that somebody else
+//! waits for.
+//!
+//! From one address an account is tried once a minute, 1440 times a day; from any number of them three times a minute, 4320
+//! times a day. One address, or two, keep nobody else out. Whoever guesses without pause from three or more can make the
+//! owner of the account wait, for a place that comes up every 20 s: the price of that bound. Counts are in memory and end
+//! with the process.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+mod counts;
+mod rates;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use self::counts::Counts;
+use self::rates::Rates;
 use crate::clock::Clock;
 use crate::config::FoldedName;
 
-const ACCOUNT_ATTEMPTS: u32 = 5;
+const PAIR_ATTEMPTS: u32 = 5;
 const SOURCE_ATTEMPTS: u32 = 20;
+const ACCOUNT_ATTEMPTS: u32 = 20;
+/// A third of the longest wait of one source, which alone never uses up an account.
+const ACCOUNT_INTERVAL: Duration = Duration::from_secs(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Counts of each kind: some MiB.
@@ -34,8 +47,15 @@ type Account = Box<[u8]>;
 /// The counts.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    counts: Mutex<(Counts<Account>, Counts<IpAddr>)>,
+    counts: Mutex<All>,
     clock: Clock,
+}
+
+#[derive(Debug)]
+struct All {
+    pairs: Counts<(Account, IpAddr)>,
+    sources: Counts<IpAddr>,
+    accounts: Rates,
 }
 
 /// An attempt that has been counted.
@@ -47,7 +67,8 @@ pub(super) struct Attempt {
 
 impl Throttle {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { counts: Mutex::new((Counts::new(ACCOUNT_ATTEMPTS), Counts::new(SOURCE_ATTEMPTS))), clock }
+        let (pairs, sources) = (Counts::new(PAIR_ATTEMPTS), Counts::new(SOURCE_ATTEMPTS));
+        Self { counts: Mutex::new(All { pairs, sources, accounts: Rates::default() }), clock }
     }
 
     /// Counts an attempt.
@@ -57,28 +78,39 @@ impl Throttle {
     pub(super) fn begin(&self, name: &FoldedName, source: IpAddr) -> Result<Attempt, Duration> {
         let attempt = Attempt { account: account(name), source: network(source) };
         let now = self.clock.instant();
-        let (accounts, sources) = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = accounts.wait(&attempt.account, now).max(sources.wait(&attempt.source, now));
+        let All { pairs, sources, accounts } = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (pair, source) = (attempt.pair(), attempt.source);
+        let wait = pairs.wait(&pair, now).max(sources.wait(&source, now)).max(accounts.wait(&attempt.account, now));
         if wait > Duration::ZERO {
-            return Err(wait);
+            sources.count_refused(source, now);
+            return Err(wait.max(sources.wait(&source, now)));
         }
+        pairs.count(pair, now);
+        sources.count(source, now);
         accounts.count(attempt.account.clone(), now);
-        sources.count(attempt.source, now);
         Ok(attempt)
     }
 
     /// The password was right.
     pub(super) fn succeeded(&self, attempt: &Attempt) {
-        let (accounts, sources) = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.counts.remove(&attempt.account);
+        let All { pairs, sources, accounts } = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        pairs.clear(&attempt.pair());
         sources.take_back(&attempt.source);
+        accounts.take_back(&attempt.account);
     }
 
     /// The password was not looked at.
     pub(super) fn take_back(&self, attempt: &Attempt) {
-        let (accounts, sources) = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.take_back(&attempt.account);
+        let All { pairs, sources, accounts } = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        pairs.take_back(&attempt.pair());
         sources.take_back(&attempt.source);
+        accounts.take_back(&attempt.account);
+    }
+}
+
+impl Attempt {
+    fn pair(&self) -> (Account, IpAddr) {
+        (self.account.clone(), self.source)
     }
 }
 
@@ -91,65 +123,6 @@ fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address @ IpAddr::V4(_) => address,
-    }
-}
-
-#[derive(Debug)]
-struct Counts<K> {
-    counts: HashMap<K, Count>,
-    free: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Count {
-    attempts: u32,
-    last: Instant,
-}
-
-impl<K: Clone + Eq + Hash> Counts<K> {
-    fn new(free: u32) -> Self {
-        Self { counts: HashMap::new(), free }
-    }
-
-    fn wait(&self, key: &K, now: Instant) -> Duration {
-        let Some(count) = self.counts.get(key).filter(|count| !count.is_over(now)) else { return Duration::ZERO };
-        let Some(beyond) = count.attempts.checked_sub(self.free) else { return Duration::ZERO };
-        let pause = Duration::from_secs(1 << beyond.min(6)).min(LONGEST_WAIT);
-        pause.saturating_sub(now.saturating_duration_since(count.last))
-    }
-
-    fn count(&mut self, key: K, now: Instant) {
-        if self.counts.len() >= MOST && !self.counts.contains_key(&key) {
-            self.make_room(now);
-        }
-        let count = self.counts.entry(key).or_insert(Count { attempts: 0, last: now });
-        let before = if count.is_over(now) { 0 } else { count.attempts };
-        *count = Count { attempts: before.saturating_add(1), last: now };
-    }
-
-    fn take_back(&mut self, key: &K) {
-        if let Some(count) = self.counts.get_mut(key) {
-            count.attempts = count.attempts.saturating_sub(1);
-        }
-    }
-
-    /// Rarely, and beside the work of a password hash: what is over goes, else the lowest count.
-    fn make_room(&mut self, now: Instant) {
-        self.counts.retain(|_, count| !count.is_over(now));
-        if self.counts.len() < MOST {
-            return;
-        }
-        let lowest =
-            self.counts.iter().min_by_key(|(_, count)| (count.attempts, count.last)).map(|(key, _)| key.clone());
-        if let Some(lowest) = lowest {
-            self.counts.remove(&lowest);
-        }
-    }
-}
-
-impl Count {
-    fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) >= FORGOTTEN_AFTER
     }
 }
 
@@ -167,25 +140,77 @@ mod tests {
     }
 
     #[test]
-    fn the_sixth_attempt_at_an_account_waits_from_wherever_and_however_the_name_is_written() {
+    fn the_sixth_attempt_at_an_account_waits_however_the_name_is_written_and_somebody_elsewhere_does_not() {
         let (throttle, clock) = throttle();
-        for (number, name) in (0..).zip(["alice", "Alice", " alice", "ALICE ", "ａlice"]) {
-            throttle.begin(&FoldedName::of(name), source(number)).unwrap();
+        let begin = |name: &str, number| throttle.begin(&FoldedName::of(name), source(number));
+        for name in ["alice", "Alice", " alice", "ALICE ", "ａlice"] {
+            begin(name, 1).unwrap();
         }
-        let wait = |number| throttle.begin(&FoldedName::of("alice"), source(number)).unwrap_err();
-        assert!(wait(100) <= Duration::from_secs(1));
-        throttle.begin(&FoldedName::of("bob"), source(100)).unwrap();
+        assert!(begin("alice", 1).unwrap_err() <= Duration::from_secs(1));
+        begin("bob", 1).unwrap();
+        begin("alice", 2).unwrap();
 
         let mut longest = Duration::ZERO;
-        for number in 0..12 {
-            let pause = wait(200 + number);
+        for _ in 0..12 {
+            let pause = begin("alice", 1).unwrap_err();
             longest = longest.max(pause);
             clock.advance(pause + Duration::from_millis(1));
-            throttle.begin(&FoldedName::of("alice"), source(200 + number)).unwrap();
+            begin("alice", 1).unwrap();
         }
         assert!(longest > Duration::from_secs(59) && longest <= LONGEST_WAIT, "{longest:?}");
         clock.advance(FORGOTTEN_AFTER);
-        throttle.begin(&FoldedName::of("alice"), source(300)).unwrap();
+        begin("alice", 1).unwrap();
+    }
+
+    /// So many attempts at alice's account are made within an hour in which each of so many sources makes one in `every`.
+    fn guesses(sources: u32, every: Duration, mut meanwhile: impl FnMut(&Throttle, u64)) -> u32 {
+        let (throttle, clock) = throttle();
+        let (alice, mut made) = (FoldedName::of("alice"), 0);
+        for round in 0..3_600 * 1_000 / u64::try_from(every.as_millis()).unwrap() {
+            for number in 0..sources {
+                made += u32::from(throttle.begin(&alice, source(number)).is_ok());
+            }
+            meanwhile(&throttle, round);
+            clock.advance(every);
+        }
+        made
+    }
+
+    #[test]
+    fn who_guesses_without_pause_from_one_address_or_two_keeps_no_owner_out() {
+        let alice = FoldedName::of("alice");
+        let owner = |throttle: &Throttle, round: u64| {
+            if round % 7 == 6 {
+                let attempt = throttle.begin(&alice, source(1_000)).unwrap();
+                throttle.succeeded(&attempt);
+            }
+        };
+        for (sources, every, most) in [(1, 1, 100), (2, 1, 200), (1, 61, 100), (2, 61, 200)] {
+            let made = guesses(sources, Duration::from_secs(every), owner);
+            assert!(made >= 5 && made <= most, "{made} from {sources} every {every} s");
+        }
+    }
+
+    #[test]
+    fn guesses_at_an_account_are_bounded_from_however_many_addresses_they_come() {
+        for sources in [50, 1_000] {
+            let made = guesses(sources, Duration::from_secs(5), |_, _| {});
+            assert!(made <= ACCOUNT_ATTEMPTS + 3 * 60, "{made} from {sources}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_is_refused_makes_its_source_wait_longer_and_no_other() {
+        let (throttle, clock) = throttle();
+        let begin = |name: &str, number| throttle.begin(&FoldedName::of(name), source(number));
+        for _ in 0..100 {
+            let _ = begin("alice", 1);
+        }
+        assert!(begin("alice", 1).unwrap_err() > Duration::from_secs(59));
+        begin("bob", 1).unwrap_err();
+        begin("alice", 2).unwrap();
+        clock.advance(LONGEST_WAIT);
+        begin("bob", 1).unwrap();
     }
 
     #[test]
@@ -225,13 +250,15 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_who_tried_most_stays_counted() {
         let (throttle, _) = throttle();
-        for _ in 0..ACCOUNT_ATTEMPTS {
+        for _ in 0..PAIR_ATTEMPTS {
             throttle.begin(&FoldedName::of("alice"), source(1)).unwrap();
         }
         for number in 0..u32::try_from(MOST).unwrap() + 10 {
             throttle.begin(&FoldedName::of(&number.to_string()), source(1_000 + number)).unwrap();
         }
-        assert_eq!(throttle.counts.lock().unwrap().0.counts.len(), MOST);
-        throttle.begin(&FoldedName::of("alice"), source(2)).unwrap_err();
+        let counts = throttle.counts.lock().unwrap();
+        assert_eq!([counts.pairs.len(), counts.sources.len(), counts.accounts.len()], [MOST; 3]);
+        drop(counts);
+        throttle.begin(&FoldedName::of("alice"), source(1)).unwrap_err();
     }
 }

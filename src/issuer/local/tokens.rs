@@ -23,6 +23,9 @@ use crate::config::User;
 /// The `typ` of the header.
 pub(super) const TYPE: &str = "at+jwt";
 
+/// The claims that are not the user's.
+const OWN: [&str; 9] = ["iss", "aud", "sub", "client_id", "iat", "exp", "auth_time", "sid", "jti"];
+
 /// Who has asked for the token: Usher itself.
 const CLIENT_ID: &str = "usher";
 
@@ -41,18 +44,22 @@ pub(super) fn claims(
         several => Value::from(several),
     };
     let mut claims = user.claims.clone();
-    for (name, value) in [
-        ("iss", Value::from(issuer)),
-        ("aud", audience),
-        ("sub", Value::from(family.subject.as_str())),
-        ("client_id", Value::from(CLIENT_ID)),
-        ("iat", Value::from(now.0)),
-        ("exp", Value::from(expires_at.0)),
-        ("auth_time", Value::from(family.started.0)),
-        ("sid", Value::from(family.id.as_str())),
-        ("jti", Value::from(URL_SAFE_NO_PAD.encode(id))),
-    ] {
-        claims.insert(name.to_owned(), value);
-    }
+    let own = [
+        Value::from(issuer),
+        audience,
+        Value::from(family.subject.as_str()),
+        Value::from(CLIENT_ID),
+        Value::from(now.0),
+        Value::from(expires_at.0),
+        Value::from(family.started.0),
+        Value::from(family.id.as_str()),
+        Value::from(URL_SAFE_NO_PAD.encode(id)),
+    ];
+    claims.extend(OWN.map(str::to_owned).into_iter().zip(own));
     Ok(claims)
+}
+
+/// Whether the issuer says this claim by itself.
+pub(super) fn is_own(claim: &str) -> bool {
+    OWN.contains(&claim)
 }

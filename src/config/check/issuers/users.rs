@@ -1,6 +1,8 @@
 //! The users file of a local issuer: a document of its own, whose problems are told with its own places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -51,6 +53,23 @@ impl Check<'_> {
         let text = self.accept(at, String::from_utf8(bytes).map_err(|_| unreadable()))?;
         let (users, problems) = read(&path.display().to_string(), Format::of(&path), &text);
         self.report.include(at, problems);
+        let mode = fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o002 != 0 {
+            let message = format!("names {}, which everybody can write: any password can be set in it", path.display());
+            self.report.problem(at, message, "take that away with: chmod o-w");
+        } else if mode & 0o024 != 0 {
+            // That its group may read it is how a service is given one.
+            let message = "is a file that others can read, or its group can write: passwords can be guessed from it, or set; \
+                           chmod 0600 or 0640";
+            self.report.note(at, message);
+        }
+        let costs: BTreeSet<_> = users.iter().map(|(_, user)| user.password.cost()).collect();
+        if costs.len() > 1 {
+            // Somebody unknown costs what most of them do, and the others are told from that by the time.
+            let message = "has hashes of several kinds or costs: how long a sign-in takes tells who is there; \
+                           set those passwords anew with usher user password";
+            self.report.note(at, message);
+        }
         Some(users)
     }
 }

@@ -53,7 +53,7 @@ fn a_clock_that_was_set_back_revives_nothing_and_ends_nothing() {
 }
 
 #[test]
-fn a_user_has_so_many_families_and_all_of_them_end_together() {
+fn a_user_has_so_many_families_and_none_may_go_on_without_the_user() {
     let (store, alice, bob) = (Store::in_memory(), easy("alice"), easy("bob"));
     let begin = |user| store.change(|rows| super::begin(rows, user, LIFETIME, Timestamp(0))).unwrap().1;
     let others = begin(&bob);
@@ -64,7 +64,13 @@ fn a_user_has_so_many_families_and_all_of_them_end_together() {
     };
     assert!(!is_good(&tokens[0], &alice), "the oldest has gone");
     assert!(is_good(&tokens[1], &alice) && is_good(&tokens[MOST_FAMILIES], &alice));
-    store.change(|rows| end_all(rows, &FoldedName::of("Alice"))).unwrap();
+    let without_alice = Users::new([bob.clone()]);
+    let end_fallen = |rows: &mut dyn Rows| {
+        let mut fallen = all(rows)?;
+        fallen.retain(|family| !family.may_go_on(&without_alice, Timestamp(1)));
+        fallen.iter().try_for_each(|family| end(rows, family))
+    };
+    store.change(end_fallen).unwrap();
     assert!(tokens.iter().all(|token| !is_good(token, &alice)));
     assert!(is_good(&others, &bob));
     assert_eq!(rows(&store), 1 + 2 + 2 + 1 + 1);

@@ -1,8 +1,12 @@
 //! Rows on disk: one file of redb, which survives a crash at any moment. One process at a time has it.
+//!
+//! What redb finds where no crash can have put it, such as the end of a file that was cut, it panics about. That is an error
+//! here: the file is damaged, and stays as it is.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -43,6 +47,8 @@ impl Disk {
             drop(database);
             fs::rename(&unfinished, &path).and_then(|()| File::open(directory)?.sync_all()).map_err(make)?;
         }
+        refuse_exposed(directory)?;
+        refuse_exposed(&path)?;
         let database = existing(&path)?;
         Ok(Self { path, database: Mutex::new(Some(database)) })
     }
@@ -52,18 +58,37 @@ impl Disk {
         work: impl FnOnce(&mut dyn Rows) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        // After an error of the disk nothing begins any more until the file is opened anew.
-        let begun = database.take().and_then(|open| Some((open.begin_write().ok()?, open)));
-        let (transaction, open) = if let Some(begun) = begun {
-            begun
-        } else {
-            let open = existing(&self.path)?;
-            (open.begin_write().map_err(broken)?, open)
-        };
-        let outcome = change(transaction, work);
+        let open = database.take();
+        let (outcome, open) = or_damaged(&self.path, || {
+            // After an error of the disk nothing begins any more until the file is opened anew.
+            let begun = open.and_then(|open| Some((open.begin_write().ok()?, open)));
+            let (transaction, open) = if let Some(begun) = begun {
+                begun
+            } else {
+                let open = existing(&self.path)?;
+                (open.begin_write().map_err(broken)?, open)
+            };
+            Ok((change(transaction, work), open))
+        })?;
         *database = Some(open);
         outcome
     }
+}
+
+/// Whoever may write the file, or put another one in its place, makes tokens. Whoever may read it can do so as well, but may
+/// be meant to, as a backup is: that is only told. Both are made for their owner alone.
+fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(path).map_err(|source| StoreError::Make(path.to_owned(), source))?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(StoreError::Exposed(path.to_owned()));
+    }
+    let shared = if metadata.is_dir() { 0o020 } else { 0o064 };
+    if mode & shared != 0 {
+        let path = path.display();
+        tracing::warn!(fault = "operator", %path, "the keys of the local issuer are not for its owner alone: chmod go-rwx");
+    }
+    Ok(())
 }
 
 /// The file that is there. One that is empty was never whole.
@@ -77,10 +102,17 @@ fn existing(path: &Path) -> Result<Database, StoreError> {
 }
 
 fn opened(path: &Path, file: File) -> Result<Database, StoreError> {
-    Builder::new().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-        error => StoreError::Damaged(path.to_owned(), Some(Box::new(error.into()))),
+    or_damaged(path, || {
+        Builder::new().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+            error => StoreError::Damaged(path.to_owned(), Some(Box::new(error.into()))),
+        })
     })
+}
+
+/// What is half done is dropped on the way out, and nothing of it is used again.
+fn or_damaged<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::Damaged(path.to_owned(), None)))
 }
 
 fn change<T, E: From<StoreError>>(

@@ -51,6 +51,9 @@ pub enum StoreError {
     /// It is there, and not what was written. It is never replaced: what it signed would no longer verify.
     #[error("{} is damaged; put back a copy, or move it away to begin anew, which signs everybody out", .0.display())]
     Damaged(PathBuf, #[source] Option<Box<redb::Error>>),
+    /// Everybody on this machine may change it, and with it the keys that sign. The operator's.
+    #[error("{} can be written by everybody; take that away with: chmod o-w", .0.display())]
+    Exposed(PathBuf),
     /// It cannot be made. The operator's, or a full disk.
     #[error("{} cannot be made", .0.display())]
     Make(PathBuf, #[source] io::Error),

@@ -64,6 +64,26 @@ fn a_directory_is_for_its_owner_and_for_one_process() {
 }
 
 #[test]
+fn keys_that_everybody_may_change_are_refused_and_those_of_a_group_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, file) = (directory.path().join("state"), directory.path().join("state/state.redb"));
+    drop(open(&path).unwrap());
+    for (of, mode, is_taken) in
+        [(&file, 0o640, true), (&file, 0o602, false), (&path, 0o750, true), (&path, 0o707, false)]
+    {
+        let before = fs::metadata(of).unwrap().permissions();
+        fs::set_permissions(of, fs::Permissions::from_mode(mode)).unwrap();
+        match open(&path) {
+            Ok(_) => assert!(is_taken, "{mode:o}"),
+            Err(error) => {
+                assert!(!is_taken && matches!(&error, StoreError::Exposed(exposed) if exposed == of), "{error}");
+            }
+        }
+        fs::set_permissions(of, before).unwrap();
+    }
+}
+
+#[test]
 fn what_is_damaged_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
@@ -73,6 +93,47 @@ fn what_is_damaged_is_refused_and_left_as_it_is() {
         assert!(matches!(error, StoreError::Damaged(..)), "{error}");
         assert_eq!(fs::read(&path).unwrap(), content);
     }
+}
+
+#[test]
+fn a_file_that_was_cut_anywhere_is_damaged_and_makes_nothing_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.redb");
+    let fill = |rows: &mut dyn Rows| {
+        (0..2_000_u32).try_for_each(|number| rows.put(Table::Tokens, &number.to_be_bytes(), &[7; 500]))
+    };
+    open(directory.path()).unwrap().change(fill).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = 0;
+    for part in 1..64 {
+        let cut = &whole[..whole.len() * part / 64];
+        fs::write(&path, cut).unwrap();
+        let read = |store: Store| store.change(|rows| rows.first(Table::Tokens, usize::MAX)).map(|rows| rows.len());
+        match open(directory.path()).and_then(read) {
+            Err(StoreError::Damaged(of, _)) => {
+                assert_eq!(of, path);
+                assert_eq!(fs::read(&path).unwrap(), cut, "{part}: it is left as it is");
+                damaged += 1;
+            }
+            Err(StoreError::Broken(_)) | Ok(2_000) => {}
+            other => panic!("{part}: {other:?}"),
+        }
+    }
+    assert!(damaged > 0);
+}
+
+#[test]
+fn a_panic_in_the_midst_of_a_change_is_an_error_and_the_next_change_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let put = |rows: &mut dyn Rows| rows.put(Table::Tokens, b"a", b"1");
+    let panicked: Result<(), StoreError> = store.change(|rows| {
+        put(rows)?;
+        panic!("as redb does where the file is not what it was")
+    });
+    assert!(matches!(panicked, Err(StoreError::Damaged(..))), "{panicked:?}");
+    assert_eq!(store.change(|rows| rows.find(Table::Tokens, b"a")).unwrap(), None);
+    store.change(put).unwrap();
 }
 
 #[test]
