@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::config::{self, IssuerId, Secret};
 use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
-use crate::session::{SealError, Sealer, SidHash};
+use crate::session::{SealError, Sealer};
 
 /// Where browsers come back to, on every site.
 pub const CALLBACK: &str = "/.usher/callback";
@@ -138,8 +138,7 @@ impl SignIns {
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
         let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
-        let (subject, sid, answer) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
-        let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token, sid };
+        let (subject, tokens) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
         let Pending { return_target, attempt, .. } = pending;
         Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
     }
@@ -162,13 +161,13 @@ impl SignIns {
     }
 
     /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
-    /// user, who is returned, with how the issuer calls the session.
+    /// user, who is returned, with the tokens of the session.
     async fn verify(
         &self,
         issuer: &Issuer,
         answer: TokenResponse,
         nonce: &str,
-    ) -> Result<(Box<str>, Option<SidHash>, TokenResponse), SignInError> {
+    ) -> Result<(Box<str>, IssuedTokens), SignInError> {
         let (id, now) = (issuer.id(), self.clock.now());
         let claims = match &answer.id_token {
             Some(id_token) => {
@@ -178,14 +177,15 @@ impl SignIns {
             None if asks_for_identity(issuer.config()) => return Err(IdTokenError::Missing.into()),
             None => None,
         };
-        let answer = answer.identified_by(issuer.config().identity).map_err(|_| IdTokenError::Missing)?;
-        let verified = self.verifier.verify(answer.access_token.expose(), &[id], now).await.map_err(refused)?;
+        let token = answer.identity_token(issuer.config().identity).ok_or(IdTokenError::Missing)?;
+        let verified = self.verifier.verify(token.expose(), &[id], now).await.map_err(refused)?;
         let subject = verified.claims.subject();
         let is_other = |claims: &Claims| claims.subject() != subject;
         if subject.is_some() && claims.as_ref().is_some_and(is_other) {
             return Err(IdTokenError::OtherSubject.into());
         }
-        Ok((subject.unwrap_or_default().into(), claims.as_ref().and_then(sid_of), answer))
+        let (access, sid) = (token.clone(), claims.as_ref().and_then(sid_of));
+        Ok((subject.unwrap_or_default().into(), IssuedTokens { access, refresh: answer.refresh_token, sid }))
     }
 }
 
