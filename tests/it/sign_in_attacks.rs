@@ -163,6 +163,7 @@ async fn an_id_token_that_is_not_of_this_sign_in_begins_no_session() {
         json!({ "nonce": 7 }),
         json!({ "aud": "somebody-else" }),
         json!({ "aud": ["usher", "other"], "azp": "other" }),
+        json!({ "aud": ["usher", "other"] }),
         json!({ "iss": "https://evil.test" }),
         json!({ "sub": "root" }),
         json!({ "sub": null }),
@@ -414,6 +415,12 @@ async fn where_the_id_token_is_the_identity_a_logout_token_and_one_for_another_c
     };
     assert_eq!(send(&id_token()).await, 200);
     assert_eq!(send(&id_token().claim("aud", "another-client")).await, 401);
+    // OIDC Core §3.1.3.7: who it was issued to is one of its audience at most.
+    assert_eq!(send(&id_token().claim("azp", "another-client")).await, 401);
+    assert_eq!(send(&id_token().claim("azp", json!(["usher"]))).await, 401);
+    assert_eq!(send(&id_token().claim("aud", json!(["usher", "another-client"]))).await, 401);
+    assert_eq!(send(&id_token().claim("aud", json!(["usher", "another-client"])).claim("azp", "usher")).await, 200);
+    assert_eq!(send(&id_token().claim("aud", json!(["usher"]))).await, 200);
     let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
     assert_eq!(send(&id_token().claim("events", event)).await, 401);
     // An answer without an ID token begins no session.
