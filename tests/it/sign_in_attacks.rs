@@ -479,3 +479,18 @@ async fn the_cookies_of_an_existing_service_take_the_tokens_of_a_sign_in_as_well
     browser.visit("https://app.test/x").await.assert_status(200);
     assert_eq!(scene.issuer.asked().revocations, [] as [String; 0]);
 }
+
+#[tokio::test]
+async fn a_sign_in_that_fails_at_the_very_end_leaves_the_session_that_was_there() {
+    let issuers = ISSUERS.replace("audiences: [usher]", "identity: id_token");
+    let scene = Scene::start(&format!("{issuers}{SITES}")).await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    browser.visit(callback.as_str()).await.assert_status(303);
+    // Everything is right with this one, but no browser keeps it.
+    scene.issuer.change_id_tokens(json!({ "filler": "x".repeat(12_000) }));
+    let callback = up_to_callback(&mut browser, &scene.issuer, "root").await;
+    assert_refused(&scene, &browser.visit(callback.as_str()).await, 502, 2);
+    let answer = browser.visit("https://app.test/x").await;
+    assert_eq!(echoed(&answer.assert_status(200).json(), "x-user-id"), ["alice"]);
+}

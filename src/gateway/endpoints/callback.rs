@@ -26,11 +26,8 @@ pub(super) async fn complete(
     if !issuers.contains(&completed.issuer) {
         return Err(SignInError::OtherSite.into());
     }
-    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
-    if found.any() {
-        gateway.authenticator.replace_session(&completed.successor(), found, &[completed.issuer], jar).await;
-    }
-    let identity = gateway.authenticator.begin_session(completed.issuer, &completed.tokens, jar).await?;
+    let successor = completed.successor();
+    let identity = gateway.authenticator.begin_session(completed.issuer, &successor, found, jar).await?;
     gateway.sign_ins.note_completed(&completed, jar)?;
     exchange.note_identity(Some(&identity));
     let location = completed.return_target.as_str();

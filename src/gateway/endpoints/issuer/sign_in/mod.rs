@@ -59,12 +59,8 @@ pub(super) async fn sign_in(
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(rd)) => return Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
     };
-    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
-    if credentials.cookies.any() {
-        let successor = Successor { tokens: &tokens, grant: None };
-        gateway.authenticator.replace_session(&successor, &credentials.cookies, &[id], &mut exchange.jar).await;
-    }
-    let identity = gateway.authenticator.begin_session(id, &tokens, &mut exchange.jar).await?;
+    let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
+    let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
     exchange.note_identity(Some(&identity));
     let Some(rd) = rd else { return Ok(document(gateway, &tokens, &identity)) };
     gateway.sign_ins.note_signed_in(&credentials.cookies, &mut exchange.jar)?;
