@@ -17,6 +17,7 @@ use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
 use crate::auth::cookies::InBrowser;
 use crate::auth::session_cookies::CookieJar;
+use crate::auth::sign_in::ReturnTarget;
 use crate::clock::Clock;
 use crate::config::Route;
 use crate::forwarding::Body;
@@ -31,6 +32,8 @@ pub(super) struct Exchange<'g> {
     pub(super) jar: CookieJar,
     /// Who asks, as the trusted proxies say where there are some.
     pub(super) client: IpAddr,
+    /// Where a sign-in that is under way leads to.
+    pub(super) return_target: Option<ReturnTarget>,
     /// What the access log will say.
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
@@ -52,6 +55,7 @@ impl<'g> Exchange<'g> {
             kind: RequestKind::of(request.method(), headers),
             jar: CookieJar::new(InBrowser::default()),
             client,
+            return_target: None,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),

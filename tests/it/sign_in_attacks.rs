@@ -494,3 +494,27 @@ async fn a_sign_in_that_fails_at_the_very_end_leaves_the_session_that_was_there(
     let answer = browser.visit("https://app.test/x").await;
     assert_eq!(echoed(&answer.assert_status(200).json(), "x-user-id"), ["alice"]);
 }
+
+#[tokio::test]
+async fn a_page_after_a_failed_sign_in_leads_back_to_where_the_link_led() {
+    let scene = scene().await;
+    let mut browser = browser(&scene);
+    let deep_link = "/reports/2026?from=1&to=2";
+    let again = |answer: &Answer, rd: &str| {
+        let text = answer.text().replace("&#x2f;", "/");
+        assert!(text.contains(&format!("\"/.usher/sign-in{rd}\"")), "{text}");
+    };
+    let rd = "?rd=%2Freports%2F2026%3Ffrom%3D1%26to%3D2";
+    // The issuer says no, the token endpoint says no, and somebody has been away for too long.
+    let url = begin(&mut browser, deep_link).await;
+    let callback = format!("https://app.test/.usher/callback?error=access_denied&state={}", asked(&url)["state"]);
+    again(browser.visit(&callback).await.assert_status(403), rd);
+    scene.issuer.next([TokenAnswer::InvalidClient]);
+    let url = begin(&mut browser, deep_link).await;
+    again(browser.visit(scene.issuer.authorize(&url, "alice").as_str()).await.assert_status(502), rd);
+    let url = begin(&mut browser, deep_link).await;
+    scene.clock.advance(Duration::from_secs(601));
+    again(browser.visit(scene.issuer.authorize(&url, "alice").as_str()).await.assert_status(400), rd);
+    // Where nothing is known, nothing is made up.
+    again(browser.visit("https://app.test/.usher/callback?code=x&state=y").await.assert_status(400), "");
+}

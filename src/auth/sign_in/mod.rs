@@ -1,9 +1,10 @@
 //! Signing in at an authorization server: authorization code with PKCE, state and nonce bound to the browser (RFC 6749 §4.1,
 //! RFC 7636, OIDC Core §3.1, RFC 9207, RFC 9700 §2.1).
 //!
-//! [`SignIns::begin`] sends a browser away with a sealed cookie, [`SignIns::complete`] takes what it brings back and ends up
-//! with verified tokens. Beginning a session with them is the [`authenticator`](super::authenticate)'s business. This module
-//! does *not* know HTTP requests or answers, and keeps nothing between the two.
+//! [`SignIns::begin`] sends a browser away with a sealed cookie, [`SignIns::take`] takes what it brings back, and
+//! [`SignIns::complete`] ends up with verified tokens. Beginning a session with them is the business of the
+//! [`authenticator`](super::authenticate). This module does *not* know HTTP requests or answers, and keeps nothing between the
+//! two.
 
 mod attempts;
 mod error;
@@ -20,7 +21,7 @@ use url::Url;
 pub use error::{LoopCause, SignInError};
 pub use return_target::ReturnTarget;
 
-use pending::{NotPending, Pending};
+use pending::Pending;
 use response::AuthorizationResponse;
 use secrets::{Seed, code_challenge};
 
@@ -46,6 +47,12 @@ pub struct SignIns {
     sealer: Sealer,
     verifier: Arc<Verifier>,
     clock: Clock,
+}
+
+/// What a browser has brought back of a sign-in that it has begun here. The rest is still to be looked at.
+pub struct Returned {
+    pending: Pending,
+    response: AuthorizationResponse,
 }
 
 /// A sign-in that has succeeded. Its session is still to begin.
@@ -109,22 +116,30 @@ impl SignIns {
         is_looping
     }
 
-    /// Takes what a browser has brought back to the site of this origin. Nothing is sent anywhere unless the response belongs
-    /// to this browser, this site and the issuer that was asked.
+    /// Takes what a browser has brought back to the site of this origin: it must belong to this browser and this site.
     ///
     /// # Errors
-    /// [`SignInError`]
-    pub async fn complete(
+    /// [`SignInError`]; nobody knows where the browser wanted to go then.
+    pub fn take(
         &self,
         query: &str,
         origin: &str,
         found: &FoundCookies,
         jar: &mut CookieJar,
-    ) -> Result<Completed, SignInError> {
+    ) -> Result<Returned, SignInError> {
         let response = AuthorizationResponse::parse(query).ok_or(SignInError::Malformed)?;
-        let pending = Pending::take(&response.state, self.clock.now(), &self.sealer, found, jar)?;
-        if *pending.origin != *origin {
-            return Err(SignInError::OtherSite);
+        let pending = Pending::take(&response.state, &self.sealer, found, jar).ok_or(SignInError::Unknown)?;
+        if *pending.origin == *origin { Ok(Returned { pending, response }) } else { Err(SignInError::OtherSite) }
+    }
+
+    /// Makes tokens of it. Nothing is sent anywhere unless the response is that of the issuer that was asked.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn complete(&self, returned: Returned) -> Result<Completed, SignInError> {
+        let Returned { pending, response } = returned;
+        if pending.is_over(self.clock.now()) {
+            return Err(SignInError::Expired);
         }
         let mut issuers = self.verifier.issuers().iter();
         let issuer = issuers.find(|issuer| *issuer.config().name == *pending.issuer).ok_or(SignInError::OtherSite)?;
@@ -137,7 +152,8 @@ impl SignIns {
             return Err(SignInError::OtherIssuer);
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
-        let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
+        let redirect_uri = redirect_uri(&pending.origin);
+        let answer = issuer.exchange_code(&code, &redirect_uri, &pending.seed.verifier()).await?;
         let (subject, tokens) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
         let Pending { return_target, attempt, .. } = pending;
         Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
@@ -189,6 +205,14 @@ impl SignIns {
     }
 }
 
+impl Returned {
+    /// Where the browser wanted to go.
+    #[must_use]
+    pub const fn return_target(&self) -> &ReturnTarget {
+        &self.pending.return_target
+    }
+}
+
 impl Completed {
     /// The tokens as those that take the place of a session.
     #[must_use]
@@ -218,15 +242,6 @@ impl LoopCause {
                 | Unauthenticated::Unkept(_)
                 | Unauthenticated::NoRandomness(_),
             ) => Self::Refused,
-        }
-    }
-}
-
-impl From<NotPending> for SignInError {
-    fn from(error: NotPending) -> Self {
-        match error {
-            NotPending::Unknown => Self::Unknown,
-            NotPending::Expired => Self::Expired,
         }
     }
 }

@@ -22,7 +22,9 @@ pub(super) async fn complete(
 ) -> Result<Response<Body>, Rejection> {
     let query = target.query.as_deref().unwrap_or_default();
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
-    let completed = gateway.sign_ins.complete(query, &target.origin(), found, jar).await?;
+    let returned = gateway.sign_ins.take(query, &target.origin(), found, jar)?;
+    exchange.return_target = Some(returned.return_target().clone());
+    let completed = gateway.sign_ins.complete(returned).await?;
     if !issuers.contains(&completed.issuer) {
         return Err(SignInError::OtherSite.into());
     }
