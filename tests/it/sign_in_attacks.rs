@@ -7,7 +7,7 @@ use url::Url;
 use usher::clock::Clock;
 
 use crate::harness::scene::{ISSUERS, SESSION, SITES, echoed};
-use crate::harness::{Answer, Browser, Gateway, Issuer, Jar, Scene, TokenAnswer, Upstream, get, post};
+use crate::harness::{Answer, Browser, Gateway, Issuer, Jar, Scene, TokenAnswer, Upstream, eventually, get, post};
 
 /// The usual issuer and sites with Usher's own cookies.
 async fn scene() -> Scene {
@@ -517,4 +517,42 @@ async fn a_page_after_a_failed_sign_in_leads_back_to_where_the_link_led() {
     again(browser.visit(scene.issuer.authorize(&url, "alice").as_str()).await.assert_status(400), rd);
     // Where nothing is known, nothing is made up.
     again(browser.visit("https://app.test/.usher/callback?code=x&state=y").await.assert_status(400), "");
+}
+
+#[tokio::test]
+async fn a_state_is_good_for_one_token_request_whatever_the_browser_sends_again() {
+    let scene = scene().await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    // Somebody reloads the slow page: the cookie of the state is sent once more.
+    let mut reloaded = browser.clone();
+    browser.visit(callback.as_str()).await.assert_status(303);
+    assert_refused(&scene, &reloaded.clone().visit(callback.as_str()).await, 400, 1);
+    // Who has the session by then is where they wanted to be.
+    for name in browser.jar.names() {
+        reloaded.jar.put(name, browser.jar.value(name).unwrap());
+    }
+    let answer = reloaded.clone().visit(callback.as_str()).await;
+    assert_eq!(answer.assert_status(303).header("location"), Some("/x"));
+    assert_eq!((session_cookies(&answer), scene.issuer.token_requests()), (vec![], 1));
+    browser.visit("https://app.test/x").await.assert_status(200);
+    // Another configuration remembers it.
+    scene.reload(&format!("{ISSUERS}{}", SITES.replace("1MiB", "2MiB"))).await.unwrap();
+    let answer = reloaded.visit(callback.as_str()).await;
+    assert_eq!((answer.assert_status(303).header("location"), scene.issuer.token_requests()), (Some("/x"), 1));
+}
+
+#[tokio::test]
+async fn a_state_whose_token_request_is_under_way_is_not_sent_another_one() {
+    let scene = scene().await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    let mut reloaded = browser.clone();
+    scene.issuer.hold();
+    let url = callback.clone();
+    let slow = tokio::spawn(async move { browser.visit(url.as_str()).await });
+    eventually("the code is being exchanged", || scene.issuer.token_requests() == 1).await;
+    assert_refused(&scene, &reloaded.visit(callback.as_str()).await, 400, 1);
+    scene.issuer.release();
+    slow.await.unwrap().assert_status(303);
 }

@@ -4,7 +4,7 @@
 //! [`SignIns::begin`] sends a browser away with a sealed cookie, [`SignIns::take`] takes what it brings back, and
 //! [`SignIns::complete`] ends up with verified tokens. Beginning a session with them is the business of the
 //! [`authenticator`](super::authenticate). This module does *not* know HTTP requests or answers, and keeps nothing between the
-//! two.
+//! two: which states are spent is remembered afterwards.
 
 mod attempts;
 mod error;
@@ -13,6 +13,7 @@ mod pending;
 mod response;
 mod return_target;
 mod secrets;
+mod spent;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use error::{LoopCause, SignInError};
 pub use return_target::ReturnTarget;
+pub use spent::SpentStates;
 
 use pending::Pending;
 use response::AuthorizationResponse;
@@ -46,6 +48,7 @@ const OPENID: &str = "openid";
 pub struct SignIns {
     sealer: Sealer,
     verifier: Arc<Verifier>,
+    spent: Arc<SpentStates>,
     clock: Clock,
 }
 
@@ -68,12 +71,17 @@ pub struct Completed {
 }
 
 impl SignIns {
-    /// With the session's secrets, and the verifier that looks at every other token.
+    /// With the session's secrets, the verifier that looks at every other token, and the states that are spent already.
     ///
     /// # Errors
     /// [`SealError`] when no key can be made of the secrets.
-    pub fn new(secrets: &[Secret], verifier: Arc<Verifier>, clock: Clock) -> Result<Self, SealError> {
-        Ok(Self { sealer: Sealer::new(secrets)?, verifier, clock })
+    pub fn new(
+        secrets: &[Secret],
+        verifier: Arc<Verifier>,
+        spent: Arc<SpentStates>,
+        clock: Clock,
+    ) -> Result<Self, SealError> {
+        Ok(Self { sealer: Sealer::new(secrets)?, verifier, spent, clock })
     }
 
     /// Where to send a browser that is to sign in and then come back to `return_target` on the site of this origin. The jar
@@ -132,7 +140,8 @@ impl SignIns {
         if *pending.origin == *origin { Ok(Returned { pending, response }) } else { Err(SignInError::OtherSite) }
     }
 
-    /// Makes tokens of it. Nothing is sent anywhere unless the response is that of the issuer that was asked.
+    /// Makes tokens of it. Nothing is sent anywhere unless the response is that of the issuer that was asked, and comes for the
+    /// first time: the state is spent then, whatever comes of it.
     ///
     /// # Errors
     /// [`SignInError`]
@@ -152,6 +161,9 @@ impl SignIns {
             return Err(SignInError::OtherIssuer);
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
+        if !self.spent.spend(&pending.seed.state(), self.clock.instant()) {
+            return Err(SignInError::Repeated);
+        }
         let redirect_uri = redirect_uri(&pending.origin);
         let answer = issuer.exchange_code(&code, &redirect_uri, &pending.seed.verifier()).await?;
         let (subject, tokens) = self.verify(issuer, answer, &pending.seed.nonce()).await?;

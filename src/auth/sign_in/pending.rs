@@ -1,5 +1,7 @@
 //! A sign-in under way: what must be known when the browser comes back, in a sealed cookie of its own that lives for ten
 //! minutes. Nothing of it is kept here, so no number of them fills any memory, and any instance can finish what another began.
+//! A browser is asked to forget it once it has come back, but nobody can make it: that a response counts once is the business
+//! of [`super::spent`].
 //!
 //! Each tab has its own cookie, named after its state, so that many sign in side by side. They are bounded in number and in
 //! bytes: when a new one would go beyond that, the oldest goes.
@@ -16,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::session::{SealError, Sealer};
 
 /// How long somebody has for signing in.
-const LIFETIME: Duration = Duration::from_secs(600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// Cookies of sign-ins under way in one browser.
 const MOST: usize = 20;
 /// Bytes of their names and values together. Beside a session they fit in the 8 KiB that common servers take.

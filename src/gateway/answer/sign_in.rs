@@ -35,6 +35,11 @@ pub(super) fn describe(error: &SignInError) -> Answer {
             "This browser has no such sign-in under way. It is done already, was begun under another address, or the \
              browser does not keep cookies of this site.",
         ),
+        SignInError::Repeated => again(
+            S::BAD_REQUEST,
+            "client",
+            "This page was opened before, and the sign-in is done or has failed. If you are not signed in, try once more.",
+        ),
         SignInError::Expired => again(S::BAD_REQUEST, "client", "This took too long. Please sign in again."),
         SignInError::OtherSite => again(S::BAD_REQUEST, "client", "This sign-in was begun elsewhere."),
         SignInError::OtherIssuer => again(
