@@ -431,15 +431,17 @@ async fn where_the_id_token_is_the_identity_a_logout_token_and_one_for_another_c
 }
 
 #[tokio::test]
-async fn a_pushed_request_that_is_not_taken_matters_where_it_must_be_pushed() {
-    for (must, status) in [(false, 302), (true, 502)] {
+async fn a_browser_carries_the_request_only_when_nobody_has_refused_it() {
+    for (refusal, must, status) in
+        [(503, false, 302), (429, false, 302), (503, true, 503), (400, false, 502), (401, false, 502), (400, true, 502)]
+    {
         let clock = Clock::adjustable();
         let issuer = Issuer::start(&clock).await;
-        issuer.take_no_pushed_request(must);
+        issuer.take_no_pushed_request(refusal, must);
         let scene = Scene::with(&format!("{ISSUERS}{SITES}"), Upstream::start().await, issuer, clock).await;
         let answer = browser(&scene).visit("https://app.test/.usher/sign-in?rd=/x").await;
-        answer.assert_status(status);
-        assert_eq!(answer.set_cookies().len(), usize::from(!must), "no state without somewhere to go");
+        assert_eq!(answer.status, status, "{refusal}, and must be pushed: {must}");
+        assert_eq!(answer.set_cookies().len(), usize::from(status == 302), "no state without somewhere to go");
     }
 }
 
