@@ -14,8 +14,7 @@ use std::time::Duration;
 use super::authority::IssuerAuthority;
 use super::cookies::{CookieNames, FoundCookies};
 use super::credentials::Credentials;
-use super::login::IssuedTokens;
-use super::refresh::{self, PresentedRefresh, Renewal, due_at};
+use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
 use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin};
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
@@ -138,8 +137,12 @@ impl Authenticator {
             Ok(None) => Err(Unauthenticated::NoCredentials),
             Err(unreadable) => Err(unreadable.into()),
         };
-        if let Err(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) = outcome {
-            self.cookies.clear(jar);
+        match &outcome {
+            // Whoever ended it on purpose has cleared these cookies, or set those of another session, which have the same
+            // names: an answer that comes late must not clear them.
+            Err(Unauthenticated::SessionEnded(SessionEnd::Denied | SessionEnd::Renewal(EndReason::SignedOut))) => {}
+            Err(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) => self.cookies.clear(jar),
+            Ok(_) | Err(_) => {}
         }
         outcome
     }
@@ -299,7 +302,9 @@ impl Authenticator {
         }
     }
 
-    /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own.
+    /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own. Then, and
+    /// not before, whoever was signed in with the cookies `found` is signed out: a session is never handed over (ASVS 7.2.4),
+    /// and a sign-in that comes to nothing ends nothing.
     ///
     /// # Errors
     /// [`Unauthenticated::Token`] when the access token does not count, [`Unauthenticated::IssuerUnavailable`] when that
@@ -307,13 +312,12 @@ impl Authenticator {
     pub async fn begin_session(
         &self,
         issuer: IssuerId,
-        tokens: &IssuedTokens,
+        successor: &Successor<'_>,
+        found: &FoundCookies,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
+        let tokens = successor.tokens;
         let token = self.verify(&tokens.access, &[issuer]).await?;
-        if let Some(refresh) = &tokens.refresh {
-            self.renewals.begin(issuer, refresh).await;
-        }
         let now = self.clock.now();
         let sid = tokens.sid.or_else(|| sid_of(&token.claims));
         let origin = |id| SessionOrigin { id, started_at: now, sid };
@@ -323,6 +327,13 @@ impl Authenticator {
             self.denied.begin_session(session.id, iss, subject, until, Now::of(&self.clock));
         }
         self.cookies.write((issuer, session), &token, tokens.refresh.as_ref(), now, jar)?;
+        if found.any() {
+            self.replace_session(successor, found, &[issuer]).await;
+        }
+        // Last: a service may give out a token that has just been ended.
+        if let Some(refresh) = &tokens.refresh {
+            self.renewals.begin(issuer, refresh).await;
+        }
         Ok(Identity { token, session, source: Source::Login })
     }
 

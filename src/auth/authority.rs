@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::refresh::{AcceptError, Authority, SpendError, VerifiedAccess};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
-use crate::config::IssuerId;
+use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::{Issuers, RefreshError, RevokeError, Sent};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
@@ -45,7 +45,8 @@ impl Authority for IssuerAuthority {
     }
 
     async fn accept(&self, issuer: IssuerId, answer: &TokenResponse) -> Result<Arc<VerifiedToken>, AcceptError> {
-        let access = self.verify(issuer, &answer.access_token).await?;
+        let identity = self.issuers.by_id(issuer).map_or(IdentityToken::AccessToken, |issuer| issuer.config().identity);
+        let access = self.verify(issuer, answer.identity_token(identity).ok_or(AcceptError::NoIdToken)?).await?;
         if let Some(id_token) = &answer.id_token {
             let outcome = self.verifier.verify_id_token(id_token.expose(), issuer, self.clock.now()).await;
             let claims = outcome.map_err(|error| match error {
@@ -85,6 +86,10 @@ fn unaccepted(error: VerifyError) -> AcceptError {
 }
 
 impl VerifiedAccess for VerifiedToken {
+    fn token(&self) -> AccessToken {
+        self.token.clone()
+    }
+
     fn subject(&self) -> Option<&str> {
         self.claims.subject()
     }

@@ -22,7 +22,7 @@ use self::cache::TokenCache;
 use self::claims::Validity;
 use self::compact::Presented;
 use crate::clock::Timestamp;
-use crate::config::IssuerId;
+use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 
 pub use error::{Malformed, VerifyError};
@@ -106,9 +106,12 @@ impl Verifier {
             return Err(VerifyError::WrongType);
         }
         // Everything that costs nothing is looked at before a key is fetched for the token's sake.
-        let validity = Validity::check(&presented.claims, &issuer.config().audiences)?;
+        let validity = Validity::check(&presented.claims, &config.audiences)?;
+        if let (IdentityToken::IdToken, Some(client)) = (config.identity, &config.client) {
+            claims::authorized_party(&presented.claims, &client.id)?;
+        }
         let key = signer(issuer, &presented).await?;
-        let leeway = issuer.config().leeway;
+        let leeway = config.leeway;
         if let Some(seconds) = validity.not_valid_for(now, leeway) {
             self.log_skew(issuer, seconds, now);
             return Err(VerifyError::NotYetValid { seconds });

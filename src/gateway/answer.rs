@@ -288,7 +288,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// A redirect, a page or a problem document.
 fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response<Body> {
     let sign_in = exchange.route().filter(|_| answer.sign_in).and_then(|route| way_in::url(gateway, exchange, route));
-    let sign_in = sign_in.or_else(|| answer.again.then(|| way_in::ENTRANCE.to_owned()));
+    let sign_in = sign_in.or_else(|| answer.again.then(|| way_in::again(exchange)));
     let wanted = exchange.route().map_or(config::Unauthenticated::Auto, |route| route.unauthenticated);
     let redirects = match wanted {
         config::Unauthenticated::Auto => exchange.kind.navigation && exchange.record.method == Method::GET,

@@ -17,7 +17,7 @@ use crate::auth::authenticate::{Authenticator, Renewals};
 use crate::auth::authority::IssuerAuthority;
 use crate::auth::refresh;
 use crate::auth::session_cookies::SessionCookies;
-use crate::auth::sign_in::SignIns;
+use crate::auth::sign_in::{SignIns, SpentStates};
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -58,6 +58,7 @@ pub(super) struct Lasting {
     store: Arc<Store>,
     denied: Arc<Denied>,
     verifier: Arc<Verifier>,
+    spent_states: Arc<SpentStates>,
 }
 
 impl Lasting {
@@ -86,18 +87,18 @@ impl Gateway {
         let denied = Arc::new(Denied::new(config.session.max_records));
         let store = Arc::new(Store::Memory(MemoryStore::new(Policy::new(&config.session), clock.clone())));
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
-        let lasting = Lasting { tasks, store, denied, verifier };
+        let lasting = Lasting { tasks, store, denied, verifier, spent_states: Arc::default() };
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
     }
 
     /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those under
-    /// way included), denials, fetched keys, the key of the assertions, and the verified tokens unless they might be
+    /// way included), denials, spent states of sign-ins, fetched keys, the key of the assertions, and the verified tokens unless they might be
     /// judged otherwise now. Connections to upstreams are made anew.
     ///
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, denied, verifier } = &self.lasting;
+        let Lasting { tasks, store, denied, verifier, spent_states } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -113,8 +114,13 @@ impl Gateway {
         };
         let (store, denied) = (Arc::clone(store), Arc::clone(denied));
         let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
-        let lasting =
-            Lasting { tasks: tasks.clone(), store: Arc::clone(&store), denied: Arc::clone(&denied), verifier };
+        let lasting = Lasting {
+            tasks: tasks.clone(),
+            store: Arc::clone(&store),
+            denied: Arc::clone(&denied),
+            verifier,
+            spent_states: Arc::clone(spent_states),
+        };
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
         let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
         store.set_policy(policy);
@@ -148,7 +154,8 @@ impl Gateway {
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
         let cookies = SessionCookies::new(&config)?;
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
-        let sign_ins = SignIns::new(&config.session.secrets, Arc::clone(&lasting.verifier), clock.clone())?;
+        let (verifier, spent) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.spent_states));
+        let sign_ins = SignIns::new(&config.session.secrets, verifier, spent, clock.clone())?;
         let mut process = [0; 8];
         rand::fill(&mut process).map_err(|_| BuildError::Randomness)?;
         let gateway = Self {

@@ -137,16 +137,9 @@ async fn capture_login(
     };
     let Some(tokens) = tokens else { return Ok(response) };
     login::remove_repeating_headers(response.headers_mut(), &tokens);
-    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
-    if credentials.cookies.any() {
-        let successor = Successor { tokens: &tokens, grant: None };
-        gateway.authenticator.replace_session(&successor, &credentials.cookies, &[issuer], &mut exchange.jar).await;
-    }
-    let identity = gateway
-        .authenticator
-        .begin_session(issuer, &tokens, &mut exchange.jar)
-        .await
-        .map_err(Rejection::LoginTokens)?;
+    let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
+    let begun = gateway.authenticator.begin_session(issuer, &successor, found, &mut exchange.jar).await;
+    let identity = begun.map_err(Rejection::LoginTokens)?;
     exchange.note_identity(Some(&identity));
     Ok(response)
 }

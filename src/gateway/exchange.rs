@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL,
-    EXPIRES, ORIGIN, PRAGMA, REFERER, SET_COOKIE, VARY,
+    CONTENT_LENGTH, EXPIRES, ORIGIN, PRAGMA, REFERER, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
@@ -17,6 +17,7 @@ use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
 use crate::auth::cookies::InBrowser;
 use crate::auth::session_cookies::CookieJar;
+use crate::auth::sign_in::ReturnTarget;
 use crate::clock::Clock;
 use crate::config::Route;
 use crate::forwarding::Body;
@@ -31,6 +32,8 @@ pub(super) struct Exchange<'g> {
     pub(super) jar: CookieJar,
     /// Who asks, as the trusted proxies say where there are some.
     pub(super) client: IpAddr,
+    /// Where a sign-in that is under way leads to.
+    pub(super) return_target: Option<ReturnTarget>,
     /// What the access log will say.
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
@@ -52,6 +55,7 @@ impl<'g> Exchange<'g> {
             kind: RequestKind::of(request.method(), headers),
             jar: CookieJar::new(InBrowser::default()),
             client,
+            return_target: None,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
@@ -147,6 +151,9 @@ impl<'g> Exchange<'g> {
     /// Gives the answer what every answer gets, and hands the facts over to the access log, which writes its line when the
     /// body has gone out.
     pub(super) fn finish(mut self, mut response: Response<Body>) -> Response<LoggedBody> {
+        if self.record.method == Method::HEAD {
+            response = without_body(response);
+        }
         let headers = response.headers_mut();
         if self.jar.lines().next().is_some() {
             forbid_storing(headers);
@@ -160,6 +167,15 @@ impl<'g> Exchange<'g> {
         self.record.head_after = self.clock().instant().saturating_duration_since(self.record.started);
         response.map(|body| LoggedBody::new(body, self.record))
     }
+}
+
+/// An answer of Usher's own to `HEAD`: what the answer to `GET` would say (RFC 9110 §9.3.2). The application's has no body as
+/// it is. hyper leaves one out over HTTP/1.1 only: over HTTP/2, bytes after this head are a stream error.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    let Body::Full(Some(bytes)) = &body else { return Response::from_parts(head, body) };
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Response::from_parts(head, Body::Empty)
 }
 
 /// `Set-Cookie` does not keep a shared cache from storing an answer (RFC 9111 §7.3), so law 10 is said in every way that

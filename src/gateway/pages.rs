@@ -9,17 +9,21 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, REFRESH, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use http::{HeaderValue, Response, StatusCode};
 use minijinja::{Environment, Value, context};
 use url::Url;
 
 use super::answer::{Answer, with_header};
 use super::endpoints::SIGN_OUT as SIGN_OUT_PATH;
+use crate::auth::sign_in::ReturnTarget;
 use crate::forwarding::Body;
 
 const REFUSAL: &str = "refusal.html";
 const SIGN_IN: &str = "sign-in.html";
+const SIGNED_IN: &str = "signed-in.html";
 const SIGN_OUT: &str = "sign-out.html";
 const STYLE: &str = include_str!("pages/style.css");
 
@@ -28,10 +32,11 @@ const STYLE: &str = include_str!("pages/style.css");
 const OF_FORMS: &str = "same-origin";
 
 /// The templates, by the names under which an operator may replace them. The first is what the others have in common.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("layout.html", include_str!("pages/layout.html")),
     (REFUSAL, include_str!("pages/refusal.html")),
     (SIGN_IN, include_str!("pages/sign-in.html")),
+    (SIGNED_IN, include_str!("pages/signed-in.html")),
     (SIGN_OUT, include_str!("pages/sign-out.html")),
 ];
 
@@ -95,7 +100,7 @@ pub enum PagesError {
 
 /// The files that are taken from a directory, whether or not they are there.
 #[must_use]
-pub fn page_templates(directory: &Path) -> [PathBuf; 4] {
+pub fn page_templates(directory: &Path) -> [PathBuf; 5] {
     BUILT_IN.map(|(name, _)| directory.join(name))
 }
 
@@ -127,6 +132,16 @@ impl Pages {
         let SignInPage { site, action, rd, username, problem } = *page;
         let words = context! { site, action, rd, username, problem, request_id, style => style() };
         self.page(SIGN_IN, status, OF_FORMS, &words)
+    }
+
+    /// The page after that, which leads on by itself. A redirect would be one of the form, and Chromium holds those against
+    /// `form-action`, the application's own to other sites included: nobody would get there. Here a new navigation begins.
+    pub(super) fn signed_in(&self, site: &str, rd: &ReturnTarget, request_id: &str) -> Response<Body> {
+        let words = context! { site, rd => rd.as_str(), request_id, style => style() };
+        let mut response = self.page(SIGNED_IN, StatusCode::OK, "no-referrer", &words);
+        let refresh = HeaderValue::try_from(format!("0; url={}", rd.as_str()));
+        response.headers_mut().extend(refresh.ok().map(|refresh| (REFRESH, refresh)));
+        response
     }
 
     /// The page that asks whether to sign out, or says that nobody is signed in.

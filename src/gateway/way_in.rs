@@ -10,7 +10,7 @@ use crate::auth::sign_in::ReturnTarget;
 use crate::config::{IssuerId, Route, SignIn};
 
 /// Usher's own entrance, which leads on to wherever people sign in.
-pub(super) const ENTRANCE: &str = "/.usher/sign-in";
+const ENTRANCE: &str = "/.usher/sign-in";
 
 /// Where to sign in for this route: with the first of its issuers where anybody can.
 pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
@@ -31,6 +31,15 @@ pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> 
             }
         }
     })
+}
+
+/// Where to sign in once more. Somebody who navigates comes back to where the sign-in that has failed was to lead, if that is
+/// known.
+pub(super) fn again(exchange: &Exchange<'_>) -> String {
+    match exchange.return_target.as_ref().filter(|_| exchange.kind.navigation) {
+        Some(target) => with_return(ENTRANCE, target.as_str()),
+        None => ENTRANCE.to_owned(),
+    }
 }
 
 fn first_way<'g>(gateway: &'g Gateway, issuers: &[IssuerId]) -> Option<(IssuerId, SignIn<'g>)> {

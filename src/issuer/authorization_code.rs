@@ -50,7 +50,8 @@ pub enum AuthorizationError {
     /// Discovery could not be had. The issuer's, or the network's.
     #[error(transparent)]
     Discovery(#[from] Unavailable),
-    /// The server wants requests pushed, and has not taken this one. The issuer's, or the operator's.
+    /// The server has refused a pushed request, or wants requests pushed and has not taken this one. The operator's, or the
+    /// issuer's.
     #[error("the authorization request was not accepted")]
     NotPushed(#[source] PushError),
 }
@@ -91,7 +92,7 @@ impl Issuer {
     /// The URL of one request: with everything that it says, or with a reference to what was pushed before.
     ///
     /// # Errors
-    /// [`AuthorizationError::NotPushed`], where the server insists on that.
+    /// [`AuthorizationError::NotPushed`], where the server insists on that or has refused the request.
     pub async fn authorization_url(
         &self,
         endpoint: AuthorizationEndpoint,

@@ -28,12 +28,12 @@ use std::sync::Arc;
 
 use crate::oauth::{Algorithm, Claims};
 use futures_util::FutureExt as _;
-use tokio::sync::Semaphore;
 
 use self::discovery::Metadata;
 use self::jwks::{KeySet, NoKey};
 use self::key::Material;
 use self::local::{KeysError, Local};
+use self::pushed_request::Pushing;
 use self::remote::{Remote, Waited};
 use self::transport::Transport;
 use crate::clock::Clock;
@@ -65,8 +65,7 @@ pub struct Issuer {
     /// `None` unless the issuer is discovered.
     metadata: Option<Arc<Remote<Metadata>>>,
     keys: KeyRing,
-    /// Permits for pushing authorization requests.
-    pushing: Arc<Semaphore>,
+    pushing: Arc<Pushing>,
 }
 
 /// Where the keys of an issuer are.
@@ -226,7 +225,7 @@ impl Issuer {
                 (Some(Arc::clone(&metadata)), published(KeyLocation::Discovered(metadata)))
             }
         };
-        Ok(Self { id, config, transport, metadata, keys, pushing: Arc::new(Semaphore::new(pushed_request::MOST)) })
+        Ok(Self { id, config, transport, metadata, keys, pushing: Arc::new(Pushing::new(clock.clone())) })
     }
 
     /// The same issuer in another configuration, with what has been fetched of it.

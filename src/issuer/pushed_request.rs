@@ -1,21 +1,28 @@
 //! Pushing an authorization request to the server before the browser goes there (RFC 9126), where the server offers that: the
 //! browser then carries a reference, which nobody on the way can change.
 //!
-//! Anybody can make Usher do this by opening a page, so only so many are under way at once. A server that does not insist gets
-//! the request by the browser when there are more, or when it does not take a pushed one.
+//! Anybody can make Usher do this by opening a page, so only so many are under way at once, and not each is worth a line of the
+//! log. A server that does not insist gets the request by the browser when there are more, or when it cannot take a pushed one
+//! now. What it has refused is refused: it would say no to the same request in a URL, or worse, take it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Issuer;
 use super::authorization_code::AuthorizationError;
 use super::form::Form;
 use super::transport::TransportError;
+use crate::clock::Clock;
 use crate::config::{Client, ClientAuthentication};
 
 /// Requests under way at one server.
-pub(super) const MOST: usize = 16;
+const MOST: usize = 16;
+/// A server that takes none takes none of all: it is said once per this many seconds.
+const LOG_INTERVAL: u64 = 60;
 /// An answer is one reference.
 const LIMIT: usize = 64 * 1024;
 /// Longer than any reference; the browser carries it in a URL.
@@ -41,9 +48,46 @@ pub enum PushError {
     NoEndpoint,
 }
 
+impl PushError {
+    /// Whether the server may well take the next one: it has not looked at this one.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport(_) | Self::Busy => true,
+            Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Garbage | Self::NoEndpoint => false,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Pushed {
     request_uri: String,
+}
+
+/// What is known of pushing to one server.
+#[derive(Debug)]
+pub(super) struct Pushing {
+    permits: Semaphore,
+    /// When it was last logged that a request was not taken, as a [`crate::clock::Timestamp`].
+    logged: AtomicU64,
+    clock: Clock,
+}
+
+impl Pushing {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { permits: Semaphore::new(MOST), logged: AtomicU64::new(0), clock }
+    }
+
+    /// Whether it is time to log it again. Notes that it is logged then.
+    fn is_news(&self) -> bool {
+        let (now, last) = (self.clock.now().0, self.logged.load(Ordering::Relaxed));
+        let is_news = now.abs_diff(last) >= LOG_INTERVAL;
+        if is_news {
+            self.logged.store(now, Ordering::Relaxed);
+        }
+        is_news
+    }
 }
 
 impl Issuer {
@@ -62,21 +106,23 @@ impl Issuer {
         };
         match outcome {
             Ok(reference) => Ok(Some(reference)),
-            Err(error) if must => Err(AuthorizationError::NotPushed(error)),
+            Err(error) if must || !error.is_passing() => Err(AuthorizationError::NotPushed(error)),
             Err(error) => {
-                tracing::warn!(
-                    fault = "issuer",
-                    issuer = %self.config.name,
-                    %error,
-                    "the issuer has not taken a pushed authorization request: the browser carries it"
-                );
+                if self.pushing.is_news() {
+                    tracing::warn!(
+                        fault = "issuer",
+                        issuer = %self.config.name,
+                        %error,
+                        "the issuer has not taken a pushed authorization request: the browser carries it"
+                    );
+                }
                 Ok(None)
             }
         }
     }
 
     async fn push_to(&self, endpoint: Url, client: &Client, parameters: &[(&str, &str)]) -> Result<String, PushError> {
-        let _permit = self.pushing.try_acquire().map_err(|_| PushError::Busy)?;
+        let _permit = self.pushing.permits.try_acquire().map_err(|_| PushError::Busy)?;
         // Where the credentials name the client, its name must not stand in the form twice.
         let is_named = !matches!(client.authentication, ClientAuthentication::Basic(_));
         let parameters = parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
@@ -88,5 +134,32 @@ impl Issuer {
         }
         let pushed: Pushed = serde_json::from_slice(&answer.body?).map_err(|_| PushError::Garbage)?;
         Some(pushed.request_uri).filter(|uri| !uri.is_empty() && uri.len() <= LONGEST).ok_or(PushError::Garbage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn that_none_is_taken_is_news_once_a_minute() {
+        let clock = Clock::stopped();
+        let pushing = Pushing::new(clock.clone());
+        assert_eq!([pushing.is_news(), pushing.is_news()], [true, false]);
+        clock.advance(Duration::from_secs(59));
+        assert!(!pushing.is_news());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!([pushing.is_news(), pushing.is_news()], [true, false]);
+    }
+
+    #[test]
+    fn what_the_server_has_looked_at_and_refused_is_not_passing() {
+        for (status, passes) in [(503, true), (500, true), (429, true), (400, false), (401, false), (404, false)] {
+            assert_eq!(PushError::Status(StatusCode::from_u16(status).unwrap()).is_passing(), passes, "{status}");
+        }
+        assert!(
+            PushError::Busy.is_passing() && !PushError::Garbage.is_passing() && !PushError::NoEndpoint.is_passing()
+        );
     }
 }

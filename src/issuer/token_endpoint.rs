@@ -17,7 +17,7 @@ use super::local::{ExchangeError, IssueError};
 use super::remote::Unavailable;
 use super::transport::{Answer, Post, TransportError};
 use crate::config::{ExchangeFormat, IdentityToken, Refresh, RefreshExchange};
-use crate::oauth::{RefreshToken, TokenResponse};
+use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
 /// An answer holds two or three tokens of a few KiB; nothing longer than this is read.
 pub(super) const LIMIT: usize = 256 * 1024;
@@ -114,16 +114,14 @@ impl RefreshError {
 }
 
 impl TokenResponse {
-    /// The same with whichever token says who somebody is in the place of the access token, which nobody else needs here.
-    ///
-    /// # Errors
-    /// [`RefreshFailure::Garbage`] when it is not there. A renewal may come without an ID token (OIDC Core §12.2), but not from
-    /// an issuer whose users are known by it.
-    pub fn identified_by(mut self, identity: IdentityToken) -> Result<Self, RefreshFailure> {
-        if identity == IdentityToken::IdToken {
-            self.access_token = self.id_token.clone().ok_or(RefreshFailure::Garbage("it holds no ID token"))?;
+    /// Whichever token says who somebody is. `None` where that is the ID token and there is none: a renewal may come without
+    /// it (OIDC Core §12.2). The rest of the answer counts all the same: the refresh token that was sent is spent.
+    #[must_use]
+    pub const fn identity_token(&self, identity: IdentityToken) -> Option<&AccessToken> {
+        match identity {
+            IdentityToken::AccessToken => Some(&self.access_token),
+            IdentityToken::IdToken => self.id_token.as_ref(),
         }
-        Ok(self)
     }
 }
 
@@ -154,14 +152,7 @@ impl Issuer {
             }
         };
         match self.transport.post(post, LIMIT).await {
-            Ok(answer) => {
-                let tokens = dialect.judge(answer).map_err(|error| error.without(token.expose()))?;
-                tokens.identified_by(self.config.identity).map_err(|cause| RefreshError::Unavailable {
-                    cause,
-                    sent: Sent::Answered,
-                    retry_after: None,
-                })
-            }
+            Ok(answer) => dialect.judge(answer).map_err(|error| error.without(token.expose())),
             Err(error @ TransportError::Connect(_)) => Err(never(error.into())),
             Err(error) => {
                 Err(RefreshError::Unavailable { cause: error.into(), sent: Sent::Unknown, retry_after: None })

@@ -272,3 +272,31 @@ async fn an_upload_that_is_refused_over_http_2_is_not_reset_behind_the_answer() 
         assert!(!matches!(reset.await, Ok(Ok(_))), "{path}: the stream was reset");
     }
 }
+
+/// RFC 9110 §9.3.2. Over HTTP/2, one byte of a body would be a stream error.
+#[tokio::test]
+async fn an_answer_to_head_is_that_to_get_without_the_body() {
+    let scene = Scene::usual().await;
+    for client in [scene.client(), scene.http2()] {
+        let answer = client.send(Ask::new(Method::HEAD, "https://app.test/x")).await;
+        assert!(answer.assert_status(401).complete && answer.body.is_empty(), "{answer:?}");
+        for (url, status) in [
+            ("https://app.test/.usher/jwks.json", 200),
+            ("https://app.test/.usher/sign-out", 200),
+            ("https://app.test/.usher/session", 200),
+            ("https://app.test/.usher/nothing", 404),
+            ("https://app.test/public/%2f", 400),
+            ("https://unknown.test/", 421),
+        ] {
+            let head = || Ask::new(Method::HEAD, url);
+            for (whole, head) in [(get(url), head()), (get(url).navigation(), head().navigation())] {
+                let (whole, head) = (client.send(whole).await, client.send(head).await);
+                let case = format!("{url} over {:?}", client.protocol);
+                assert_eq!((whole.status.as_u16(), head.status.as_u16()), (status, status), "{case}");
+                assert!(head.complete && head.body.is_empty(), "{case}: {head:?}");
+                assert_eq!(head.header("content-length"), Some(&*whole.body.len().to_string()), "{case}");
+                assert_eq!(head.header("content-type"), whole.header("content-type"), "{case}");
+            }
+        }
+    }
+}

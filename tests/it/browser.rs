@@ -68,7 +68,7 @@ sites:
   - host: other.test
     issuer: away
     upstream: {upstream}
-    routes: [{{ path: / }}]
+    routes: [{{ path: / }}, {{ path: /public/, access: public }}]
 ",
         users = directory.path().join("users.yaml").display(),
         lifetime = LIFETIME.as_secs(),
@@ -84,6 +84,16 @@ async fn somebody_signs_in_with_the_keyboard_alone_and_without_javascript() {
     let Some(browser) = Chromium::play("keyboard", &town.gateway, options) else { return };
     browser.ends().await;
     assert!(town.upstream.seen().iter().any(|seen| seen.target == target && seen.all("x-user-id") == ["alice"]));
+}
+
+#[tokio::test]
+async fn an_application_that_sends_people_to_another_site_after_the_sign_in_gets_its_way() {
+    let town = Town::start().await;
+    let away = "https://other.test/public/landed";
+    town.upstream.answer("/leaves", UpstreamAnswer::fixed(302, &[("location", away)], ""));
+    let Some(browser) = Chromium::play("off-site", &town.gateway, json!({ "away": away })) else { return };
+    browser.ends().await;
+    assert!(town.upstream.seen().iter().any(|seen| seen.target == "/public/landed"));
 }
 
 #[tokio::test]

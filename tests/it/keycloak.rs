@@ -24,11 +24,11 @@ impl Stack {
         let port = std::env::var("USHER_TEST_KEYCLOAK").expect("tests/run keycloak says where it is");
         let upstream = Upstream::start().await;
         // The issuers and sites of the example; the rest is about containers.
-        let part = |from: &str, to: &str| {
+        let section = |from: &str, to: &str| {
             let (_, rest) = EXAMPLE.split_once(from).unwrap();
-            format!("{from}{}", rest.split_once(to).map_or(rest, |(part, _)| part))
+            format!("{from}{}", rest.split_once(to).map_or(rest, |(section, _)| section))
         };
-        let yaml = [part("issuers:", "session:"), part("sites:", "\0")].concat();
+        let yaml = [section("issuers:", "session:"), section("sites:", "\0")].concat();
         let yaml = yaml
             .replace("http://localhost:8180", &format!("http://localhost:{port}"))
             .replace("http://keycloak:8080", &format!("http://127.0.0.1:{port}"))

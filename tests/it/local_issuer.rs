@@ -168,6 +168,16 @@ async fn wrong_passwords_unknown_users_and_disabled_ones_are_answered_alike() {
     assert_eq!(scene.upstream.count(), 0);
 }
 
+/// Tabs share their cookies: what one of them has asked before another signed in is answered after that.
+#[tokio::test]
+async fn a_late_answer_to_the_session_before_leaves_the_cookies_of_the_new_one() {
+    let scene = Scene::start().await;
+    let before = scene.session("alice", "wonderland").await;
+    scene.send(credentials("alice", "wonderland").cookies(&before)).await.assert_status(200);
+    let late = scene.visit(&before).await;
+    assert!(late.assert_status(401).set_cookies().is_empty(), "{late:?}");
+}
+
 #[tokio::test]
 async fn whatever_is_no_sign_in_is_refused() {
     let scene = Scene::start().await;

@@ -29,6 +29,15 @@ fn assert_is_page(answer: &Answer) {
     assert!(!text(answer).contains("<script"));
 }
 
+/// Where a browser goes that has signed in: by a page, for a redirect would be one of the form, with its policy.
+async fn leads_to(scene: &Scene, done: &Answer) -> String {
+    let location = done.assert_status(303).header("location").unwrap();
+    assert!(location.starts_with("/.usher/issuer/signed-in?rd="), "{location}");
+    let page = scene.send(get(&format!("https://app.test{location}")).navigation()).await;
+    assert_is_page(page.assert_status(200));
+    page.header("refresh").unwrap().strip_prefix("0; url=").unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn somebody_who_opens_a_page_signs_in_and_gets_it() {
     let scene = Scene::start().await;
@@ -48,8 +57,8 @@ async fn somebody_who_opens_a_page_signs_in_and_gets_it() {
 
     let rd: String = url::form_urlencoded::byte_serialize(deep_link.as_bytes()).collect();
     let done = scene.send(form(&format!("rd={rd}&username=alice&password=wonderland"))).await;
-    assert_eq!(done.assert_status(303).header("location"), Some(deep_link), "byte for byte");
-    assert!(done.body.is_empty());
+    assert!(done.assert_status(303).body.is_empty());
+    assert_eq!(leads_to(&scene, &done).await, deep_link, "byte for byte");
     let mut jar = Jar::default();
     jar.take(&done.headers);
     scene.visit(&jar).await.assert_status(200);
@@ -96,7 +105,9 @@ async fn a_form_of_another_site_signs_nobody_in_and_rd_stays_on_this_one() {
     scene.send(cross_site).await.assert_status(403);
     for rd in ["https%3A%2F%2Fevil.test", "%2F%2Fevil.test", "%2F%5Cevil.test", "", "%2F.usher%2Fsign-out"] {
         let answer = scene.send(form(&format!("rd={rd}&username=alice&password=wonderland"))).await;
-        assert_eq!(answer.assert_status(303).header("location"), Some("/"), "{rd}");
+        assert_eq!(leads_to(&scene, &answer).await, "/", "{rd}");
+        let forged = get(&format!("https://app.test/.usher/issuer/signed-in?rd={rd}")).navigation();
+        assert_eq!(scene.send(forged).await.header("refresh"), Some("0; url=/"), "{rd}");
     }
 }
 

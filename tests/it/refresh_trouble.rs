@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::harness::scene::assert_renewed;
+use crate::harness::scene::{ISSUERS, SESSION, SITES, assert_renewed};
 use crate::harness::{Jar, Scene, SetCookie, TokenAnswer, eventually, get};
 
 /// Sends with the same cookies until the gateway has recovered; every answer until then is a 503.
@@ -172,4 +172,23 @@ async fn an_issuer_that_fails_one_time_in_five_logs_nobody_out() {
         recovers(&scene, &scene.expired_session(&format!("user-{n}"))).await;
     }
     assert_eq!(scene.issuer.reuses(), 0);
+}
+
+#[tokio::test]
+async fn a_renewal_without_the_id_token_that_says_who_somebody_is_loses_no_refresh_token() {
+    let issuers = ISSUERS.replace("audiences: [usher]", "identity: id_token");
+    let scene = Scene::start(&format!("{issuers}{SESSION}{SITES}")).await;
+    let jar = scene.expired_session("alice");
+    // OIDC Core §12.2 lets a renewal do without. The access token beside it would even pass for one: it is none.
+    let answer = scene.send(get("https://app.test/x").cookies(&jar)).await;
+    assert_eq!(answer.assert_status(503).set_cookies(), []);
+    assert_eq!(scene.upstream.seen().len(), 0);
+    let id_token = scene.issuer.access_token("alice");
+    scene.issuer.behave(TokenAnswer::IdToken(Box::leak(id_token.into_boxed_str())));
+    recovers(&scene, &jar).await;
+    assert_eq!(
+        (scene.issuer.token_requests(), scene.issuer.reuses()),
+        (2, 0),
+        "the successor is spent, not the spent one"
+    );
 }

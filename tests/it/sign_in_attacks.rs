@@ -7,7 +7,7 @@ use url::Url;
 use usher::clock::Clock;
 
 use crate::harness::scene::{ISSUERS, SESSION, SITES, echoed};
-use crate::harness::{Answer, Browser, Gateway, Issuer, Jar, Scene, TokenAnswer, Upstream, get, post};
+use crate::harness::{Answer, Browser, Gateway, Issuer, Jar, Scene, TokenAnswer, Upstream, eventually, get, post};
 
 /// The usual issuer and sites with Usher's own cookies.
 async fn scene() -> Scene {
@@ -163,6 +163,7 @@ async fn an_id_token_that_is_not_of_this_sign_in_begins_no_session() {
         json!({ "nonce": 7 }),
         json!({ "aud": "somebody-else" }),
         json!({ "aud": ["usher", "other"], "azp": "other" }),
+        json!({ "aud": ["usher", "other"] }),
         json!({ "iss": "https://evil.test" }),
         json!({ "sub": "root" }),
         json!({ "sub": null }),
@@ -414,6 +415,12 @@ async fn where_the_id_token_is_the_identity_a_logout_token_and_one_for_another_c
     };
     assert_eq!(send(&id_token()).await, 200);
     assert_eq!(send(&id_token().claim("aud", "another-client")).await, 401);
+    // OIDC Core §3.1.3.7: who it was issued to is one of its audience at most.
+    assert_eq!(send(&id_token().claim("azp", "another-client")).await, 401);
+    assert_eq!(send(&id_token().claim("azp", json!(["usher"]))).await, 401);
+    assert_eq!(send(&id_token().claim("aud", json!(["usher", "another-client"]))).await, 401);
+    assert_eq!(send(&id_token().claim("aud", json!(["usher", "another-client"])).claim("azp", "usher")).await, 200);
+    assert_eq!(send(&id_token().claim("aud", json!(["usher"]))).await, 200);
     let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
     assert_eq!(send(&id_token().claim("events", event)).await, 401);
     // An answer without an ID token begins no session.
@@ -424,15 +431,17 @@ async fn where_the_id_token_is_the_identity_a_logout_token_and_one_for_another_c
 }
 
 #[tokio::test]
-async fn a_pushed_request_that_is_not_taken_matters_where_it_must_be_pushed() {
-    for (must, status) in [(false, 302), (true, 502)] {
+async fn a_browser_carries_the_request_only_when_nobody_has_refused_it() {
+    for (refusal, must, status) in
+        [(503, false, 302), (429, false, 302), (503, true, 503), (400, false, 502), (401, false, 502), (400, true, 502)]
+    {
         let clock = Clock::adjustable();
         let issuer = Issuer::start(&clock).await;
-        issuer.take_no_pushed_request(must);
+        issuer.take_no_pushed_request(refusal, must);
         let scene = Scene::with(&format!("{ISSUERS}{SITES}"), Upstream::start().await, issuer, clock).await;
         let answer = browser(&scene).visit("https://app.test/.usher/sign-in?rd=/x").await;
-        answer.assert_status(status);
-        assert_eq!(answer.set_cookies().len(), usize::from(!must), "no state without somewhere to go");
+        assert_eq!(answer.status, status, "{refusal}, and must be pushed: {must}");
+        assert_eq!(answer.set_cookies().len(), usize::from(status == 302), "no state without somewhere to go");
     }
 }
 
@@ -471,4 +480,81 @@ async fn the_cookies_of_an_existing_service_take_the_tokens_of_a_sign_in_as_well
     browser.visit(callback.as_str()).await.assert_status(303);
     browser.visit("https://app.test/x").await.assert_status(200);
     assert_eq!(scene.issuer.asked().revocations, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_fails_at_the_very_end_leaves_the_session_that_was_there() {
+    let issuers = ISSUERS.replace("audiences: [usher]", "identity: id_token");
+    let scene = Scene::start(&format!("{issuers}{SITES}")).await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    browser.visit(callback.as_str()).await.assert_status(303);
+    // Everything is right with this one, but no browser keeps it.
+    scene.issuer.change_id_tokens(json!({ "filler": "x".repeat(12_000) }));
+    let callback = up_to_callback(&mut browser, &scene.issuer, "root").await;
+    assert_refused(&scene, &browser.visit(callback.as_str()).await, 502, 2);
+    let answer = browser.visit("https://app.test/x").await;
+    assert_eq!(echoed(&answer.assert_status(200).json(), "x-user-id"), ["alice"]);
+}
+
+#[tokio::test]
+async fn a_page_after_a_failed_sign_in_leads_back_to_where_the_link_led() {
+    let scene = scene().await;
+    let mut browser = browser(&scene);
+    let deep_link = "/reports/2026?from=1&to=2";
+    let again = |answer: &Answer, rd: &str| {
+        let text = answer.text().replace("&#x2f;", "/");
+        assert!(text.contains(&format!("\"/.usher/sign-in{rd}\"")), "{text}");
+    };
+    let rd = "?rd=%2Freports%2F2026%3Ffrom%3D1%26to%3D2";
+    // The issuer says no, the token endpoint says no, and somebody has been away for too long.
+    let url = begin(&mut browser, deep_link).await;
+    let callback = format!("https://app.test/.usher/callback?error=access_denied&state={}", asked(&url)["state"]);
+    again(browser.visit(&callback).await.assert_status(403), rd);
+    scene.issuer.next([TokenAnswer::InvalidClient]);
+    let url = begin(&mut browser, deep_link).await;
+    again(browser.visit(scene.issuer.authorize(&url, "alice").as_str()).await.assert_status(502), rd);
+    let url = begin(&mut browser, deep_link).await;
+    scene.clock.advance(Duration::from_secs(601));
+    again(browser.visit(scene.issuer.authorize(&url, "alice").as_str()).await.assert_status(400), rd);
+    // Where nothing is known, nothing is made up.
+    again(browser.visit("https://app.test/.usher/callback?code=x&state=y").await.assert_status(400), "");
+}
+
+#[tokio::test]
+async fn a_state_is_good_for_one_token_request_whatever_the_browser_sends_again() {
+    let scene = scene().await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    // Somebody reloads the slow page: the cookie of the state is sent once more.
+    let mut reloaded = browser.clone();
+    browser.visit(callback.as_str()).await.assert_status(303);
+    assert_refused(&scene, &reloaded.clone().visit(callback.as_str()).await, 400, 1);
+    // Who has the session by then is where they wanted to be.
+    for name in browser.jar.names() {
+        reloaded.jar.put(name, browser.jar.value(name).unwrap());
+    }
+    let answer = reloaded.clone().visit(callback.as_str()).await;
+    assert_eq!(answer.assert_status(303).header("location"), Some("/x"));
+    assert_eq!((session_cookies(&answer), scene.issuer.token_requests()), (vec![], 1));
+    browser.visit("https://app.test/x").await.assert_status(200);
+    // Another configuration remembers it.
+    scene.reload(&format!("{ISSUERS}{}", SITES.replace("1MiB", "2MiB"))).await.unwrap();
+    let answer = reloaded.visit(callback.as_str()).await;
+    assert_eq!((answer.assert_status(303).header("location"), scene.issuer.token_requests()), (Some("/x"), 1));
+}
+
+#[tokio::test]
+async fn a_state_whose_token_request_is_under_way_is_not_sent_another_one() {
+    let scene = scene().await;
+    let mut browser = browser(&scene);
+    let callback = up_to_callback(&mut browser, &scene.issuer, "alice").await;
+    let mut reloaded = browser.clone();
+    scene.issuer.hold();
+    let url = callback.clone();
+    let slow = tokio::spawn(async move { browser.visit(url.as_str()).await });
+    eventually("the code is being exchanged", || scene.issuer.token_requests() == 1).await;
+    assert_refused(&scene, &reloaded.visit(callback.as_str()).await, 400, 1);
+    scene.issuer.release();
+    slow.await.unwrap().assert_status(303);
 }

@@ -40,21 +40,15 @@ impl Authenticator {
         issuers: &[IssuerId],
         jar: &mut CookieJar,
     ) -> Option<EndedSession> {
-        let ended = self.end_session_but(None, found, issuers, jar).await;
+        let ended = self.end_session_but(None, found, issuers).await;
         self.cookies.clear_all(found, jar);
         ended
     }
 
     /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
     /// are of the new session then.
-    pub async fn replace_session(
-        &self,
-        successor: &Successor<'_>,
-        found: &FoundCookies,
-        issuers: &[IssuerId],
-        jar: &mut CookieJar,
-    ) {
-        self.end_session_but(Some(successor), found, issuers, jar).await;
+    pub(super) async fn replace_session(&self, successor: &Successor<'_>, found: &FoundCookies, issuers: &[IssuerId]) {
+        self.end_session_but(Some(successor), found, issuers).await;
     }
 
     /// Ends what the issuer says has signed out there (OIDC Back-Channel Logout 1.0 §2.7), on this instance: its sessions here
@@ -89,9 +83,7 @@ impl Authenticator {
         successor: Option<&Successor<'_>>,
         found: &FoundCookies,
         issuers: &[IssuerId],
-        jar: &mut CookieJar,
     ) -> Option<EndedSession> {
-        self.cookies.clear(jar);
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
         match self.cookies.read(found, &every) {
             Ok(Some(presented)) => self.end(&presented, &every, successor).await,

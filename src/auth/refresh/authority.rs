@@ -51,6 +51,8 @@ pub trait Authority: Send + Sync + 'static {
 
 /// What the protocol reads off a verified access token.
 pub trait VerifiedAccess: Send + Sync + 'static {
+    /// The token itself: whichever of an answer says who somebody is.
+    fn token(&self) -> AccessToken;
     /// `sub`, if there is one.
     fn subject(&self) -> Option<&str>;
     /// `exp`.
@@ -85,6 +87,9 @@ pub enum AcceptError {
     /// They do not verify: wrong audience, unknown key. The operator's or issuer's fault.
     #[error("the new access token does not verify")]
     Unverified(#[source] Box<dyn Error + Send + Sync>),
+    /// There is no ID token, and the users of this issuer are known by it. The operator's.
+    #[error("there is no ID token, which says who somebody is")]
+    NoIdToken,
     /// Not now: the keys are out of reach, or their time is not. The issuer's fault, or a clock's.
     #[error("the new access token does not verify at the moment")]
     NotNow(#[source] Box<dyn Error + Send + Sync>),

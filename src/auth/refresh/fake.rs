@@ -138,6 +138,10 @@ pub(super) struct FakeAccess {
 }
 
 impl VerifiedAccess for FakeAccess {
+    fn token(&self) -> AccessToken {
+        AccessToken::new(&self.text)
+    }
+
     fn subject(&self) -> Option<&str> {
         Some(&self.subject)
     }

@@ -105,7 +105,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let (access, ends_session) = match accepted {
             Ok(access) if presented.is_of(access.subject()) => {
                 report::renewed(name, lead.ticket.key, successor);
-                (Some(self.access(&answer, access.as_ref(), received_at)), false)
+                (Some(self.access(access.as_ref(), received_at)), false)
             }
             Ok(_) | Err(AcceptError::OtherIdentity) => (None, true),
             // The presented token is spent all the same: its successor must not be lost, or the user would be (R6).
@@ -113,13 +113,17 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 report::unverified(name, lead.ticket.key, cause.as_ref());
                 (None, false)
             }
+            Err(AcceptError::NoIdToken) => {
+                report::without_id_token(name, lead.ticket.key);
+                (None, false)
+            }
         };
         Judged { outcome: Outcome::Tokens { successor, tokens: Tokens { access, refresh_token } }, ends_session }
     }
 
-    fn access(&self, answer: &TokenResponse, verified: &A::Access, received_at: Timestamp) -> Access {
+    fn access(&self, verified: &A::Access, received_at: Timestamp) -> Access {
         Access {
-            token: answer.access_token.clone(),
+            token: verified.token(),
             subject: verified.subject().map(Box::from),
             expires_at: verified.expires_at(),
             due_at: due_at(received_at, verified.expires_at(), self.0.settings.ahead),

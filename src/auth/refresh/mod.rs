@@ -232,7 +232,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let access = verified.map_err(|error| {
             report::unusable(self.issuer_name(presented.issuer), &error);
             match error {
-                AcceptError::Unverified(_) | AcceptError::OtherIdentity => Withheld::Unverified(access_token),
+                AcceptError::Unverified(_) | AcceptError::OtherIdentity | AcceptError::NoIdToken => {
+                    Withheld::Unverified(access_token)
+                }
                 AcceptError::NotNow(_) => Withheld::NotNow,
             }
         })?;

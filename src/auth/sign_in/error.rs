@@ -29,6 +29,9 @@ pub enum SignInError {
     /// keep the cookie: over plain http, or under another host than it began with.
     #[error("this browser has no such sign-in under way")]
     Unknown,
+    /// This response has come before, and has been made use of. The client's, who has reloaded a page, or an attack.
+    #[error("the authorization response has come before")]
+    Repeated,
     /// It began too long ago. The client's.
     #[error("the sign-in began too long ago")]
     Expired,

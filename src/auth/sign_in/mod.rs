@@ -1,9 +1,10 @@
 //! Signing in at an authorization server: authorization code with PKCE, state and nonce bound to the browser (RFC 6749 §4.1,
 //! RFC 7636, OIDC Core §3.1, RFC 9207, RFC 9700 §2.1).
 //!
-//! [`SignIns::begin`] sends a browser away with a sealed cookie, [`SignIns::complete`] takes what it brings back and ends up
-//! with verified tokens. Beginning a session with them is the [`authenticator`](super::authenticate)'s business. This module
-//! does *not* know HTTP requests or answers, and keeps nothing between the two.
+//! [`SignIns::begin`] sends a browser away with a sealed cookie, [`SignIns::take`] takes what it brings back, and
+//! [`SignIns::complete`] ends up with verified tokens. Beginning a session with them is the business of the
+//! [`authenticator`](super::authenticate). This module does *not* know HTTP requests or answers, and keeps nothing between the
+//! two: which states are spent is remembered afterwards.
 
 mod attempts;
 mod error;
@@ -12,6 +13,7 @@ mod pending;
 mod response;
 mod return_target;
 mod secrets;
+mod spent;
 
 use std::sync::Arc;
 
@@ -19,8 +21,9 @@ use url::Url;
 
 pub use error::{LoopCause, SignInError};
 pub use return_target::ReturnTarget;
+pub use spent::SpentStates;
 
-use pending::{NotPending, Pending};
+use pending::Pending;
 use response::AuthorizationResponse;
 use secrets::{Seed, code_challenge};
 
@@ -34,7 +37,7 @@ use crate::clock::Clock;
 use crate::config::{self, IssuerId, Secret};
 use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
-use crate::session::{SealError, Sealer, SidHash};
+use crate::session::{SealError, Sealer};
 
 /// Where browsers come back to, on every site.
 pub const CALLBACK: &str = "/.usher/callback";
@@ -45,7 +48,14 @@ const OPENID: &str = "openid";
 pub struct SignIns {
     sealer: Sealer,
     verifier: Arc<Verifier>,
+    spent: Arc<SpentStates>,
     clock: Clock,
+}
+
+/// What a browser has brought back of a sign-in that it has begun here. The rest is still to be looked at.
+pub struct Returned {
+    pending: Pending,
+    response: AuthorizationResponse,
 }
 
 /// A sign-in that has succeeded. Its session is still to begin.
@@ -61,12 +71,17 @@ pub struct Completed {
 }
 
 impl SignIns {
-    /// With the session's secrets, and the verifier that looks at every other token.
+    /// With the session's secrets, the verifier that looks at every other token, and the states that are spent already.
     ///
     /// # Errors
     /// [`SealError`] when no key can be made of the secrets.
-    pub fn new(secrets: &[Secret], verifier: Arc<Verifier>, clock: Clock) -> Result<Self, SealError> {
-        Ok(Self { sealer: Sealer::new(secrets)?, verifier, clock })
+    pub fn new(
+        secrets: &[Secret],
+        verifier: Arc<Verifier>,
+        spent: Arc<SpentStates>,
+        clock: Clock,
+    ) -> Result<Self, SealError> {
+        Ok(Self { sealer: Sealer::new(secrets)?, verifier, spent, clock })
     }
 
     /// Where to send a browser that is to sign in and then come back to `return_target` on the site of this origin. The jar
@@ -109,22 +124,31 @@ impl SignIns {
         is_looping
     }
 
-    /// Takes what a browser has brought back to the site of this origin. Nothing is sent anywhere unless the response belongs
-    /// to this browser, this site and the issuer that was asked.
+    /// Takes what a browser has brought back to the site of this origin: it must belong to this browser and this site.
     ///
     /// # Errors
-    /// [`SignInError`]
-    pub async fn complete(
+    /// [`SignInError`]; nobody knows where the browser wanted to go then.
+    pub fn take(
         &self,
         query: &str,
         origin: &str,
         found: &FoundCookies,
         jar: &mut CookieJar,
-    ) -> Result<Completed, SignInError> {
+    ) -> Result<Returned, SignInError> {
         let response = AuthorizationResponse::parse(query).ok_or(SignInError::Malformed)?;
-        let pending = Pending::take(&response.state, self.clock.now(), &self.sealer, found, jar)?;
-        if *pending.origin != *origin {
-            return Err(SignInError::OtherSite);
+        let pending = Pending::take(&response.state, &self.sealer, found, jar).ok_or(SignInError::Unknown)?;
+        if *pending.origin == *origin { Ok(Returned { pending, response }) } else { Err(SignInError::OtherSite) }
+    }
+
+    /// Makes tokens of it. Nothing is sent anywhere unless the response is that of the issuer that was asked, and comes for the
+    /// first time: the state is spent then, whatever comes of it.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn complete(&self, returned: Returned) -> Result<Completed, SignInError> {
+        let Returned { pending, response } = returned;
+        if pending.is_over(self.clock.now()) {
+            return Err(SignInError::Expired);
         }
         let mut issuers = self.verifier.issuers().iter();
         let issuer = issuers.find(|issuer| *issuer.config().name == *pending.issuer).ok_or(SignInError::OtherSite)?;
@@ -137,9 +161,12 @@ impl SignIns {
             return Err(SignInError::OtherIssuer);
         }
         let code = response.outcome.map_err(SignInError::Refused)?;
-        let answer = issuer.exchange_code(&code, &redirect_uri(origin), &pending.seed.verifier()).await?;
-        let (subject, sid, answer) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
-        let tokens = IssuedTokens { access: answer.access_token, refresh: answer.refresh_token, sid };
+        if !self.spent.spend(&pending.seed.state(), self.clock.instant()) {
+            return Err(SignInError::Repeated);
+        }
+        let redirect_uri = redirect_uri(&pending.origin);
+        let answer = issuer.exchange_code(&code, &redirect_uri, &pending.seed.verifier()).await?;
+        let (subject, tokens) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
         let Pending { return_target, attempt, .. } = pending;
         Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
     }
@@ -162,13 +189,13 @@ impl SignIns {
     }
 
     /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
-    /// user, who is returned, with how the issuer calls the session.
+    /// user, who is returned, with the tokens of the session.
     async fn verify(
         &self,
         issuer: &Issuer,
         answer: TokenResponse,
         nonce: &str,
-    ) -> Result<(Box<str>, Option<SidHash>, TokenResponse), SignInError> {
+    ) -> Result<(Box<str>, IssuedTokens), SignInError> {
         let (id, now) = (issuer.id(), self.clock.now());
         let claims = match &answer.id_token {
             Some(id_token) => {
@@ -178,14 +205,23 @@ impl SignIns {
             None if asks_for_identity(issuer.config()) => return Err(IdTokenError::Missing.into()),
             None => None,
         };
-        let answer = answer.identified_by(issuer.config().identity).map_err(|_| IdTokenError::Missing)?;
-        let verified = self.verifier.verify(answer.access_token.expose(), &[id], now).await.map_err(refused)?;
+        let token = answer.identity_token(issuer.config().identity).ok_or(IdTokenError::Missing)?;
+        let verified = self.verifier.verify(token.expose(), &[id], now).await.map_err(refused)?;
         let subject = verified.claims.subject();
         let is_other = |claims: &Claims| claims.subject() != subject;
         if subject.is_some() && claims.as_ref().is_some_and(is_other) {
             return Err(IdTokenError::OtherSubject.into());
         }
-        Ok((subject.unwrap_or_default().into(), claims.as_ref().and_then(sid_of), answer))
+        let (access, sid) = (token.clone(), claims.as_ref().and_then(sid_of));
+        Ok((subject.unwrap_or_default().into(), IssuedTokens { access, refresh: answer.refresh_token, sid }))
+    }
+}
+
+impl Returned {
+    /// Where the browser wanted to go.
+    #[must_use]
+    pub const fn return_target(&self) -> &ReturnTarget {
+        &self.pending.return_target
     }
 }
 
@@ -218,15 +254,6 @@ impl LoopCause {
                 | Unauthenticated::Unkept(_)
                 | Unauthenticated::NoRandomness(_),
             ) => Self::Refused,
-        }
-    }
-}
-
-impl From<NotPending> for SignInError {
-    fn from(error: NotPending) -> Self {
-        match error {
-            NotPending::Unknown => Self::Unknown,
-            NotPending::Expired => Self::Expired,
         }
     }
 }

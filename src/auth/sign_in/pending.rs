@@ -1,5 +1,7 @@
 //! A sign-in under way: what must be known when the browser comes back, in a sealed cookie of its own that lives for ten
 //! minutes. Nothing of it is kept here, so no number of them fills any memory, and any instance can finish what another began.
+//! A browser is asked to forget it once it has come back, but nobody can make it: that a response counts once is the business
+//! of [`super::spent`].
 //!
 //! Each tab has its own cookie, named after its state, so that many sign in side by side. They are bounded in number and in
 //! bytes: when a new one would go beyond that, the oldest goes.
@@ -16,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::session::{SealError, Sealer};
 
 /// How long somebody has for signing in.
-const LIFETIME: Duration = Duration::from_secs(600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// Cookies of sign-ins under way in one browser.
 const MOST: usize = 20;
 /// Bytes of their names and values together. Beside a session they fit in the 8 KiB that common servers take.
@@ -40,15 +42,6 @@ pub(super) struct Pending {
     pub(super) started_at: Timestamp,
     /// How many sign-ins there have been one right after the other, this one included.
     pub(super) attempt: u8,
-}
-
-/// Why there is no sign-in under way for a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotPending {
-    /// This browser has none, or it cannot be opened.
-    Unknown,
-    /// It began too long ago.
-    Expired,
 }
 
 impl Pending {
@@ -75,27 +68,20 @@ impl Pending {
         Ok(())
     }
 
-    /// Takes the one of this state out of the browser: a response counts once, whatever comes of it.
-    pub(super) fn take(
-        state: &str,
-        now: Timestamp,
-        sealer: &Sealer,
-        found: &FoundCookies,
-        jar: &mut CookieJar,
-    ) -> Result<Self, NotPending> {
+    /// Takes the one of this state out of the browser. `None` when this browser has none, or it cannot be opened.
+    pub(super) fn take(state: &str, sealer: &Sealer, found: &FoundCookies, jar: &mut CookieJar) -> Option<Self> {
         let name = format!("{NAME}{}", cookie_suffix(state));
         let mut named = cookies(found).filter(|cookie| cookie.name == name);
         // As for sessions: a name that comes twice is none at all.
-        let (Some(cookie), None) = (named.next(), named.next()) else { return Err(NotPending::Unknown) };
+        let (Some(cookie), None) = (named.next(), named.next()) else { return None };
         jar.clear_other(&name);
-        let pending = Self::open(&cookie.value, sealer).ok_or(NotPending::Unknown)?;
-        constant_time::verify_slices_are_equal(pending.seed.state().as_bytes(), state.as_bytes())
-            .map_err(|_| NotPending::Unknown)?;
-        if pending.is_over(now) { Err(NotPending::Expired) } else { Ok(pending) }
+        let pending = Self::open(&cookie.value, sealer)?;
+        constant_time::verify_slices_are_equal(pending.seed.state().as_bytes(), state.as_bytes()).ok()?;
+        Some(pending)
     }
 
-    /// Clocks of two instances may differ: one that begins in the future is not over.
-    fn is_over(&self, now: Timestamp) -> bool {
+    /// Whether it began too long ago. Clocks of two instances may differ: one that begins in the future is not over.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
         now >= self.started_at.after(LIFETIME)
     }
 
@@ -180,11 +166,11 @@ mod tests {
             self.take(&jar);
         }
 
-        fn finish(&mut self, state: &str, now: u64) -> Result<Pending, NotPending> {
+        fn finish(&mut self, state: &str) -> Option<Pending> {
             let mut jar = CookieJar::new(InBrowser::default());
-            let outcome = Pending::take(state, Timestamp(now), &sealer(), &self.found(), &mut jar);
+            let pending = Pending::take(state, &sealer(), &self.found(), &mut jar);
             self.take(&jar);
-            outcome
+            pending
         }
     }
 
@@ -198,7 +184,7 @@ mod tests {
         assert_eq!(browser.0.len(), 20);
         assert!(browser.line().len() < 5_100, "{}", browser.line().len());
         for tab in tabs.iter().rev().step_by(2).chain(tabs.iter().step_by(2)) {
-            assert_eq!(browser.finish(&tab.seed.state(), 1_300).as_ref(), Ok(tab));
+            assert_eq!(browser.finish(&tab.seed.state()).as_ref(), Some(tab));
         }
         assert!(browser.0.is_empty());
     }
@@ -211,11 +197,11 @@ mod tests {
             browser.begin(tab);
         }
         assert_eq!(browser.0.len(), 20);
-        assert_eq!(browser.finish(&tabs[4].seed.state(), 1_100), Err(NotPending::Unknown));
+        assert_eq!(browser.finish(&tabs[4].seed.state()), None);
         let long = pending(2_000 - 500, &format!("/{}", "a".repeat(1_990)));
         browser.begin(&long);
         assert!(browser.line().len() < 5_100 && browser.0.len() < 15, "{}", browser.0.len());
-        assert_eq!(browser.finish(&long.seed.state(), 1_500), Ok(long));
+        assert_eq!(browser.finish(&long.seed.state()), Some(long));
     }
 
     #[test]
@@ -224,9 +210,10 @@ mod tests {
         let (one, other) = (pending(1_000, "/x"), pending(1_000, "/y"));
         browser.begin(&one);
         browser.begin(&other);
-        assert_eq!(browser.finish(&one.seed.state(), 1_599), Ok(one.clone()));
-        assert_eq!(browser.finish(&one.seed.state(), 1_599), Err(NotPending::Unknown));
-        assert_eq!(browser.finish(&other.seed.state(), 1_600), Err(NotPending::Expired));
+        assert_eq!(browser.finish(&one.seed.state()), Some(one.clone()));
+        assert_eq!(browser.finish(&one.seed.state()), None);
+        let other = browser.finish(&other.seed.state()).unwrap();
+        assert_eq!((other.is_over(Timestamp(1_599)), other.is_over(Timestamp(1_600))), (false, true));
         assert!(browser.0.is_empty(), "whatever came of it");
     }
 
@@ -246,6 +233,6 @@ mod tests {
         browser.begin(&one);
         let value = browser.0.values().next().unwrap().clone();
         browser.0.insert(format!("__Host-usher-state-{}", cookie_suffix(&other.seed.state())), value);
-        assert_eq!(browser.finish(&other.seed.state(), 1_100), Err(NotPending::Unknown));
+        assert_eq!(browser.finish(&other.seed.state()), None);
     }
 }

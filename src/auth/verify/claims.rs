@@ -85,6 +85,16 @@ pub(super) fn audience(claims: &Claims, ours: &[String]) -> Result<(), VerifyErr
     if named { Ok(()) } else { Err(VerifyError::WrongAudience) }
 }
 
+/// `azp`, of a token that is meant for this client: whom it was issued to. That is this client, and must be said where others
+/// may use it too (OIDC Core §3.1.3.7, steps 4 and 5).
+pub(super) fn authorized_party(claims: &Claims, client: &str) -> Result<(), VerifyError> {
+    let is_ours = match claims.0.get("azp") {
+        Some(party) => party.as_str() == Some(client),
+        None => claims.0.get("aud").and_then(Value::as_array).is_none_or(|audiences| audiences.len() <= 1),
+    };
+    if is_ours { Ok(()) } else { Err(VerifyError::OtherClient) }
+}
+
 /// `sub`, if there is one, names somebody and can stand in a header and a log.
 pub(super) fn subject(claims: &Claims) -> Result<(), Malformed> {
     let acceptable = match claims.0.get("sub") {

@@ -21,6 +21,9 @@ pub enum VerifyError {
     /// It is meant for somebody else. The client's.
     #[error("the token is meant for another audience")]
     WrongAudience,
+    /// It is an ID token for this client, but was issued to another one. The client's.
+    #[error("the token was issued to another client")]
+    OtherClient,
     /// Its algorithm is not one that the issuer, or the key, is configured or known for. The client's.
     #[error("the token's algorithm is not allowed")]
     AlgorithmNotAllowed,

@@ -24,9 +24,6 @@ pub enum IdTokenError {
     /// It was issued for another sign-in, or for none: a replay. The issuer's, or an attack.
     #[error("the ID token does not have the nonce of this sign-in")]
     OtherNonce,
-    /// It was issued to another client. The issuer's, or an attack.
-    #[error("the ID token was issued to another client")]
-    OtherClient,
     /// The access token beside it is another one. The issuer's, or an attack.
     #[error("the ID token belongs to another access token")]
     OtherAccessToken,
@@ -71,9 +68,6 @@ impl Verifier {
         if !text("nonce").is_some_and(|found| is_same(found, nonce)) {
             return Err(IdTokenError::OtherNonce);
         }
-        if text("azp").is_some_and(|party| issuer.client.as_ref().is_none_or(|client| client.id != party)) {
-            return Err(IdTokenError::OtherClient);
-        }
         if text("at_hash").is_some_and(|hash| hash != at_hash(presented.header.algorithm, access_token)) {
             return Err(IdTokenError::OtherAccessToken);
         }
@@ -93,6 +87,7 @@ impl Verifier {
             return Err(VerifyError::UntrustedIssuer);
         }
         let validity = Validity::check(&presented.claims, std::slice::from_ref(&client.id))?;
+        claims::authorized_party(&presented.claims, &client.id)?;
         signer(issuer, presented).await?;
         if now >= validity.expires_at.after(issuer.config().leeway) {
             return Err(VerifyError::Expired(Box::new(presented.claims.clone())));

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::Answer;
 use crate::auth::sign_in::{LoopCause, SignInError};
-use crate::issuer::{AuthorizationError, CodeError, PushError, RefreshFailure};
+use crate::issuer::{AuthorizationError, CodeError, RefreshFailure};
 
 /// Where the issuer does not say when to come back.
 const SOON: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::NoAuthorization(AuthorizationError::Discovery(unavailable)) => {
             unavailable_for(unavailable.retry_after)
         }
-        SignInError::NoAuthorization(AuthorizationError::NotPushed(PushError::Transport(_) | PushError::Busy)) => {
+        SignInError::NoAuthorization(AuthorizationError::NotPushed(error)) if error.is_passing() => {
             unavailable_for(SOON)
         }
         SignInError::NoAuthorization(
@@ -34,6 +34,11 @@ pub(super) fn describe(error: &SignInError) -> Answer {
             "client",
             "This browser has no such sign-in under way. It is done already, was begun under another address, or the \
              browser does not keep cookies of this site.",
+        ),
+        SignInError::Repeated => again(
+            S::BAD_REQUEST,
+            "client",
+            "This page was opened before, and the sign-in is done or has failed. If you are not signed in, try once more.",
         ),
         SignInError::Expired => again(S::BAD_REQUEST, "client", "This took too long. Please sign in again."),
         SignInError::OtherSite => again(S::BAD_REQUEST, "client", "This sign-in was begun elsewhere."),

@@ -4,7 +4,7 @@ use http::header::{LOCATION, REFERRER_POLICY};
 use http::{Response, StatusCode};
 
 use crate::auth::credentials::Credentials;
-use crate::auth::sign_in::SignInError;
+use crate::auth::sign_in::{ReturnTarget, SignInError};
 use crate::config::IssuerId;
 use crate::forwarding::Body;
 use crate::gateway::admit::Target;
@@ -22,17 +22,41 @@ pub(super) async fn complete(
 ) -> Result<Response<Body>, Rejection> {
     let query = target.query.as_deref().unwrap_or_default();
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
-    let completed = gateway.sign_ins.complete(query, &target.origin(), found, jar).await?;
+    let returned = gateway.sign_ins.take(query, &target.origin(), found, jar)?;
+    exchange.return_target = Some(returned.return_target().clone());
+    let completed = match gateway.sign_ins.complete(returned).await {
+        Err(SignInError::Repeated) => return repeated(gateway, credentials, issuers, exchange).await,
+        outcome => outcome?,
+    };
     if !issuers.contains(&completed.issuer) {
         return Err(SignInError::OtherSite.into());
     }
-    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
-    if found.any() {
-        gateway.authenticator.replace_session(&completed.successor(), found, &[completed.issuer], jar).await;
-    }
-    let identity = gateway.authenticator.begin_session(completed.issuer, &completed.tokens, jar).await?;
+    let successor = completed.successor();
+    let identity = gateway.authenticator.begin_session(completed.issuer, &successor, found, jar).await?;
     gateway.sign_ins.note_completed(&completed, jar)?;
     exchange.note_identity(Some(&identity));
-    let location = completed.return_target.as_str();
-    Ok(with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, location), (REFERRER_POLICY, "no-referrer")]))
+    Ok(go_on(&completed.return_target))
+}
+
+/// Somebody has reloaded this page. Who has a session by now is where they wanted to be; nobody gets one here.
+async fn repeated(
+    gateway: &Gateway,
+    credentials: &Credentials,
+    issuers: &[IssuerId],
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    let outcome = gateway.authenticator.identify(credentials, issuers, false, &mut exchange.jar).await;
+    match (outcome, &exchange.return_target) {
+        (Ok(identity), Some(target)) => {
+            let response = go_on(target);
+            exchange.note_identity(Some(&identity));
+            Ok(response)
+        }
+        _ => Err(SignInError::Repeated.into()),
+    }
+}
+
+fn go_on(target: &ReturnTarget) -> Response<Body> {
+    let headers = [(LOCATION, target.as_str()), (REFERRER_POLICY, "no-referrer")];
+    with_header(Body::Empty, StatusCode::SEE_OTHER, &headers)
 }

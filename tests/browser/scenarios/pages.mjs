@@ -67,7 +67,8 @@ const PAGES = {
   loop: async (page) => {
     await page.goto(`${SITE}/asks`);
     for (let again = 0; again < 4 && page.url().startsWith(SIGN_IN); again += 1) {
-      await Promise.all([page.waitForNavigation(), signIn(page)]);
+      const on = (url) => url.pathname !== '/.usher/issuer/signed-in';
+      await Promise.all([page.waitForNavigation({ url: on }), signIn(page)]);
     }
     await page.getByText('The likely cause').waitFor();
   },

@@ -16,6 +16,9 @@ use crate::gateway::{Gateway, Rejection};
 /// Where people sign in.
 pub(super) const SIGN_IN: &str = "/.usher/issuer/sign-in";
 
+/// Where the form leads to then.
+const SIGNED_IN: &str = "/.usher/issuer/signed-in";
+
 /// What all paths here begin with.
 pub(super) const PREFIX: &str = "/.usher/issuer/";
 
@@ -39,13 +42,14 @@ pub(super) async fn answer(
         }
         Some("sign-in") if reads => Ok(sign_in::page(gateway, target, exchange)),
         Some("sign-in") => allow("GET, HEAD, POST"),
+        Some("signed-in") if reads => Ok(sign_in::signed_in(gateway, target, exchange)),
         Some("jwks.json") if reads => Ok(jwks::show(local)),
         Some(".well-known/openid-configuration" | ".well-known/oauth-authorization-server") if reads => {
             Ok(discovery::show(local))
         }
-        Some("jwks.json" | ".well-known/openid-configuration" | ".well-known/oauth-authorization-server") => {
-            allow("GET, HEAD")
-        }
+        Some(
+            "signed-in" | "jwks.json" | ".well-known/openid-configuration" | ".well-known/oauth-authorization-server",
+        ) => allow("GET, HEAD"),
         _ => Err(Rejection::NoEndpoint),
     }
 }

@@ -37,9 +37,10 @@ impl Issuer {
         *self.state.id_token.lock().unwrap() = claims;
     }
 
-    /// Discovery names an endpoint for pushed requests (RFC 9126) that takes none, and says whether they must be pushed.
-    pub(crate) fn take_no_pushed_request(&self, must: bool) {
-        *self.state.pushes.lock().unwrap() = Some(must);
+    /// Discovery names an endpoint for pushed requests (RFC 9126) that answers each with this status, and says whether they
+    /// must be pushed.
+    pub(crate) fn take_no_pushed_request(&self, status: u16, must: bool) {
+        *self.state.pushes.lock().unwrap() = Some((status, must));
     }
 
     /// Authorization responses name their issuer from now on, and discovery says so (RFC 9207).

@@ -29,8 +29,8 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
             state.asked.lock().unwrap().discovery += 1;
             let mut document = discovery(&issuer);
             document["authorization_response_iss_parameter_supported"] = json!(*state.names_issuer.lock().unwrap());
-            if let Some(must) = *state.pushes.lock().unwrap() {
-                document["pushed_authorization_request_endpoint"] = json!(format!("{issuer}/nothing-here"));
+            if let Some((_, must)) = *state.pushes.lock().unwrap() {
+                document["pushed_authorization_request_endpoint"] = json!(format!("{issuer}/push"));
                 document["require_pushed_authorization_requests"] = json!(must);
             }
             if *state.ends_sessions.lock().unwrap() {
@@ -45,6 +45,10 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
         }
         "/token" => token(&state, &issuer, request).await,
         "/legacy/refresh" => exchange(&state, &issuer, request).await,
+        "/push" => {
+            let status = state.pushes.lock().unwrap().map_or(404, |(status, _)| status);
+            Ok(json_answer(status, &json!({ "error": "invalid_request" })))
+        }
         "/revoke" => revoke(&state, request).await,
         _ => Ok(json_answer(404, &json!({}))),
     }

@@ -55,8 +55,8 @@ struct State {
     id_token: Mutex<Value>,
     /// Whether authorization responses name their issuer, and discovery says so (RFC 9207).
     names_issuer: Mutex<bool>,
-    /// Whether discovery names an endpoint for pushed requests, which takes none, and whether they must be pushed.
-    pushes: Mutex<Option<bool>>,
+    /// How each pushed request is answered, where discovery names an endpoint for them, and whether they must be pushed.
+    pushes: Mutex<Option<(u16, bool)>>,
     /// Whether discovery names a place to sign out.
     ends_sessions: Mutex<bool>,
     /// How many revocations are answered with 503 from now on.

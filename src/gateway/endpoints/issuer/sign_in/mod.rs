@@ -21,23 +21,33 @@ use crate::gateway::admit::Target;
 use crate::gateway::answer::{answer_with, with_header};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::pages::SignInPage;
-use crate::gateway::{Gateway, Rejection};
+use crate::gateway::{Gateway, Rejection, way_in};
 use crate::issuer::local::Local;
 
 use super::super::sign_in::parameter;
-use super::SIGN_IN;
+use super::{SIGN_IN, SIGNED_IN};
 
 /// The page. It says nothing about anybody, and nothing is kept here for it.
 pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &mut Exchange<'_>) -> Response<Body> {
     kept::ask(&mut exchange.jar);
-    let rd = parameter(target.query.as_deref().unwrap_or_default(), "rd").unwrap_or_default();
-    let rd = ReturnTarget::parse(&rd, &target.origin());
+    let rd = return_target(target);
     let page = SignInPage { site: &target.host, action: SIGN_IN, rd: rd.as_str(), username: "", problem: None };
     gateway.pages.sign_in(StatusCode::OK, &page, exchange.id())
 }
 
-/// 303 to where somebody wanted to go, or the page again; for a program 200 with the access token. The cookies of a new
-/// session come with both. Only the site itself may ask for it: another site must not sign people in as somebody else.
+/// The page that leads on to where somebody wanted to go. Anybody may open it, signed in or not.
+pub(super) fn signed_in(gateway: &Gateway, target: &Target, exchange: &Exchange<'_>) -> Response<Body> {
+    gateway.pages.signed_in(&target.host, &return_target(target), exchange.id())
+}
+
+fn return_target(target: &Target) -> ReturnTarget {
+    let rd = parameter(target.query.as_deref().unwrap_or_default(), "rd").unwrap_or_default();
+    ReturnTarget::parse(&rd, &target.origin())
+}
+
+/// 303 to the page that leads on to where somebody wanted to go, or the page again; for a program 200 with the access token.
+/// The cookies of a new session come with both. Only the site itself may ask for it: another site must not sign people in as
+/// somebody else.
 pub(super) async fn sign_in(
     gateway: &Gateway,
     target: &Target,
@@ -59,16 +69,13 @@ pub(super) async fn sign_in(
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(rd)) => return Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
     };
-    // Whoever was signed in here before is signed out: a session is never handed over (ASVS 7.2.4).
-    if credentials.cookies.any() {
-        let successor = Successor { tokens: &tokens, grant: None };
-        gateway.authenticator.replace_session(&successor, &credentials.cookies, &[id], &mut exchange.jar).await;
-    }
-    let identity = gateway.authenticator.begin_session(id, &tokens, &mut exchange.jar).await?;
+    let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
+    let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
     exchange.note_identity(Some(&identity));
     let Some(rd) = rd else { return Ok(document(gateway, &tokens, &identity)) };
     gateway.sign_ins.note_signed_in(&credentials.cookies, &mut exchange.jar)?;
-    Ok(with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, rd.as_str()), (REFERRER_POLICY, "no-referrer")]))
+    let location = way_in::with_return(SIGNED_IN, rd.as_str());
+    Ok(with_header(Body::Empty, StatusCode::SEE_OTHER, &[(LOCATION, &location), (REFERRER_POLICY, "no-referrer")]))
 }
 
 /// What was wrong, above what was typed; never the password.
