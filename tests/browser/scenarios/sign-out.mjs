@@ -20,9 +20,14 @@ export default async function play({ browser }) {
   assert.deepEqual(await context.cookies(), [], 'every cookie is gone');
   assert.equal(await otherTab.evaluate(async () => (await fetch('/account')).status), 401);
 
-  for (let steps = 0; steps < 3 && !page.url().endsWith('/account') && !page.url().startsWith(SIGN_IN); steps += 1) {
-    await page.goBack({ waitUntil: 'commit' });
-  }
+  // However many pages ago that was.
+  await page.evaluate(() => {
+    const { currentEntry } = navigation;
+    const account = navigation.entries().findLast((entry) => entry.url.endsWith('/account'));
+    setTimeout(() => history.go(account.index - currentEntry.index));
+  });
+  await page.waitForURL((url) => !url.pathname.startsWith('/.usher/sign-out'));
+  await page.waitForLoadState();
   assert.ok(page.url().startsWith(SIGN_IN), `Back leads to ${page.url()}, which shows ${await page.textContent('body')}`);
   assert.equal(await page.getByText('Nobody else may read this').count(), 0);
   await page.goto(`${SITE}/account`);
