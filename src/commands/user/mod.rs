@@ -43,7 +43,7 @@ enum Action {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Let a user sign in no more, and end the user's sessions
+    /// Stop a user from signing in, and end the user's sessions
     Disable {
         /// The name of the user
         name: String,
