@@ -20,9 +20,14 @@ impl Check<'_> {
 
     /// The contents of a file.
     pub(super) fn read(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
+        self.read_or(at, path, "make it readable, or correct the path; relative paths begin at the configuration file")
+    }
+
+    /// The same with another remedy for a file that cannot be read.
+    pub(super) fn read_or(&mut self, at: &KeyPath, path: &Path, remedy: &'static str) -> Option<Vec<u8>> {
         let path = self.located(path);
         self.report.depends_on(path.clone());
-        self.accept(at, contents(&path))
+        self.accept(at, contents(&path, remedy))
     }
 
     /// The path of a file that exists and can be read.
@@ -45,7 +50,7 @@ impl Check<'_> {
         let path = self.located(path);
         let exists = match fs::read_dir(&path) {
             Ok(_) => Ok(path),
-            Err(error) => Err(unreadable(&path, &error)),
+            Err(error) => Err(unreadable(&path, &error, "make it readable, or correct the path")),
         };
         self.accept(at, exists)
     }
@@ -62,20 +67,17 @@ impl Check<'_> {
     }
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, Mistake> {
+fn contents(path: &Path, remedy: &'static str) -> Result<Vec<u8>, Mistake> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(path, &error))?;
+        .map_err(|error| unreadable(path, &error, remedy))?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(Mistake::new(format!("{} is larger than 1 MiB", path.display()), "name the right file"));
     }
     Ok(bytes)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
-    Mistake::new(
-        format!("names {}, which cannot be read: {error}", path.display()),
-        "make it readable, or correct the path; relative paths begin at the configuration file",
-    )
+fn unreadable(path: &Path, error: &std::io::Error, remedy: &'static str) -> Mistake {
+    Mistake::new(format!("names {}, which cannot be read: {error}", path.display()), remedy)
 }

@@ -99,6 +99,12 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
     let state_directory =
         file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));
+    if file.state_directory.is_none() {
+        for name in issuers.local_names() {
+            let message = format!("is not set: a restart signs out everybody who has signed in with {name}");
+            check.report.note(&root.key("state_directory"), message);
+        }
+    }
     let config = Config {
         issuers: issuers.checked(&session, state_directory.as_deref()),
         listen,

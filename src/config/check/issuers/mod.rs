@@ -69,6 +69,11 @@ impl<'a> CheckedIssuers<'a> {
         self.entries.get(id.0).is_some_and(|entry| entry.mirror.local.is_some())
     }
 
+    /// The names of those that are Usher itself.
+    pub(super) fn local_names(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().filter(|entry| entry.mirror.local.is_some()).map(|entry| entry.name)
+    }
+
     /// The issuers that are right, and of the local ones what other parts of the file say.
     pub(super) fn checked(self, session: &Session, state_directory: Option<&Path>) -> Vec<Issuer> {
         let mut issuers: Vec<_> = self.entries.into_iter().filter_map(|entry| entry.issuer).collect();

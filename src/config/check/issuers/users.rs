@@ -47,7 +47,7 @@ impl Check<'_> {
             self.report.absent(at, "is missing", "name the file that usher user keeps, as in users_file: users.yaml");
             return None;
         };
-        let bytes = self.read(at, path)?;
+        let bytes = self.read_or(at, path, "correct the path, or make the file with: usher user add NAME")?;
         let path = self.located(path);
         let unreadable = || Mistake::new(format!("names {}, which is not text", path.display()), "write it in UTF-8");
         let text = self.accept(at, String::from_utf8(bytes).map_err(|_| unreadable()))?;
