@@ -4,6 +4,7 @@
 //! [`CookieJar`] that the caller sends with *every* answer (law 6): a renewal has burnt the old refresh token whether or
 //! not the request goes on to succeed.
 
+mod beginning;
 mod denial;
 mod ending;
 
@@ -21,8 +22,7 @@ use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
-use crate::session::store::Now;
-use crate::session::{Denied, SessionId, TokenHash};
+use crate::session::{Denied, TokenHash};
 
 pub(super) use denial::sid_of;
 
@@ -300,41 +300,6 @@ impl Authenticator {
         if let Err(error) = self.cookies.write(whose, access, Some(refresh_token), self.clock.now(), jar) {
             tracing::error!(fault = "issuer", %error, "the browser cannot keep this session's tokens");
         }
-    }
-
-    /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own. Then, and
-    /// not before, whoever was signed in with the cookies `found` is signed out: a session is never handed over (ASVS 7.2.4),
-    /// and a sign-in that comes to nothing ends nothing.
-    ///
-    /// # Errors
-    /// [`Unauthenticated::Token`] when the access token does not count, [`Unauthenticated::IssuerUnavailable`] when that
-    /// cannot be found out, [`Unauthenticated::Unkept`], [`Unauthenticated::NoRandomness`].
-    pub async fn begin_session(
-        &self,
-        issuer: IssuerId,
-        successor: &Successor<'_>,
-        found: &FoundCookies,
-        jar: &mut CookieJar,
-    ) -> Result<Identity, Unauthenticated> {
-        let tokens = successor.tokens;
-        let token = self.verify(&tokens.access, &[issuer]).await?;
-        let now = self.clock.now();
-        let sid = tokens.sid.or_else(|| sid_of(&token.claims));
-        let origin = |id| SessionOrigin { id, started_at: now, sid };
-        let session = if self.cookies.are_sealed() { Some(origin(SessionId::random()?)) } else { None };
-        if let (Some(session), Some(iss), Some(subject)) = (session, token.claims.text("iss"), token.claims.subject()) {
-            let until = now.after(self.absolute_timeout);
-            self.denied.begin_session(session.id, iss, subject, until, Now::of(&self.clock));
-        }
-        self.cookies.write((issuer, session), &token, tokens.refresh.as_ref(), now, jar)?;
-        if found.any() {
-            self.replace_session(successor, found, &[issuer]).await;
-        }
-        // Last: a service may give out a token that has just been ended.
-        if let Some(refresh) = &tokens.refresh {
-            self.renewals.begin(issuer, refresh).await;
-        }
-        Ok(Identity { token, session, source: Source::Login })
     }
 
     /// Until when the session of these cookies can go on: the absolute time-out. `None` where the cookies do not say.

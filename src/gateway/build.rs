@@ -91,9 +91,9 @@ impl Gateway {
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
     }
 
-    /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those under
-    /// way included), denials, spent states of sign-ins, fetched keys, the key of the assertions, and the verified tokens unless they might be
-    /// judged otherwise now. Connections to upstreams are made anew.
+    /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those
+    /// under way included), denials, spent states of sign-ins, fetched keys, the key of the assertions, and the
+    /// verified tokens unless they might be judged otherwise now. Connections to upstreams are made anew.
     ///
     /// # Errors
     /// [`BuildError`]; nothing has changed then.

@@ -10,7 +10,7 @@ use crate::auth::sign_in::ReturnTarget;
 use crate::config::{IssuerId, Route, SignIn};
 
 /// Usher's own entrance, which leads on to wherever people sign in.
-const ENTRANCE: &str = "/.usher/sign-in";
+pub(super) const ENTRANCE: &str = "/.usher/sign-in";
 
 /// Where to sign in for this route: with the first of its issuers where anybody can.
 pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {

@@ -3,7 +3,8 @@
 //!
 //! An access token is good until it expires, whatever happens to its session. The entries here close that gap on this
 //! instance, at once. A request asks only when [`Denied::epoch`] has moved since it last asked, so the list costs one
-//! atomic load while nobody signs out; what goes on for longer than a request waits for [`Denied::changes`]. This module does *not* end sessions; it remembers that they ended.
+//! atomic load while nobody signs out; what goes on for longer than a request waits for [`Denied::changes`]. This
+//! module does *not* end sessions; it remembers that they ended.
 
 mod entries;
 mod names;

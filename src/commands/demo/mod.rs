@@ -1,8 +1,9 @@
 //! `usher demo`: the whole product on this machine, with nothing to set up.
 //!
 //! A sample legacy application with a sign-in and token endpoint of its own (`application`, which knows nothing of
-//! Usher), Usher in front of it, with users of its own or with the application's login, under a configuration as an operator would write it (`configuration`), and a text that
-//! says what to try (`introduction`). The passwords are published, so this is for looking at, not for keeping anything.
+//! Usher), Usher in front of it, with users of its own or with the application's login, under a configuration as an
+//! operator would write it (`configuration`), and a text that says what to try (`introduction`). The passwords are
+//! published, so this is for looking at, not for keeping anything.
 
 mod accounts;
 mod application;

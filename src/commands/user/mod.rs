@@ -1,8 +1,9 @@
 //! `usher user`: keeps the users file of a local issuer.
 //!
 //! Every change is made in the text of the file, so that its comments and order stay; a running gateway takes it over
-//! within seconds. Commands at the same time change it one after the other. The file may be edited by hand as well. Passwords are read from the terminal, without showing them, or
-//! from standard input; never from the command line, which others can see.
+//! within seconds. Commands at the same time change it one after the other. The file may be edited by hand as well.
+//! Passwords are read from the terminal, without showing them, or from standard input; never from the command line,
+//! which others can see.
 
 mod file;
 mod passwords;

@@ -16,6 +16,7 @@ use self::backchannel_logout::BACKCHANNEL_LOGOUT;
 pub(super) use self::sign_out::SIGN_OUT;
 use super::admit::Target;
 use super::exchange::Exchange;
+use super::way_in::ENTRANCE;
 use super::{Gateway, Rejection};
 use crate::auth::credentials::Credentials;
 use crate::auth::sign_in::CALLBACK;
@@ -52,9 +53,9 @@ pub(super) async fn answer(
         ("/.usher/session", &Method::GET | &Method::HEAD) => {
             session::show(gateway, &credentials, &issuers, exchange).await?
         }
-        ("/.usher/sign-in", &Method::GET) => sign_in::begin(gateway, target, &credentials, &issuers, exchange).await?,
+        (ENTRANCE, &Method::GET) => sign_in::begin(gateway, target, &credentials, &issuers, exchange).await?,
         (CALLBACK, &Method::GET) => callback::complete(gateway, target, &credentials, &issuers, exchange).await?,
-        ("/.usher/sign-in" | CALLBACK, _) => return Err(allow("GET")),
+        (ENTRANCE | CALLBACK, _) => return Err(allow("GET")),
         (SIGN_OUT, &Method::GET | &Method::HEAD) => {
             sign_out::ask(gateway, target, &credentials, &issuers, exchange).await
         }

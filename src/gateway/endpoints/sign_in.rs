@@ -19,8 +19,8 @@ use crate::gateway::{Gateway, Rejection, way_in};
 
 use super::issuer;
 
-/// 302 to the authorization server, to the page of the local issuer, or to the application's own login page. `rd` says where to go then, `issuer` with whom to
-/// sign in where the site has several; without it, it is the first one that can.
+/// 302 to the authorization server, to the page of the local issuer, or to the application's own login page. `rd` says where to
+/// go then, `issuer` with whom to sign in where the site has several; without it, it is the first one that can.
 pub(super) async fn begin(
     gateway: &Gateway,
     target: &Target,
