@@ -57,6 +57,7 @@ pub(super) struct Activity {
     block: Moment,
     blocked: Moment,
     written_while_blocked: AtomicU64,
+    leaving: AtomicBool,
     retired: Moment,
     lingering: Moment,
     /// Something was written that no flush has sent yet.
@@ -112,6 +113,7 @@ impl Activity {
             block: Moment::default(),
             blocked: Moment::default(),
             written_while_blocked: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             retired: Moment::default(),
             lingering: Moment::default(),
             flush_put_off: AtomicBool::new(false),
@@ -238,6 +240,16 @@ impl Activity {
     /// The socket has taken everything.
     pub(super) fn flushed(&self) {
         self.blocked.clear();
+    }
+
+    /// The connection is about to be retired: an answer that is ready before that is the last one as well.
+    pub(super) fn leaves(&self) {
+        self.leaving.store(true, Relaxed);
+    }
+
+    /// Whether an answer must say by itself that it is the last one on this connection, which HTTP/2 has GOAWAY for.
+    pub(super) fn says_close(&self) -> bool {
+        self.leaving.load(Relaxed) && !self.is_http2()
     }
 
     /// No further requests are accepted.

@@ -268,16 +268,30 @@ async fn drive<C: Retire>(
     });
     let mut retired = false;
     loop {
-        // The connection first: what has arrived by the time of a goodbye is still answered.
+        // The connection before its goodbye: what has arrived by then is still answered. An answer that the same poll
+        // finds ready must say that it is the last, though.
+        let step = poll_fn(|context| {
+            let leaves = !retired && goodbye.as_mut().poll(context).is_ready();
+            if leaves {
+                activity.leaves();
+            }
+            match poll_whole(connection.as_mut(), activity, context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if leaves => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
         tokio::select! {
             biased;
-            ended = poll_fn(|context| poll_whole(connection.as_mut(), activity, context)) => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection broke");
+            ended = step => match ended {
+                None => {}
+                Some(ended) => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection broke");
+                    }
+                    return Stopped::Ended;
                 }
-                return Stopped::Ended;
-            }
-            () = goodbye.as_mut(), if !retired => {}
+            },
             () = activity.too_much() => {
                 if retired && activity.ignores_goodbye() {
                     return Stopped::Silent(Silence::Closing);

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CACHE_CONTROL, COOKIE};
+use http::header::{CACHE_CONTROL, CONNECTION, COOKIE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -121,8 +121,11 @@ impl<H: Handler> Service<H> {
         // Boxed: it is some kilobytes, which hyper would move about, and keep a place for on every connection.
         Box::pin(async move {
             let mut in_flight = in_flight;
-            let (head, body) = service.answer(request).await.into_parts();
+            let (mut head, body) = service.answer(request).await.into_parts();
             in_flight.answered();
+            if service.activity.says_close() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             let progress = Progress::current();
             Ok(Response::from_parts(head, ResponseBody { body, frames: 0, progress, _in_flight: in_flight }))
         })

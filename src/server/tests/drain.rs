@@ -57,6 +57,36 @@ async fn requests_at_hand_are_answered_and_connections_closed() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_ready_together_with_the_drain_says_that_it_is_the_last_one() {
+    let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let answer = Answer::new(move |_, _| {
+        let begins = begins.clone();
+        async move {
+            let (goes_on, wait) = std::sync::mpsc::channel::<()>();
+            // Nothing else runs on this worker until the test goes on. Then the worker begins its drain, and before it has
+            // told the connections, this answer is ready.
+            let ready = tokio::spawn(async move {
+                wait.recv().unwrap();
+                tokio::task::yield_now().await;
+            });
+            begins.send(goes_on).unwrap();
+            ready.await.unwrap();
+            Response::new(whole("done"))
+        }
+    });
+    let server = TestServer::start(config(), answer);
+    let mut busy = server.http1().await;
+    busy.write_all(GET.as_bytes()).await.unwrap();
+    let goes_on = begun.recv().await.unwrap();
+    let mut drained = std::pin::pin!(server.server.drain(PATIENCE));
+    assert!(futures_util::poll!(&mut drained).is_pending());
+    goes_on.send(()).unwrap();
+    let (answer, drained) = tokio::join!(read_to_end(&mut busy), drained);
+    assert!(answer.contains("connection: close") && answer.ends_with("done"), "{answer}");
+    assert!(drained);
+}
+
+#[tokio::test]
 async fn http_2_says_goaway_and_finishes_its_streams() {
     let (answer, begun, let_go) = held();
     let server = TestServer::start(config(), answer);
