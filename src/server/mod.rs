@@ -20,6 +20,7 @@ mod arrival;
 mod certificates;
 mod connection;
 mod descriptors;
+mod drive;
 mod error;
 mod header_block;
 mod joined;
