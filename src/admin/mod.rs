@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the admin listener cannot start: the operator, or whoever else has the port.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for health")]
+#[error("cannot listen on {address}, which listen.admin names")]
 pub struct AdminError {
     /// As it stands in the configuration.
     pub address: SocketAddr,

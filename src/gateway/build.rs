@@ -52,6 +52,18 @@ pub enum BuildError {
     Randomness,
 }
 
+impl BuildError {
+    /// Whether the operator has to mend it before another start can succeed.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Issuers(error) => error.is_configuration(),
+            Self::Upstreams(_) | Self::Pages(_) => true,
+            Self::Assertions(_) | Self::Sealing(_) | Self::Randomness => false,
+        }
+    }
+}
+
 /// What outlives a configuration: whatever has been learnt while serving, so that another configuration signs nobody out.
 pub(super) struct Lasting {
     tasks: Tasks,

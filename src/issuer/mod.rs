@@ -111,6 +111,17 @@ pub enum IssuersError {
     },
 }
 
+impl IssuersError {
+    /// Whether the operator has to mend it before another start can succeed.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Client { .. } | Self::Key { .. } => true,
+            Self::Local { source, .. } => source.is_configuration(),
+        }
+    }
+}
+
 /// Why there is no key for a token.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {

@@ -12,8 +12,10 @@ pub enum StartupError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// The operator, or whoever else has the port: an address that cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}, which {key} names")]
     Bind {
+        /// The key of the configuration.
+        key: &'static str,
         /// As it stands in the configuration.
         address: SocketAddr,
         /// What the system said.

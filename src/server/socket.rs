@@ -21,6 +21,17 @@ pub(super) enum Role {
     Plain,
 }
 
+impl Role {
+    /// The key of the configuration that names the addresses.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Https => "listen.https",
+            Self::Redirect => "listen.http",
+            Self::Plain => "listen.plain",
+        }
+    }
+}
+
 /// One address with its sockets.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -34,7 +45,7 @@ pub(super) struct Bound {
 impl Bound {
     /// Binds `count` sockets to `wanted`. Port 0 is chosen by the first of them, the others join it.
     pub(super) fn new(role: Role, wanted: SocketAddr, count: usize) -> Result<Self, StartupError> {
-        bind(role, wanted, count).map_err(|source| StartupError::Bind { address: wanted, source })
+        bind(role, wanted, count).map_err(|source| StartupError::Bind { key: role.key(), address: wanted, source })
     }
 }
 
@@ -94,7 +105,7 @@ mod tests {
     fn an_address_that_another_gateway_listens_on_is_refused() {
         let first = Bound::new(Role::Https, "127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let second = Bound::new(Role::Https, first.address, 1);
-        let Err(StartupError::Bind { source, .. }) = second else { panic!("{second:?}") };
-        assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
+        let Err(StartupError::Bind { key, source, .. }) = second else { panic!("{second:?}") };
+        assert_eq!((key, source.kind()), ("listen.https", io::ErrorKind::AddrInUse));
     }
 }

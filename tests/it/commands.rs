@@ -20,6 +20,9 @@ sites:
       - { path: /a/b/c }
 ";
 
+/// A hash of some password.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0c2FsdA$kGQ5XwZbhAYdJLhmLpvCNV9nxMFcm0WZx2dX1v7o0ZQ";
+
 /// Runs a command to its end: its exit code and everything that it said.
 async fn run(arguments: &[&str], directory: &Path) -> (Option<i32>, String) {
     let mut usher = Usher::run(arguments, directory);
@@ -147,4 +150,29 @@ sites: [{ host: app.test, issuer: legacy, upstream: 'http://127.0.0.1:1', routes
         assert!(refusal.contains(&format!("issuers.legacy.{key} ")), "{key}: {refusal}");
     }
     assert!(refusal.contains("8 problems"), "{refusal}");
+}
+
+#[tokio::test]
+async fn what_keeps_serve_from_starting_is_told_with_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let public = |listen: String| format!("listen: {{ {listen} }}\ntls: {{ self_signed: true }}\n{GOOD}");
+    let local = "
+issuers: { staff: { local: { users_file: users.yaml } } }
+session: { secret: 0b5f7a1c9d3e2468ace13579bdf02469 }
+sites: [{ host: app.test, issuer: staff, upstream: 'http://127.0.0.1:9', routes: [{ path: / }] }]
+state_directory: /proc/usher
+";
+    let port = taken.local_addr().unwrap();
+    for (yaml, code, key) in [
+        (public(format!("https: '{port}'")), 1, "listen.https"),
+        (public(format!("https: '127.0.0.1:0', admin: '{port}'")), 1, "listen.admin"),
+        (format!("listen: {{ https: '127.0.0.1:0' }}\ntls: {{ self_signed: true }}\n{local}"), 78, "state_directory"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("users.yaml"), format!("users: {{ a: {{ password: '{HASH}' }} }}\n"))
+            .unwrap();
+        std::fs::write(directory.path().join("usher.yaml"), yaml).unwrap();
+        let (exited, said) = run(&["serve", "--config", "usher.yaml"], directory.path()).await;
+        assert!(exited == Some(code) && said.contains(key), "{exited:?}: {said}");
+    }
 }

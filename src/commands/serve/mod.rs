@@ -66,7 +66,7 @@ impl From<StartupError> for Failure {
     fn from(error: StartupError) -> Self {
         match &error {
             StartupError::Server(server) if server.is_configuration() => Self::configuration(error),
-            StartupError::Gateway(gateway::BuildError::Pages(_)) => Self::configuration(error),
+            StartupError::Gateway(gateway) if gateway.is_configuration() => Self::configuration(error),
             _ => Self::world(error),
         }
     }

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{Check, KeyPath, Mistake};
 
@@ -30,11 +30,6 @@ impl Check<'_> {
         self.accept(at, contents(&path, remedy))
     }
 
-    /// The path of a file that exists and can be read.
-    pub(super) fn readable(&mut self, at: &KeyPath, path: &Path) -> Option<PathBuf> {
-        self.read(at, path).map(|_| self.located(path))
-    }
-
     /// A PEM file with at least one certificate.
     pub(super) fn certificate_authorities(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
         let pem = self.read(at, path)?;
@@ -43,6 +38,25 @@ impl Check<'_> {
         let mistake =
             || Mistake::new("is not a PEM file with certificates", "export the authority's certificate as PEM");
         self.accept(at, usable.then_some(pem).ok_or_else(mistake))
+    }
+
+    /// The path of a PEM file with a certificate, which those of its issuers may follow.
+    pub(super) fn certificate_chain(&mut self, at: &KeyPath, path: &Path) -> Option<PathBuf> {
+        let remedy = "name the PEM file of the certificate, which those of its issuers may follow";
+        self.pem::<CertificateDer<'_>>(at, path, "certificate", remedy)
+    }
+
+    /// The path of a PEM file with a private key.
+    pub(super) fn private_key(&mut self, at: &KeyPath, path: &Path) -> Option<PathBuf> {
+        self.pem::<PrivateKeyDer<'_>>(at, path, "private key", "name the PEM file of the certificate's private key")
+    }
+
+    fn pem<T: PemObject>(&mut self, at: &KeyPath, path: &Path, what: &str, remedy: &str) -> Option<PathBuf> {
+        let pem = self.read(at, path)?;
+        let path = self.located(path);
+        let found = T::from_pem_slice(&pem).map(|_| path.clone());
+        let mistake = |_| Mistake::new(format!("names {}, which holds no {what} in PEM", path.display()), remedy);
+        self.accept(at, found.map_err(mistake))
     }
 
     /// A directory that exists.

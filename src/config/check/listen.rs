@@ -120,8 +120,8 @@ impl Check<'_> {
                 self.report.absent(&at.key(name), "is missing", "a certificate and its key belong together");
             }
         }
-        let certificate = certificate.and_then(|path| self.readable(&at.key(certificate_key), path));
-        let key = key.and_then(|path| self.readable(&at.key(key_key), path));
+        let certificate = certificate.and_then(|path| self.certificate_chain(&at.key(certificate_key), path));
+        let key = key.and_then(|path| self.private_key(&at.key(key_key), path));
         Some(CertificateFiles { certificate: certificate?, key: key? })
     }
 }

@@ -75,8 +75,6 @@ fn listeners() {
 #[test]
 fn files_that_cannot_be_read() {
     let missing = "/nowhere/at/all";
-    let certificates = format!("certificates: [{{ certificate: {missing}, key: /dev/null }}]");
-    refused(&small_with("self_signed: true", &certificates), "tls.certificates[0].certificate", missing);
     refused(&format!("{SMALL}session: {{ secret_file: {missing} }}\n"), "session.secret_file", missing);
     refused(&format!("{SMALL}session: {{ secret: [{{ file: {missing} }}] }}\n"), "session.secret[0].file", missing);
     refused(&format!("{SMALL}pages: {missing}\n"), "pages", missing);
@@ -216,6 +214,23 @@ fn sealed_cookies_need_a_secret_unless_this_is_development() {
     assert_eq!(error.problems[0].path, "session.secret");
     let raw = format!("{text}session: {{ cookies: {{ sealed: false, access: a, refresh: b }} }}\n");
     assert!(load(&Sources::text("usher.yaml", Format::Yaml, &raw, directory.path())).is_ok());
+}
+
+#[test]
+fn certificates_and_keys_are_what_they_are_called() {
+    let directory = files();
+    for (pair, path, what) in [
+        ("certificate: server.key, key: server.key", "tls.certificates[0].certificate", "no certificate in PEM"),
+        ("certificate: ca.pem, key: ca.pem", "tls.certificates[0].key", "no private key in PEM"),
+        ("certificate: nowhere, key: server.key", "tls.certificates[0].certificate", "cannot be read"),
+        ("certificate: ca.pem, key: nowhere", "tls.certificates[0].key", "cannot be read"),
+    ] {
+        let text = small_with("self_signed: true", &format!("certificates: [{{ {pair} }}]"));
+        let error = load(&Sources::text("usher.yaml", Format::Yaml, &text, directory.path())).unwrap_err();
+        let problem = &error.problems[0];
+        assert_eq!((error.problems.len(), &*problem.path), (1, path), "{error}");
+        assert!(problem.message.contains(what), "{error}");
+    }
 }
 
 #[test]

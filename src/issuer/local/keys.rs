@@ -48,6 +48,13 @@ pub enum KeysError {
     Set(#[source] crate::issuer::FetchError),
 }
 
+impl KeysError {
+    /// See [`StoreError::is_configuration`].
+    pub(in crate::issuer) const fn is_configuration(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_configuration())
+    }
+}
+
 /// The keys.
 pub(super) struct SigningKeys {
     ring: ArcSwap<Ring>,

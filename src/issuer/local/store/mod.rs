@@ -55,7 +55,7 @@ pub enum StoreError {
     #[error("{} can be written by everybody; take that away with: chmod o-w", .0.display())]
     Exposed(PathBuf),
     /// It cannot be made. The operator's, or a full disk.
-    #[error("{} cannot be made", .0.display())]
+    #[error("{} cannot be made: state_directory must be writable", .0.display())]
     Make(PathBuf, #[source] io::Error),
     /// It cannot be read or written at the moment. The disk's.
     #[error("the state of the local issuer cannot be read or written")]
@@ -66,6 +66,16 @@ pub enum StoreError {
     /// Work on it was given up: a defect of Usher, or its end.
     #[error("work on the local issuer's state was given up")]
     GivenUp,
+}
+
+impl StoreError {
+    /// Whether the operator has to mend it before another start can succeed.
+    pub(in crate::issuer) const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Exposed(_) | Self::Make(..) => true,
+            Self::InUse(_) | Self::Damaged(..) | Self::Broken(_) | Self::Row | Self::GivenUp => false,
+        }
+    }
 }
 
 /// The rows, wherever they are.
