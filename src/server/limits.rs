@@ -35,6 +35,7 @@ impl ConnectionLimits {
 
     fn within(limits: &Limits, served: Option<usize>) -> Arc<Self> {
         let all = lowered(limits, served);
+        tell_if_lowered(limits, all);
         Arc::new(Self {
             all: AtomicUsize::new(all),
             per_address: AtomicUsize::new(limits.connections_per_address),
@@ -43,9 +44,12 @@ impl ConnectionLimits {
         })
     }
 
-    /// Other bounds for connections to come; those that are open stay.
+    /// Other bounds for connections to come; those that are open stay. What has been told already is not told again.
     pub(super) fn set(&self, limits: &Limits) {
-        self.all.store(lowered(limits, descriptors::connections()), Ordering::Relaxed);
+        let all = lowered(limits, descriptors::connections());
+        if self.all.swap(all, Ordering::Relaxed) != all {
+            tell_if_lowered(limits, all);
+        }
         self.per_address.store(limits.connections_per_address, Ordering::Relaxed);
     }
 
@@ -96,7 +100,10 @@ impl Drop for Permit {
 
 /// The bound of `limits`, lowered to what there are descriptors for.
 fn lowered(limits: &Limits, served: Option<usize>) -> usize {
-    let all = served.map_or(limits.connections, |served| served.min(limits.connections));
+    served.map_or(limits.connections, |served| served.min(limits.connections))
+}
+
+fn tell_if_lowered(limits: &Limits, all: usize) {
     if all < limits.connections {
         tracing::warn!(
             limit = limits.connections,
@@ -104,7 +111,6 @@ fn lowered(limits: &Limits, served: Option<usize>) -> usize {
             "limits.connections is more than the system has file descriptors for: raise its limit (ulimit -n)"
         );
     }
-    all
 }
 
 fn network(address: IpAddr) -> IpAddr {
