@@ -197,3 +197,46 @@ async fn older_issuers_type_the_token_less_and_nothing_but_the_token_is_looked_a
         answer.assert_status(200);
     }
 }
+
+/// In a frame of the issuer's page, through the browser (OIDC Front-Channel Logout 1.0).
+#[tokio::test]
+async fn a_frame_ends_the_session_whose_cookies_and_name_come_with_it() {
+    let scene = scene().await;
+    let frame = |iss: &str, sid: &str| format!("https://app.test/.usher/frontchannel-logout?iss={iss}&sid={sid}");
+    let issuer = scene.issuer.url();
+    let (one, other) = (signed_in_as(&scene, "alice", "s-1").await, signed_in_as(&scene, "alice", "s-2").await);
+    let endings = [
+        frame(&issuer, "s-2"),
+        frame("https://other.test", "s-1"),
+        format!("{}&sid=s-2", frame(&issuer, "s-1")),
+        "https://app.test/.usher/frontchannel-logout".to_owned(),
+    ];
+    for wrong in &endings {
+        let answer = scene.send(get(wrong).cookies(&one)).await;
+        assert!(answer.assert_status(200).set_cookies().is_empty(), "{wrong}");
+    }
+    // Nobody's cookies, nobody's session.
+    scene.send(get(&frame(&issuer, "s-1"))).await.assert_status(200);
+    assert_eq!((status(&scene, &one).await, status(&scene, &other).await), (200, 200));
+
+    let answer = scene.send(get(&frame(&issuer, "s-1")).cookies(&one)).await;
+    assert!(answer.assert_status(200).header("cache-control").unwrap().contains("no-store"));
+    assert!(answer.header("content-security-policy").is_none() && answer.header("x-frame-options").is_none());
+    assert!(answer.set_cookies().iter().filter(|cookie| cookie.clears()).count() >= 2);
+    assert_eq!((status(&scene, &one).await, status(&scene, &other).await), (401, 200));
+    scene.send(post(&frame(&issuer, "s-2")).cookies(&other)).await.assert_status(405);
+}
+
+#[tokio::test]
+async fn a_frame_ends_a_session_of_raw_cookies_by_the_name_in_its_token() {
+    let raw = "session: { secret: 4aG9wZm1yQ0pZ9wX4hC2kQ0, cookies: { sealed: false, access: jwt, refresh: rt } }\n";
+    let scene = Scene::start(&format!("{ISSUERS}{raw}{SITES}")).await;
+    let token = scene.issuer.sign(&scene.issuer.token("alice").claim("sid", "s-1"));
+    let cookie = format!("jwt={token}");
+    let ask = |url: &str| get(url).header("cookie", &cookie);
+    let frame = |sid: &str| format!("https://app.test/.usher/frontchannel-logout?iss={}&sid={sid}", scene.issuer.url());
+    scene.send(ask(&frame("s-2"))).await.assert_status(200);
+    scene.send(ask("https://app.test/x")).await.assert_status(200);
+    scene.send(ask(&frame("s-1"))).await.assert_status(200);
+    scene.send(ask("https://app.test/x")).await.assert_status(401);
+}

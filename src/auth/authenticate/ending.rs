@@ -1,6 +1,6 @@
 //! The end of the session that a browser's cookies hold: a sign-out, or a sign-in that takes its place.
 
-use super::Authenticator;
+use super::{Authenticator, sid_of};
 use crate::auth::cookies::FoundCookies;
 use crate::auth::login::IssuedTokens;
 use crate::auth::refresh::PresentedRefresh;
@@ -43,6 +43,28 @@ impl Authenticator {
         let ended = self.end_session_but(None, found, issuers).await;
         self.cookies.clear_all(found, jar);
         ended
+    }
+
+    /// The same, if this is what the issuer of that name calls the session (`iss` and `sid`); says whether it is.
+    pub async fn end_named_session(
+        &self,
+        (iss, sid): (&str, &str),
+        found: &FoundCookies,
+        issuers: &[IssuerId],
+        jar: &mut CookieJar,
+    ) -> bool {
+        let named = Some(SidHash::of(iss, sid));
+        let Ok(Some(presented)) = self.cookies.read(found, issuers) else { return false };
+        let mut is_named = named == presented.session().and_then(|session| session.sid);
+        if let Some(access) = presented.access.as_ref().filter(|_| !is_named) {
+            let of_token = self.verify(access, issuers).await.ok().and_then(|token| sid_of(&token.claims));
+            is_named = of_token == named;
+        }
+        if is_named {
+            self.end_session(found, issuers, jar).await;
+            tracing::info!(target: "usher::audit", issuer = iss, "signed out by the issuer, through the browser");
+        }
+        is_named
     }
 
     /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those

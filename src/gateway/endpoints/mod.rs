@@ -2,6 +2,7 @@
 
 mod backchannel_logout;
 mod callback;
+mod frontchannel_logout;
 mod issuer;
 mod jwks;
 mod session;
@@ -13,6 +14,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};
 
 use self::backchannel_logout::BACKCHANNEL_LOGOUT;
+use self::frontchannel_logout::FRONTCHANNEL_LOGOUT;
 pub(super) use self::sign_out::SIGN_OUT;
 use super::admit::Target;
 use super::exchange::Exchange;
@@ -55,7 +57,10 @@ pub(super) async fn answer(
         }
         (ENTRANCE, &Method::GET) => sign_in::begin(gateway, target, &credentials, &issuers, exchange).await?,
         (CALLBACK, &Method::GET) => callback::complete(gateway, target, &credentials, &issuers, exchange).await?,
-        (ENTRANCE | CALLBACK, _) => return Err(allow("GET")),
+        (FRONTCHANNEL_LOGOUT, &Method::GET) => {
+            frontchannel_logout::receive(gateway, target, &credentials, &issuers, exchange).await
+        }
+        (ENTRANCE | CALLBACK | FRONTCHANNEL_LOGOUT, _) => return Err(allow("GET")),
         (SIGN_OUT, &Method::GET | &Method::HEAD) => {
             sign_out::ask(gateway, target, &credentials, &issuers, exchange).await
         }

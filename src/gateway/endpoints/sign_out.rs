@@ -21,7 +21,7 @@ pub(in crate::gateway) const SIGN_OUT: &str = "/.usher/sign-out";
 
 /// Whoever comes next and presses Back must not read what the application has shown (O27): browsers keep whole pages for that.
 /// What the application has stored there by itself is its own.
-const FORGET_PAGES: (HeaderName, &str) = (HeaderName::from_static("clear-site-data"), "\"cache\"");
+pub(super) const FORGET_PAGES: (HeaderName, &str) = (HeaderName::from_static("clear-site-data"), "\"cache\"");
 
 /// The page that asks whether to sign out, or says that nobody is signed in. It ends nothing: a link or an image that another
 /// site shows must not (O24).
