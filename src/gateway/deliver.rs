@@ -50,7 +50,7 @@ pub(super) async fn deliver(
 /// costs nothing.
 fn lasting(gateway: &Gateway, identity: Option<&Identity>, response: Response<UpstreamBody>) -> Response<Body> {
     match identity.filter(|_| is_event_stream(response.headers())) {
-        Some(identity) => response.map(|body| Body::until(gateway.authenticator.denial(identity), body)),
+        Some(identity) => response.map(|body| Body::until(gateway.authenticator.session_end(identity), body)),
         None => response.map(Body::Upstream),
     }
 }
@@ -73,10 +73,10 @@ fn switch(
         upgrade::restore(response.headers_mut(), &protocol);
     }
     let (readiness, id) = (gateway.readiness.clone(), exchange.id().to_owned());
-    let denial = identity.map(|identity| gateway.authenticator.denial(identity));
+    let session_end = identity.map(|identity| gateway.authenticator.session_end(identity));
     let over = async move {
-        match denial {
-            Some(denial) => denial.await,
+        match session_end {
+            Some(session_end) => session_end.await,
             None => pending().await,
         }
     };

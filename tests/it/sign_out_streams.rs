@@ -1,5 +1,7 @@
 //! What is still open when somebody is signed out: W03 of the cases.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -9,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Answer, Jar, Scene, eventually, get, post};
+use crate::sign_out::signed_in;
 use crate::websocket::{cookies, open, origin};
 
 /// The usual scene, in which silence lasts longer than a test.
@@ -73,4 +76,20 @@ async fn a_logout_by_the_issuer_closes_websockets_of_sessions_and_of_bearer_toke
     scene.send(ask.body(format!("logout_token={logout}"))).await.assert_status(200);
     let Message::Close(Some(goodbye)) = socket.next().await.unwrap().unwrap() else { panic!("no close frame") };
     assert_eq!(u16::from(goodbye.code), 1008);
+}
+
+#[tokio::test]
+async fn a_websocket_is_closed_at_the_absolute_time_out_of_its_session() {
+    let sites = SITES.replacen("idle: 2s", "idle: 60s", 1);
+    let session = "session: { secret: '$SECRET', idle_timeout: 8s, absolute_timeout: 8s }\n";
+    let scene = Scene::start(&format!("{ISSUERS}{session}{sites}")).await;
+    let (jar, beside) = (signed_in(&scene, "alice").await, scene.issuer.access_token("alice"));
+    scene.clock.advance(Duration::from_secs(7));
+    let mut socket = open(&scene, "/ws", &[cookies(&jar), origin("https://app.test")]).await.unwrap();
+    let mut of_token = open(&scene, "/ws", &[("authorization", format!("Bearer {beside}"))]).await.unwrap();
+    let goodbye = timeout(PATIENCE, socket.next()).await.expect("it ends with the session").unwrap().unwrap();
+    let Message::Close(Some(goodbye)) = goodbye else { panic!("no close frame") };
+    assert_eq!(u16::from(goodbye.code), 1008);
+    of_token.send(Message::text("still")).await.unwrap();
+    assert_eq!(of_token.next().await.unwrap().unwrap(), Message::text("still"));
 }

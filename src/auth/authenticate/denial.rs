@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Authenticator, Identity};
 use crate::auth::refresh::PresentedRefresh;
@@ -71,18 +71,20 @@ impl Authenticator {
         if by_claims || by_session { Err(Unauthenticated::SessionEnded(SessionEnd::Denied)) } else { Ok(()) }
     }
 
-    /// Ends when what has authenticated a request is denied, for streams that outlive it: within a second, and at once where
-    /// nobody else was denied just before.
-    pub fn denial(&self, identity: &Identity) -> impl Future<Output = ()> + Send + Sync + 'static {
+    /// Ends when the session that has authenticated a request does, for streams that outlive it: by a denial, within a second
+    /// and at once where nobody else was denied just before, or by the absolute time-out. Without a session of ours, which
+    /// alone says when it began, that is counted from now. The access token may expire meanwhile: it is renewed by others.
+    pub fn session_end(&self, identity: &Identity) -> impl Future<Output = ()> + Send + Sync + 'static {
         let (denied, token, session) = (Arc::clone(&self.denied), Arc::clone(&identity.token), identity.session);
         let mut changes = denied.changes();
+        let now = self.clock.now();
+        let started_at = session.map_or(now, |session| session.started_at);
+        let ends_at = Instant::now() + started_at.after(self.absolute_timeout).since(now);
         async move {
             // The first look is for what was denied since the request was let in.
             while !is_denied(&denied, &token, session.as_ref()) {
                 sleep(PAUSE).await;
-                if changes.changed().await.is_err() {
-                    return;
-                }
+                let Ok(Ok(())) = timeout_at(ends_at, changes.changed()).await else { return };
             }
         }
     }
