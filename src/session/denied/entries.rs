@@ -28,6 +28,15 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         self.ends.contains_key(entry)
     }
 
+    pub(super) fn end_of(&self, entry: &T) -> Option<Timestamp> {
+        self.ends.get(entry).map(|(until, _)| *until)
+    }
+
+    /// Every entry with its end, those that end first coming first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (T, Timestamp)> {
+        self.by_end.iter().map(|(until, entry)| (*entry, *until))
+    }
+
     pub(super) fn drop_ended(&mut self, now: Now) {
         let has_passed = |entry: &T| {
             self.ends.get(entry).is_none_or(|(_, passes)| passes.is_some_and(|passes| passes < now.instant))

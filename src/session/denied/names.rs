@@ -18,6 +18,14 @@ impl TokenHash {
         let signed = access_token.rsplit_once('.').map_or(access_token, |(signed, _)| signed);
         Self(sha256(&[signed.as_bytes()]))
     }
+
+    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for TokenHash {
@@ -47,7 +55,7 @@ impl fmt::Debug for SidHash {
 
 /// An issuer and a subject there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct SubjectHash([u8; 32]);
+pub struct SubjectHash([u8; 32]);
 
 impl SubjectHash {
     /// Everything that the subject was given.
@@ -58,6 +66,20 @@ impl SubjectHash {
     /// Those of its sessions of which nobody knows how the issuer calls them.
     pub(super) fn of_nameless(issuer: &str, subject: &str) -> Self {
         Self(of_both(b"sub without sid", issuer, subject))
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SubjectHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SubjectHash(…)")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::denial::{Denial, What};
 use super::entries::Entries;
 use super::names::SubjectHash;
 use crate::clock::Timestamp;
@@ -13,7 +14,7 @@ use crate::session::store::Now;
 pub(super) struct Subjects {
     ends: Entries<SubjectHash>,
     /// Has what `ends` has.
-    denials: HashMap<SubjectHash, Denial>,
+    denials: HashMap<SubjectHash, Denied>,
     /// The sessions of these subjects that have begun since.
     begun: Entries<SessionId>,
     /// After how many denials. Has what `begun` has.
@@ -22,7 +23,7 @@ pub(super) struct Subjects {
     count: u64,
 }
 
-struct Denial {
+struct Denied {
     issued_until: Timestamp,
     number: u64,
 }
@@ -58,8 +59,8 @@ impl Subjects {
     pub(super) fn deny(&mut self, subject: SubjectHash, issued_until: Timestamp, until: Timestamp, now: Now) {
         self.count += 1;
         self.ends.insert(subject, until, now);
-        let denial = self.denials.entry(subject).or_insert(Denial { issued_until, number: 0 });
-        *denial = Denial { issued_until: issued_until.max(denial.issued_until), number: self.count };
+        let denial = self.denials.entry(subject).or_insert(Denied { issued_until, number: 0 });
+        *denial = Denied { issued_until: issued_until.max(denial.issued_until), number: self.count };
         let Self { ends, denials, .. } = self;
         denials.retain(|subject, _| ends.contains(subject));
     }
@@ -69,6 +70,20 @@ impl Subjects {
         self.begun_after.insert(session, self.count);
         let Self { begun, begun_after, .. } = self;
         begun_after.retain(|session, _| begun.contains(session));
+    }
+
+    /// The subjects and the sessions that have begun since, in an order that makes the same of them again.
+    pub(super) fn all(&self) -> Vec<Denial> {
+        let subjects = self.denials.iter().filter_map(|(name, denial)| {
+            let what = What::Subject { name: *name, issued_until: denial.issued_until };
+            Some(((denial.number, false), Denial { what, until: self.ends.end_of(name)? }))
+        });
+        let begun = self.begun_after.iter().filter_map(|(session, count)| {
+            Some(((*count, true), Denial { what: What::Begun(*session), until: self.begun.end_of(session)? }))
+        });
+        let mut all: Vec<_> = subjects.chain(begun).collect();
+        all.sort_unstable_by_key(|(order, _)| *order);
+        all.into_iter().map(|(_, denial)| denial).collect()
     }
 
     /// Whether what this subject was given at that time, or this session of it, is denied.
