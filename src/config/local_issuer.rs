@@ -10,7 +10,7 @@ use std::time::Duration;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde_json::{Map, Value};
 
-use super::PasswordHash;
+use super::{PasswordHash, TotpSecret};
 
 /// What is configured of the local issuer, beside what every issuer has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct User {
     pub subject: String,
     /// The hash of the password.
     pub password: PasswordHash,
+    /// The secret of the one-time passwords, of a user with a second factor.
+    pub totp: Option<TotpSecret>,
     /// Whether the user may not sign in at the moment.
     pub disabled: bool,
     /// Claims of the tokens beside those that the issuer makes.

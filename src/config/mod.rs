@@ -31,6 +31,7 @@ mod site;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod totp;
 mod upstream;
 pub mod users;
 
@@ -55,6 +56,7 @@ pub use site::{
     Access, Condition, ConditionTest, HostPattern, IdentityHeader, IdentitySetId, PathPattern, Route, Site, Timeouts,
     Unauthenticated,
 };
+pub use totp::{TotpError, TotpSecret};
 pub use upstream::{Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
 
 /// A whole checked configuration. Lists are indexed by the id types ([`IssuerId`], [`UpstreamId`], [`IdentitySetId`]).

@@ -49,13 +49,15 @@ pub(super) struct Answer {
     pub(super) detail: &'static str,
     /// What was required, where the site says so.
     pub(super) required: Option<String>,
+    /// What a program can tell this answer by among others of its status.
+    error: Option<&'static str>,
 }
 
 impl Answer {
     const fn new(status: StatusCode, fault: &'static str, detail: &'static str) -> Self {
-        let (challenge, retry_after, allow, required) = (None, None, None, None);
+        let (challenge, retry_after, allow, required, error) = (None, None, None, None, None);
         let (sign_in, again, sign_out) = (false, false, false);
-        Self { status, fault, challenge, retry_after, allow, sign_in, again, sign_out, detail, required }
+        Self { status, fault, challenge, retry_after, allow, sign_in, again, sign_out, detail, required, error }
     }
 
     fn unauthorized(challenge: Challenge, detail: &'static str) -> Self {
@@ -94,9 +96,11 @@ pub(super) fn answer_with<'g>(
         headers.insert(ALLOW, allow);
     }
     // What could not be read to its end, or might be smuggled, ends the connection (RFC 9112 §6.3). HTTP/2 ignores it.
-    if matches!(rejection, Rejection::Malformed(_) | Rejection::BodyTooLarge)
-        && exchange.record.version != Version::HTTP_2
-    {
+    let is_unread = matches!(
+        rejection,
+        Rejection::Malformed(_) | Rejection::BodyTooLarge | Rejection::NotSignedIn(NotSignedIn::TooLong)
+    );
+    if is_unread && exchange.record.version != Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.add_cors(headers);
@@ -156,9 +160,11 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             Answer::new(S::BAD_GATEWAY, "upstream", "The sign-in service did not answer properly.")
         }
         Rejection::SignIn(error) => sign_in::describe(error),
-        Rejection::SignInRequest => {
-            Answer::new(S::BAD_REQUEST, "client", "A sign-in is a JSON object with username and password, both text.")
-        }
+        Rejection::SignInRequest => Answer::new(
+            S::BAD_REQUEST,
+            "client",
+            "A sign-in is a JSON object with username and password, and totp where it is needed, all text.",
+        ),
         Rejection::LogoutToken(LogoutTokenError::Token(VerifyError::IssuerUnavailable(_))) => {
             Answer::new(S::BAD_REQUEST, "issuer", "The logout token cannot be verified at the moment.")
         }
@@ -179,10 +185,17 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
 fn describe_not_signed_in(error: &NotSignedIn) -> Answer {
     use StatusCode as S;
     match error {
-        NotSignedIn::Wrong => Answer {
+        // A program that presents both is not told which of them was wrong.
+        NotSignedIn::Wrong | NotSignedIn::WrongCode => Answer {
             sign_in: false,
             ..Answer::unauthorized(Challenge::Missing, "The user name or the password is wrong.")
         },
+        NotSignedIn::CodeNeeded(_) => Answer {
+            sign_in: false,
+            error: Some("totp_required"),
+            ..Answer::unauthorized(Challenge::Missing, "A one-time password is needed as well.")
+        },
+        NotSignedIn::Stale => Answer::new(S::BAD_REQUEST, "client", "This took too long. Please sign in again."),
         NotSignedIn::TooLong => Answer::new(S::BAD_REQUEST, "client", "The user name or the password is too long."),
         NotSignedIn::Throttled { retry_after } => Answer {
             retry_after: Some(*retry_after),
@@ -315,6 +328,7 @@ fn problem(answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response
     });
     if let Some(members) = document.as_object_mut() {
         members.extend(answer.required.as_ref().map(|required| ("required".to_owned(), json!(required))));
+        members.extend(answer.error.map(|error| ("error".to_owned(), json!(error))));
         members.extend(sign_in.map(|url| ("login_url".to_owned(), json!(url))));
     }
     let body = Body::full(format!("{document}\n"));

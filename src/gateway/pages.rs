@@ -23,6 +23,7 @@ use crate::forwarding::Body;
 
 const REFUSAL: &str = "refusal.html";
 const SIGN_IN: &str = "sign-in.html";
+const ONE_TIME_CODE: &str = "one-time-code.html";
 const SIGNED_IN: &str = "signed-in.html";
 const SIGN_OUT: &str = "sign-out.html";
 const STYLE: &str = include_str!("pages/style.css");
@@ -32,10 +33,11 @@ const STYLE: &str = include_str!("pages/style.css");
 const OF_FORMS: &str = "same-origin";
 
 /// The templates, by the names under which an operator may replace them. The first is what the others have in common.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("layout.html", include_str!("pages/layout.html")),
     (REFUSAL, include_str!("pages/refusal.html")),
     (SIGN_IN, include_str!("pages/sign-in.html")),
+    (ONE_TIME_CODE, include_str!("pages/one-time-code.html")),
     (SIGNED_IN, include_str!("pages/signed-in.html")),
     (SIGN_OUT, include_str!("pages/sign-out.html")),
 ];
@@ -49,7 +51,7 @@ pub(super) struct Pages {
     style: String,
 }
 
-/// What a sign-in page says.
+/// What a sign-in page says: that of the password, and that of the one-time password.
 pub(super) struct SignInPage<'a> {
     /// The host of the site.
     pub(super) site: &'a str,
@@ -57,7 +59,7 @@ pub(super) struct SignInPage<'a> {
     pub(super) action: &'a str,
     /// Where to go then.
     pub(super) rd: &'a str,
-    /// What was typed before.
+    /// What was typed before; who gave the password.
     pub(super) username: &'a str,
     /// What was wrong with it.
     pub(super) problem: Option<&'a str>,
@@ -100,7 +102,7 @@ pub enum PagesError {
 
 /// The files that are taken from a directory, whether or not they are there.
 #[must_use]
-pub fn page_templates(directory: &Path) -> [PathBuf; 5] {
+pub fn page_templates(directory: &Path) -> [PathBuf; 6] {
     BUILT_IN.map(|(name, _)| directory.join(name))
 }
 
@@ -132,6 +134,19 @@ impl Pages {
         let SignInPage { site, action, rd, username, problem } = *page;
         let words = context! { site, action, rd, username, problem, request_id, style => style() };
         self.page(SIGN_IN, status, OF_FORMS, &words)
+    }
+
+    /// The page on which they give a one-time password then. `again` is where the first one is.
+    pub(super) fn one_time_code(
+        &self,
+        status: StatusCode,
+        page: &SignInPage<'_>,
+        again: &str,
+        request_id: &str,
+    ) -> Response<Body> {
+        let SignInPage { site, action, rd, username, problem } = *page;
+        let words = context! { site, action, rd, username, problem, again, request_id, style => style() };
+        self.page(ONE_TIME_CODE, status, OF_FORMS, &words)
     }
 
     /// The page after that, which leads on by itself. A redirect would be one of the form, and Chromium holds those against

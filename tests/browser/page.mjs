@@ -1,15 +1,27 @@
 // What the scenarios share.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 
 export const SITE = 'https://app.test';
 export const SIGN_IN = `${SITE}/.usher/issuer/sign-in`;
+export const ONE_TIME_CODE = `${SITE}/.usher/issuer/one-time-code`;
+export const FIRST_STEP = '__Host-usher-first-step';
 
 /** Signs in on the page of the local issuer, which this page shows. */
 export async function signIn(page, username = 'alice', password = 'wonderland') {
   await page.getByLabel('User name').fill(username);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** What the authenticator app of dora shows now (RFC 6238): her secret is that of its appendix B. */
+export function code() {
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const tag = createHmac('sha1', '12345678901234567890').update(step).digest();
+  const number = tag.readUInt32BE(tag[19] & 0xf) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, '0');
 }
 
 /** Opens an address without a session, and signs in. */

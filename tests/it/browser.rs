@@ -87,6 +87,16 @@ async fn somebody_signs_in_with_the_keyboard_alone_and_without_javascript() {
 }
 
 #[tokio::test]
+async fn somebody_with_a_second_factor_signs_in_with_the_keyboard_alone_and_without_javascript() {
+    let town = Town::start().await;
+    let target = "/reports/2026?from=1&to=%2F%2fx&q=a+b&&";
+    let options = json!({ "deepLink": format!("https://app.test{target}") });
+    let Some(browser) = Chromium::play("second-factor", &town.gateway, options) else { return };
+    browser.ends().await;
+    assert!(town.upstream.seen().iter().any(|seen| seen.target == target && seen.all("x-user-id") == ["dora"]));
+}
+
+#[tokio::test]
 async fn an_application_that_sends_people_to_another_site_after_the_sign_in_gets_its_way() {
     let town = Town::start().await;
     let away = "https://other.test/public/landed";

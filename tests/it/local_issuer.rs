@@ -9,6 +9,7 @@ use usher::clock::Clock;
 
 use crate::harness::child::Usher;
 use crate::harness::gateway::complete;
+use crate::harness::totp::SECRET;
 use crate::harness::{Answer, Ask, Client, Gateway, Jar, Protocol, Upstream, get, long, post};
 
 pub(crate) const SIGN_IN: &str = "https://app.test/.usher/issuer/sign-in";
@@ -22,7 +23,7 @@ fn hash(password: &str) -> String {
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     upstream: Upstream,
-    clock: Clock,
+    pub(crate) clock: Clock,
     yaml: String,
     directory: TempDir,
 }
@@ -61,8 +62,13 @@ impl Scene {
         self.send(get("https://app.test/x").header("accept", "application/json").cookies(jar)).await
     }
 
+    /// What the users file says.
+    pub(crate) fn users(&self) -> String {
+        fs::read_to_string(self.directory.path().join("users.yaml")).unwrap()
+    }
+
     /// Other users while the gateway runs.
-    async fn change_users(&self, users: &str) {
+    pub(crate) async fn change_users(&self, users: &str) {
         write_users(&self.directory, users);
         self.gateway.reload(&self.yaml).await.unwrap();
     }
@@ -97,10 +103,12 @@ pub(crate) fn usual_users() -> String {
   alice: {{ password: '{}', name: Alice, email: alice@example.com, claims: {{ roles: [user, staff] }} }}
   bob: {{ password: '{}', subject: 7f3 }}
   carol: {{ password: '{}', disabled: true }}
+  dora: {{ password: '{}', totp: {SECRET} }}
 ",
         hash("wonderland"),
         hash("builder"),
         hash("carol's"),
+        hash("explorer"),
     )
 }
 
@@ -207,7 +215,8 @@ async fn whatever_is_no_sign_in_is_refused() {
     }
     let long = |length| credentials("alice", &"x".repeat(length));
     scene.send(long(4097)).await.assert_status(400);
-    scene.send(long(1 << 20)).await.assert_status(413);
+    let longest = scene.send(long(1 << 20)).await;
+    assert!(longest.assert_status(400).json()["detail"].as_str().unwrap().contains("too long"));
     scene.sign_in("alice", &"x".repeat(1024)).await.assert_status(401);
 
     let from_elsewhere = credentials("alice", "wonderland").header("origin", "https://evil.test");
@@ -357,10 +366,10 @@ async fn a_sign_in_ends_the_session_of_before_in_the_same_browser() {
     scene.visit(&bob).await.assert_status(401);
 }
 
-/// The configuration of a process, which keeps its state.
-fn for_a_process(upstream: &Upstream, directory: &TempDir) -> String {
+/// The configuration of a process, which keeps its state, with these keys at its top.
+pub(crate) fn for_a_process(keys: &str, upstream: &Upstream, directory: &TempDir) -> String {
     write_users(directory, &usual_users());
-    complete(&configuration("state_directory: '$DIRECTORY/state'\n", upstream, directory), directory)
+    complete(&configuration(&format!("{keys}state_directory: '$DIRECTORY/state'\n"), upstream, directory), directory)
 }
 
 /// F33, the short form: killed at any moment of a sign-in or a renewal, the store opens again, and at most the last
@@ -368,7 +377,7 @@ fn for_a_process(upstream: &Upstream, directory: &TempDir) -> String {
 #[tokio::test]
 async fn sessions_survive_a_process_that_is_killed_at_any_moment() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
-    let yaml = for_a_process(&upstream, &directory);
+    let yaml = for_a_process("", &upstream, &directory);
     let rounds = if long() { 1_000 } else { 20 };
     let mut jar = None;
     for round in 0..rounds {
@@ -393,7 +402,7 @@ async fn sessions_survive_a_process_that_is_killed_at_any_moment() {
 #[tokio::test]
 async fn a_user_who_was_disabled_stays_out_after_a_restart() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
-    let yaml = for_a_process(&upstream, &directory);
+    let yaml = for_a_process("", &upstream, &directory);
     let users = fs::read_to_string(directory.path().join("users.yaml")).unwrap();
     let disabled = users.replace("subject: 7f3", "subject: 7f3, disabled: true");
     let serve = |users: &str| {
@@ -420,7 +429,7 @@ async fn a_user_who_was_disabled_stays_out_after_a_restart() {
 #[tokio::test]
 async fn a_change_of_the_users_file_counts_within_the_watch_interval() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
-    let yaml = for_a_process(&upstream, &directory);
+    let yaml = for_a_process("", &upstream, &directory);
     let usher = Usher::serve(&yaml, directory.path());
     let client = Client { address: usher.address("https").await, protocol: Protocol::Http1 };
     let mut jar = Jar::default();

@@ -46,6 +46,7 @@ mod refresh_trouble;
 // Users of Usher's own, and the command that keeps them.
 mod local_issuer;
 mod local_issuer_page;
+mod local_issuer_second_factor;
 mod user_command;
 // An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
 mod keycloak;

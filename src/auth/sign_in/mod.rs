@@ -8,6 +8,7 @@
 
 mod attempts;
 mod error;
+mod first_step;
 pub mod kept;
 mod pending;
 mod response;
@@ -35,6 +36,7 @@ use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{IdTokenError, Verifier, VerifyError};
 use crate::clock::Clock;
 use crate::config::{self, IssuerId, Secret};
+use crate::issuer::local::{FirstStep, Local};
 use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
 use crate::session::{SealError, Sealer};
@@ -186,6 +188,26 @@ impl SignIns {
     pub fn note_signed_in(&self, found: &FoundCookies, jar: &mut CookieJar) -> Result<(), SignInError> {
         let attempt = attempts::next(&self.sealer, found, self.clock.now()).unwrap_or(1);
         Ok(attempts::note(attempt, &self.sealer, self.clock.now(), jar)?)
+    }
+
+    /// Keeps in the browser that a password was right, until the one-time password follows.
+    ///
+    /// # Errors
+    /// [`SignInError::Seal`]
+    pub fn keep_first_step(&self, first: &FirstStep, local: &Local, jar: &mut CookieJar) -> Result<(), SignInError> {
+        Ok(first_step::keep(first, local.name(), &self.sealer, jar)?)
+    }
+
+    /// What was kept of that, unless it is over.
+    #[must_use]
+    pub fn first_step(&self, local: &Local, found: &FoundCookies) -> Option<FirstStep> {
+        let first = first_step::find(local.name(), &self.sealer, found)?;
+        (!first.is_over(self.clock.now())).then_some(first)
+    }
+
+    /// Takes it out of the browser.
+    pub fn forget_first_step(&self, jar: &mut CookieJar) {
+        first_step::forget(jar);
     }
 
     /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same

@@ -21,6 +21,8 @@ pub struct UsersFile {
 pub struct User {
     /// The hash of the password.
     pub password: Option<Secret>,
+    /// The secret of the one-time passwords, in base32. Default: no second factor.
+    pub totp: Option<Secret>,
     /// The claim `name`.
     pub name: Option<String>,
     /// The claim `email`.

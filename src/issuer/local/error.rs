@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sign_in::FirstStep;
 use super::store::StoreError;
 
 /// Why somebody is not signed in.
@@ -11,6 +12,15 @@ pub enum NotSignedIn {
     /// client's.
     #[error("the user name or the password is wrong")]
     Wrong,
+    /// The password is right, and the user has a second factor. Nobody's fault.
+    #[error("a one-time password is needed after the password")]
+    CodeNeeded(FirstStep),
+    /// The one-time password is another one, or was used before. The client's.
+    #[error("the one-time password is wrong, or was used before")]
+    WrongCode,
+    /// The password was given too long ago, or the user has changed since. The client's.
+    #[error("the password was given too long ago, or the user has changed since")]
+    Stale,
     /// The name or the password is longer than any is. The client's.
     #[error("the user name or the password is too long")]
     TooLong,

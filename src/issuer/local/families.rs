@@ -2,20 +2,20 @@
 //!
 //! A token is spent when it is exchanged for its successor. Spent, it is still exchanged for another successor within the
 //! grace, because an answer may get lost; after that it is evidence of theft, and the family ends (RFC 9700 §4.14.2). A
-//! family ends so long after the sign-in, whatever is done with it; when its user's password changes, or the user goes; and
-//! when it is revoked. With it end its access tokens, which name it. All of this happens within a transaction that somebody
+//! family ends so long after the sign-in, whatever is done with it; when its user's password or second factor changes, or
+//! the user goes; and when it is revoked. With it end its access tokens, which name it. All of this happens within a transaction that somebody
 //! else has begun.
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::factors::Factors;
-use super::store::{Rows, StoreError, Table};
+use super::store::{Rows, StoreError, Table, read, sha256, write};
 use crate::clock::Timestamp;
 use crate::config::{FoldedName, User, Users};
 use crate::oauth::RefreshToken;
@@ -43,14 +43,15 @@ pub(super) struct Family {
     /// How. `None` where the family began before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) factors: Option<Factors>,
-    /// The hash of the password's hash: whoever signs in with another password is in another family.
+    /// Of the password and the second factor ([`mark`]): whoever signs in with others is in another family.
     mark: [u8; 32],
     /// How many tokens it has had.
     generations: u64,
 }
 
 impl Family {
-    /// Whether somebody may go on with it: it is not over, and its user may sign in, with the same password and subject.
+    /// Whether somebody may go on with it: it is not over, and its user may sign in, with the same password, second factor
+    /// and subject.
     pub(super) fn may_go_on(&self, users: &Users, now: Timestamp) -> bool {
         let owner = users.find_folded(&self.user).filter(|user| !user.disabled);
         self.ends > now && owner.is_some_and(|owner| self.is_of(owner))
@@ -236,26 +237,15 @@ fn hash(token: &RefreshToken) -> [u8; 32] {
     sha256(token.expose().as_bytes())
 }
 
-fn mark(user: &User) -> [u8; 32] {
-    sha256(user.password.expose())
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    for (byte, digest) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
-        *byte = *digest;
+/// What changes with the password and with the second factor. Without one it is that of families of before there were any.
+pub(super) fn mark(user: &User) -> [u8; 32] {
+    let mut secrets = Zeroizing::new(user.password.expose().to_vec());
+    if let Some(totp) = &user.totp {
+        // There is none in a hash: where it ends is certain.
+        secrets.push(0);
+        secrets.extend(totp.expose());
     }
-    hash
-}
-
-fn read<T: for<'de> Deserialize<'de>>(rows: &dyn Rows, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
-    let value = rows.find(table, key)?;
-    value.map(|value| serde_json::from_slice(&value).map_err(|_| StoreError::Row)).transpose()
-}
-
-fn write<T: Serialize>(rows: &mut dyn Rows, table: Table, key: &[u8], row: &T) -> Result<(), StoreError> {
-    let value = serde_json::to_vec(row).map_err(|_| StoreError::Row)?;
-    rows.put(table, key, &value)
+    sha256(&secrets)
 }
 
 #[cfg(test)]

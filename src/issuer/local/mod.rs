@@ -1,10 +1,11 @@
 //! The local issuer: users of Usher's own, for stacks without an identity provider.
 //!
-//! It verifies passwords, signs access tokens (RFC 9068) and rotates refresh tokens. To everything above it is an issuer
+//! It verifies passwords and one-time passwords, signs access tokens (RFC 9068) and rotates refresh tokens. To everything above it is an issuer
 //! like any other, except that nothing is dialled. It does *not* know cookies, requests or pages, and it does not read the
 //! users file: another file is another configuration, to which keys, refresh tokens and counts of attempts are handed on
 //! ([`Local::succeeded_by`]).
 
+mod codes;
 mod ending;
 mod error;
 mod factors;
@@ -14,6 +15,7 @@ mod keys;
 mod living;
 mod metadata;
 mod passwords;
+mod sign_in;
 mod store;
 #[cfg(test)]
 pub(in crate::issuer) mod testing;
@@ -22,32 +24,31 @@ mod tests;
 mod throttle;
 mod tokens;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
-use self::factors::Factors;
 use self::families::{Exchanged, Family};
 use self::in_force::InForce;
 use self::keys::SigningKeys;
 use self::living::Living;
-use self::passwords::{Busy, Passwords};
+use self::passwords::Passwords;
 use self::store::{Rows, Store};
 use self::throttle::Throttle;
 use super::jwks::KeySet;
 use crate::clock::Clock;
-use crate::config::{self, FoldedName, LocalIssuer, PasswordHash, User};
+use crate::config::{self, LocalIssuer, PasswordHash, User};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 
+pub use codes::{NoSecret, new_secret as new_totp_secret};
 pub use ending::EndedSession;
 pub(super) use error::ExchangeError;
 pub use error::{IssueError, NotSignedIn};
 pub use keys::KeysError;
 pub use passwords::{HashingError, LONGEST as LONGEST_PASSWORD, hash as hash_password};
+pub use sign_in::FirstStep;
 pub use store::StoreError;
 
 /// What is told to wait who finds the store out of order.
@@ -80,6 +81,8 @@ struct Lasting {
     keys: SigningKeys,
     passwords: Passwords,
     throttle: Throttle,
+    /// The same for one-time passwords.
+    codes: Throttle,
     /// The users of the configuration in force. Requests of an earlier one may still be under way when it changes, and
     /// must not give out tokens by users of before: they look here within their change of the store, which comes before or
     /// after the one that ends sessions.
@@ -106,10 +109,11 @@ impl Local {
         };
         let name = Arc::clone(&config.name);
         let keys = SigningKeys::load(&store, &name)?;
-        let (passwords, throttle) = (Passwords::new(), Throttle::new(clock.clone()));
+        let (throttle, codes) = (Throttle::of_passwords(clock.clone()), Throttle::of_codes(clock.clone()));
+        let passwords = Passwords::new();
         let living = ending::review(&store, &local.users, &name, now)?;
         let (in_force, clock) = (ArcSwap::from_pointee(InForce::new(local.users.clone())), clock.clone());
-        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, in_force, living, clock });
+        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, codes, in_force, living, clock });
         Ok(Self { terms: Arc::new(Terms::new(config, local)), lasting })
     }
 
@@ -121,52 +125,6 @@ impl Local {
     /// Whether the other one is configured to be the same: what is kept stays where it is.
     pub(super) fn is_kept_alike(&self, other: &LocalIssuer) -> bool {
         self.terms.local.state == other.state
-    }
-
-    /// Signs somebody in who says to be `username`, from the address `source`.
-    ///
-    /// # Errors
-    /// [`NotSignedIn`].
-    pub async fn sign_in(
-        &self,
-        username: &str,
-        password: Zeroizing<String>,
-        source: IpAddr,
-    ) -> Result<TokenResponse, NotSignedIn> {
-        if password.len() > passwords::LONGEST || username.len() > passwords::LONGEST {
-            return Err(NotSignedIn::TooLong);
-        }
-        let name = FoldedName::of(username);
-        let Lasting { passwords, throttle, .. } = &*self.lasting;
-        let throttled = |retry_after| NotSignedIn::Throttled { retry_after };
-        let attempt = throttle.begin(&name, source).map_err(throttled)?;
-        let in_force = self.lasting.in_force.load_full();
-        let user = in_force.users.find(&name);
-        // The same work whether or not there is such a user, so that nobody learns that by the time it takes.
-        let hash = user.map(|user| &user.password).or(self.terms.decoy.as_ref()).ok_or(NotSignedIn::Wrong)?;
-        let is_right = passwords.verify(hash.clone(), password).await.map_err(|Busy| {
-            throttle.take_back(&attempt);
-            NotSignedIn::Busy { retry_after: passwords::COME_AGAIN }
-        })?;
-        if !is_right || user.is_none_or(|user| user.disabled) {
-            return Err(NotSignedIn::Wrong);
-        }
-        throttle.succeeded(&attempt);
-        let (lifetime, hash) = (self.terms.local.refresh_token_lifetime, hash.clone());
-        let begun = move |local: &Self| {
-            local.change(|rows| {
-                // Another password may have been set while this one was being verified.
-                let in_force = local.lasting.in_force.load();
-                let stands = |user: &&User| !user.disabled && user.password == hash;
-                let Some(user) = in_force.users.find(&name).filter(stands) else { return Ok(None) };
-                let now = local.lasting.clock.now();
-                let (family, token) = families::begin(rows, (user, Factors::Password), lifetime, now)?;
-                local.respond(user, &family, token).map(Some)
-            })
-        };
-        let begun = self.blocking(begun).await;
-        let begun = begun.map_err(|cause| NotSignedIn::Unavailable { cause, retry_after: SHORTLY })?;
-        begun.ok_or(NotSignedIn::Wrong)
     }
 
     /// Exchanges a refresh token for new tokens. Runs to its end whether or not anybody waits.
@@ -229,6 +187,12 @@ impl Local {
     /// The published keys, to verify with.
     pub(super) fn key_set(&self) -> Arc<KeySet> {
         self.lasting.keys.published()
+    }
+
+    /// The name of the issuer in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.lasting.name
     }
 
     /// Signs an access token.

@@ -30,7 +30,7 @@ pub(super) fn argon2id(password: &[u8]) -> String {
 pub(super) fn user(name: &str, hash: &str) -> User {
     let (name, subject) = (name.to_owned(), name.to_owned());
     let password = PasswordHash::parse(hash).unwrap();
-    User { name, subject, password, disabled: false, claims: Map::new() }
+    User { name, subject, password, totp: None, disabled: false, claims: Map::new() }
 }
 
 /// A user whose password is the name.
@@ -58,7 +58,7 @@ pub(super) fn open(local: &LocalIssuer, clock: &Clock) -> Local {
 }
 
 pub(super) async fn sign_in(local: &Local, name: &str, password: &str) -> Result<TokenResponse, NotSignedIn> {
-    local.sign_in(name, Zeroizing::new(password.to_owned()), SOURCE).await
+    local.sign_in(name, Zeroizing::new(password.to_owned()), None, SOURCE).await
 }
 
 /// What an access token says, unverified.

@@ -9,7 +9,7 @@ use super::store::{Store, StoreError};
 use super::testing::{SOURCE, argon2id, claims, easy, issuer, open, sign_in, terms, user};
 use super::{EndedSession, ExchangeError, Local, NotSignedIn};
 use crate::clock::Clock;
-use crate::config::{LocalIssuer, User};
+use crate::config::{LocalIssuer, TotpSecret, User};
 use crate::oauth::{RefreshToken, TokenResponse};
 
 fn local(users: impl IntoIterator<Item = User>) -> (Local, Clock) {
@@ -95,15 +95,17 @@ fn succeeded(local: &Local, terms: &LocalIssuer) -> (Local, Vec<EndedSession>) {
 }
 
 #[tokio::test]
-async fn another_password_another_subject_or_no_such_user_ends_the_sessions_and_nothing_else_does() {
+async fn another_password_second_factor_or_subject_or_no_such_user_ends_the_sessions_and_nothing_else_does() {
     let other_password = user("alice", &argon2id(b"other"));
     let other_subject = User { subject: "7f3".to_owned(), ..easy("alice") };
     let disabled = User { disabled: true, ..easy("alice") };
+    let second_factor = User { totp: TotpSecret::parse(&[b'A'; 32]).ok(), ..easy("alice") };
     for (after, stands) in [
         (vec![easy("alice"), easy("bob")], true),
         (vec![User { claims: [("team".to_owned(), json!("a"))].into_iter().collect(), ..easy("alice") }], true),
         (vec![other_password], false),
         (vec![other_subject], false),
+        (vec![second_factor], false),
         (vec![disabled], false),
         (vec![easy("bob")], false),
     ] {
@@ -249,7 +251,7 @@ async fn names_and_passwords_of_any_length_are_answered() {
     sign_in(&local, " LONG ", &long).await.unwrap();
     let longer = format!("{long}p");
     for (name, password) in [("long", longer.as_str()), (longer.as_str(), "p")] {
-        let outcome = local.sign_in(name, Zeroizing::new(password.to_owned()), SOURCE).await;
+        let outcome = local.sign_in(name, Zeroizing::new(password.to_owned()), None, SOURCE).await;
         assert!(matches!(outcome, Err(NotSignedIn::TooLong)));
     }
     assert!(matches!(sign_in(&local, "", "").await, Err(NotSignedIn::Wrong)));

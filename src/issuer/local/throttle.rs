@@ -1,10 +1,11 @@
-//! How often somebody may try a password.
+//! How often somebody may try a password, or a one-time password after it.
 //!
 //! | counted by | attempts without a wait | then |
 //! |---|---|---|
 //! | account and source: an IPv4 address, or an IPv6 /64 | 5 | 1 s, 2 s, 4 s, … 60 s between attempts |
 //! | source, whichever accounts it tries | 20 | the same |
 //! | account: the folded name, whether or not there is such a user | 20 | one in 20 s, from wherever |
+//! | the same for one-time passwords | 10 | one in 15 minutes, from wherever |
 //!
 //! An attempt counts as failed from its beginning, so that a thousand at once are not a thousand free ones; a success
 //! clears the count of its account and source, and takes its own off the other two. Counts end 15 minutes after the last
@@ -16,6 +17,10 @@
 //! times a day. One address, or two, keep nobody else out. Whoever guesses without pause from three or more can make the
 //! owner of the account wait, for a place that comes up every 20 s: the price of that bound. Counts are in memory and end
 //! with the process.
+//!
+//! One-time passwords are counted by themselves, after the right password: who does not know it never makes the owner wait
+//! there. Who does know it tries 10 of them, and then 96 a day, of which each is right by three chances in a million: the
+//! odds are 3 in 10,000 a day. Another password ends that at once.
 
 mod counts;
 mod rates;
@@ -36,6 +41,8 @@ const SOURCE_ATTEMPTS: u32 = 20;
 const ACCOUNT_ATTEMPTS: u32 = 20;
 /// A third of the longest wait of one source, which alone never uses up an account.
 const ACCOUNT_INTERVAL: Duration = Duration::from_secs(20);
+const CODE_ATTEMPTS: u32 = 10;
+const CODE_INTERVAL: Duration = Duration::from_secs(15 * 60);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Counts of each kind: some MiB.
@@ -66,9 +73,17 @@ pub(super) struct Attempt {
 }
 
 impl Throttle {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn of_passwords(clock: Clock) -> Self {
+        Self::new(Rates::new(ACCOUNT_ATTEMPTS, ACCOUNT_INTERVAL), clock)
+    }
+
+    pub(super) fn of_codes(clock: Clock) -> Self {
+        Self::new(Rates::new(CODE_ATTEMPTS, CODE_INTERVAL), clock)
+    }
+
+    fn new(accounts: Rates, clock: Clock) -> Self {
         let (pairs, sources) = (Counts::new(PAIR_ATTEMPTS), Counts::new(SOURCE_ATTEMPTS));
-        Self { counts: Mutex::new(All { pairs, sources, accounts: Rates::default() }), clock }
+        Self { counts: Mutex::new(All { pairs, sources, accounts }), clock }
     }
 
     /// Counts an attempt.
@@ -91,7 +106,7 @@ impl Throttle {
         Ok(attempt)
     }
 
-    /// The password was right.
+    /// It was right.
     pub(super) fn succeeded(&self, attempt: &Attempt) {
         let All { pairs, sources, accounts } = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         pairs.clear(&attempt.pair());
@@ -99,7 +114,7 @@ impl Throttle {
         accounts.take_back(&attempt.account);
     }
 
-    /// The password was not looked at.
+    /// It was not looked at.
     pub(super) fn take_back(&self, attempt: &Attempt) {
         let All { pairs, sources, accounts } = &mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         pairs.take_back(&attempt.pair());
@@ -132,7 +147,7 @@ mod tests {
 
     fn throttle() -> (Throttle, Clock) {
         let clock = Clock::adjustable();
-        (Throttle::new(clock.clone()), clock)
+        (Throttle::of_passwords(clock.clone()), clock)
     }
 
     fn source(number: u32) -> IpAddr {
@@ -197,6 +212,17 @@ mod tests {
             let made = guesses(sources, Duration::from_secs(5), |_, _| {});
             assert!(made <= ACCOUNT_ATTEMPTS + 3 * 60, "{made} from {sources}");
         }
+    }
+
+    #[test]
+    fn guesses_at_one_time_passwords_are_far_fewer_from_wherever() {
+        let clock = Clock::adjustable();
+        let (throttle, alice, mut made) = (Throttle::of_codes(clock.clone()), FoldedName::of("alice"), 0);
+        for number in 0..24 * 60 {
+            made += u32::from(throttle.begin(&alice, source(number)).is_ok());
+            clock.advance(Duration::from_secs(60));
+        }
+        assert!((CODE_ATTEMPTS + 90..=CODE_ATTEMPTS + 96).contains(&made), "{made}");
     }
 
     #[test]

@@ -52,6 +52,15 @@ function faults() {
 const PAGES = {
   'sign-in': (page) => page.goto(`${SITE}/account`),
   'wrong-password': (page) => signIn(page, 'alice', 'guess').then(() => page.getByRole('alert').waitFor()),
+  'one-time-code': async (page) => {
+    await signIn(page, 'dora', 'explorer');
+    await page.getByLabel('Code').waitFor();
+  },
+  'wrong-code': async (page) => {
+    await page.getByLabel('Code').fill('1234567');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').waitFor();
+  },
   'sign-out': async (page) => {
     await open(page, `${SITE}/account`);
     await page.goto(`${SITE}/.usher/sign-out`);
@@ -78,6 +87,8 @@ const PAGES = {
 const HEADINGS = {
   'sign-in': 'Sign in',
   'wrong-password': 'Sign in',
+  'one-time-code': 'Enter your code',
+  'wrong-code': 'Enter your code',
   'sign-out': 'Sign out?',
   forbidden: 'This is not allowed',
   'upstream-away': 'Something is out of order',

@@ -26,6 +26,7 @@ pub(crate) mod scene;
 pub(crate) mod scripted;
 pub(crate) mod serve;
 pub(crate) mod tokens;
+pub(crate) mod totp;
 pub(crate) mod upstream;
 pub(crate) mod verbatim;
 pub(crate) mod wait;

@@ -12,7 +12,7 @@ use crate::config::file;
 use crate::config::load::Format;
 use crate::config::report::Report;
 use crate::config::users::read;
-use crate::config::{FoldedName, HashError, PasswordHash, Secret, User, Users};
+use crate::config::{FoldedName, HashError, PasswordHash, Secret, TotpSecret, User, Users};
 
 /// Longer names are none.
 const LONGEST_NAME: usize = 256;
@@ -116,6 +116,10 @@ fn wrong_name(name: &str) -> Option<&'static str> {
 
 fn checked(at: &KeyPath, name: &str, mirror: &file::User, report: &mut Report) -> Option<User> {
     let password = password(&at.key("password"), name, mirror.password.as_ref(), report);
+    let totp = mirror.totp.as_ref().map(|given| TotpSecret::parse(given.expose())).transpose();
+    if let Err(error) = &totp {
+        report.problem(&at.key("totp"), error.to_string(), format!("make one with: usher user totp {name}"));
+    }
     let subject = mirror.subject.clone().unwrap_or_else(|| name.to_owned());
     if subject.is_empty() || subject.len() > LONGEST_NAME || subject.chars().any(char::is_control) {
         report.problem(&at.key("subject"), "is not a subject", "write 1 to 256 bytes without control characters");
@@ -132,7 +136,7 @@ fn checked(at: &KeyPath, name: &str, mirror: &file::User, report: &mut Report) -
         claims.extend(value.iter().map(|value| (claim.to_owned(), Value::from(value.as_str()))));
     }
     let (name, disabled) = (name.to_owned(), mirror.disabled.unwrap_or(false));
-    Some(User { name, subject, password: password?, disabled, claims })
+    Some(User { name, subject, password: password?, totp: totp.ok()?, disabled, claims })
 }
 
 fn password(at: &KeyPath, name: &str, given: Option<&Secret>, report: &mut Report) -> Option<PasswordHash> {

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod jwks;
+mod one_time_code;
 mod sign_in;
 
 use http::{HeaderValue, Method, Request, Response};
@@ -16,7 +17,10 @@ use crate::gateway::{Gateway, Rejection};
 /// Where people sign in.
 pub(super) const SIGN_IN: &str = "/.usher/issuer/sign-in";
 
-/// Where the form leads to then.
+/// Where people with a second factor give it then.
+const ONE_TIME_CODE: &str = "/.usher/issuer/one-time-code";
+
+/// Where the form leads to in the end.
 const SIGNED_IN: &str = "/.usher/issuer/signed-in";
 
 /// What all paths here begin with.
@@ -41,7 +45,11 @@ pub(super) async fn answer(
             sign_in::sign_in(gateway, target, request, credentials, (id, local), exchange).await
         }
         Some("sign-in") if reads => Ok(sign_in::page(gateway, target, exchange)),
-        Some("sign-in") => allow("GET, HEAD, POST"),
+        Some("one-time-code") if *request.method() == Method::POST => {
+            one_time_code::sign_in(gateway, target, request, credentials, (id, local), exchange).await
+        }
+        Some("one-time-code") if reads => Ok(one_time_code::page(gateway, target, credentials, local, exchange)),
+        Some("sign-in" | "one-time-code") => allow("GET, HEAD, POST"),
         Some("signed-in") if reads => Ok(sign_in::signed_in(gateway, target, exchange)),
         Some("jwks.json") if reads => Ok(jwks::show(local)),
         Some(".well-known/openid-configuration" | ".well-known/oauth-authorization-server") if reads => {

@@ -140,6 +140,7 @@ const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'s
         Table::Generations => "generations",
         Table::Ends => "ends",
         Table::Users => "users",
+        Table::Codes => "codes",
     })
 }
 

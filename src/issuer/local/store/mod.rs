@@ -10,8 +10,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use disk::Disk;
 use memory::Memory;
+use serde::{Deserialize, Serialize};
 
 /// The tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,8 @@ pub(super) enum Table {
     Ends,
     /// The families of a user, by the user's folded name.
     Users,
+    /// The last one-time password of a user that counted, by the user's folded name.
+    Codes,
 }
 
 /// A key and a value.
@@ -40,6 +44,31 @@ pub(super) trait Rows {
     fn remove(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError>;
     /// The first rows of a table by their keys, at most so many.
     fn first(&self, table: Table, most: usize) -> Result<Vec<Row>, StoreError>;
+}
+
+/// A row that is written as JSON.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(
+    rows: &dyn Rows,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
+    let value = rows.find(table, key)?;
+    value.map(|value| serde_json::from_slice(&value).map_err(|_| StoreError::Row)).transpose()
+}
+
+/// Writes it.
+pub(super) fn write<T: Serialize>(rows: &mut dyn Rows, table: Table, key: &[u8], row: &T) -> Result<(), StoreError> {
+    let value = serde_json::to_vec(row).map_err(|_| StoreError::Row)?;
+    rows.put(table, key, &value)
+}
+
+/// What is kept of a secret.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (byte, digest) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
+        *byte = *digest;
+    }
+    hash
 }
 
 /// Why the store cannot be read or changed.

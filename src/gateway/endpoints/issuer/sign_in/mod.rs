@@ -1,4 +1,6 @@
-//! `/.usher/issuer/sign-in`: a user name and a password become a session. A page for people, JSON for programs.
+//! `/.usher/issuer/sign-in`: a user name and a password become a session. A page for people, JSON for programs. Where a
+//! one-time password is needed as well, programs present it here; people are asked for it
+//! [on another page](super::one_time_code).
 //!
 //! A program gets the access token in the answer; nobody gets the refresh token, which is in the cookies alone, out of reach
 //! of scripts.
@@ -9,6 +11,7 @@ use http::header::{CONTENT_TYPE, LOCATION, REFERRER_POLICY};
 use http::{Request, Response, StatusCode};
 use serde_json::json;
 
+pub(super) use self::request::CodeForm;
 use self::request::SignIn;
 use crate::auth::authenticate::{Identity, Successor};
 use crate::auth::credentials::Credentials;
@@ -22,10 +25,11 @@ use crate::gateway::answer::{answer_with, with_header};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::pages::SignInPage;
 use crate::gateway::{Gateway, Rejection, way_in};
-use crate::issuer::local::Local;
+use crate::issuer::local::{Local, NotSignedIn};
+use crate::oauth::TokenResponse;
 
 use super::super::sign_in::parameter;
-use super::{SIGN_IN, SIGNED_IN};
+use super::{SIGN_IN, SIGNED_IN, one_time_code};
 
 /// The page. It says nothing about anybody, and nothing is kept here for it.
 pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &mut Exchange<'_>) -> Response<Body> {
@@ -40,13 +44,14 @@ pub(super) fn signed_in(gateway: &Gateway, target: &Target, exchange: &Exchange<
     gateway.pages.signed_in(&target.host, &return_target(target), exchange.id())
 }
 
-fn return_target(target: &Target) -> ReturnTarget {
+/// Where somebody wants to go.
+pub(super) fn return_target(target: &Target) -> ReturnTarget {
     let rd = parameter(target.query.as_deref().unwrap_or_default(), "rd").unwrap_or_default();
     ReturnTarget::parse(&rd, &target.origin())
 }
 
-/// 303 to the page that leads on to where somebody wanted to go, or the page again; for a program 200 with the access token.
-/// The cookies of a new session come with both. Only the site itself may ask for it: another site must not sign people in as
+/// 303 to the page that leads on to where somebody wanted to go, to that of the one-time password, or the page again; for a
+/// program 200 with the access token. The cookies of a new session come with the first and the last. Only the site itself may ask for it: another site must not sign people in as
 /// somebody else.
 pub(super) async fn sign_in(
     gateway: &Gateway,
@@ -59,16 +64,32 @@ pub(super) async fn sign_in(
     if !origin::may_act(request.method(), request.headers(), target.scheme(), target.authority(), &[]) {
         return Err(Rejection::CrossSite);
     }
-    let SignIn { username, password, rd } = SignIn::read(request, gateway.config.limits.body_timeout).await?;
+    let SignIn { username, password, code, rd } = SignIn::read(request, gateway.config.limits.body_timeout).await?;
     let rd = rd.map(|rd| ReturnTarget::parse(&rd, &target.origin()));
     if let Some(rd) = rd.as_ref().filter(|_| !kept::are_kept(&credentials.cookies)) {
         return Ok(page_again(gateway, target, exchange, (&username, rd), &Rejection::CookiesNotKept));
     }
-    let tokens = match (local.sign_in(&username, password, exchange.client).await, &rd) {
-        (Ok(response), _) => IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None },
-        (Err(error), None) => return Err(error.into()),
-        (Err(error), Some(rd)) => return Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
-    };
+    let code = code.as_ref().map(|code| code.as_str());
+    match (local.sign_in(&username, password, code, exchange.client).await, &rd) {
+        (Ok(response), rd) => enter(gateway, id, response, rd.as_ref(), credentials, exchange).await,
+        (Err(NotSignedIn::CodeNeeded(first)), Some(rd)) => {
+            Ok(one_time_code::ask(gateway, (&first, local), rd, exchange)?)
+        }
+        (Err(error), Some(rd)) => Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
+        (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// Begins the session of somebody who has signed in: 303 to the page that leads on to `rd`, or for a program 200.
+pub(super) async fn enter(
+    gateway: &Gateway,
+    id: IssuerId,
+    response: TokenResponse,
+    rd: Option<&ReturnTarget>,
+    credentials: &Credentials,
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Rejection> {
+    let tokens = IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None };
     let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
     let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
     exchange.note_identity(Some(&identity));
@@ -79,7 +100,7 @@ pub(super) async fn sign_in(
 }
 
 /// What was wrong, above what was typed; never the password.
-fn page_again(
+pub(super) fn page_again(
     gateway: &Gateway,
     target: &Target,
     exchange: &mut Exchange<'_>,
