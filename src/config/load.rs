@@ -6,6 +6,7 @@ use std::{fmt, fs};
 
 use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider};
+use url::Url;
 
 use super::document::{Document, Fault};
 use super::error::{ConfigError, Note, Origin, Position, Problem};
@@ -136,17 +137,34 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, notes, files })
 }
 
-/// The users files of the local issuers, by the names of the issuers. Whatever else is wrong with the configuration does
-/// not matter.
+/// The users of a local issuer: where their file is, and how they know the place where they sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalUsers {
+    /// The users file.
+    pub file: PathBuf,
+    /// The host of the issuer's address, or of the first site with it; where there is neither, the issuer's name.
+    pub place: String,
+}
+
+/// The users of the local issuers, by the names of the issuers. Whatever else is wrong with the configuration does not
+/// matter.
 ///
 /// # Errors
 ///
 /// When the configuration cannot be read at all.
-pub fn users_files(sources: &Sources) -> Result<BTreeMap<String, PathBuf>, ConfigError> {
+pub fn local_users(sources: &Sources) -> Result<BTreeMap<String, LocalUsers>, ConfigError> {
     let (file, directory, report) = mirror(sources)?;
-    let Some(File { issuers, .. }) = file else { return report.finish(None).map(|(files, ..)| files) };
-    let users_file = |(name, issuer): (String, Issuer)| Some((name, directory.join(issuer.local?.users_file?)));
-    Ok(issuers.into_iter().flatten().filter_map(users_file).collect())
+    let Some(File { issuers, sites, .. }) = file else { return report.finish(None).map(|(users, ..)| users) };
+    let sites = sites.unwrap_or_default();
+    let users = |(name, issuer): (String, Issuer)| {
+        let file = directory.join(issuer.local?.users_file?);
+        let host = match issuer.issuer {
+            Some(address) => Url::parse(&address).ok().and_then(|url| url.host_str().map(str::to_owned)),
+            None => check::own_host(&name, &sites),
+        };
+        Some((name.clone(), LocalUsers { file, place: host.unwrap_or(name) }))
+    };
+    Ok(issuers.into_iter().flatten().filter_map(users).collect())
 }
 
 /// The merged sources as the mirror of the file, if they can be, and the directory of the file.
@@ -211,19 +229,10 @@ fn read_document(source: &FileSource) -> Result<(Document, PathBuf), ConfigError
     };
     match Document::parse(&name, format, &text) {
         Ok(document) => Ok((document, directory)),
-        Err(errors) => {
-            let problem = |error: &super::document::SyntaxError| Problem {
-                origin: Origin::File { file: name.clone(), position: error.position },
-                path: String::new(),
-                message: error.message.clone(),
-                suggestion: None,
-                remedy: None,
-            };
-            Err(ConfigError {
-                problems: errors.iter().map(problem).collect(),
-                files: BTreeSet::from_iter(source.path()),
-            })
-        }
+        Err(errors) => Err(ConfigError {
+            problems: errors.into_iter().map(|error| error.into_problem(&name)).collect(),
+            files: BTreeSet::from_iter(source.path()),
+        }),
     }
 }
 

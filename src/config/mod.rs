@@ -46,7 +46,7 @@ pub use issuer::{
     LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
 pub use listen::{CertificateFiles, Listen, Tls};
-pub use load::{Format, Loaded, Sources, load, users_files};
+pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};

@@ -79,12 +79,75 @@ async fn users_are_added_changed_and_listed_and_the_file_stays_a_persons() {
     assert!(edited.contains("    name: Alice # the real one\n  bob:\n") && edited != text, "{edited}");
 
     let list: Value = serde_json::from_str(&done(&["list", "--output", "json"], "", &directory).await).unwrap();
-    let line =
-        |name: &str, disabled| json!({ "name": name, "subject": name, "disabled": disabled, "hash": "argon2id" });
-    assert_eq!(list, json!([line("alice", true), line("bob", false)]));
+    let alice = json!({
+        "name": "alice", "subject": "alice", "disabled": true, "totp": false, "hash": "argon2id",
+        "claims": { "name": "Alice" },
+    });
+    assert_eq!((list.as_array().unwrap().len(), &list[0]), (2, &alice));
     done(&["enable", "alice"], "", &directory).await;
-    let list = done(&["list"], "", &directory).await;
-    assert_eq!(list, "alice  alice  argon2id\nbob    bob    argon2id\n");
+    assert!(!done(&["list"], "", &directory).await.contains("disabled"));
+}
+
+#[tokio::test]
+async fn a_new_user_may_have_claims_and_the_list_shows_what_counts() {
+    let directory = directory();
+    let arguments = ["add", "alice", "--name", "Alice Liddell", "--email", "alice@example.com", "--role", "admin"];
+    let more = ["--role", "user", "--claim", "level=3", "--claim", "team=red", "--claim", r#"deep={"a":[true]}"#];
+    done(&[&arguments[..], &more].concat(), "wonderland\n", &directory).await;
+    let text = fs::read_to_string(directory.path().join("users.yaml")).unwrap();
+    let expected = "
+    name: Alice Liddell
+    email: alice@example.com
+    claims: { deep: { a: [true] }, level: 3, roles: [admin, user], team: red }
+";
+    assert!(text.ends_with(expected), "{text}");
+    done(&["add", "bob", "--subject", "7f3"], "builder of things", &directory).await;
+    done(&["totp", "bob"], "", &directory).await;
+    done(&["disable", "bob"], "", &directory).await;
+    let expected = "\
+user   subject  roles        state     second factor  hash
+alice  alice    admin, user  active    -              argon2id
+bob    7f3      -            disabled  totp           argon2id
+";
+    assert_eq!(done(&["list"], "", &directory).await, expected);
+    let list: Value = serde_json::from_str(&done(&["list", "--output", "json"], "", &directory).await).unwrap();
+    assert_eq!((&list[0]["claims"]["level"], &list[1]["totp"]), (&json!(3), &json!(true)));
+
+    refused(&["add", "eve", "--claim", "sub=x"], "wonderland\n", &directory, "itself writes").await;
+    refused(&["add", "eve", "--claim", "a=1", "--claim", "a=2"], "wonderland\n", &directory, "given twice").await;
+    refused(&["add", "eve", "--claim", "a"], "wonderland\n", &directory, "CLAIM=VALUE").await;
+}
+
+/// The secret of an address that an authenticator app takes.
+fn secret_of(said: &str) -> &str {
+    let rest = said.split_once("\notpauth://totp/app.test:alice?secret=").unwrap().1;
+    let (secret, rest) = rest.split_once('&').unwrap();
+    assert!(rest.starts_with("issuer=app.test&algorithm=SHA1&digits=6&period=30\n"), "{said}");
+    secret
+}
+
+#[tokio::test]
+async fn a_second_factor_is_shown_once_and_replaced_when_that_is_meant() {
+    let directory = directory();
+    refused(&["totp", "alice"], "", &directory, "users.yaml").await;
+    done(&["add", "alice"], "wonderland\n", &directory).await;
+    let path = directory.path().join("users.yaml");
+    let before = fs::read_to_string(&path).unwrap();
+
+    let said = done(&["totp", "alice"], "", &directory).await;
+    assert!(said.starts_with("alice: has a second factor, in ") && said.contains("calls it app.test"), "{said}");
+    let secret = secret_of(&said);
+    assert!(fs::read_to_string(&path).unwrap().contains(&format!("    totp: '{secret}'\n    password: '$argon2id")));
+    assert_eq!(secret.len(), 32);
+
+    refused(&["totp", "alice"], "y\n", &directory, "replace it with --yes").await;
+    let other = done(&["totp", "alice", "--yes"], "", &directory).await;
+    assert_ne!(secret_of(&other), secret);
+    refused(&["totp", "ALICE"], "", &directory, "the file spells it alice").await;
+    refused(&["totp", "nobody"], "", &directory, "no user of this name").await;
+    done(&["totp", "alice", "--remove"], "", &directory).await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    refused(&["totp", "alice", "--remove"], "", &directory, "no second factor").await;
 }
 
 #[tokio::test]
@@ -95,12 +158,19 @@ async fn what_cannot_be_done_leaves_the_file_alone_and_says_why() {
     refused(&["add", "alice"], "", &directory, "at least 8 characters").await;
     done(&["add", "alice"], "wonderland\n", &directory).await;
     refused(&["add", "alice"], "wonderland\n", &directory, "already").await;
-    refused(&["add", "ALICE"], "wonderland\n", &directory, "is the name of").await;
+    refused(&["add", "ALICE"], "", &directory, "there is alice already, and case").await;
     refused(&["add", " bob"], "wonderland\n", &directory, "typed").await;
     refused(&["disable", "bob"], "", &directory, "no user of this name").await;
     refused(&["list", "--issuer", "other"], "", &directory, "staff").await;
     fs::write(directory.path().join("users.yaml"), "{ users: { a: { password: x } } }\n").unwrap();
     refused(&["disable", "a"], "", &directory, "disabled: true").await;
+
+    fs::write(directory.path().join("users.yaml"), "alice:\n  password: x\n").unwrap();
+    for arguments in [&["list"][..], &["add", "bob"]] {
+        refused(arguments, "", &directory, "begin with a line that says users: and indent everybody").await;
+    }
+    fs::write(directory.path().join("users.yaml"), "users:\n  alice:\n\tpassword: x\n").unwrap();
+    refused(&["list"], "", &directory, "users.yaml:3:1: a tab stands in the indentation").await;
 
     let elsewhere = "
 issuers: { main: { issuer: 'https://id.test', audiences: [usher] } }

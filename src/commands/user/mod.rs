@@ -6,7 +6,10 @@
 //! which others can see.
 
 mod file;
+mod list;
+mod new;
 mod passwords;
+mod totp;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,8 +18,9 @@ use super::Failure;
 use super::source::{Output, SourceArgs};
 use crate::config::error::ConfigError;
 use crate::config::users::{self, edit};
-use crate::config::{self, Cost, Format, Problem, Users};
+use crate::config::{self, Format, LocalUsers, Problem, Users};
 use file::{Turn, UsersFile};
+use new::NewArgs;
 
 /// What `usher user` is told.
 #[derive(Debug, clap::Args)]
@@ -34,10 +38,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Add a user, with a password
-    Add {
-        /// The name that the user signs in with
-        name: String,
-    },
+    Add(NewArgs),
     /// Show the users
     List {
         /// How the list is written
@@ -59,6 +60,17 @@ enum Action {
         /// The name of the user
         name: String,
     },
+    /// Give the user a second factor, and end the user's sessions: print the secret for an authenticator app
+    Totp {
+        /// The name of the user
+        name: String,
+        /// Take the second factor away
+        #[arg(long, conflicts_with = "yes")]
+        remove: bool,
+        /// Replace a second factor without asking
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Why a users file cannot be kept. The operator's to put right.
@@ -73,6 +85,9 @@ enum UserError {
     /// TOML and JSON are read, and not changed.
     #[error("{} is not YAML: change it by hand", .0.display())]
     OtherFormat(PathBuf),
+    /// There is a second factor, and nobody has said that it may go.
+    #[error("{0} has a second factor; replace it with --yes, or take it away with --remove")]
+    HasTotp(String),
     /// See there.
     #[error("{} stays as it is", path.display())]
     Edit {
@@ -90,15 +105,18 @@ enum UserError {
 ///
 /// The configuration, the file or the password cannot be used (78 where it is the configuration or the file).
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
-    let path = users_file(args)?;
+    let LocalUsers { file: path, place } = local_users(args)?;
+    let ask = |name: &str| passwords::ask(name).map_err(Failure::world);
     let (name, change) = match &args.action {
         Action::List { output } => return list(&UsersFile::read(path).map_err(Failure::configuration)?, *output, out),
-        Action::Add { name } => (name, NewValue::Added),
+        Action::Totp { name, remove: false, yes } => return totp::give(path, &place, name, *yes, out),
+        Action::Add(new) => (&new.name, NewValue::Added(new)),
         Action::Password { name } => (name, NewValue::Password),
         Action::Disable { name } => (name, NewValue::Disabled(true)),
         Action::Enable { name } => (name, NewValue::Disabled(false)),
+        Action::Totp { name, remove: true, .. } => (name, NewValue::NoTotp),
     };
-    let file = change_user(path, name, change, || passwords::ask(name).map_err(Failure::world))?;
+    let file = change_user(path, name, change, || ask(name))?;
     writeln!(out, "{name}: {}, in {}", change.done(), file.path().display())?;
     Ok(())
 }
@@ -107,7 +125,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
 fn change_user(
     path: PathBuf,
     name: &str,
-    change: NewValue,
+    change: NewValue<'_>,
     ask: impl FnOnce() -> Result<String, Failure>,
 ) -> Result<UsersFile, Failure> {
     if Format::of(&path) != Format::Yaml {
@@ -131,49 +149,57 @@ fn change_user(
 
 /// What becomes of a user.
 #[derive(Clone, Copy, Debug)]
-enum NewValue {
-    Added,
+enum NewValue<'a> {
+    Added(&'a NewArgs),
     Password,
     Disabled(bool),
+    /// The secret in base32.
+    Totp(&'a str),
+    NoTotp,
 }
 
-impl NewValue {
+impl NewValue<'_> {
     const fn done(self) -> &'static str {
         match self {
-            Self::Added => "added",
+            Self::Added(_) => "added",
             Self::Password => "has another password",
             Self::Disabled(true) => "disabled",
             Self::Disabled(false) => "enabled",
+            Self::Totp(_) => "has a second factor",
+            Self::NoTotp => "has no second factor any more",
         }
     }
 
     const fn has_password(self) -> bool {
-        matches!(self, Self::Added | Self::Password)
+        matches!(self, Self::Added(_) | Self::Password)
     }
 
     fn read(self, path: PathBuf) -> Result<UsersFile, Failure> {
         let file = match self {
-            Self::Added => UsersFile::read_or_begin(path),
-            Self::Password | Self::Disabled(_) => UsersFile::read(path),
+            Self::Added(_) => UsersFile::read_or_begin(path),
+            Self::Password | Self::Disabled(_) | Self::Totp(_) | Self::NoTotp => UsersFile::read(path),
         };
         file.map_err(Failure::configuration)
     }
 
     fn apply(self, file: &UsersFile, name: &str, hash: &str) -> Result<String, Failure> {
-        let change = match self {
-            Self::Added => edit::Change::Add(hash),
-            Self::Password => edit::Change::Password(hash),
-            Self::Disabled(disabled) => edit::Change::Disabled(disabled),
+        let edit = |change: &edit::Change<'_>| {
+            let failed = |source| UserError::Edit { path: file.path().to_owned(), source };
+            edit::edit(file.text(), name, change).map_err(|source| Failure::configuration(failed(source)))
         };
-        let path = || file.path().to_owned();
-        edit::edit(file.text(), name, &change)
-            .map_err(|source| Failure::configuration(UserError::Edit { path: path(), source }))
+        match self {
+            Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(hash).map_err(Failure::world)?)),
+            Self::Password => edit(&edit::Change::Password(hash)),
+            Self::Disabled(disabled) => edit(&edit::Change::Disabled(disabled)),
+            Self::Totp(secret) => edit(&edit::Change::Totp(secret)),
+            Self::NoTotp => edit(&edit::Change::NoTotp),
+        }
     }
 }
 
-/// The users file of the issuer that is meant.
-fn users_file(args: &Args) -> Result<PathBuf, Failure> {
-    let mut files = config::users_files(&args.source.sources())?;
+/// The users of the issuer that is meant.
+fn local_users(args: &Args) -> Result<LocalUsers, Failure> {
+    let mut files = config::local_users(&args.source.sources())?;
     let names = || files.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match (&args.issuer, files.len()) {
         (Some(name), _) if files.contains_key(name) => name.clone(),
@@ -202,31 +228,7 @@ fn list(file: &UsersFile, output: Output, out: &mut impl Write) -> Result<(), Fa
     if !problems.is_empty() {
         return Err(ConfigError { problems, files: [].into() }.into());
     }
-    let users: Vec<_> = users.iter().map(|(_, user)| user).collect();
-    if output == Output::Json {
-        let line = |user: &&config::User| {
-            serde_json::json!({
-                "name": user.name, "subject": user.subject, "disabled": user.disabled, "hash": kind(user.password.cost()),
-            })
-        };
-        writeln!(out, "{:#}", users.iter().map(line).collect::<serde_json::Value>())?;
-        return Ok(());
-    }
-    let width = |column: fn(&config::User) -> &str| users.iter().map(|user| column(user).chars().count()).max();
-    let (name, subject) = (width(|user| &user.name), width(|user| &user.subject));
-    for user in users {
-        let (name, subject) = (name.unwrap_or_default(), subject.unwrap_or_default());
-        let state = if user.disabled { "  disabled" } else { "" };
-        writeln!(out, "{:name$}  {:subject$}  {}{state}", user.name, user.subject, kind(user.password.cost()))?;
-    }
-    Ok(())
-}
-
-const fn kind(cost: Cost) -> &'static str {
-    match cost {
-        Cost::Argon2id { .. } => "argon2id",
-        Cost::Bcrypt { .. } => "bcrypt",
-    }
+    Ok(list::write(&users.iter().map(|(_, user)| user).collect::<Vec<_>>(), output, out)?)
 }
 
 #[cfg(test)]
@@ -237,7 +239,16 @@ mod tests {
     use super::*;
     use crate::issuer::local::hash_password;
 
-    fn change(path: &Path, name: &str, change: NewValue, meanwhile: impl FnOnce()) {
+    const NEW: NewArgs = NewArgs {
+        name: String::new(),
+        full_name: None,
+        email: None,
+        subject: None,
+        roles: Vec::new(),
+        claims: Vec::new(),
+    };
+
+    fn change(path: &Path, name: &str, change: NewValue<'_>, meanwhile: impl FnOnce()) {
         let ask = || {
             meanwhile();
             Ok(hash_password("looking-glass").unwrap())
@@ -249,11 +260,20 @@ mod tests {
     fn what_others_change_while_a_password_is_typed_stays_changed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("users.yaml");
-        change(&path, "alice", NewValue::Added, || {});
+        change(&path, "alice", NewValue::Added(&NEW), || {});
         change(&path, "alice", NewValue::Password, || change(&path, "alice", NewValue::Disabled(true), || {}));
-        change(&path, "bob", NewValue::Added, || change(&path, "carol", NewValue::Added, || {}));
+        change(&path, "alice", NewValue::Password, || {
+            change(&path, "alice", NewValue::Totp("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"), || {});
+        });
+        change(&path, "bob", NewValue::Added(&NEW), || change(&path, "carol", NewValue::Added(&NEW), || {}));
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains("disabled: true") && text.contains("bob:") && text.contains("carol:"), "{text}");
+        assert!(
+            text.contains("disabled: true")
+                && text.contains("totp: 'GEZD")
+                && text.contains("bob:")
+                && text.contains("carol:"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -264,7 +284,9 @@ mod tests {
         std::thread::scope(|scope| {
             for number in 0..16 {
                 let (path, hash) = (path.clone(), hash.clone());
-                scope.spawn(move || change_user(path, &format!("user{number}"), NewValue::Added, || Ok(hash)).unwrap());
+                scope.spawn(move || {
+                    change_user(path, &format!("user{number}"), NewValue::Added(&NEW), || Ok(hash)).unwrap()
+                });
             }
         });
         let text = fs::read_to_string(&path).unwrap();

@@ -9,11 +9,10 @@ mod yaml;
 
 use figment::value::{Dict, Value};
 
-use super::error::Position;
+use super::error::{Origin, Position, Problem};
 use super::load::Format;
 use super::path::{KeyPath, Step};
-use tree::Entry;
-pub(super) use tree::{Content, Node};
+pub(super) use tree::{Content, Entry, Node};
 
 /// A file that was read.
 pub(super) struct Document {
@@ -29,6 +28,22 @@ pub(super) struct SyntaxError {
     pub(super) position: Position,
     /// What the reader says.
     pub(super) message: String,
+    /// How to put it right, where that is known.
+    pub(super) remedy: Option<&'static str>,
+}
+
+impl SyntaxError {
+    /// As a problem of the file that messages call `name`.
+    pub(super) fn into_problem(self, name: &str) -> Problem {
+        let Self { position, message, remedy } = self;
+        Problem {
+            origin: Origin::File { file: name.to_owned(), position },
+            path: String::new(),
+            message,
+            suggestion: None,
+            remedy: remedy.map(str::to_owned),
+        }
+    }
 }
 
 /// What is wrong with a tree whatever its keys mean. The operator's mistakes.
@@ -213,6 +228,29 @@ mod tests {
             let errors = Document::parse("test", format, text).err().unwrap();
             assert_eq!(errors.first().unwrap().position.line, line, "{text}");
         }
+    }
+
+    #[test]
+    fn a_tab_in_the_indentation_is_named_where_it_is_and_with_its_remedy() {
+        for (text, place) in [
+            ("listen:\n\thttps: x\n", at(2, 1)),
+            ("listen:\n  https: x\n\ttls: y\n", at(3, 1)),
+            ("sites:\n  - host: a\n\n \tissuer: b\n", at(4, 2)),
+            ("sites:\n  - \thost: a\n    issuer: b\n", at(2, 5)),
+            ("a: >\n\tc: d\n", at(2, 1)),
+            ("a: x # c\n\tc: d\n", at(2, 1)),
+            ("a: [1]\n\tc: d\n", at(2, 1)),
+            ("a:\n  - x\n\t# c\n\tb: 1\n", at(3, 1)),
+        ] {
+            let errors = Document::parse("test", Format::Yaml, text).err().unwrap();
+            let error = errors.first().unwrap();
+            assert_eq!((error.position, error.remedy), (place, Some("indent with spaces")), "{text:?}");
+        }
+        for text in ["a: 1\n\t\nb: [1,\n\t2]\n", "a: |\n  b\n  \tc\n", "a:\t1\n"] {
+            assert!(Document::parse("test", Format::Yaml, text).is_ok(), "{text:?}");
+        }
+        let elsewhere = Document::parse("test", Format::Yaml, "a: [1,\n\t2]\nb: 1\nc: ]\n").err().unwrap();
+        assert_eq!((elsewhere[0].position.line, elsewhere[0].remedy), (4, None));
     }
 
     #[test]

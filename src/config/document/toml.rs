@@ -18,6 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<SyntaxError>> {
     let told = |error: &::toml::de::Error| SyntaxError {
         position: error.span().map_or(Position::START, |span| position(text, &span)),
         message: error.message().to_owned(),
+        remedy: None,
     };
     Err(errors.iter().map(told).collect())
 }

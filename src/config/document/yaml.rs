@@ -20,10 +20,11 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     };
     match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
         Ok(tree) => Ok(node(tree)),
-        Err(error) => Err(SyntaxError {
-            position: error.location().map_or(Position::START, position),
-            message: without_place(&error.without_snippet().to_string()),
-        }),
+        Err(error) => {
+            let place = error.location().map_or(Position::START, position);
+            let message = without_place(&error.without_snippet().to_string());
+            Err(tab(text, place, &message).unwrap_or(SyntaxError { position: place, message, remedy: None }))
+        }
     }
 }
 
@@ -34,9 +35,30 @@ pub(super) fn parse_json(text: &str) -> Result<Node, SyntaxError> {
         Err(error) => {
             let line = error.line().max(1);
             let position = Position { line, column: characters(text, line, error.column()).max(1) };
-            Err(SyntaxError { position, message: without_place(&error.to_string()) })
+            Err(SyntaxError { position, message: without_place(&error.to_string()), remedy: None })
         }
     }
+}
+
+/// The tab that the reader has stumbled over, if it is one. It tells of some only as a key that it has not found, on the line
+/// before or after; and of none how to put it right.
+fn tab(text: &str, stopped: Position, message: &str) -> Option<SyntaxError> {
+    let tab_of = |line: &str| {
+        let indentation: Vec<char> = line.chars().take_while(|letter| [' ', '\t', '-'].contains(letter)).collect();
+        // A line of nothing else may have one.
+        let is_blank = indentation.len() == line.chars().count();
+        indentation.iter().position(|letter| *letter == '\t').filter(|_| !is_blank)
+    };
+    let at = |(line, text): (usize, &str)| Some(Position { line, column: tab_of(text)? + 1 });
+    let from = |first: usize| (1..).zip(text.lines()).skip_while(move |(line, _)| *line < first);
+    let position = if message.contains("tab") {
+        from(stopped.line).find_map(at)?
+    } else {
+        let beside = from(stopped.line).take(2).find_map(at);
+        beside.or_else(|| from(stopped.line.saturating_sub(1)).take(1).find_map(at))?
+    };
+    let message = "a tab stands in the indentation, which YAML does not take".to_owned();
+    Some(SyntaxError { position, message, remedy: Some("indent with spaces") })
 }
 
 /// How many characters the first `bytes` of a line are.

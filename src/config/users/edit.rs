@@ -4,7 +4,11 @@
 //! what was meant. Where it does not, or the file is written in a way that cannot be changed like this, nothing is.
 
 use figment::value::{Dict, Value};
+use serde_json::{Map, Value as Json};
 
+use super::written::{flow, quoted, scalar};
+use super::{NO_USERS, has_users_without_their_key};
+use crate::config::FoldedName;
 use crate::config::document::{Content, Document, Node};
 use crate::config::error::Position;
 use crate::config::load::Format;
@@ -13,12 +17,31 @@ use crate::config::path::KeyPath;
 /// A change of a users file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// A new user with this hash.
-    Add(&'a str),
+    /// A new user.
+    Add(&'a NewUser<'a>),
     /// Another hash.
     Password(&'a str),
+    /// Another second factor: its secret in base32.
+    Totp(&'a str),
+    /// No second factor any more.
+    NoTotp,
     /// Whether the user may not sign in.
     Disabled(bool),
+}
+
+/// What is written of a new user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewUser<'a> {
+    /// The hash of the password.
+    pub hash: &'a str,
+    /// The claim `name`.
+    pub name: Option<&'a str>,
+    /// The claim `email`.
+    pub email: Option<&'a str>,
+    /// The claim `sub`, where it is not the name that the user signs in with.
+    pub subject: Option<&'a str>,
+    /// More claims.
+    pub claims: Map<String, Json>,
 }
 
 /// Why a users file was left as it is. The operator's to do by hand.
@@ -33,8 +56,22 @@ pub enum EditError {
     /// There is no such user.
     #[error("there is no user of this name; add one with: usher user add")]
     Unknown,
+    /// Somebody has a name that people would take for this one.
+    #[error(
+        "there is {0} already, and case, width and outer spaces do not count in names: the two could not be told apart"
+    )]
+    Twin(String),
+    /// The user is there under another spelling of the name.
+    #[error("there is no user of this name; the file spells it {0}")]
+    Spelling(String),
+    /// The users stand where `users` should.
+    #[error("the users file has no users: above its users; {NO_USERS}")]
+    NoUsers,
+    /// The user has no second factor that could be taken away.
+    #[error("this user has no second factor")]
+    NoTotp,
     /// It is written so that the change cannot be made without writing it anew.
-    #[error("the users file is written in a way that cannot be changed here; write by hand, below the user: {0}")]
+    #[error("the users file is written in a way that cannot be changed here; by hand, below the user, {0}")]
     ByHand(String),
 }
 
@@ -44,19 +81,23 @@ pub enum EditError {
 /// [`EditError`]; the text must then stay as it is.
 pub fn edit(text: &str, user: &str, change: &Change<'_>) -> Result<String, EditError> {
     let document = Document::parse("users", Format::Yaml, text).map_err(|_| EditError::Unreadable)?;
+    if has_users_without_their_key(document.root()) {
+        return Err(EditError::NoUsers);
+    }
     let values = document.values();
-    let is_known = users(&values).is_some_and(|users| users.contains_key(user));
+    refuse_wrong_name(&values, user, matches!(change, Change::Add(_)))?;
     let edited = match change {
-        Change::Add(_) if is_known => return Err(EditError::Known),
-        Change::Add(hash) => Some(appended(text, user, hash, !document.contains(&KeyPath::root().key("users")))),
-        Change::Password(_) | Change::Disabled(_) if !is_known => return Err(EditError::Unknown),
+        Change::Add(new) => Some(appended(text, user, new, !document.contains(&KeyPath::root().key("users")))),
         Change::Password(hash) => with_key(text, &document, user, "password", &quoted(hash)),
+        Change::Totp(secret) => with_key(text, &document, user, "totp", &quoted(secret)),
+        Change::NoTotp if !document.contains(&key_of(user, "totp")) => return Err(EditError::NoTotp),
+        Change::NoTotp => without_key(text, &document, user, "totp"),
         Change::Disabled(disabled) => with_key(text, &document, user, "disabled", &disabled.to_string()),
     };
     let by_hand = || EditError::ByHand(by_hand(user, change));
     let edited = edited.ok_or_else(by_hand)?;
     let read = Document::parse("users", Format::Yaml, &edited).map_err(|_| by_hand())?;
-    let is_meant = read.faults().is_empty() && read.values() == meant(values, user, change);
+    let is_meant = read.faults().is_empty() && meant(values, user, change).is_some_and(|meant| meant == read.values());
     if is_meant { Ok(edited) } else { Err(by_hand()) }
 }
 
@@ -64,27 +105,68 @@ fn users(values: &Dict) -> Option<&Dict> {
     values.get("users")?.as_dict()
 }
 
-/// What the file says after the change.
-fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Dict {
-    let (key, value) = match change {
-        Change::Add(hash) | Change::Password(hash) => ("password", Value::from(*hash)),
-        Change::Disabled(disabled) => ("disabled", Value::from(*disabled)),
-    };
+/// A new user must not be there, nor anybody whom people would take for the new one; any other one must be.
+fn refuse_wrong_name(values: &Dict, user: &str, is_new: bool) -> Result<(), EditError> {
+    let users = users(values);
+    let is_known = users.is_some_and(|users| users.contains_key(user));
+    let is_twin = |known: &&String| FoldedName::of(known) == FoldedName::of(user);
+    let twin = || users.and_then(|users| users.keys().find(is_twin).cloned());
+    match (is_new, is_known) {
+        (true, true) => Err(EditError::Known),
+        (true, false) => twin().map_or(Ok(()), |twin| Err(EditError::Twin(twin))),
+        (false, true) => Ok(()),
+        (false, false) => Err(twin().map_or(EditError::Unknown, EditError::Spelling)),
+    }
+}
+
+/// What the file says after the change. `None` when a claim can be no value of it.
+fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Option<Dict> {
     let of = |value: Option<&Value>| value.and_then(Value::as_dict).cloned().unwrap_or_default();
     let mut users = of(values.get("users"));
     let mut keys = of(users.get(user));
-    keys.insert(key.to_owned(), value);
+    let mut set = |key: &str, value| keys.insert(key.to_owned(), value);
+    match change {
+        Change::Add(new) => {
+            for (key, value) in new.keys() {
+                set(key, Value::serialize(value).ok()?);
+            }
+        }
+        Change::Password(hash) => drop(set("password", Value::from(*hash))),
+        Change::Totp(secret) => drop(set("totp", Value::from(*secret))),
+        Change::NoTotp => drop(keys.remove("totp")),
+        Change::Disabled(disabled) => drop(set("disabled", Value::from(*disabled))),
+    }
     users.insert(user.to_owned(), Value::from(keys));
     values.insert("users".to_owned(), Value::from(users));
-    values
+    Some(values)
+}
+
+impl NewUser<'_> {
+    /// What stands below the name, in the order of the file.
+    fn keys(&self) -> Vec<(&'static str, Json)> {
+        let texts =
+            [("password", Some(self.hash)), ("name", self.name), ("email", self.email), ("subject", self.subject)];
+        let texts = texts.into_iter().filter_map(|(key, text)| Some((key, Json::from(text?))));
+        let claims = (!self.claims.is_empty()).then(|| ("claims", Json::Object(self.claims.clone())));
+        texts.chain(claims).collect()
+    }
 }
 
 /// `users` is the only key, so the end of the file is the end of the users.
-fn appended(text: &str, user: &str, hash: &str, is_first: bool) -> String {
+fn appended(text: &str, user: &str, new: &NewUser<'_>, is_first: bool) -> String {
     let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let users = if is_first { "users:\n" } else { "" };
     let indent = indent_of_users(text).unwrap_or("  ");
-    format!("{text}{newline}{users}{indent}{}:\n{indent}{indent}password: {}\n", name(user), quoted(hash))
+    let line = |(key, value): &(&str, Json)| format!("{indent}{indent}{key}: {}\n", written(key, value));
+    let keys: Vec<String> = new.keys().iter().map(line).collect();
+    format!("{text}{newline}{users}{indent}{}:\n{}", scalar(user), keys.concat())
+}
+
+fn written(key: &str, value: &Json) -> String {
+    match value {
+        Json::String(hash) if key == "password" => quoted(hash),
+        value => flow(value),
+    }
 }
 
 /// How far the users are indented, by the first of them.
@@ -98,9 +180,9 @@ fn indent_of_users(text: &str) -> Option<&str> {
 /// With another value of a key of a user, on the line where it stands, or on a new one above the others.
 fn with_key(text: &str, document: &Document, user: &str, key: &str, value: &str) -> Option<String> {
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
-    let at = KeyPath::root().key("users").key(user);
-    if document.contains(&at.key(key)) {
-        let Position { line, column } = document.value_position(&at.key(key));
+    let at = key_of(user, key);
+    if document.contains(&at) {
+        let Position { line, column } = document.value_position(&at);
         let place = lines.get_mut(line.checked_sub(1)?)?;
         *place = replaced(place, column, value)?;
         return Some(lines.join("\n"));
@@ -114,6 +196,23 @@ fn with_key(text: &str, document: &Document, user: &str, key: &str, value: &str)
     }
     lines.insert(line, format!("{indent}{key}: {value}"));
     Some(lines.join("\n"))
+}
+
+/// Without a key of a user that has a line to itself.
+fn without_key(text: &str, document: &Document, user: &str, key: &str) -> Option<String> {
+    let at = key_of(user, key);
+    let (Position { line, column }, value) = (document.key_position(&at), document.value_position(&at));
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let before = lines.get(line.checked_sub(1)?)?.chars().take(column.checked_sub(1)?);
+    if value.line != line || !before.into_iter().all(|letter| letter == ' ') {
+        return None;
+    }
+    lines.remove(line - 1);
+    Some(lines.join("\n"))
+}
+
+fn key_of(user: &str, key: &str) -> KeyPath {
+    KeyPath::root().key("users").key(user).key(key)
 }
 
 /// Where the first key of a user stands.
@@ -145,107 +244,19 @@ fn replaced(line: &str, column: usize, value: &str) -> Option<String> {
     Some(format!("{before}{value}{space}{behind}"))
 }
 
-/// A hash has letters in it that mean something within braces.
-fn quoted(hash: &str) -> String {
-    format!("'{hash}'")
-}
-
-/// A name as a key: plain where it can only be text.
-fn name(user: &str) -> String {
-    let is_plain = user.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte))
-        && !matches!(user.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off");
-    if is_plain { user.to_owned() } else { serde_json::Value::from(user).to_string() }
-}
-
 fn by_hand(user: &str, change: &Change<'_>) -> String {
     match change {
-        Change::Add(hash) => format!("{}: {{ password: {} }}", name(user), quoted(hash)),
-        Change::Password(hash) => format!("password: {}", quoted(hash)),
-        Change::Disabled(disabled) => format!("disabled: {disabled}"),
+        Change::Add(new) => {
+            let keys: Vec<_> =
+                new.keys().iter().map(|(key, value)| format!("{key}: {}", written(key, value))).collect();
+            format!("write {}: {{ {} }}", scalar(user), keys.join(", "))
+        }
+        Change::Password(hash) => format!("write password: {}", quoted(hash)),
+        Change::Totp(secret) => format!("write totp: {}", quoted(secret)),
+        Change::NoTotp => "take out totp".to_owned(),
+        Change::Disabled(disabled) => format!("write disabled: {disabled}"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "# Who may sign in.
-users:
-  # The boss.
-  alice:
-    password: $2b$10$old   # of 2024
-    name: Alice
-  \"b c\":
-    disabled: false # for now
-    password: \"old\"
-  dora: { password: 'old', email: d@example.com }   # in braces
-";
-
-    fn lines_that_differ(edited: &str) -> Vec<String> {
-        let old: Vec<_> = FILE.lines().collect();
-        edited.lines().filter(|line| !old.contains(line)).map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn one_line_changes_and_everything_else_stays() {
-        for (user, change, line) in [
-            ("alice", Change::Password("$2b$new"), "    password: '$2b$new'   # of 2024"),
-            ("b c", Change::Password("$2b$new"), "    password: '$2b$new'"),
-            (
-                "dora",
-                Change::Password("$2b$a,b"),
-                "  dora: { password: '$2b$a,b', email: d@example.com }   # in braces",
-            ),
-            ("b c", Change::Disabled(true), "    disabled: true # for now"),
-            ("alice", Change::Disabled(true), "    disabled: true"),
-        ] {
-            let edited = edit(FILE, user, &change).unwrap();
-            assert_eq!(lines_that_differ(&edited), [line], "{user} {change:?}");
-            assert_eq!(edited.lines().count() - FILE.lines().count(), usize::from(line.trim() == "disabled: true"));
-        }
-    }
-
-    #[test]
-    fn a_new_user_comes_last_and_begins_a_file_that_is_empty() {
-        let edited = edit(FILE, "eve@example.com", &Change::Add("$2b$new")).unwrap();
-        assert_eq!(edited, format!("{FILE}  eve@example.com:\n    password: '$2b$new'\n"));
-        for (text, user, expected) in [
-            ("", "a", "users:\n  a:\n    password: 'h'\n"),
-            ("# nobody yet", "a", "# nobody yet\nusers:\n  a:\n    password: 'h'\n"),
-            ("users:\n", "007", "users:\n  \"007\":\n    password: 'h'\n"),
-            (
-                "users:\n    b: { password: x }\n",
-                "No",
-                "users:\n    b: { password: x }\n    \"No\":\n        password: 'h'\n",
-            ),
-            (
-                "users:\n  b:\n    password: x",
-                "ü: #",
-                "users:\n  b:\n    password: x\n  \"ü: #\":\n    password: 'h'\n",
-            ),
-        ] {
-            assert_eq!(edit(text, user, &Change::Add("h")).as_deref(), Ok(expected));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_changed_like_this_is_left_alone_and_says_what_to_write() {
-        let by_hand = |text, user, change: &Change<'_>| matches!(edit(text, user, change), Err(EditError::ByHand(_)));
-        assert!(by_hand(FILE, "dora", &Change::Disabled(true)));
-        assert!(by_hand("users: {}\n", "a", &Change::Add("h")));
-        assert!(by_hand("{ users: { a: { password: x } } }\n", "b", &Change::Add("h")));
-        assert!(by_hand("users:\n  a:\n    password: >-\n      folded\n", "a", &Change::Password("h")));
-        assert!(by_hand("users:\n  a: &a\n    password: x\n  b: *a\n", "b", &Change::Password("h")));
-        let message = edit(FILE, "dora", &Change::Disabled(true)).unwrap_err().to_string();
-        assert!(message.ends_with("disabled: true"), "{message}");
-    }
-
-    #[test]
-    fn users_must_be_there_to_be_changed_and_not_to_be_added() {
-        assert_eq!(edit(FILE, "alice", &Change::Add("h")), Err(EditError::Known));
-        assert_eq!(edit(FILE, "Alice", &Change::Password("h")), Err(EditError::Unknown));
-        assert_eq!(edit("", "alice", &Change::Disabled(true)), Err(EditError::Unknown));
-        assert_eq!(edit("users: [", "alice", &Change::Disabled(true)), Err(EditError::Unreadable));
-    }
-}
+mod tests;

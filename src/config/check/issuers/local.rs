@@ -110,18 +110,7 @@ impl Check<'_> {
 
     /// Where the issuer is found: at the first site that uses it and whose host is no pattern.
     fn own_address(&mut self, at: &KeyPath, name: &str, sites: &[file::Site]) -> Option<String> {
-        let names = |names: Option<&file::OneOrMany<String>>| {
-            names.is_some_and(|names| names.values.iter().any(|named| named == name))
-        };
-        let uses = |site: &&file::Site| {
-            let mut routes = site.routes.iter().flatten();
-            names(site.keys().issuer) || routes.any(|route| names(route.keys().issuer))
-        };
-        let host = |site: &file::Site| match host_pattern(site.host.as_deref()?) {
-            Ok(HostPattern::Exact(host)) => Some(host),
-            Ok(HostPattern::OneLabel(_)) | Err(Mistake { .. }) => None,
-        };
-        let host = sites.iter().filter(uses).find_map(host);
+        let host = own_host(name, sites);
         if host.is_none() {
             let depends = [at.key("issuer"), KeyPath::root().key("sites")];
             let message = "is missing, and no site with one host uses this issuer";
@@ -130,4 +119,20 @@ impl Check<'_> {
         }
         host.map(|host| format!("https://{host}/.usher/issuer"))
     }
+}
+
+/// The host of the first site that uses the local issuer of this name and whose host is no pattern.
+pub(in crate::config) fn own_host(name: &str, sites: &[file::Site]) -> Option<String> {
+    let names = |names: Option<&file::OneOrMany<String>>| {
+        names.is_some_and(|names| names.values.iter().any(|named| named == name))
+    };
+    let uses = |site: &&file::Site| {
+        let mut routes = site.routes.iter().flatten();
+        names(site.keys().issuer) || routes.any(|route| names(route.keys().issuer))
+    };
+    let host = |site: &file::Site| match host_pattern(site.host.as_deref()?) {
+        Ok(HostPattern::Exact(host)) => Some(host),
+        Ok(HostPattern::OneLabel(_)) | Err(Mistake { .. }) => None,
+    };
+    sites.iter().filter(uses).find_map(host)
 }

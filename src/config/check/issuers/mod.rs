@@ -22,6 +22,7 @@ use crate::config::{
 };
 
 pub(in crate::config) use keys::algorithm_names;
+pub(in crate::config) use local::own_host;
 pub(in crate::config) use users::users_of;
 
 /// The issuers, with what only the checks need to know of them.
