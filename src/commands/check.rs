@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::source::{Output, SourceArgs};
+use super::table;
 use crate::config::{self, Config, ConfigError, Loaded, Note, Route, Sources};
 
 /// Flags of `usher check`.
@@ -146,17 +147,12 @@ impl RouteSummary {
 
 const COLUMNS: [&str; 6] = ["path", "methods", "access", "issuers", "upstream", "conditions"];
 const HOST: Style = Style::new().bold();
-const HEADING: Style = Style::new().dimmed();
 
 fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     for site in &summary.sites {
         writeln!(out, "{HOST}{}{HOST:#}", site.host)?;
         let rows: Vec<_> = site.routes.iter().map(RouteSummary::cells).collect();
-        let widths = widths(&rows);
-        line(&COLUMNS.map(str::to_owned), &widths, HEADING, out)?;
-        for row in &rows {
-            line(row, &widths, Style::new(), out)?;
-        }
+        table::write("  ", COLUMNS, &rows, out)?;
         writeln!(out)?;
     }
     for note in summary.notes {
@@ -164,21 +160,6 @@ fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     let routes: usize = summary.sites.iter().map(|site| site.routes.len()).sum();
     writeln!(out, "The configuration is fine: {} site(s), {routes} route(s).", summary.sites.len())
-}
-
-fn widths(rows: &[[String; COLUMNS.len()]]) -> [usize; COLUMNS.len()] {
-    let mut widths = COLUMNS.map(str::len);
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    widths
-}
-
-fn line(cells: &[String], widths: &[usize], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-    writeln!(out, "  {style}{}{style:#}", padded.join("  ").trim_end())
 }
 
 fn json(answer: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {

@@ -9,6 +9,7 @@ pub mod log;
 pub mod schema;
 pub mod serve;
 pub mod source;
+mod table;
 pub mod user;
 
 use std::error::Error;

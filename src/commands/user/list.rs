@@ -2,14 +2,13 @@
 
 use std::io::{self, Write};
 
-use anstyle::Style;
 use serde_json::{Value, json};
 
 use crate::commands::source::Output;
+use crate::commands::table;
 use crate::config::{Cost, User};
 
 const COLUMNS: [&str; 6] = ["user", "subject", "roles", "state", "second factor", "hash"];
-const HEADING: Style = Style::new().dimmed();
 /// What the heading of the third column means.
 const ROLES: &str = "roles";
 
@@ -19,14 +18,7 @@ pub(super) fn write(users: &[&User], output: Output, out: &mut impl Write) -> io
         return writeln!(out, "{:#}", users.iter().map(|user| document(user)).collect::<Value>());
     }
     let rows: Vec<_> = users.iter().map(|user| cells(user)).collect();
-    let mut widths = COLUMNS.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    line(&COLUMNS.map(str::to_owned), &widths, HEADING, out)?;
-    rows.iter().try_for_each(|row| line(row, &widths, Style::new(), out))
+    table::write("", COLUMNS, &rows, out)
 }
 
 fn document(user: &User) -> Value {
@@ -58,11 +50,6 @@ fn words(value: &Value) -> String {
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
-}
-
-fn line(cells: &[String], widths: &[usize], style: Style, out: &mut impl Write) -> io::Result<()> {
-    let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-    writeln!(out, "{style}{}{style:#}", padded.join("  ").trim_end())
 }
 
 const fn kind(cost: Cost) -> &'static str {
