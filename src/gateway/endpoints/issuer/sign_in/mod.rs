@@ -15,6 +15,7 @@ use crate::auth::credentials::Credentials;
 use crate::auth::login::IssuedTokens;
 use crate::auth::origin;
 use crate::auth::sign_in::{ReturnTarget, kept};
+use crate::auth::step_up::SignInFacts;
 use crate::config::IssuerId;
 use crate::forwarding::{Body, RequestBody};
 use crate::gateway::admit::Target;
@@ -65,7 +66,12 @@ pub(super) async fn sign_in(
         return Ok(page_again(gateway, target, exchange, (&username, rd), &Rejection::CookiesNotKept));
     }
     let tokens = match (local.sign_in(&username, password, exchange.client).await, &rd) {
-        (Ok(response), _) => IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None },
+        (Ok(response), _) => IssuedTokens {
+            access: response.access_token,
+            refresh: response.refresh_token,
+            sid: None,
+            facts: SignInFacts::default(),
+        },
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(rd)) => return Ok(page_again(gateway, target, exchange, (&username, rd), &error.into())),
     };
