@@ -8,24 +8,24 @@ use super::exchange::Exchange;
 use super::step_up::StepUp;
 use super::{Gateway, endpoints};
 use crate::auth::sign_in::ReturnTarget;
-use crate::config::{IssuerId, Route, SignIn};
+use crate::config::{Authentication, IssuerId, Route, SignIn};
 
 /// Usher's own entrance, which leads on to wherever people sign in.
 pub(super) const ENTRANCE: &str = "/.usher/sign-in";
 
-/// Where to sign in for this route: with the first of its issuers where anybody can. Whoever is signed in, but must sign in
-/// anew, stays with their own, if that is one.
+/// Where to sign in for this route, and in the way that it asks for at once: with the first of its issuers where anybody can.
+/// Whoever is signed in, but must sign in anew, stays with their own, if that is one.
 pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
     let target = exchange.target()?;
     let own = exchange.step_up.as_ref().and_then(|step_up| step_up.issuer);
     let (id, way) = first_way(gateway, own.as_slice()).or_else(|| first_way(gateway, &route.issuers))?;
     let back = back(exchange, target);
-    Some(match (way, &exchange.step_up) {
+    Some(match way {
         // It reads `rd` by itself.
-        (SignIn::LoginPage(page), None) => with_return(page, &back),
-        // Nobody is sent there twice in vain: the entrance sees to that.
-        (SignIn::LoginPage(_) | SignIn::AuthorizationServer(_) | SignIn::LocalIssuer, _) => {
-            entrance(gateway, exchange, &back, Some(id))
+        SignIn::LoginPage(page) if route.authentication.is_any() => with_return(page, &back),
+        // The entrance sees to it that nobody is sent to a login page again and again who gets no more there.
+        SignIn::LoginPage(_) | SignIn::AuthorizationServer(_) | SignIn::LocalIssuer => {
+            entrance(gateway, target, &back, Some(id), &route.authentication)
         }
     })
 }
@@ -33,28 +33,33 @@ pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> 
 /// Where to sign in once more. Somebody who navigates comes back to where the sign-in that has failed was to lead, if that is
 /// known.
 pub(super) fn again(gateway: &Gateway, exchange: &Exchange<'_>) -> String {
-    match exchange.return_target.as_ref().filter(|_| exchange.kind.navigation) {
-        Some(target) => {
-            let issuer = exchange.step_up.as_ref().and_then(|step_up| step_up.issuer);
-            entrance(gateway, exchange, target.as_str(), issuer)
+    let back = exchange.return_target.as_ref().filter(|_| exchange.kind.navigation);
+    match (back, exchange.target(), &exchange.step_up) {
+        (Some(back), Some(target), Some(StepUp { asked, issuer })) => {
+            entrance(gateway, target, back.as_str(), *issuer, asked)
         }
-        None => ENTRANCE.to_owned(),
+        (Some(back), _, _) => with_return(ENTRANCE, back.as_str()),
+        (None, _, _) => ENTRANCE.to_owned(),
     }
 }
 
 /// The entrance, with what is asked of the sign-in. Names the issuer where it would take another one: somebody else's session
 /// would be none on the route, and the browser go round in circles.
-fn entrance(gateway: &Gateway, exchange: &Exchange<'_>, back: &str, issuer: Option<IssuerId>) -> String {
+fn entrance(
+    gateway: &Gateway,
+    target: &Target,
+    back: &str,
+    issuer: Option<IssuerId>,
+    asked: &Authentication,
+) -> String {
     let mut url = with_return(ENTRANCE, back);
-    if let Some(StepUp { asked, .. }) = &exchange.step_up {
-        if !asked.acr_values.is_empty() {
-            let values = asked.acr_values.join(" ");
-            url.extend(["&acr_values=", &utf8_percent_encode(&values, NON_ALPHANUMERIC).to_string()]);
-        }
-        url.extend(asked.max_age.map(|max_age| format!("&max_age={}", max_age.as_secs())));
+    if !asked.acr_values.is_empty() {
+        let values = asked.acr_values.join(" ");
+        url.extend(["&acr_values=", &utf8_percent_encode(&values, NON_ALPHANUMERIC).to_string()]);
     }
-    let site = exchange.target().and_then(|target| gateway.router.site(&target.host));
-    let default = first_way(gateway, &site.map(endpoints::issuers).unwrap_or_default()).map(|(id, _)| id);
+    url.extend(asked.max_age.map(|max_age| format!("&max_age={}", max_age.as_secs())));
+    let of_site = gateway.router.site(&target.host).map(endpoints::issuers).unwrap_or_default();
+    let default = first_way(gateway, &of_site).map(|(id, _)| id);
     let named = issuer.filter(|id| Some(*id) != default).and_then(|id| gateway.config.issuers.get(id.0));
     url.extend(named.map(|issuer| format!("&issuer={}", issuer.name)));
     url

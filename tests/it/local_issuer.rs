@@ -80,7 +80,10 @@ sites:
     issuer: staff
     upstream: {upstream}
     identity_headers: {{ X-User-Id: sub, X-User-Email: email, X-User-Roles: roles }}
-    routes: [{{ path: / }}, {{ path: /staff/, require: {{ roles: staff }} }}]
+    routes:
+      - path: /
+      - {{ path: /staff/, require: {{ roles: staff }} }}
+      - {{ path: /strong/, authentication: {{ acr: '2' }} }}
   - host: pub.test
     access: public
     upstream: {upstream}
