@@ -265,6 +265,10 @@ async fn tokens_are_of_rfc_9068_and_anybody_can_verify_them() {
         assert!(!claims[name].is_null(), "{name} of {claims}");
     }
     assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("7f3"), &json!("usher")));
+    assert_eq!((&claims["acr"], &claims["amr"]), (&json!("1"), &json!(["pwd"])));
+    assert_eq!(document["acr_values_supported"], json!(["1", "2"]));
+    let supported = document["claims_supported"].as_array().unwrap();
+    assert!(["auth_time", "acr", "amr"].iter().all(|claim| supported.contains(&json!(claim))), "{supported:?}");
     let other = scene.send(get(&format!("{base}/.well-known/oauth-authorization-server"))).await;
     assert_eq!(other.assert_status(200).json(), document);
 }

@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::factors::Factors;
 use super::store::{Rows, StoreError, Table};
 use crate::clock::Timestamp;
 use crate::config::{FoldedName, User, Users};
@@ -35,10 +36,13 @@ pub(super) struct Family {
     pub(super) user: String,
     /// The `sub` of its tokens.
     pub(super) subject: String,
-    /// When the password was given.
+    /// When the user was authenticated.
     pub(super) started: Timestamp,
     /// When it ends.
     pub(super) ends: Timestamp,
+    /// How. `None` where the family began before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) factors: Option<Factors>,
     /// The hash of the password's hash: whoever signs in with another password is in another family.
     mark: [u8; 32],
     /// How many tokens it has had.
@@ -74,10 +78,10 @@ pub(super) enum Exchanged {
     Reused(Family),
 }
 
-/// Begins a family for a user whose password was right.
+/// Begins a family for a user who was authenticated by these factors.
 pub(super) fn begin(
     rows: &mut dyn Rows,
-    user: &User,
+    (user, factors): (&User, Factors),
     lifetime: Duration,
     now: Timestamp,
 ) -> Result<(Family, RefreshToken), StoreError> {
@@ -90,6 +94,7 @@ pub(super) fn begin(
         subject: user.subject.clone(),
         started: now,
         ends: now.after(lifetime),
+        factors: Some(factors),
         mark: mark(user),
         generations: 0,
     };

@@ -6,6 +6,9 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use super::factors::Factors;
+use super::tokens;
+
 /// The document. URLs begin with the issuer as it is configured.
 pub(super) fn document(issuer: &str) -> Bytes {
     let document = json!({
@@ -13,6 +16,8 @@ pub(super) fn document(issuer: &str) -> Bytes {
         "jwks_uri": format!("{}/jwks.json", issuer.trim_end_matches('/')),
         "response_types_supported": [],
         "grant_types_supported": [],
+        "acr_values_supported": Factors::CLASSES,
+        "claims_supported": tokens::OWN,
     });
     document.to_string().into()
 }

@@ -7,6 +7,7 @@
 
 mod ending;
 mod error;
+mod factors;
 mod families;
 mod in_force;
 mod keys;
@@ -29,6 +30,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use self::factors::Factors;
 use self::families::{Exchanged, Family};
 use self::in_force::InForce;
 use self::keys::SigningKeys;
@@ -158,7 +160,7 @@ impl Local {
                 let stands = |user: &&User| !user.disabled && user.password == hash;
                 let Some(user) = in_force.users.find(&name).filter(stands) else { return Ok(None) };
                 let now = local.lasting.clock.now();
-                let (family, token) = families::begin(rows, user, lifetime, now)?;
+                let (family, token) = families::begin(rows, (user, Factors::Password), lifetime, now)?;
                 local.respond(user, &family, token).map(Some)
             })
         };

@@ -211,8 +211,7 @@ async fn a_user_whose_name_folds_in_two_steps_keeps_the_session() {
 
 #[tokio::test]
 async fn claims_are_those_of_the_file_now_and_override_nothing() {
-    let forged =
-        json!({ "iss": "x", "sub": "root", "aud": "x", "exp": 9, "iat": 9, "jti": "x", "sid": "x", "role": "user" });
+    let forged = json!({ "iss": "x", "sub": "root", "aud": "x", "exp": 9, "iat": 9, "jti": "x", "sid": "x", "acr": "9", "role": "user" });
     let Value::Object(forged) = forged else { unreachable!() };
     let (local, _) = local([User { claims: forged, ..easy("alice") }]);
     let response = sign_in(&local, "alice", "alice").await.unwrap();
@@ -225,7 +224,8 @@ async fn claims_are_those_of_the_file_now_and_override_nothing() {
     let (successor, _) = succeeded(&local, &terms([User { claims: admin, ..easy("alice") }], None));
     let second = claims(&successor.refresh(&refresh_token(&response)).await.unwrap());
     assert_eq!(second["role"], "admin");
-    for same in ["sid", "auth_time", "sub"] {
+    assert_eq!((&first["acr"], &first["amr"]), (&json!("1"), &json!(["pwd"])));
+    for same in ["sid", "auth_time", "acr", "amr", "sub"] {
         assert_eq!(first[same], second[same], "{same}");
     }
     assert_ne!(first["jti"], second["jti"]);

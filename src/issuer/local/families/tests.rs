@@ -13,7 +13,8 @@ fn rows(store: &Store) -> usize {
 #[test]
 fn what_is_over_is_taken_away_and_with_a_family_everything_of_it() {
     let (store, alice) = (Store::in_memory(), easy("alice"));
-    let begin = |now| store.change(|rows| super::begin(rows, &alice, LIFETIME, Timestamp(now))).unwrap().1;
+    let begin =
+        |now| store.change(|rows| super::begin(rows, (&alice, Factors::Password), LIFETIME, Timestamp(now))).unwrap().1;
     let mut token = begin(0);
     for now in 1..100 {
         let exchanged = store.change(|rows| exchange(rows, &token, |_| Some(&alice), GRACE, Timestamp(now)));
@@ -28,7 +29,8 @@ fn what_is_over_is_taken_away_and_with_a_family_everything_of_it() {
 #[test]
 fn so_many_spent_tokens_of_a_family_are_known_and_no_more() {
     let (store, alice) = (Store::in_memory(), easy("alice"));
-    let (_, first) = store.change(|rows| super::begin(rows, &alice, LIFETIME, Timestamp(0))).unwrap();
+    let (_, first) =
+        store.change(|rows| super::begin(rows, (&alice, Factors::Password), LIFETIME, Timestamp(0))).unwrap();
     let spend = |token: &RefreshToken, now| {
         store.change(|rows| exchange(rows, token, |_| Some(&alice), GRACE, Timestamp(now))).unwrap()
     };
@@ -45,7 +47,8 @@ fn so_many_spent_tokens_of_a_family_are_known_and_no_more() {
 #[test]
 fn a_clock_that_was_set_back_revives_nothing_and_ends_nothing() {
     let (store, alice) = (Store::in_memory(), easy("alice"));
-    let (_, token) = store.change(|rows| super::begin(rows, &alice, LIFETIME, Timestamp(5_000))).unwrap();
+    let (_, token) =
+        store.change(|rows| super::begin(rows, (&alice, Factors::Password), LIFETIME, Timestamp(5_000))).unwrap();
     let spend = |now| store.change(|rows| exchange(rows, &token, |_| Some(&alice), GRACE, Timestamp(now))).unwrap();
     assert!(matches!(spend(0), Exchanged::Successor(..)));
     assert!(matches!(spend(5_000), Exchanged::Reused(_)));
@@ -55,7 +58,8 @@ fn a_clock_that_was_set_back_revives_nothing_and_ends_nothing() {
 #[test]
 fn a_user_has_so_many_families_and_none_may_go_on_without_the_user() {
     let (store, alice, bob) = (Store::in_memory(), easy("alice"), easy("bob"));
-    let begin = |user| store.change(|rows| super::begin(rows, user, LIFETIME, Timestamp(0))).unwrap().1;
+    let begin =
+        |user| store.change(|rows| super::begin(rows, (user, Factors::Password), LIFETIME, Timestamp(0))).unwrap().1;
     let others = begin(&bob);
     let tokens: Vec<_> = (0..=MOST_FAMILIES).map(|_| begin(&alice)).collect();
     let is_good = |token: &RefreshToken, user| {
@@ -74,4 +78,23 @@ fn a_user_has_so_many_families_and_none_may_go_on_without_the_user() {
     assert!(tokens.iter().all(|token| !is_good(token, &alice)));
     assert!(is_good(&others, &bob));
     assert_eq!(rows(&store), 1 + 2 + 2 + 1 + 1);
+}
+
+#[test]
+fn a_family_that_began_before_factors_were_kept_goes_on_without_them() {
+    let (store, alice) = (Store::in_memory(), easy("alice"));
+    let begin = |rows: &mut dyn Rows| super::begin(rows, (&alice, Factors::Password), LIFETIME, Timestamp(0));
+    let (family, token) = store.change(begin).unwrap();
+    let age = |rows: &mut dyn Rows| {
+        let mut row: serde_json::Value = read(rows, Table::Families, family.id.as_bytes())?.unwrap();
+        assert_eq!(row.as_object_mut().unwrap().remove("factors").unwrap(), "password");
+        write(rows, Table::Families, family.id.as_bytes(), &row)
+    };
+    store.change(age).unwrap();
+    let exchanged = store.change(|rows| exchange(rows, &token, |_| Some(&alice), GRACE, Timestamp(1))).unwrap();
+    let Exchanged::Successor(successor, _) = exchanged else { panic!() };
+    let claims =
+        crate::issuer::local::tokens::claims(("i", &[]), &alice, &successor, Timestamp(9), Timestamp(1)).unwrap();
+    assert_eq!(claims["auth_time"], 0);
+    assert!(!claims.contains_key("acr") && !claims.contains_key("amr"), "{claims:?}");
 }
