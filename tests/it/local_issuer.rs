@@ -22,7 +22,7 @@ fn hash(password: &str) -> String {
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     upstream: Upstream,
-    clock: Clock,
+    pub(crate) clock: Clock,
     yaml: String,
     directory: TempDir,
 }
@@ -84,6 +84,7 @@ sites:
       - path: /
       - {{ path: /staff/, require: {{ roles: staff }} }}
       - {{ path: /strong/, authentication: {{ acr: '2' }} }}
+      - {{ path: /recent/, authentication: {{ acr: ['1', '2'], max_age: 15m }} }}
   - host: pub.test
     access: public
     upstream: {upstream}

@@ -156,3 +156,27 @@ async fn the_page_of_the_local_issuer_is_shown_to_who_is_signed_in_and_what_it_c
     assert!(text.contains("Signing in was not enough") && text.contains("second factor"), "{text}");
     browser.visit("https://app.test/x").await.assert_status(200);
 }
+
+#[tokio::test]
+async fn a_local_user_signs_in_again_when_the_password_was_typed_too_long_ago() {
+    let scene = Local::start().await;
+    let mut browser = Browser::new(scene.gateway.client());
+    let signs_in = async |browser: &mut Browser| {
+        let (url, answer) = browser.follow("https://app.test/recent/x", "/never").await;
+        assert!(url.path() == "/.usher/issuer/sign-in" && answer.is_some(), "{url}");
+        let form = post(SIGN_IN).navigation().header("origin", "https://app.test").cookies(&browser.jar);
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        let answer = scene.send(form.body("rd=%2Frecent%2Fx&username=alice&password=wonderland")).await;
+        browser.jar.take(&answer.assert_status(303).headers);
+        browser.visit("https://app.test/recent/x").await.assert_status(200);
+    };
+    signs_in(&mut browser).await;
+    // Renewed meanwhile, which is no sign-in.
+    for minutes in [6, 12, 18] {
+        scene.clock.advance(Duration::from_secs(360));
+        let answer = browser.visit("https://app.test/recent/x").await;
+        assert_eq!(answer.status.as_u16(), if minutes < 15 { 200 } else { 302 }, "after {minutes} minutes: {answer:?}");
+        browser.visit("https://app.test/x").await.assert_status(200);
+    }
+    signs_in(&mut browser).await;
+}
