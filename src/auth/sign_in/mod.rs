@@ -27,6 +27,7 @@ pub use spent::SpentStates;
 use pending::Pending;
 use response::AuthorizationResponse;
 use secrets::{Seed, code_challenge};
+use sent::Sent;
 
 use super::authenticate::{Successor, sid_of};
 use super::cookies::FoundCookies;
@@ -195,18 +196,32 @@ impl SignIns {
         Ok(attempts::note(attempt, &self.sealer, self.clock.now(), jar)?)
     }
 
-    /// Notes in the browser that it is sent to sign in anew, to where nobody comes back from through a callback.
+    /// Notes in the browser that it is sent to sign in anew, to where nobody comes back from through a callback. Says whether
+    /// that may help: `false` when it has been sent from this page again and again, and is straight back. It is forgotten then:
+    /// who wants to may try again.
     ///
     /// # Errors
     /// [`SignInError::Seal`]
-    pub fn note_sent(&self, jar: &mut CookieJar) -> Result<(), SignInError> {
-        Ok(sent::note(&self.sealer, self.clock.now(), jar)?)
+    pub fn note_sent(
+        &self,
+        target: &ReturnTarget,
+        found: &FoundCookies,
+        jar: &mut CookieJar,
+    ) -> Result<bool, SignInError> {
+        let sent = Sent::next(&self.sealer, found, target, self.clock.now());
+        if sent.is_too_many() {
+            sent::forget(found, jar);
+            return Ok(false);
+        }
+        sent.keep(&self.sealer, jar)?;
+        Ok(true)
     }
 
     /// Whether this browser was sent to sign in anew and has just done so: what has begun then is all that it gets there. If
     /// so, it is forgotten: who wants to may try again.
     pub fn is_back(&self, found: &FoundCookies, began_at: Timestamp, jar: &mut CookieJar) -> bool {
-        let is_back = sent::is_back(&self.sealer, found, began_at, self.clock.now());
+        let sent = Sent::find(&self.sealer, found);
+        let is_back = sent.is_some_and(|sent| sent.is_back(began_at, self.clock.now()));
         if is_back {
             sent::forget(found, jar);
         }

@@ -49,23 +49,20 @@ pub(super) async fn begin(
     if !is_plain {
         exchange.step_up = Some(StepUp { asked: asked.clone(), issuer: Some(id) });
     }
-    // The application's own page sees to itself, unless it is Usher that sends people there who are signed in.
-    if !is_plain || !matches!(way, SignIn::LoginPage(_)) {
-        refuse_loop(gateway, target, credentials, issuers, exchange).await?;
-    }
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
+    let may_help = match way {
+        // The application's own page sees to itself, unless it is asked for more than it may know of.
+        SignIn::LoginPage(_) => is_plain || gateway.sign_ins.note_sent(&return_target, found, jar)?,
+        SignIn::LocalIssuer | SignIn::AuthorizationServer(_) => !gateway.sign_ins.is_looping(found, jar),
+    };
+    if !may_help {
+        return Err(looping(gateway, target, credentials, issuers, exchange).await);
+    }
     let location = match way {
-        SignIn::LoginPage(page) => {
-            if !is_plain {
-                // Of what happens there nothing is seen, should the page send the browser back at once.
-                gateway.sign_ins.note_signed_in(found, jar)?;
-                gateway.sign_ins.note_sent(jar)?;
-            }
-            way_in::with_return(page, return_target.as_str())
-        }
+        SignIn::LoginPage(page) => way_in::with_return(page, return_target.as_str()),
         SignIn::LocalIssuer => {
             if !is_plain {
-                gateway.sign_ins.note_sent(jar)?;
+                gateway.sign_ins.note_sent(&return_target, found, jar)?;
             }
             way_in::with_return(issuer::SIGN_IN, return_target.as_str())
         }
@@ -92,22 +89,19 @@ fn asked(gateway: &Gateway, target: &Target, query: &str) -> Result<Authenticati
 }
 
 /// Once more would end as it did the times before. What became of this request, had it been for the application, tells why.
-async fn refuse_loop(
+async fn looping(
     gateway: &Gateway,
     target: &Target,
     credentials: &Credentials,
     issuers: &[IssuerId],
     exchange: &mut Exchange<'_>,
-) -> Result<(), Rejection> {
-    if !gateway.sign_ins.is_looping(&credentials.cookies, &mut exchange.jar) {
-        return Ok(());
-    }
+) -> Rejection {
     let outcome = gateway.authenticator.identify(credentials, issuers, false, &mut exchange.jar).await;
     let cause = match LoopCause::of(&outcome, target.secure) {
         LoopCause::SignedIn if exchange.step_up.is_some() => LoopCause::NotAnew,
         cause => cause,
     };
-    Err(SignInError::Loop(cause).into())
+    SignInError::Loop(cause).into()
 }
 
 /// The value of a parameter that stands there once.
