@@ -238,10 +238,56 @@ async fn a_token_that_says_less_than_the_id_token_beside_it_is_no_reason_to_go_i
     scene.issuer.change_access_tokens(json!({ "acr": "gold" }));
     sign_in(&scene, &mut browser, "https://app.test/gold/x").await.assert_status(303);
     browser.visit("https://app.test/gold/x").await.assert_status(200);
+    // An ID token that is asked for a time must tell it, whatever the token beside it does (OIDC Core §3.1.3.7).
+    scene.issuer.change_access_tokens(json!({ "auth_time": at(&scene, 0) }));
+    scene.issuer.change_id_tokens(json!({ "acr": "gold" }));
+    sign_in(&scene, &mut browser, "https://app.test/fresh/x").await.assert_status(403);
     // What the token says from now on is what counts.
     scene.issuer.change_access_tokens(json!({ "acr": "silver" }));
     browser.jar.remove(ACCESS);
     browser.visit("https://app.test/gold/x").await.assert_status(302);
+}
+
+#[tokio::test]
+async fn whoever_is_signed_in_with_the_second_issuer_of_a_route_signs_in_again_there() {
+    let others = "
+  first: { issuer: 'https://id.example.com', client_id: usher, audiences: [usher] }
+";
+    let scene =
+        Scene::start(&format!("{ISSUERS}{others}{}", SITES.replace("issuer: main", "issuer: [first, main]"))).await;
+    let mut browser = browser(&scene);
+    let answer = browser.visit("https://app.test/.usher/sign-in?rd=/x&issuer=main").await;
+    let url = answer.assert_status(302).header("location").unwrap().to_owned();
+    browser.visit(scene.issuer.authorize(&url, "alice").as_str()).await.assert_status(303);
+    browser.visit("https://app.test/x").await.assert_status(200);
+    scene.issuer.change_id_tokens(json!({ "acr": "silver" }));
+    let answer = sign_in(&scene, &mut browser, "https://app.test/gold/x").await;
+    // There the link to try again leads, too.
+    assert!(
+        answer.assert_status(403).text().contains("acr_values=gold%20platinum&amp;issuer=main"),
+        "{}",
+        answer.text()
+    );
+    scene.issuer.change_id_tokens(json!({ "acr": "gold" }));
+    sign_in(&scene, &mut browser, "https://app.test/gold/x").await.assert_status(303);
+    browser.visit("https://app.test/gold/x").await.assert_status(200);
+}
+
+#[tokio::test]
+async fn tabs_that_want_different_sign_ins_each_get_their_own() {
+    let scene = scene("").await;
+    let mut browser = browser(&scene);
+    let pages = ["https://app.test/gold/x", "https://app.test/fresh/x", "https://app.test/x"];
+    let mut callbacks = Vec::new();
+    for page in pages {
+        let url = sent_away(&mut browser, page).await;
+        callbacks.push(scene.issuer.authorize(url.as_str(), "alice"));
+    }
+    scene.issuer.change_id_tokens(json!({ "auth_time": at(&scene, 0) }));
+    for (callback, status) in callbacks.iter().zip([403, 303, 303]).rev() {
+        browser.visit(callback.as_str()).await.assert_status(status);
+    }
+    browser.visit("https://app.test/fresh/x").await.assert_status(200);
 }
 
 async fn ring(what: &str, keys: &str) -> Option<Ring> {
