@@ -241,7 +241,8 @@ async fn a_token_that_says_less_than_the_id_token_beside_it_is_no_reason_to_go_i
     // An ID token that is asked for a time must tell it, whatever the token beside it does (OIDC Core §3.1.3.7).
     scene.issuer.change_access_tokens(json!({ "auth_time": at(&scene, 0) }));
     scene.issuer.change_id_tokens(json!({ "acr": "gold" }));
-    sign_in(&scene, &mut browser, "https://app.test/fresh/x").await.assert_status(403);
+    let mut other = self::browser(&scene);
+    sign_in(&scene, &mut other, "https://app.test/fresh/x").await.assert_status(403);
     // What the token says from now on is what counts.
     scene.issuer.change_access_tokens(json!({ "acr": "silver" }));
     browser.jar.remove(ACCESS);
