@@ -6,6 +6,7 @@
 //! [`authenticator`](super::authenticate). This module does *not* know HTTP requests or answers, and keeps nothing between the
 //! two: which states are spent is remembered afterwards.
 
+mod asked;
 mod attempts;
 mod error;
 pub mod kept;
@@ -27,16 +28,15 @@ pub use spent::SpentStates;
 use pending::Pending;
 use response::AuthorizationResponse;
 use secrets::{Seed, code_challenge};
-use sent::Sent;
 
 use super::authenticate::{Successor, sid_of};
 use super::cookies::FoundCookies;
 use super::login::IssuedTokens;
 use super::session_cookies::CookieJar;
-use super::step_up::{self, SignInFacts};
+use super::step_up::SignInFacts;
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{IdTokenError, Verifier, VerifyError};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::{self, Authentication, Cookies, IssuerId};
 use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
@@ -76,7 +76,8 @@ pub struct Completed {
 }
 
 impl SignIns {
-    /// With what the configuration says of sessions, the verifier that looks at every other token, and the states that are spent already.
+    /// With what the configuration says of sessions, the verifier that looks at every other token, and the states that are
+    /// spent already.
     ///
     /// # Errors
     /// [`SealError`] when no key can be made of the secrets.
@@ -196,43 +197,6 @@ impl SignIns {
         Ok(attempts::note(attempt, &self.sealer, self.clock.now(), jar)?)
     }
 
-    /// Notes in the browser that it is sent to sign in anew, to where nobody comes back from through a callback. Says whether
-    /// that may help: `false` when it has been sent from this page again and again, and is straight back. It is forgotten then:
-    /// who wants to may try again.
-    ///
-    /// # Errors
-    /// [`SignInError::Seal`]
-    pub fn note_sent(
-        &self,
-        target: &ReturnTarget,
-        found: &FoundCookies,
-        jar: &mut CookieJar,
-    ) -> Result<bool, SignInError> {
-        let sent = Sent::next(&self.sealer, found, target, self.clock.now());
-        if sent.is_too_many() {
-            sent::forget(found, jar);
-            return Ok(false);
-        }
-        sent.keep(&self.sealer, jar)?;
-        Ok(true)
-    }
-
-    /// Whether this browser was sent to sign in anew and has just done so: what has begun then is all that it gets there. If
-    /// so, it is forgotten: who wants to may try again.
-    pub fn is_back(&self, found: &FoundCookies, began_at: Timestamp, jar: &mut CookieJar) -> bool {
-        let sent = Sent::find(&self.sealer, found);
-        let is_back = sent.is_some_and(|sent| sent.is_back(began_at, self.clock.now()));
-        if is_back {
-            sent::forget(found, jar);
-        }
-        is_back
-    }
-
-    /// Forgets that this browser was sent to sign in anew, for now it has.
-    pub fn forget_sent(&self, found: &FoundCookies, jar: &mut CookieJar) {
-        sent::forget(found, jar);
-    }
-
     /// The ID token, and the token that says who somebody is like any that is presented (law 4): both must be about the same
     /// user, who is returned, with the tokens of the session.
     async fn verify(
@@ -261,25 +225,6 @@ impl SignIns {
         self.check_asked(issuer.config(), claims.as_ref(), (&verified.claims, facts), &pending.asked)?;
         let (access, sid) = (token.clone(), claims.as_ref().and_then(sid_of));
         Ok((subject.unwrap_or_default().into(), IssuedTokens { access, refresh: answer.refresh_token, sid, facts }))
-    }
-
-    /// Whether the sign-in is what was asked for. An ID token must say by itself that it is recent (OIDC Core §3.1.3.7, step
-    /// 13); and the route, which looks at what the session will stand on, must come to the same end, or the browser would go
-    /// round in circles.
-    fn check_asked(
-        &self,
-        issuer: &config::Issuer,
-        id_token: Option<&Claims>,
-        (claims, facts): (&Claims, SignInFacts),
-        asked: &Authentication,
-    ) -> Result<(), SignInError> {
-        let time = (self.clock.now(), issuer.leeway);
-        if let Some(id_token) = id_token {
-            let max_age = Authentication { max_age: asked.max_age, ..Authentication::default() };
-            step_up::check(id_token, SignInFacts::default(), &max_age, time).map_err(SignInError::Unmet)?;
-        }
-        let kept = if self.keeps_facts { facts } else { SignInFacts::default() };
-        step_up::check(claims, kept, asked, time).map_err(SignInError::Unmet)
     }
 }
 

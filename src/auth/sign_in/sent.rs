@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::return_target::ReturnTarget;
+use super::{SignInError, SignIns};
 use crate::auth::cookies::FoundCookies;
 use crate::auth::session_cookies::CookieJar;
 use crate::clock::Timestamp;
@@ -28,7 +29,7 @@ const PURPOSE: &str = "cookie:sent";
 
 /// A browser that was sent to sign in anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
+struct Sent {
     at: Timestamp,
     /// The page that it is to come back to: tabs that open side by side are no circle.
     page: [u8; 8],
@@ -38,26 +39,26 @@ pub(super) struct Sent {
 
 impl Sent {
     /// The next one, from this page.
-    pub(super) fn next(sealer: &Sealer, found: &FoundCookies, target: &ReturnTarget, now: Timestamp) -> Self {
+    fn next(sealer: &Sealer, found: &FoundCookies, target: &ReturnTarget, now: Timestamp) -> Self {
         let page = digest(&SHA256, target.as_str().as_bytes()).as_ref().first_chunk().copied().unwrap_or_default();
         let last = Self::find(sealer, found).filter(|last| last.page == page && now < last.at.after(BOUNCE));
         Self { at: now, page, times: last.map_or(0, |last| last.times).saturating_add(1) }
     }
 
     /// Whether the browser was sent so often that once more would not help.
-    pub(super) const fn is_too_many(&self) -> bool {
+    const fn is_too_many(&self) -> bool {
         self.times > MOST
     }
 
     /// Keeps it in the browser.
-    pub(super) fn keep(&self, sealer: &Sealer, jar: &mut CookieJar) -> Result<(), SealError> {
+    fn keep(&self, sealer: &Sealer, jar: &mut CookieJar) -> Result<(), SealError> {
         let bytes = [&self.at.0.to_be_bytes()[..], &self.page, &[self.times]].concat();
         jar.set_other(NAME, &sealer.seal(PURPOSE, &bytes)?, LIFETIME.as_secs());
         Ok(())
     }
 
     /// The one that this browser has.
-    pub(super) fn find(sealer: &Sealer, found: &FoundCookies) -> Option<Self> {
+    fn find(sealer: &Sealer, found: &FoundCookies) -> Option<Self> {
         let mut named = found.others.iter().filter(|cookie| cookie.name == NAME);
         // As for sessions: a name that comes twice is none at all.
         let (Some(cookie), None) = (named.next(), named.next()) else { return None };
@@ -69,13 +70,52 @@ impl Sent {
     }
 
     /// Whether whatever began at `began_at` began since, and just now.
-    pub(super) fn is_back(&self, began_at: Timestamp, now: Timestamp) -> bool {
+    fn is_back(&self, began_at: Timestamp, now: Timestamp) -> bool {
         now < self.at.after(LIFETIME) && self.at <= began_at && now < began_at.after(WINDOW)
     }
 }
 
+impl SignIns {
+    /// Notes in the browser that it is sent to sign in anew, to where nobody comes back from through a callback. Says whether
+    /// that may help: `false` when it has been sent from this page again and again, and is straight back. It is forgotten then:
+    /// who wants to may try again.
+    ///
+    /// # Errors
+    /// [`SignInError::Seal`]
+    pub fn note_sent(
+        &self,
+        target: &ReturnTarget,
+        found: &FoundCookies,
+        jar: &mut CookieJar,
+    ) -> Result<bool, SignInError> {
+        let sent = Sent::next(&self.sealer, found, target, self.clock.now());
+        if sent.is_too_many() {
+            forget(found, jar);
+            return Ok(false);
+        }
+        sent.keep(&self.sealer, jar)?;
+        Ok(true)
+    }
+
+    /// Whether this browser was sent to sign in anew and has just done so: what has begun then is all that it gets there. If
+    /// so, it is forgotten: who wants to may try again.
+    pub fn is_back(&self, found: &FoundCookies, began_at: Timestamp, jar: &mut CookieJar) -> bool {
+        let sent = Sent::find(&self.sealer, found);
+        let is_back = sent.is_some_and(|sent| sent.is_back(began_at, self.clock.now()));
+        if is_back {
+            forget(found, jar);
+        }
+        is_back
+    }
+
+    /// Forgets that this browser was sent to sign in anew, for now it has.
+    pub fn forget_sent(&self, found: &FoundCookies, jar: &mut CookieJar) {
+        forget(found, jar);
+    }
+}
+
 /// Forgets it.
-pub(super) fn forget(found: &FoundCookies, jar: &mut CookieJar) {
+fn forget(found: &FoundCookies, jar: &mut CookieJar) {
     if found.others.iter().any(|cookie| cookie.name == NAME) {
         jar.clear_other(NAME);
     }
