@@ -10,7 +10,7 @@
 //!                             3 find route       host + path + method → route; nothing found → refused
 //!                             4 credentials      Authorization header, cookies → presented tokens
 //!                             5 authenticate     verify │ expired or absent: refresh, then verify the new one
-//!                             6 authorize        what the route requires of the claims
+//!                             6 authorize        what the route requires of the claims and of the sign-in
 //!                             7 prepare          hop-by-hop out, own cookies out, identity and forwarding headers in
 //!                             8 forward          pooled, timed, streamed, upgraded
 //!         ◀──────── renewed cookies on *every* outcome, hop-by-hop out, caching made safe ◀────

@@ -7,6 +7,7 @@
 mod beginning;
 mod denial;
 mod ending;
+mod step_up;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

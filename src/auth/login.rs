@@ -11,6 +11,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::step_up::SignInFacts;
 use crate::config::TokenPointers;
 use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::SidHash;
@@ -29,6 +30,8 @@ pub struct IssuedTokens {
     pub refresh: Option<RefreshToken>,
     /// How the issuer calls the session, where an ID token beside them says so.
     pub sid: Option<SidHash>,
+    /// What that ID token says of the sign-in.
+    pub facts: SignInFacts,
 }
 
 impl IssuedTokens {
@@ -66,6 +69,7 @@ pub fn take_from_body(body: &[u8], pointers: &TokenPointers) -> Result<Option<(I
         access: AccessToken::new(&access),
         refresh: refresh.as_deref().map(RefreshToken::new),
         sid: None,
+        facts: SignInFacts::default(),
     };
     remove_copies(&mut json, &tokens);
     Ok(Some((tokens, Bytes::from(json.to_string()))))
@@ -134,6 +138,7 @@ pub fn take_from_cookies(headers: &mut HeaderMap, access: &str, refresh: Option<
         access: AccessToken::new(&value_of(headers, access)?),
         refresh: refresh.and_then(|name| value_of(headers, name)).as_deref().map(RefreshToken::new),
         sid: None,
+        facts: SignInFacts::default(),
     };
     let (_, kept): (Vec<_>, Vec<_>) = headers
         .get_all(SET_COOKIE)

@@ -1,7 +1,8 @@
 //! From presented credentials to an authorised identity.
 //!
 //! [`credentials`] reads what the request presents, [`authenticate`](authenticate::Authenticator::authenticate) verifies
-//! or renews it, [`authorize`](authorize::authorize) decides, [`identity_headers`] says who it is to the application;
+//! or renews it, [`authorize`](authorize::authorize) decides,
+//! [`step_up`] asks how and when they have signed in, [`identity_headers`] says who it is to the application;
 //! [`sign_in`] gets the first tokens of a session.
 //! Nothing here knows HTTP responses: refusals are types that the gateway turns into answers.
 
@@ -19,6 +20,7 @@ pub mod origin;
 pub mod refresh;
 pub mod session_cookies;
 pub mod sign_in;
+pub mod step_up;
 pub mod ticket;
 pub mod unauthenticated;
 pub mod verify;

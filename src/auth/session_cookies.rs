@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use super::cookies::{CookieNames, FoundCookies, FoundValue, InBrowser, Unstorable, own_line};
 use super::refresh::{PresentedRefresh, Renewed};
+use super::step_up::SignInFacts;
 use super::ticket::{Purpose, Ticket};
 use super::verify::VerifiedToken;
 use crate::clock::Timestamp;
@@ -54,6 +55,8 @@ pub struct SessionOrigin {
     pub started_at: Timestamp,
     /// How its issuer calls it, where it does.
     pub sid: Option<SidHash>,
+    /// What the ID token of its sign-in says of that, where there was one.
+    pub facts: SignInFacts,
 }
 
 /// The cookies are no session: of another key, cut, doubled, forged, or a pair that was put together by somebody.
@@ -159,7 +162,12 @@ impl SessionCookies {
         let Some(issuer) = issuer.filter(|issuer| allowed.contains(issuer)) else { return Ok(None) };
         Ok(Some(PresentedSession {
             facts: Some(SessionFacts {
-                origin: SessionOrigin { id: ticket.session, started_at: ticket.started_at, sid: ticket.sid },
+                origin: SessionOrigin {
+                    id: ticket.session,
+                    started_at: ticket.started_at,
+                    sid: ticket.sid,
+                    facts: ticket.facts,
+                },
                 idle_until: ticket.idle_until,
             }),
             refresh: refresh.as_ref().map(|ticket| PresentedRefresh {
@@ -192,7 +200,7 @@ impl SessionCookies {
         let idle_until = access.expires_at.max(now).after(self.idle_timeout).min(ends_at);
         let max_age = idle_until.since(now).as_secs();
         let value = |token: &str, purpose| match (&self.sealer, origin) {
-            (Some(sealer), Some(SessionOrigin { id, started_at, sid })) => Ticket {
+            (Some(sealer), Some(SessionOrigin { id, started_at, sid, facts })) => Ticket {
                 session: id,
                 started_at,
                 idle_until,
@@ -200,6 +208,7 @@ impl SessionCookies {
                 subject: access.claims.subject().unwrap_or_default().into(),
                 token: token.into(),
                 sid,
+                facts,
             }
             .seal(purpose, sealer),
             _ => Ok(token.to_owned()),

@@ -4,6 +4,7 @@
 //! read nor change it, and an access cookie cannot stand in for a refresh cookie. The issuer's name and the session stand
 //! inside the seal: a token cannot be moved to another issuer or session.
 
+use super::step_up::{AcrHash, SignInFacts};
 use crate::clock::Timestamp;
 use crate::session::{SealError, Sealer, SessionId, SidHash};
 
@@ -40,9 +41,18 @@ pub struct Ticket {
     pub subject: Box<str>,
     /// The access or refresh token.
     pub token: Box<str>,
-    /// How the issuer calls the session, where it does. Stands last and may be missing, as in the cookies of older versions.
+    /// How the issuer calls the session, where it does.
     pub sid: Option<SidHash>,
+    /// What the ID token of the sign-in says of it. Stands last with `sid`, and may be missing, as in the cookies of older
+    /// versions.
+    pub facts: SignInFacts,
 }
+
+/// What follows the token: nothing, a `sid` alone as older versions write it, or one byte that says what else there is. No two
+/// of these have the same length.
+const HAS_SID: u8 = 1;
+const HAS_AUTH_TIME: u8 = 2;
+const HAS_ACR: u8 = 4;
 
 /// Never shows the token, nor whose it is.
 impl std::fmt::Debug for Ticket {
@@ -78,8 +88,20 @@ impl Ticket {
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(text.as_bytes());
         }
-        bytes.extend(self.sid.iter().flat_map(|sid| sid.0));
+        self.encode_rest(&mut bytes);
         bytes
+    }
+
+    fn encode_rest(&self, bytes: &mut Vec<u8>) {
+        let SignInFacts { auth_time, acr } = self.facts;
+        let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
+        let has = flag(auth_time.is_some(), HAS_AUTH_TIME) | flag(acr.is_some(), HAS_ACR);
+        if has != 0 {
+            bytes.push(has | flag(self.sid.is_some(), HAS_SID));
+        }
+        bytes.extend(self.sid.iter().flat_map(|sid| sid.0));
+        bytes.extend(auth_time.iter().flat_map(|at| at.0.to_be_bytes()));
+        bytes.extend(acr.iter().flat_map(|acr| acr.0));
     }
 
     fn decode(mut bytes: &[u8]) -> Option<Self> {
@@ -93,10 +115,22 @@ impl Ticket {
             std::str::from_utf8(text).ok().map(Box::<str>::from)
         };
         let (issuer, subject, token) = (text()?, text()?, text()?);
-        let sid = if bytes.is_empty() { None } else { Some(SidHash(take(&mut bytes)?)) };
-        let ticket = Self { session, started_at, idle_until, issuer, subject, token, sid };
+        let (sid, facts) = decode_rest(&mut bytes)?;
+        let ticket = Self { session, started_at, idle_until, issuer, subject, token, sid, facts };
         bytes.is_empty().then_some(ticket)
     }
+}
+
+fn decode_rest(bytes: &mut &[u8]) -> Option<(Option<SidHash>, SignInFacts)> {
+    let has = match bytes.len() {
+        0 => 0,
+        16 => HAS_SID,
+        _ => take::<1>(bytes).map(|[has]| has).filter(|has| has & (HAS_AUTH_TIME | HAS_ACR) != 0 && *has < 8)?,
+    };
+    let sid = if has & HAS_SID == 0 { None } else { Some(SidHash(take(bytes)?)) };
+    let auth_time = if has & HAS_AUTH_TIME == 0 { None } else { Some(Timestamp(u64::from_be_bytes(take(bytes)?))) };
+    let acr = if has & HAS_ACR == 0 { None } else { Some(AcrHash(take(bytes)?)) };
+    Some((sid, SignInFacts { auth_time, acr }))
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -119,6 +153,7 @@ mod tests {
             subject: "alice".into(),
             token: "canary-token".into(),
             sid: None,
+            facts: SignInFacts::default(),
         }
     }
 
@@ -154,6 +189,27 @@ mod tests {
         assert_eq!(Ticket::decode(&named.encode()), Some(named.clone()));
         // What older versions have sealed.
         assert_eq!(named.encode().strip_suffix(&[9; 16]), Some(&*ticket().encode()));
+    }
+
+    #[test]
+    fn what_is_known_of_the_sign_in_stands_behind_it_and_no_part_of_it_is_another_ticket() {
+        for sid in [None, Some(SidHash([9; 16]))] {
+            for auth_time in [None, Some(Timestamp(5_000))] {
+                for acr in [None, Some(AcrHash::of("gold"))] {
+                    let ticket = Ticket { sid, facts: SignInFacts { auth_time, acr }, ..ticket() };
+                    let bytes = ticket.encode();
+                    assert_eq!(Ticket::decode(&bytes), Some(ticket.clone()));
+                    if auth_time.is_some() || acr.is_some() {
+                        let rest = bytes.len() - self::ticket().encode().len();
+                        let cut = (1..rest).filter(|cut| Ticket::decode(&bytes[..bytes.len() - cut]).is_some());
+                        // Cut to the length of a bare name of the session, it would be one; but nobody cuts what is sealed.
+                        assert!(cut.map(|cut| rest - cut).all(|left| left == 16), "{ticket:?}");
+                        let unknown = [&self::ticket().encode()[..], &[8], &[0; 24]].concat();
+                        assert_eq!(Ticket::decode(&unknown), None);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::clock::Timestamp;
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 
+pub(in crate::auth) use claims::date;
 pub use error::{Malformed, VerifyError};
 pub use id_token::IdTokenError;
 pub use logout_token::{LogoutToken, LogoutTokenError, SignedOut};

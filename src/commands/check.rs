@@ -120,7 +120,7 @@ impl RouteSummary {
             access: route.access.to_string(),
             issuers: route.issuers.iter().filter_map(issuer).collect(),
             upstream: upstream.into_iter().flat_map(|upstream| &upstream.addresses).map(ToString::to_string).collect(),
-            conditions: route.require.iter().map(ToString::to_string).collect(),
+            conditions: conditions(route),
             login: route.login.as_ref().and_then(issuer),
         }
     }
@@ -143,6 +143,12 @@ impl RouteSummary {
             conditions,
         ]
     }
+}
+
+/// Those on claims, and how somebody must have signed in.
+fn conditions(route: &Route) -> Vec<String> {
+    let authentication = (!route.authentication.is_any()).then(|| route.authentication.to_string());
+    route.require.iter().map(ToString::to_string).chain(authentication).collect()
 }
 
 const COLUMNS: [&str; 6] = ["path", "methods", "access", "issuers", "upstream", "conditions"];
@@ -185,6 +191,7 @@ sites:
     routes:
       - path: /
       - { path: /admin/, methods: [GET, POST], require: { roles: { any: [admin, root] }, email_verified: true } }
+      - { path: /pay/, require: { roles: user }, authentication: { acr: [gold, silver], max_age: 15m } }
       - { path: /assets/, access: public, upstream: [http://a, http://b] }
 ";
 
@@ -203,10 +210,12 @@ app.example.com
   path      methods    access    issuers  upstream                  conditions
   /assets/  any        public    -        http://a:80, http://b:80
   /admin/   GET, POST  required  main     http://app:8080           email_verified = true; roles any of admin, root
+  /pay/     any        required  main     http://app:8080           roles = user; acr gold or silver, signed in within 15m
   /         any        required  main     http://app:8080
 
+note: sites[0].routes[2].authentication: sends nobody to sign in: no issuer here offers that, only programs can meet it
 note: issuers.spare: is used by no route
-The configuration is fine: 1 site(s), 3 route(s).
+The configuration is fine: 1 site(s), 4 route(s).
 ";
         assert_eq!(text, expected);
     }

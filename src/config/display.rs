@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result};
 
 use serde_json::Value;
 
-use super::{Access, Condition, ConditionTest, HostPattern, PathPattern, UpstreamAddress};
+use super::{Access, Authentication, Condition, ConditionTest, HostPattern, PathPattern, UpstreamAddress};
 
 impl Display for HostPattern {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
@@ -57,6 +57,18 @@ impl Display for Condition {
     }
 }
 
+/// `acr gold or silver`, `signed in within 15m`, or both.
+impl Display for Authentication {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        if !self.acr_values.is_empty() {
+            write!(formatter, "acr {}", self.acr_values.join(" or "))?;
+        }
+        let Some(max_age) = self.max_age else { return Ok(()) };
+        let separator = if self.acr_values.is_empty() { "" } else { ", " };
+        write!(formatter, "{separator}signed in within {}", humantime::format_duration(max_age))
+    }
+}
+
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -71,5 +83,9 @@ mod tests {
         assert_eq!(shown(ConditionTest::Any(vec![true.into()])), "a.b = true");
         assert_eq!(shown(ConditionTest::Any(vec!["x".into(), 7.into()])), "a.b any of x, 7");
         assert_eq!(shown(ConditionTest::None(vec!["x".into()])), "a.b none of x");
+        let max_age = Some(std::time::Duration::from_secs(900));
+        let both = Authentication { acr_values: vec!["gold".into(), "silver".into()], max_age };
+        assert_eq!(both.to_string(), "acr gold or silver, signed in within 15m");
+        assert_eq!(Authentication { acr_values: Vec::new(), ..both }.to_string(), "signed in within 15m");
     }
 }

@@ -53,8 +53,8 @@ pub use password_hash::{Cost, HashError, PasswordHash};
 pub use secret::Secret;
 pub use session::{Cookies, OnReuse, Session};
 pub use site::{
-    Access, Condition, ConditionTest, HostPattern, IdentityHeader, IdentitySetId, PathPattern, Route, Site, Timeouts,
-    Unauthenticated,
+    Access, Authentication, Condition, ConditionTest, HostPattern, IdentityHeader, IdentitySetId, PathPattern, Route,
+    Site, Timeouts, Unauthenticated,
 };
 pub use totp::{TotpError, TotpSecret};
 pub use upstream::{Upstream, UpstreamAddress, UpstreamId, UpstreamTls};

@@ -51,6 +51,8 @@ pub struct Route {
     pub issuers: Vec<IssuerId>,
     /// Conditions on the claims, all of which must hold. Empty unless `access` is [`Access::Required`].
     pub require: Vec<Condition>,
+    /// How, and how recently, whoever asks must have signed in. Asks nothing unless `access` is [`Access::Required`].
+    pub authentication: Authentication,
     /// Where the request goes.
     pub upstream: UpstreamId,
     /// Claims to headers.
@@ -102,6 +104,24 @@ pub enum Access {
     Optional,
     /// Everybody; no identity is looked at or sent.
     Public,
+}
+
+/// How, and how recently, somebody must have signed in: what another sign-in can mend. Who they are is the business of
+/// conditions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authentication {
+    /// The `acr` of the sign-in must be one of these (OIDC Core §2), in order of preference. Empty: any.
+    pub acr_values: Vec<String>,
+    /// The sign-in must be no older, in whole seconds and at least one.
+    pub max_age: Option<Duration>,
+}
+
+impl Authentication {
+    /// Whether any sign-in will do.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.acr_values.is_empty() && self.max_age.is_none()
+    }
 }
 
 /// A condition on one claim.

@@ -15,9 +15,10 @@ use super::admit::AdmitError;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
 use super::way_in;
+use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutTokenError, VerifyError};
-use crate::config;
+use crate::config::{self, Authentication};
 use crate::forwarding::{Body, Fault, ForwardError};
 use crate::issuer::local::NotSignedIn;
 use crate::oauth::Challenge;
@@ -26,6 +27,10 @@ use crate::routing::PathError;
 /// A form must not be lost silently: whoever signs in again would think that it has arrived (O13).
 const UNDELIVERED: &str =
     "You are not signed in, or no longer. What you sent was not delivered: sign in, and send it again.";
+
+/// The same for somebody who is signed in.
+const UNDELIVERED_YET: &str =
+    "This needs another sign-in, and what you sent was not delivered: sign in again, and send it again.";
 
 /// What an answer says, before it takes a form.
 pub(super) struct Answer {
@@ -43,6 +48,10 @@ pub(super) struct Answer {
     sign_in: bool,
     /// Signing in was what failed: once more may help, but only when somebody wants it.
     again: bool,
+    /// Where on the site things may be better.
+    pub(super) elsewhere: Option<&'static str>,
+    /// What a page is headed by, where the status would say something else.
+    pub(super) title: Option<&'static str>,
     /// Being somebody else would help.
     pub(super) sign_out: bool,
     /// One sentence for whoever sent the request; nothing about the inside (X14).
@@ -55,9 +64,21 @@ pub(super) struct Answer {
 
 impl Answer {
     const fn new(status: StatusCode, fault: &'static str, detail: &'static str) -> Self {
-        let (challenge, retry_after, allow, required, error) = (None, None, None, None, None);
-        let (sign_in, again, sign_out) = (false, false, false);
-        Self { status, fault, challenge, retry_after, allow, sign_in, again, sign_out, detail, required, error }
+        Self {
+            status,
+            fault,
+            challenge: None,
+            retry_after: None,
+            allow: None,
+            sign_in: false,
+            again: false,
+            elsewhere: None,
+            title: None,
+            sign_out: false,
+            detail,
+            required: None,
+            error: None,
+        }
     }
 
     fn unauthorized(challenge: Challenge, detail: &'static str) -> Self {
@@ -78,7 +99,7 @@ pub(super) fn answer_with<'g>(
 ) -> Response<Body> {
     let mut answer = describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
     if answer.sign_in && exchange.kind.navigation && exchange.record.method != Method::GET {
-        answer.detail = UNDELIVERED;
+        answer.detail = if exchange.step_up.is_some() { UNDELIVERED_YET } else { UNDELIVERED };
     }
     note(exchange, &answer, rejection);
     let mut response = form(exchange, &answer);
@@ -142,6 +163,7 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             sign_out: true,
             ..Answer::new(S::FORBIDDEN, "client", "You are signed in, but not allowed to do this.")
         },
+        Rejection::InsufficientAuthentication(insufficient) => describe_insufficient(insufficient),
         // Not 401: signing in once more would bring the same token.
         Rejection::NoSubject => Answer::new(S::FORBIDDEN, "issuer", "Your account has no name for the application."),
         Rejection::UnspeakableClaim(_) | Rejection::Assertion(_) => {
@@ -178,6 +200,18 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         ),
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
+    }
+}
+
+fn describe_insufficient(insufficient: &Insufficient) -> Answer {
+    let Authentication { acr_values, max_age } = insufficient.asked.clone();
+    let max_age = max_age.map(|age| age.as_secs());
+    Answer {
+        title: Some("Please sign in again"),
+        ..Answer::unauthorized(
+            Challenge::InsufficientUserAuthentication { acr_values, max_age },
+            "You are signed in, but this needs a sign-in of another kind, or a more recent one.",
+        )
     }
 }
 
@@ -301,7 +335,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// A redirect, a page or a problem document.
 fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response<Body> {
     let sign_in = exchange.route().filter(|_| answer.sign_in).and_then(|route| way_in::url(gateway, exchange, route));
-    let sign_in = sign_in.or_else(|| answer.again.then(|| way_in::again(exchange)));
+    let sign_in = sign_in.or_else(|| answer.again.then(|| way_in::again(gateway, exchange)));
     let wanted = exchange.route().map_or(config::Unauthenticated::Auto, |route| route.unauthenticated);
     let redirects = match wanted {
         config::Unauthenticated::Auto => exchange.kind.navigation && exchange.record.method == Method::GET,

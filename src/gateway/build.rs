@@ -167,7 +167,7 @@ impl Gateway {
         let cookies = SessionCookies::new(&config)?;
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
         let (verifier, spent) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.spent_states));
-        let sign_ins = SignIns::new(&config.session.secrets, verifier, spent, clock.clone())?;
+        let sign_ins = SignIns::new(&config.session, verifier, spent, clock.clone())?;
         let mut process = [0; 8];
         rand::fill(&mut process).map_err(|_| BuildError::Randomness)?;
         let gateway = Self {

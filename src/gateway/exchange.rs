@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
 use super::request_kind::RequestKind;
+use super::step_up::StepUp;
 use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
 use crate::auth::cookies::InBrowser;
@@ -34,6 +35,8 @@ pub(super) struct Exchange<'g> {
     pub(super) client: IpAddr,
     /// Where a sign-in that is under way leads to.
     pub(super) return_target: Option<ReturnTarget>,
+    /// What that sign-in must be, or the one that would let somebody in.
+    pub(super) step_up: Option<StepUp>,
     /// What the access log will say.
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
@@ -56,6 +59,7 @@ impl<'g> Exchange<'g> {
             jar: CookieJar::new(InBrowser::default()),
             client,
             return_target: None,
+            step_up: None,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),

@@ -20,6 +20,7 @@ mod readiness;
 mod rejection;
 mod request_id;
 mod request_kind;
+mod step_up;
 mod strip;
 mod way_in;
 
@@ -183,9 +184,13 @@ async fn journey<'g>(
     };
     exchange.note_identity(identity.as_ref());
 
-    // 6 Authorize: what the route requires of the claims.
+    // 6 Authorize: what the route requires of the claims, and then of the sign-in. Where another sign-in would be in vain,
+    // nobody is asked for one.
     if let Some(identity) = &identity {
         authorize(&identity.token.claims, &route.require)?;
+        if !route.authentication.is_any() {
+            step_up::check(gateway, route, identity, &credentials, exchange)?;
+        }
     }
 
     // 7 Prepare: hop-by-hop out first, then identity in, so that a client cannot name our headers away (law 5).

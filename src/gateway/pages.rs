@@ -118,11 +118,12 @@ impl Pages {
     pub(super) fn refusal(&self, answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response<Body> {
         let words = context! {
             status => answer.status.as_u16(),
-            title => title(answer.status),
+            title => answer.title.unwrap_or_else(|| title(answer.status)),
             detail => answer.detail,
             required => answer.required.as_deref(),
             request_id,
             sign_in,
+            elsewhere => answer.elsewhere,
             sign_out => answer.sign_out.then_some(SIGN_OUT_PATH),
             style => style(),
         };

@@ -10,6 +10,7 @@ use crate::auth::authorize::Refusal;
 use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
 use crate::auth::sign_in::SignInError;
+use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::LogoutTokenError;
 use crate::forwarding::{BodyTooLarge, ForwardError};
@@ -49,6 +50,9 @@ pub enum Rejection {
     /// Authenticated, and not allowed. The client.
     #[error(transparent)]
     Forbidden(#[from] Refusal),
+    /// Authenticated and allowed, but not signed in as the route wants: another sign-in can mend that. The client.
+    #[error(transparent)]
+    InsufficientAuthentication(#[from] Insufficient),
     /// The application is to be told the subject, and the token names none. The issuer.
     #[error("the token names no subject, which the application is to be told")]
     NoSubject,

@@ -5,41 +5,64 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::admit::Target;
 use super::exchange::Exchange;
+use super::step_up::StepUp;
 use super::{Gateway, endpoints};
 use crate::auth::sign_in::ReturnTarget;
-use crate::config::{IssuerId, Route, SignIn};
+use crate::config::{Authentication, IssuerId, Route, SignIn};
 
 /// Usher's own entrance, which leads on to wherever people sign in.
 pub(super) const ENTRANCE: &str = "/.usher/sign-in";
 
-/// Where to sign in for this route: with the first of its issuers where anybody can.
+/// Where to sign in for this route, and in the way that it asks for at once: with the first of its issuers where anybody can.
+/// Whoever is signed in, but must sign in anew, stays with their own, if that is one.
 pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
     let target = exchange.target()?;
-    let (id, way) = first_way(gateway, &route.issuers)?;
+    let own = exchange.step_up.as_ref().and_then(|step_up| step_up.issuer);
+    let (id, way) = first_way(gateway, own.as_slice()).or_else(|| first_way(gateway, &route.issuers))?;
     let back = back(exchange, target);
     Some(match way {
         // It reads `rd` by itself.
-        SignIn::LoginPage(page) => with_return(page, &back),
-        SignIn::AuthorizationServer(_) | SignIn::LocalIssuer => {
-            let url = with_return(ENTRANCE, &back);
-            // Somebody else's session would be none on this route, and the browser go round in circles.
-            let of_site = gateway.router.site(&target.host).map(endpoints::issuers).unwrap_or_default();
-            let is_default = first_way(gateway, &of_site).is_some_and(|(first, _)| first == id);
-            match gateway.config.issuers.get(id.0).filter(|_| !is_default) {
-                Some(issuer) => format!("{url}&issuer={}", issuer.name),
-                None => url,
-            }
+        SignIn::LoginPage(page) if route.authentication.is_any() => with_return(page, &back),
+        // The entrance sees to it that nobody is sent to a login page again and again who gets no more there.
+        SignIn::LoginPage(_) | SignIn::AuthorizationServer(_) | SignIn::LocalIssuer => {
+            entrance(gateway, target, &back, Some(id), &route.authentication)
         }
     })
 }
 
 /// Where to sign in once more. Somebody who navigates comes back to where the sign-in that has failed was to lead, if that is
 /// known.
-pub(super) fn again(exchange: &Exchange<'_>) -> String {
-    match exchange.return_target.as_ref().filter(|_| exchange.kind.navigation) {
-        Some(target) => with_return(ENTRANCE, target.as_str()),
-        None => ENTRANCE.to_owned(),
+pub(super) fn again(gateway: &Gateway, exchange: &Exchange<'_>) -> String {
+    let back = exchange.return_target.as_ref().filter(|_| exchange.kind.navigation);
+    match (back, exchange.target(), &exchange.step_up) {
+        (Some(back), Some(target), Some(StepUp { asked, issuer })) => {
+            entrance(gateway, target, back.as_str(), *issuer, asked)
+        }
+        (Some(back), _, _) => with_return(ENTRANCE, back.as_str()),
+        (None, _, _) => ENTRANCE.to_owned(),
     }
+}
+
+/// The entrance, with what is asked of the sign-in. Names the issuer where it would take another one: somebody else's session
+/// would be none on the route, and the browser go round in circles.
+fn entrance(
+    gateway: &Gateway,
+    target: &Target,
+    back: &str,
+    issuer: Option<IssuerId>,
+    asked: &Authentication,
+) -> String {
+    let mut url = with_return(ENTRANCE, back);
+    if !asked.acr_values.is_empty() {
+        let values = asked.acr_values.join(" ");
+        url.extend(["&acr_values=", &utf8_percent_encode(&values, NON_ALPHANUMERIC).to_string()]);
+    }
+    url.extend(asked.max_age.map(|max_age| format!("&max_age={}", max_age.as_secs())));
+    let of_site = gateway.router.site(&target.host).map(endpoints::issuers).unwrap_or_default();
+    let default = first_way(gateway, &of_site).map(|(id, _)| id);
+    let named = issuer.filter(|id| Some(*id) != default).and_then(|id| gateway.config.issuers.get(id.0));
+    url.extend(named.map(|issuer| format!("&issuer={}", issuer.name)));
+    url
 }
 
 fn first_way<'g>(gateway: &'g Gateway, issuers: &[IssuerId]) -> Option<(IssuerId, SignIn<'g>)> {

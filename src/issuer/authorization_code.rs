@@ -12,7 +12,7 @@ use super::form::Form;
 use super::pushed_request::PushError;
 use super::remote::Unavailable;
 use super::token_endpoint::{LIMIT, RefreshError, RefreshFailure, judge};
-use crate::config::SignIn;
+use crate::config::{Authentication, SignIn};
 use crate::oauth::{AuthorizationCode, CodeVerifier, TokenResponse};
 
 /// Where a browser is sent to sign in.
@@ -36,6 +36,8 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a str,
     /// Binds the code to the verifier (RFC 7636 §4.2), method `S256`.
     pub code_challenge: &'a str,
+    /// In what way, and how recently, the user must sign in: `acr_values` and `max_age` (OIDC Core §3.1.2.1).
+    pub asked: &'a Authentication,
 }
 
 /// Why nobody can be sent to sign in.
@@ -112,8 +114,17 @@ impl Issuer {
             ("code_challenge", request.code_challenge),
             ("code_challenge_method", "S256"),
         ];
+        let (acr_values, max_age) =
+            (request.asked.acr_values.join(" "), request.asked.max_age.map(|age| age.as_secs()));
+        let max_age = max_age.map(|age| age.to_string());
+        let asked =
+            [("acr_values", Some(&acr_values).filter(|values| !values.is_empty())), ("max_age", max_age.as_ref())];
+        let asked = asked.map(|(name, value)| value.map(|value| (name, value.as_str())));
         let more = client.authorization_parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let parameters: Vec<(&str, &str)> = own.into_iter().chain(more).collect();
+        // What a route asks for is meant instead of what is configured for every sign-in.
+        let more = more.filter(|(name, _)| !asked.iter().flatten().any(|(asked, _)| asked == name));
+        let parameters: Vec<(&str, &str)> =
+            own.into_iter().chain(more).chain(asked.iter().flatten().copied()).collect();
         let mut url = endpoint.url;
         match self.push(endpoint.push, endpoint.must_push, client, &parameters).await? {
             Some(reference) => {

@@ -77,6 +77,13 @@ pub enum Challenge {
     InvalidToken,
     /// `insufficient_scope`: good, but not enough; the scopes that the route asks for.
     InsufficientScope(Vec<String>),
+    /// `insufficient_user_authentication`: whoever the token is about must sign in in another way, or again (RFC 9470 §3).
+    InsufficientUserAuthentication {
+        /// In any of these ways, in order of preference; none: in any way.
+        acr_values: Vec<String>,
+        /// No longer ago than so many seconds.
+        max_age: Option<u64>,
+    },
 }
 
 impl Challenge {
@@ -93,6 +100,17 @@ impl Challenge {
                 if !scopes.is_empty() {
                     // RFC 6749 §3.3 forbids `"` and `\` in a scope; configuration has refused them.
                     let _ = write!(text, r#", scope="{}""#, scopes.join(" "));
+                }
+            }
+            Self::InsufficientUserAuthentication { acr_values, max_age } => {
+                text.push_str(r#" error="insufficient_user_authentication""#);
+                text.push_str(r#", error_description="A different or more recent authentication is required""#);
+                if !acr_values.is_empty() {
+                    // Without `"` and `\`: configuration has refused them.
+                    let _ = write!(text, r#", acr_values="{}""#, acr_values.join(" "));
+                }
+                if let Some(max_age) = max_age {
+                    let _ = write!(text, r#", max_age="{max_age}""#);
                 }
             }
         }
@@ -158,5 +176,18 @@ mod tests {
             text(Challenge::InsufficientScope(vec!["read".into(), "write".into()])),
             r#"Bearer error="insufficient_scope", scope="read write""#
         );
+    }
+
+    #[test]
+    fn the_challenge_of_a_step_up_follows_rfc_9470() {
+        let text = |acr_values: &[&str], max_age| {
+            let acr_values = acr_values.iter().map(ToString::to_string).collect();
+            let challenge = Challenge::InsufficientUserAuthentication { acr_values, max_age };
+            challenge.header_value().to_str().unwrap().to_owned()
+        };
+        let begins = r#"Bearer error="insufficient_user_authentication", error_description="A different or more recent authentication is required""#;
+        assert_eq!(text(&["gold", "urn:x"], None), format!(r#"{begins}, acr_values="gold urn:x""#));
+        assert_eq!(text(&[], Some(5)), format!(r#"{begins}, max_age="5""#));
+        assert_eq!(text(&["gold"], Some(5)), format!(r#"{begins}, acr_values="gold", max_age="5""#));
     }
 }

@@ -9,6 +9,8 @@
 //   POST /test/tokens?sub=alice&lifetime=-10   first tokens of a new grant, without a browser
 //   POST /test/delay?ms=500                    every later token request takes that much longer
 //   POST /test/next?sub=root                   whoever signs in from now on is this user (alice at first)
+//   POST /test/next?sub=alice&ago=3600         the same, and they have signed in so many seconds ago
+//   POST /test/next?sub=alice&acr=ignored      the same, and nobody minds in which way (acr_values); they do at first
 //   POST /test/next?error=access_denied        nobody signs in from now on: they are sent back with this error
 //   POST /test/gateway?port=8443              https://app.test is there: where logout tokens are delivered
 //   GET  /test/stats                           what was counted so far
@@ -21,7 +23,7 @@ import { createServer } from 'node:http';
 import { request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Provider } from 'oidc-provider';
+import { interactionPolicy, Provider } from 'oidc-provider';
 
 import { Adapter } from './adapter.mjs';
 
@@ -74,7 +76,21 @@ function resourceServer() {
   };
 }
 
+/** Whoever has not signed in in one of the ways that are asked for (acr_values) signs in again. */
+function policy() {
+  const { base, Check } = interactionPolicy;
+  const prompts = base();
+  const unmet = 'unmet_authentication_requirements';
+  prompts.get('login').checks.add(new Check('acr_values', 'none of the ways could be had', unmet, ({ oidc }) => {
+    const wanted = oidc.params.acr_values?.split(' ');
+    const fine = !wanted || outcome.acr === 'ignored' || oidc.result?.login || wanted.includes(oidc.session.acr);
+    return fine ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT;
+  }));
+  return prompts;
+}
+
 const configuration = {
+  acrValues: ['gold', 'silver'],
   adapter: Adapter,
   clients: [client('usher', 'client_secret_basic'), client('usher-post', 'client_secret_post')],
   cookies: { keys: [randomBytes(32).toString('hex')] },
@@ -106,7 +122,7 @@ const configuration = {
   fetch: fetchFromGateway,
   extraTokenClaims: (_context, token) => USERS[token.accountId],
   findAccount: (_context, id) => (id in USERS ? { accountId: id, claims: () => ({ sub: id, ...USERS[id] }) } : undefined),
-  interactions: { url: (_context, interaction) => `/test/interaction/${interaction.uid}` },
+  interactions: { policy: policy(), url: (_context, interaction) => `/test/interaction/${interaction.uid}` },
 };
 
 /** Delivers to the gateway under test, whose port and self-made certificate nobody else knows. */
@@ -135,7 +151,10 @@ async function grantEverything(context) {
 
 /** Answers for the user: signs in, or turns back. */
 async function interact(provider, context) {
-  const result = outcome.error ? { error: outcome.error } : { login: { accountId: outcome.sub } };
+  const { params } = await provider.interactionDetails(context.req, context.res);
+  const acr = outcome.acr === 'ignored' ? undefined : params.acr_values?.split(' ')[0];
+  const login = { accountId: outcome.sub, ts: Math.floor(Date.now() / 1000) - Number(outcome.ago ?? 0), ...(acr && { acr }) };
+  const result = outcome.error ? { error: outcome.error } : { login };
   context.respond = false;
   await provider.interactionFinished(context.req, context.res, result, { mergeWithLastSubmission: false });
 }

@@ -13,6 +13,7 @@ use crate::harness::chromium::Chromium;
 use crate::harness::{Gateway, Upstream, UpstreamAnswer};
 use crate::local_issuer::{usual_users, write_users};
 use crate::sign_in::Ring;
+use crate::step_up;
 
 /// As short as a configuration may have it.
 const LIFETIME: Duration = Duration::from_secs(5);
@@ -114,6 +115,19 @@ async fn somebody_signs_in_at_a_certified_server_and_lands_where_the_link_led() 
     let Some(browser) = Chromium::play("certified", &ring.gateway, options) else { return };
     browser.ends().await;
     assert!(ring.upstream.seen().iter().any(|seen| seen.target == target && seen.all("x-user-id") == ["alice"]));
+}
+
+#[tokio::test]
+async fn a_page_that_wants_another_sign_in_says_when_there_was_none_and_opens_after_one() {
+    let what = "step-up in a browser";
+    let ring = Ring::start_with_sites(what, &json!({}), "audiences: [usher]", step_up::SITES).await;
+    let Some(ring) = ring else { return };
+    ring.server.next("sub=alice&acr=ignored").await;
+    let Some(mut browser) = Chromium::play("step-up", &ring.gateway, json!({})) else { return };
+    browser.reaches("gold").await;
+    ring.server.next("sub=alice").await;
+    browser.go_on().await;
+    browser.ends().await;
 }
 
 #[tokio::test]

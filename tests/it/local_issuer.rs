@@ -86,7 +86,11 @@ sites:
     issuer: staff
     upstream: {upstream}
     identity_headers: {{ X-User-Id: sub, X-User-Email: email, X-User-Roles: roles }}
-    routes: [{{ path: / }}, {{ path: /staff/, require: {{ roles: staff }} }}]
+    routes:
+      - path: /
+      - {{ path: /staff/, require: {{ roles: staff }} }}
+      - {{ path: /strong/, authentication: {{ acr: '2' }} }}
+      - {{ path: /recent/, authentication: {{ acr: ['1', '2'], max_age: 15m }} }}
   - host: pub.test
     access: public
     upstream: {upstream}

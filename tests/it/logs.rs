@@ -115,6 +115,7 @@ async fn the_access_log_says_who_did_what_and_why_it_was_decided_so() {
     let logged = Logged::start("info", "").await;
     let token = logged.issuer.access_token("alice");
     logged.client.send(get("https://app.test/admin/x?secret=1").bearer(&token)).await.assert_status(403);
+    logged.client.send(get("https://app.test/gold/x").bearer(&token)).await.assert_status(401);
     logged.client.send(get("https://app.test/x").bearer(&token)).await.assert_status(200);
     logged.usher.says("\"status\":200").await;
     let output = logged.usher.output();
@@ -122,7 +123,12 @@ async fn the_access_log_says_who_did_what_and_why_it_was_decided_so() {
     let of = |status: u64| {
         lines.iter().find(|line| line.to_string().contains(&format!("\"status\":{status}"))).unwrap().to_string()
     };
-    for (line, facts) in [(of(403), ["app.test/admin/", "main", "alice"]), (of(200), ["app.test/", "main", "alice"])] {
+    let step_up = "the sign-in is not what is asked for: acr gold";
+    for (line, facts) in [
+        (of(403), ["app.test/admin/", "main", "alice"]),
+        (of(401), [step_up, "\"decision\":\"refused\"", "\"fault\":\"client\""]),
+        (of(200), ["app.test/", "main", "alice"]),
+    ] {
         for fact in facts {
             assert!(line.contains(fact), "{fact} in {line}");
         }

@@ -54,6 +54,11 @@ mod login;
 mod sign_in;
 mod sign_in_attacks;
 
+// Signing in again, in another way or more recently, where a route asks for it.
+mod step_up;
+mod step_up_attacks;
+mod step_up_elsewhere;
+
 // Signing out: here, at the issuer, by the issuer, and with everything that is still open.
 mod sign_out;
 mod sign_out_by_issuer;

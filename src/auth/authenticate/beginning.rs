@@ -28,7 +28,7 @@ impl Authenticator {
         let token = self.verify(&tokens.access, &[issuer]).await?;
         let now = self.clock.now();
         let sid = tokens.sid.or_else(|| sid_of(&token.claims));
-        let origin = |id| SessionOrigin { id, started_at: now, sid };
+        let origin = |id| SessionOrigin { id, started_at: now, sid, facts: tokens.facts };
         let session = if self.cookies.are_sealed() { Some(origin(SessionId::random()?)) } else { None };
         if let (Some(session), Some(iss), Some(subject)) = (session, token.claims.text("iss"), token.claims.subject()) {
             let until = now.after(self.absolute_timeout);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::auth::step_up::Insufficient;
 use crate::auth::verify::{IdTokenError, VerifyError};
 use crate::issuer::{AuthorizationError, CodeError};
 use crate::session::{NoRandomness, SealError};
@@ -16,6 +17,16 @@ pub enum SignInError {
     /// that has asked.
     #[error("only a navigation signs in")]
     NoNavigation,
+    /// A sort of sign-in that no route of the site asks for. The client's, whoever has made up the link, or a page that is
+    /// older than the configuration.
+    #[error("no route of the site asks for such a sign-in")]
+    NotAskedFor,
+    /// What has come of it is less than was asked for. The issuer's, which does not honour `acr_values` or `max_age`, does not
+    /// say `acr` or `auth_time`, or has another clock; or the user's, who has no such means.
+    #[error(
+        "the issuer does not honour acr_values or max_age, does not tell acr or auth_time, or the user has no such means"
+    )]
+    Unmet(#[source] Insufficient),
     /// The browser has signed in again and again, and comes back unauthenticated. The operator's, mostly.
     #[error("signing in again and again: {0}")]
     Loop(LoopCause),
@@ -91,4 +102,7 @@ pub enum LoopCause {
     /// The session is fine: it is the application that sends the browser to sign in.
     #[error("the browser is signed in, and sent to sign in all the same")]
     SignedIn,
+    /// It was sent to sign in anew, and wherever that is, it was sent back as it was.
+    #[error("the browser was sent to sign in anew, and comes back without")]
+    NotAnew,
 }

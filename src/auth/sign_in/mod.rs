@@ -6,6 +6,7 @@
 //! [`authenticator`](super::authenticate). This module does *not* know HTTP requests or answers, and keeps nothing between the
 //! two: which states are spent is remembered afterwards.
 
+mod asked;
 mod attempts;
 mod error;
 mod first_step;
@@ -14,6 +15,7 @@ mod pending;
 mod response;
 mod return_target;
 mod secrets;
+mod sent;
 mod spent;
 
 use std::sync::Arc;
@@ -32,10 +34,11 @@ use super::authenticate::{Successor, sid_of};
 use super::cookies::FoundCookies;
 use super::login::IssuedTokens;
 use super::session_cookies::CookieJar;
+use super::step_up::SignInFacts;
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{IdTokenError, Verifier, VerifyError};
 use crate::clock::Clock;
-use crate::config::{self, IssuerId, Secret};
+use crate::config::{self, Authentication, Cookies, IssuerId};
 use crate::issuer::local::{FirstStep, Local};
 use crate::issuer::{AuthorizationRequest, Issuer};
 use crate::oauth::{Claims, TokenResponse};
@@ -49,6 +52,8 @@ const OPENID: &str = "openid";
 /// Sign-ins at authorization servers.
 pub struct SignIns {
     sealer: Sealer,
+    /// Whether the cookies of a session keep what an ID token says of its sign-in.
+    keeps_facts: bool,
     verifier: Arc<Verifier>,
     spent: Arc<SpentStates>,
     clock: Clock,
@@ -73,29 +78,31 @@ pub struct Completed {
 }
 
 impl SignIns {
-    /// With the session's secrets, the verifier that looks at every other token, and the states that are spent already.
+    /// With what the configuration says of sessions, the verifier that looks at every other token, and the states that are
+    /// spent already.
     ///
     /// # Errors
     /// [`SealError`] when no key can be made of the secrets.
     pub fn new(
-        secrets: &[Secret],
+        session: &config::Session,
         verifier: Arc<Verifier>,
         spent: Arc<SpentStates>,
         clock: Clock,
     ) -> Result<Self, SealError> {
-        Ok(Self { sealer: Sealer::new(secrets)?, verifier, spent, clock })
+        let keeps_facts = matches!(session.cookies, Cookies::Sealed);
+        Ok(Self { sealer: Sealer::new(&session.secrets)?, keeps_facts, verifier, spent, clock })
     }
 
-    /// Where to send a browser that is to sign in and then come back to `return_target` on the site of this origin. The jar
-    /// receives what binds the two.
+    /// Where to send a browser that is to sign in, in the way that is `asked` for, and then come back to `return_target` on the
+    /// site of this origin. The jar receives what binds the two.
     ///
     /// # Errors
     /// [`SignInError`]; the jar has nothing new then.
     pub async fn begin(
         &self,
         issuer: IssuerId,
-        origin: &str,
-        return_target: ReturnTarget,
+        (origin, return_target): (&str, ReturnTarget),
+        asked: Authentication,
         found: &FoundCookies,
         jar: &mut CookieJar,
     ) -> Result<Url, SignInError> {
@@ -104,12 +111,14 @@ impl SignIns {
         let now = self.clock.now();
         let attempt = attempts::next(&self.sealer, found, now).unwrap_or(1);
         let (seed, name) = (Seed::random()?, Box::from(&*issuer.config().name));
-        let pending = Pending { seed, issuer: name, origin: origin.into(), return_target, started_at: now, attempt };
+        let origin = Box::from(origin);
+        let pending = Pending { seed, issuer: name, origin, return_target, started_at: now, attempt, asked };
         let request = AuthorizationRequest {
-            redirect_uri: &redirect_uri(origin),
+            redirect_uri: &redirect_uri(&pending.origin),
             state: &pending.seed.state(),
             nonce: &pending.seed.nonce(),
             code_challenge: &code_challenge(&pending.seed.verifier()),
+            asked: &pending.asked,
         };
         let url = issuer.authorization_url(endpoint, request).await.map_err(SignInError::NoAuthorization)?;
         pending.keep(&self.sealer, found, jar)?;
@@ -168,7 +177,7 @@ impl SignIns {
         }
         let redirect_uri = redirect_uri(&pending.origin);
         let answer = issuer.exchange_code(&code, &redirect_uri, &pending.seed.verifier()).await?;
-        let (subject, tokens) = self.verify(issuer, answer, &pending.seed.nonce()).await?;
+        let (subject, tokens) = self.verify(issuer, answer, &pending).await?;
         let Pending { return_target, attempt, .. } = pending;
         Ok(Completed { issuer: issuer.id(), tokens, return_target, subject, attempt })
     }
@@ -216,13 +225,13 @@ impl SignIns {
         &self,
         issuer: &Issuer,
         answer: TokenResponse,
-        nonce: &str,
+        pending: &Pending,
     ) -> Result<(Box<str>, IssuedTokens), SignInError> {
         let (id, now) = (issuer.id(), self.clock.now());
         let claims = match &answer.id_token {
             Some(id_token) => {
                 let (id_token, access_token) = (id_token.expose(), &answer.access_token);
-                Some(self.verifier.verify_new_id_token(id_token, id, nonce, access_token, now).await?)
+                Some(self.verifier.verify_new_id_token(id_token, id, &pending.seed.nonce(), access_token, now).await?)
             }
             None if asks_for_identity(issuer.config()) => return Err(IdTokenError::Missing.into()),
             None => None,
@@ -234,8 +243,10 @@ impl SignIns {
         if subject.is_some() && claims.as_ref().is_some_and(is_other) {
             return Err(IdTokenError::OtherSubject.into());
         }
+        let facts = claims.as_ref().map(SignInFacts::of).unwrap_or_default();
+        self.check_asked(issuer.config(), claims.as_ref(), (&verified.claims, facts), &pending.asked)?;
         let (access, sid) = (token.clone(), claims.as_ref().and_then(sid_of));
-        Ok((subject.unwrap_or_default().into(), IssuedTokens { access, refresh: answer.refresh_token, sid }))
+        Ok((subject.unwrap_or_default().into(), IssuedTokens { access, refresh: answer.refresh_token, sid, facts }))
     }
 }
 
@@ -244,6 +255,18 @@ impl Returned {
     #[must_use]
     pub const fn return_target(&self) -> &ReturnTarget {
         &self.pending.return_target
+    }
+
+    /// What sort of sign-in was asked for.
+    #[must_use]
+    pub const fn asked(&self) -> &Authentication {
+        &self.pending.asked
+    }
+
+    /// Where: the issuer's short name in the configuration.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.pending.issuer
     }
 }
 

@@ -15,6 +15,7 @@ use super::secrets::{Seed, cookie_suffix};
 use crate::auth::cookies::{FoundCookies, OtherCookie};
 use crate::auth::session_cookies::CookieJar;
 use crate::clock::Timestamp;
+use crate::config::Authentication;
 use crate::session::{SealError, Sealer};
 
 /// How long somebody has for signing in.
@@ -42,7 +43,14 @@ pub(super) struct Pending {
     pub(super) started_at: Timestamp,
     /// How many sign-ins there have been one right after the other, this one included.
     pub(super) attempt: u8,
+    /// What sort of sign-in was asked for.
+    pub(super) asked: Authentication,
 }
+
+/// The texts of a sign-in under way, as they stand in its cookie.
+type Texts = (String, Box<str>, Box<str>, String);
+/// What sort of sign-in was asked for, as it stands in the cookie: values, and seconds.
+type Asked = (Vec<String>, Option<u64>);
 
 impl Pending {
     /// Keeps it in the browser, and takes out of there what is over or too much.
@@ -86,19 +94,33 @@ impl Pending {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let Self { seed, issuer, origin, return_target, started_at, attempt } = self;
+        let Self { seed, issuer, origin, return_target, started_at, attempt, asked } = self;
         let texts = (seed.encode(), issuer, origin, return_target.as_str());
-        // Numbers and texts always become JSON.
-        serde_json::to_vec(&(started_at, attempt, texts)).unwrap_or_default()
+        // Numbers and texts always become JSON. Where nothing is asked for, it is what older versions write and read.
+        let bytes = if asked.is_any() {
+            serde_json::to_vec(&(started_at, attempt, texts))
+        } else {
+            let asked = (&asked.acr_values, asked.max_age.map(|age| age.as_secs()));
+            serde_json::to_vec(&(started_at, attempt, texts, asked))
+        };
+        bytes.unwrap_or_default()
     }
 
     fn open(value: &str, sealer: &Sealer) -> Option<Self> {
         let bytes = sealer.open(PURPOSE, value).ok()?;
-        let (started_at, attempt, texts) = serde_json::from_slice(&bytes).ok()?;
-        let (seed, issuer, origin, target): (String, Box<str>, Box<str>, String) = texts;
+        let (started_at, attempt, texts, asked) = decode(&bytes)?;
+        let (seed, issuer, origin, target) = texts;
         let return_target = ReturnTarget::parse(&target, &origin);
-        Some(Self { seed: Seed::decode(&seed)?, issuer, origin, return_target, started_at, attempt })
+        let asked = Authentication { acr_values: asked.0, max_age: asked.1.map(Duration::from_secs) };
+        Some(Self { seed: Seed::decode(&seed)?, issuer, origin, return_target, started_at, attempt, asked })
     }
+}
+
+fn decode(bytes: &[u8]) -> Option<(Timestamp, u8, Texts, Asked)> {
+    serde_json::from_slice(bytes).ok().or_else(|| {
+        let (started_at, attempt, texts) = serde_json::from_slice(bytes).ok()?;
+        Some((started_at, attempt, texts, Asked::default()))
+    })
 }
 
 fn cookies(found: &FoundCookies) -> impl Iterator<Item = &OtherCookie> {
@@ -130,6 +152,7 @@ mod tests {
             return_target: ReturnTarget::parse(rd, "https://app.test"),
             started_at: Timestamp(started_at),
             attempt: 1,
+            asked: Authentication::default(),
         }
     }
 
@@ -224,6 +247,19 @@ mod tests {
         browser.0.insert("__Host-usher-state-AAAAAAAA".to_owned(), "nonsense".to_owned());
         browser.begin(&pending(1_700, "/"));
         assert_eq!(browser.0.len(), 1);
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_back_and_where_nothing_was_it_is_as_older_versions_write_it() {
+        let values = ["urn:example:gold".to_owned(), "silver".to_owned()];
+        for (acr_values, max_age) in [(&values[..], None), (&values[..1], Some(900)), (&[], Some(1))] {
+            let asked = Authentication { acr_values: acr_values.to_vec(), max_age: max_age.map(Duration::from_secs) };
+            let (mut browser, pending) = (Browser::default(), Pending { asked, ..pending(1_000, "/x") });
+            browser.begin(&pending);
+            assert_eq!(browser.finish(&pending.seed.state()), Some(pending));
+        }
+        let plain = pending(1_000, "/x").encode();
+        assert!(serde_json::from_slice::<(u64, u8, Texts)>(&plain).is_ok());
     }
 
     #[test]

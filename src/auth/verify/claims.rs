@@ -109,7 +109,7 @@ pub(super) fn subject(claims: &Claims) -> Result<(), Malformed> {
 
 /// A `NumericDate` (RFC 7519 §2): seconds, of which a fraction is cut off. Before 1970 counts as 1970, the end of time as
 /// the end of time.
-pub(super) fn date(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, Malformed> {
+pub(in crate::auth) fn date(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, Malformed> {
     let number = match claims.0.get(name) {
         None => return Ok(None),
         Some(Value::Number(number)) => number,

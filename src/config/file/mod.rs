@@ -27,7 +27,8 @@ pub use operation::{Limits, Log, Shutdown};
 pub use requirement::{Requirement, Scalar};
 pub use session::{Cookies, SecretFile, Session};
 pub use site::{
-    BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization, UpstreamKeys,
+    Authentication, BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization,
+    UpstreamKeys,
 };
 pub use units::{BodyLimit, ByteSize, HumanDuration};
 pub use users::{User, UsersFile};

@@ -69,6 +69,8 @@ site_and_route! {
     access: Access,
     /// Conditions on claims, all of which must hold where access is required: claim path → value, or any/all/none lists.
     require: BTreeMap<String, Requirement>,
+    /// How, and how recently, somebody must have signed in where access is required. Who has not is sent to sign in again.
+    authentication: Authentication,
     /// The methods that the route is for. Default: all but TRACE and CONNECT.
     methods: Vec<String>,
     /// Header → claim path. A claim that is absent makes no header.
@@ -128,6 +130,16 @@ pub struct RequirementLists {
     pub all: Option<Vec<Scalar>>,
     /// The claim holds none of these.
     pub none: Option<Vec<Scalar>>,
+}
+
+/// How, and how recently, somebody must have signed in.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with acr, max_age or both")]
+pub struct Authentication {
+    /// The `acr` of the sign-in is one of these.
+    pub acr: Option<OneOrMany<Scalar>>,
+    /// The sign-in is no older than this.
+    pub max_age: Option<HumanDuration>,
 }
 
 /// What the application expects in place of the client's credentials: `basic`, or a `header` and its value.

@@ -18,6 +18,12 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::NoNavigation => {
             Answer::new(S::FORBIDDEN, "client", "Signing in takes a browser window: open this address in one.")
         }
+        SignInError::NotAskedFor => Answer::new(
+            S::BAD_REQUEST,
+            "client",
+            "No page of this site asks for such a sign-in. Please open the page that you want to see once more.",
+        ),
+        SignInError::Unmet(_) => unmet("issuer"),
         SignInError::Loop(cause) => Answer { again: true, ..describe_loop(*cause) },
         SignInError::NoAuthorization(AuthorizationError::Discovery(unavailable)) => {
             unavailable_for(unavailable.retry_after)
@@ -67,6 +73,20 @@ pub(super) fn describe(error: &SignInError) -> Answer {
     }
 }
 
+/// Not a redirect: the same would come of it again. Whether a session has begun or not, nobody has lost one.
+fn unmet(fault: &'static str) -> Answer {
+    Answer {
+        elsewhere: Some("/"),
+        title: Some("Signing in was not enough"),
+        ..again(
+            StatusCode::FORBIDDEN,
+            fault,
+            "This page needs a sign-in of another kind, or a more recent one, than the one that you have just made. Your \
+             account may lack what that takes, such as a second factor, or the sign-in service does not offer it.",
+        )
+    }
+}
+
 fn again(status: StatusCode, fault: &'static str, detail: &'static str) -> Answer {
     Answer { again: true, ..Answer::new(status, fault, detail) }
 }
@@ -86,6 +106,8 @@ fn unavailable_for(retry_after: Duration) -> Answer {
 fn describe_refused(code: &str) -> Answer {
     match code {
         "access_denied" => again(StatusCode::FORBIDDEN, "client", "The sign-in service did not let you in."),
+        // OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+        "unmet_authentication_requirements" => unmet("client"),
         "server_error" | "temporarily_unavailable" => unavailable_for(SOON),
         _ => again(StatusCode::BAD_GATEWAY, "operator", "The sign-in service refused to sign you in."),
     }
@@ -140,6 +162,11 @@ fn describe_loop(cause: LoopCause) -> Answer {
             "upstream",
             "You are signed in, but were sent to sign in again and again. The likely cause: the application asks for it \
              although it is told who you are.",
+        ),
+        LoopCause::NotAnew => (
+            "upstream",
+            "You are signed in, but this page needs a new sign-in. The likely cause: the login page sends you back without \
+             asking who you are.",
         ),
     };
     Answer::new(StatusCode::LOOP_DETECTED, fault, detail)

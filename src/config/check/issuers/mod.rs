@@ -70,6 +70,12 @@ impl<'a> CheckedIssuers<'a> {
         self.entries.get(id.0).is_some_and(|entry| entry.mirror.local.is_some())
     }
 
+    /// Whether people can be sent to sign in with it. One that is broken may well be meant to.
+    pub(super) fn signs_people_in(&self, id: IssuerId) -> bool {
+        let issuer = self.entries.get(id.0).and_then(|entry| entry.issuer.as_ref());
+        issuer.is_none_or(|issuer| issuer.sign_in().is_some())
+    }
+
     /// The names of those that are Usher itself.
     pub(super) fn local_names(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().filter(|entry| entry.mirror.local.is_some()).map(|entry| entry.name)

@@ -11,7 +11,8 @@ use super::super::{Advice, Check, KeyPath, Mistake};
 use super::CheckedSites;
 use crate::config::file::{BodyLimit, OneOrMany, RouteKeys};
 use crate::config::{
-    Access, Condition, IdentityHeader, IdentitySetId, IssuerId, Timeouts, Unauthenticated, UpstreamId, defaults,
+    Access, Authentication, Condition, IdentityHeader, IdentitySetId, IssuerId, Timeouts, Unauthenticated, UpstreamId,
+    defaults,
 };
 
 /// A value and the layer that it was written in.
@@ -28,6 +29,7 @@ pub(super) struct Layer {
     pub(super) upstream: Option<UpstreamId>,
     pub(super) access: Option<Written<Access>>,
     pub(super) require: Option<Written<Vec<Condition>>>,
+    pub(super) authentication: Option<Written<Authentication>>,
     pub(super) methods: Option<Vec<Method>>,
     pub(super) identity: Option<IdentitySetId>,
     pub(super) assertion: Option<bool>,
@@ -72,6 +74,7 @@ impl Layer {
             upstream: self.upstream.or(below.upstream),
             access: self.access.or(below.access),
             require: self.require.or(below.require),
+            authentication: self.authentication.or(below.authentication),
             methods: self.methods.or(below.methods),
             identity: self.identity.or(below.identity),
             assertion: self.assertion.or(below.assertion),
@@ -115,6 +118,10 @@ impl Check<'_> {
             require: keys.require.map(|claims| {
                 let at = written("require");
                 Written { value: self.conditions(&at, claims), at }
+            }),
+            authentication: keys.authentication.map(|mirror| {
+                let at = written("authentication");
+                Written { value: self.authentication(&at, mirror), at }
             }),
             methods: keys.methods.map(|names| {
                 let remedy = "write the methods, or take the key out for all of them";

@@ -7,7 +7,7 @@ use super::super::{Check, KeyPath};
 use super::layer::{Layer, Written};
 use super::order::{Candidate, winning};
 use super::{CheckedSites, SiteContext, route};
-use crate::config::{Access, IssuerId, PathPattern, Route};
+use crate::config::{Access, Authentication, IssuerId, PathPattern, Route};
 
 /// A login whose route is to be found or made.
 struct Wanted<'a> {
@@ -66,6 +66,7 @@ impl Check<'_> {
         route.access = Access::Public;
         route.issuers = Vec::new();
         route.require = Vec::new();
+        route.authentication = Authentication::default();
         route.login = Some(wanted.issuer);
         candidates.push(Candidate { route, at: wanted.at.clone() });
     }
@@ -99,7 +100,7 @@ impl Check<'_> {
             return covering.route.clone();
         }
         let access = Some(Written { value: Access::Public, at: wanted.at.clone() });
-        let layer = Layer { access, require: None, ..layer.clone() };
+        let layer = Layer { access, require: None, authentication: None, ..layer.clone() };
         self.complete(site, wanted.at, PathPattern::Exact(wanted.path.to_owned()), layer, checked)
     }
 

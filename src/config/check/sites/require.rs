@@ -1,14 +1,15 @@
-//! `require`: conditions on claims.
+//! `require`: conditions on claims. `authentication`: how, and how recently, somebody must have signed in.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::super::values::scope_word;
 use super::super::{Check, KeyPath, Mistake};
 use super::layer::claim_path;
-use crate::config::file::{Requirement, Scalar};
-use crate::config::{Condition, ConditionTest};
+use crate::config::file::{self, Requirement, Scalar};
+use crate::config::{Authentication, Condition, ConditionTest};
 use crate::oauth::ClaimPath;
 
 type Test = fn(Vec<Value>) -> ConditionTest;
@@ -23,6 +24,18 @@ impl Check<'_> {
             }
         }
         conditions
+    }
+
+    pub(super) fn authentication(&mut self, at: &KeyPath, mirror: &file::Authentication) -> Authentication {
+        let acr_values = mirror.acr.as_ref().map(|acr| {
+            let at = at.key("acr");
+            match acr.values.as_slice() {
+                [only] if !acr.is_list => self.accept(&at, acr_value(only)).into_iter().collect(),
+                values => self.each(&at, values, acr_value, "write values, or take the key out"),
+            }
+        });
+        let max_age = mirror.max_age.and_then(|age| self.accept(&at.key("max_age"), max_age(age.0)));
+        Authentication { acr_values: acr_values.unwrap_or_default(), max_age }
     }
 
     fn condition(
@@ -57,6 +70,24 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// An Authentication Context Class Reference: it travels in a list with spaces between, and in the quotes of a challenge
+/// (RFC 9470 §3), which is also what a word of a scope may be.
+fn acr_value(value: &Scalar) -> Result<String, Mistake> {
+    let Value::String(text) = &value.0 else {
+        return Err(Mistake::new("is not text, which every acr is", format!("put it in quotes: \"{}\"", value.0)));
+    };
+    let advice = "write each value by itself, without spaces, quotes, backslashes and letters outside ASCII";
+    scope_word(text).map_err(|_| Mistake::new("is not an Authentication Context Class Reference", advice))
+}
+
+fn max_age(age: Duration) -> Result<Duration, Mistake> {
+    if age.subsec_nanos() != 0 || age.is_zero() {
+        let message = "is not a whole number of seconds, at least one: no sign-in could be that recent";
+        return Err(Mistake::new(message, "write how old a sign-in may be, as in 5m"));
+    }
+    Ok(age)
 }
 
 /// A value that a claim can hold; of the scope, one word.

@@ -8,7 +8,7 @@ use super::layer::{Layer, Written};
 use super::order::Candidate;
 use super::{CheckedSites, SiteContext};
 use crate::config::file;
-use crate::config::{Access, Condition, PathPattern, Route, Unauthenticated, UpstreamId, defaults};
+use crate::config::{Access, Authentication, IssuerId, PathPattern, Route, Unauthenticated, UpstreamId, defaults};
 
 impl Check<'_> {
     pub(super) fn route(
@@ -50,7 +50,10 @@ impl Check<'_> {
         if let Some(cors) = layer.cors.as_ref().filter(|cors| cors.value && allowed_origins.is_empty()) {
             self.report.note(&cors.at, "has no effect without allowed_origins");
         }
-        let require = self.required(site, at, layer.access.as_ref(), layer.require);
+        self.possible(site, layer.authentication.as_ref(), layer.issuers.as_deref());
+        let require = self.required(site, at, layer.access.as_ref(), layer.require, Vec::is_empty);
+        let authentication =
+            self.required(site, at, layer.access.as_ref(), layer.authentication, Authentication::is_any);
         Route {
             name: name(site.host, &path, layer.methods.as_deref()),
             path,
@@ -59,6 +62,7 @@ impl Check<'_> {
             access,
             issuers: if access == Access::Public { Vec::new() } else { layer.issuers.unwrap_or_default() },
             require,
+            authentication,
             // Without one, there is a problem already.
             upstream: layer.upstream.unwrap_or(UpstreamId(0)),
             identity: layer.identity.unwrap_or_else(|| checked.identity_set(Vec::new())),
@@ -79,18 +83,19 @@ impl Check<'_> {
 
     /// Conditions count only where access is required. A route that opens what its site restricts does so on purpose; one
     /// that states a condition that nobody will look at does not, nor does a site that states one beside its own `access`.
-    fn required(
+    fn required<T: Default>(
         &mut self,
         site: &SiteContext<'_>,
         at: &KeyPath,
         access: Option<&Written<Access>>,
-        require: Option<Written<Vec<Condition>>>,
-    ) -> Vec<Condition> {
-        let Some(require) = require else { return Vec::new() };
+        require: Option<Written<T>>,
+        asks_nothing: impl Fn(&T) -> bool,
+    ) -> T {
+        let Some(require) = require else { return T::default() };
         let Some(open) = access.filter(|access| access.value != Access::Required) else { return require.value };
         let stated_by_route = require.at.is_within(at);
         let opened_by_route = open.at.is_within(at);
-        if (stated_by_route || !opened_by_route) && !require.value.is_empty() {
+        if (stated_by_route || !opened_by_route) && !asks_nothing(&require.value) {
             let depends = [at.key("access"), site.at.key("access")];
             let message = "would not be looked at, because access is not required";
             let remedy = if stated_by_route {
@@ -100,7 +105,21 @@ impl Check<'_> {
             };
             self.report.conflict(&require.at, &depends, message, remedy);
         }
-        Vec::new()
+        T::default()
+    }
+
+    /// Whoever has not signed in as the route wants is sent to do so, where that is offered.
+    fn possible(
+        &mut self,
+        site: &SiteContext<'_>,
+        authentication: Option<&Written<Authentication>>,
+        issuers: Option<&[IssuerId]>,
+    ) {
+        let Some(asked) = authentication.filter(|asked| !asked.value.is_any()) else { return };
+        if !issuers.is_none_or(|issuers| issuers.iter().any(|id| site.issuers.signs_people_in(*id))) {
+            self.report
+                .note(&asked.at, "sends nobody to sign in: no issuer here offers that, only programs can meet it");
+        }
     }
 
     /// A prefix can only be taken off where every path of the route has it.

@@ -37,6 +37,11 @@ impl Issuer {
         *self.state.id_token.lock().unwrap() = claims;
     }
 
+    /// Claims that all later access tokens have besides.
+    pub(crate) fn change_access_tokens(&self, claims: Value) {
+        *self.state.access_token.lock().unwrap() = claims;
+    }
+
     /// Discovery names an endpoint for pushed requests (RFC 9126) that answers each with this status, and says whether they
     /// must be pushed.
     pub(crate) fn take_no_pushed_request(&self, status: u16, must: bool) {

@@ -53,6 +53,8 @@ struct State {
     open: watch::Sender<bool>,
     /// What the ID tokens of sign-ins say besides or otherwise; `null` leaves a claim out.
     id_token: Mutex<Value>,
+    /// What every access token says besides.
+    access_token: Mutex<Value>,
     /// Whether authorization responses name their issuer, and discovery says so (RFC 9207).
     names_issuer: Mutex<bool>,
     /// How each pushed request is answered, where discovery names an endpoint for them, and whether they must be pushed.
@@ -116,6 +118,7 @@ impl Issuer {
             lifetime: Mutex::new(LIFETIME),
             open: watch::Sender::new(true),
             id_token: Mutex::new(json!({})),
+            access_token: Mutex::new(json!({})),
             names_issuer: Mutex::new(false),
             pushes: Mutex::new(None),
             ends_sessions: Mutex::new(false),
@@ -264,7 +267,9 @@ impl State {
             "email": format!("{subject}@app.test"), "email_verified": true,
             "realm_access": { "roles": roles(subject) },
         });
-        Token::new(&key, &key_id, claims)
+        let besides = self.access_token.lock().unwrap().clone();
+        let besides = besides.as_object().unwrap().clone();
+        besides.into_iter().fold(Token::new(&key, &key_id, claims), |token, (name, value)| token.claim(&name, value))
     }
 }
 

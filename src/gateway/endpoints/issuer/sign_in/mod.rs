@@ -18,6 +18,7 @@ use crate::auth::credentials::Credentials;
 use crate::auth::login::IssuedTokens;
 use crate::auth::origin;
 use crate::auth::sign_in::{ReturnTarget, kept};
+use crate::auth::step_up::SignInFacts;
 use crate::config::IssuerId;
 use crate::forwarding::{Body, RequestBody};
 use crate::gateway::admit::Target;
@@ -89,7 +90,7 @@ pub(super) async fn enter(
     credentials: &Credentials,
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Rejection> {
-    let tokens = IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None };
+    let tokens = IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None, facts: SignInFacts::default() };
     let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
     let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
     exchange.note_identity(Some(&identity));

@@ -1,0 +1,45 @@
+//! The part of step 6 that asks how, and how recently, somebody has signed in (RFC 9470).
+
+use http::Method;
+
+use super::exchange::Exchange;
+use super::{Gateway, Rejection};
+use crate::auth::authenticate::Identity;
+use crate::auth::credentials::Credentials;
+use crate::auth::sign_in::{ReturnTarget, SignInError};
+use crate::config::{Authentication, IssuerId, Route};
+
+/// A sign-in that would let somebody in.
+pub(super) struct StepUp {
+    /// What is asked of it.
+    pub(super) asked: Authentication,
+    /// With whom they are signed in, or were to be.
+    pub(super) issuer: Option<IssuerId>,
+}
+
+/// Passes whoever has signed in as the route wants. Everybody else is asked to; but a browser that has just been asked, and
+/// comes back with less, gets a page that says so instead of going round in circles.
+pub(super) fn check(
+    gateway: &Gateway,
+    route: &Route,
+    identity: &Identity,
+    credentials: &Credentials,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Rejection> {
+    let outcome = gateway.authenticator.check_sign_in(identity, &route.authentication);
+    let Err(insufficient) = outcome else {
+        gateway.sign_ins.forget_sent(&credentials.cookies, &mut exchange.jar);
+        return Ok(());
+    };
+    exchange.step_up = Some(StepUp { asked: route.authentication.clone(), issuer: Some(identity.token.issuer) });
+    let is_back = |began_at| gateway.sign_ins.is_back(&credentials.cookies, began_at, &mut exchange.jar);
+    let navigates = exchange.kind.navigation && exchange.record.method == Method::GET && credentials.by_cookie();
+    if navigates && identity.began_at().is_some_and(is_back) {
+        let to = |target: &super::admit::Target| {
+            ReturnTarget::parse(&target.path_and_query(target.path.as_str()), &target.origin())
+        };
+        exchange.return_target = exchange.target().map(to);
+        return Err(SignInError::Unmet(insufficient).into());
+    }
+    Err(insufficient.into())
+}
