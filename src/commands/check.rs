@@ -191,7 +191,7 @@ sites:
     routes:
       - path: /
       - { path: /admin/, methods: [GET, POST], require: { roles: { any: [admin, root] }, email_verified: true } }
-      - { path: /pay/, require: { roles: user }, authentication: { acr: [gold, silver], max_age: 15m } }
+      - { path: /pay/, require: { roles: user, acr: [gold, silver], max_age: 15m } }
       - { path: /assets/, access: public, upstream: [http://a, http://b] }
 ";
 
@@ -213,7 +213,7 @@ app.example.com
   /pay/     any        required  main     http://app:8080           roles = user; acr gold or silver, signed in within 15m
   /         any        required  main     http://app:8080
 
-note: sites[0].routes[2].authentication: sends nobody to sign in: no issuer here offers that, only programs can meet it
+note: sites[0].routes[2].require: sends nobody to sign in for acr or max_age: no issuer here offers that, only programs can meet it
 note: issuers.spare: is used by no route
 The configuration is fine: 1 site(s), 4 route(s).
 ";

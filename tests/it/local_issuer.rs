@@ -89,8 +89,8 @@ sites:
     routes:
       - path: /
       - {{ path: /staff/, require: {{ roles: staff }} }}
-      - {{ path: /strong/, authentication: {{ acr: '2' }} }}
-      - {{ path: /recent/, authentication: {{ acr: ['1', '2'], max_age: 15m }} }}
+      - {{ path: /strong/, require: {{ acr: '2' }} }}
+      - {{ path: /recent/, require: {{ acr: ['1', '2'], max_age: 15m }} }}
   - host: pub.test
     access: public
     upstream: {upstream}

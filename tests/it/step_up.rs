@@ -21,10 +21,10 @@ sites:
     identity_headers: { X-User-Id: sub }
     routes:
       - path: /
-      - { path: /gold/, authentication: { acr: [gold, platinum] } }
-      - { path: /fresh/, authentication: { max_age: 15m } }
-      - { path: /both/, authentication: { acr: gold, max_age: 15m } }
-      - { path: /admin/, require: { realm_access.roles: admin }, authentication: { acr: gold } }
+      - { path: /gold/, require: { acr: [gold, platinum] } }
+      - { path: /fresh/, require: { max_age: 15m } }
+      - { path: /both/, require: { acr: gold, max_age: 15m } }
+      - { path: /admin/, require: { realm_access.roles: admin, acr: gold } }
       - { path: /claim/, require: { acr: gold } }
 ";
 

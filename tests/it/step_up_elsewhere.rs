@@ -34,8 +34,8 @@ sites:
     routes:
       - path: /
       - {{ path: /login, access: public }}
-      - {{ path: /gold/, authentication: {{ acr: gold }} }}
-      - {{ path: /fresh/, authentication: {{ max_age: 30s }} }}
+      - {{ path: /gold/, require: {{ acr: gold }} }}
+      - {{ path: /fresh/, require: {{ max_age: 30s }} }}
 ",
         url = issuer.url()
     );

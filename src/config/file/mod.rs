@@ -24,11 +24,10 @@ pub use choice::{OneOrMany, TextOr};
 pub use issuer::{ClientAuthenticationMethod, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown};
-pub use requirement::{Requirement, Scalar};
+pub use requirement::{Require, Requirement, Scalar};
 pub use session::{Cookies, SecretFile, Session};
 pub use site::{
-    Authentication, BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization,
-    UpstreamKeys,
+    BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization, UpstreamKeys,
 };
 pub use units::{BodyLimit, ByteSize, HumanDuration};
 pub use users::{User, UsersFile};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{BodyLimit, HumanDuration, OneOrMany, Requirement, Scalar, TextOr};
+use super::{BodyLimit, HumanDuration, OneOrMany, Require, Scalar, TextOr};
 use crate::config::{Access, Secret, Unauthenticated};
 
 /// Makes [`Site`] and [`Route`] of their own keys and the keys that both have. (`#[serde(flatten)]` would do that too, but
@@ -67,10 +67,9 @@ site_and_route! {
     upstream: OneOrMany<TextOr<String, UpstreamKeys>>,
     /// Who gets in. Default: required.
     access: Access,
-    /// Conditions on claims, all of which must hold where access is required: claim path → value, or any/all/none lists.
-    require: BTreeMap<String, Requirement>,
-    /// How, and how recently, somebody must have signed in where access is required. Who has not is sent to sign in again.
-    authentication: Authentication,
+    /// What must hold where access is required, all of it: claim path → value, or any/all/none lists. `acr` and `max_age` are
+    /// about the sign-in: who has not signed in so is sent to sign in again.
+    require: Require,
     /// The methods that the route is for. Default: all but TRACE and CONNECT.
     methods: Vec<String>,
     /// Header → claim path. A claim that is absent makes no header.
@@ -130,16 +129,6 @@ pub struct RequirementLists {
     pub all: Option<Vec<Scalar>>,
     /// The claim holds none of these.
     pub none: Option<Vec<Scalar>>,
-}
-
-/// How, and how recently, somebody must have signed in.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a map with acr, max_age or both")]
-pub struct Authentication {
-    /// The `acr` of the sign-in is one of these.
-    pub acr: Option<OneOrMany<Scalar>>,
-    /// The sign-in is no older than this.
-    pub max_age: Option<HumanDuration>,
 }
 
 /// What the application expects in place of the client's credentials: `basic`, or a `header` and its value.

@@ -264,18 +264,18 @@ fn route_keys() {
     refused(&route("require: { a: {} }"), &at("require.a"), "nothing");
     refused(&route("require: { a: [b] }"), &at("require.a"), "is a list");
     refused(&route("require: { scope: 'a b' }"), &at("require.scope"), "one word");
-    let of_sign_in = |keys: &str| route(&format!("authentication: {keys}"));
-    refused(&of_sign_in("{ acr: [] }"), &at("authentication.acr"), "empty list");
-    refused(&of_sign_in("{ acr: [gold, 2] }"), &at("authentication.acr[1]"), "not text");
+    let of_sign_in = |keys: &str| route(&format!("require: {keys}"));
+    refused(&of_sign_in("{ acr: [] }"), &at("require.acr"), "empty list");
+    refused(&of_sign_in("{ acr: [gold, 2] }"), &at("require.acr[1]"), "not text");
     for wrong in ["'a b'", "''", "ä", "'a\"b'"] {
-        refused(&of_sign_in(&format!("{{ acr: {wrong} }}")), &at("authentication.acr"), "Context Class");
+        refused(&of_sign_in(&format!("{{ acr: {wrong} }}")), &at("require.acr"), "Context Class");
     }
     for wrong in ["0s", "1500ms"] {
-        refused(&of_sign_in(&format!("{{ max_age: {wrong} }}")), &at("authentication.max_age"), "whole number");
+        refused(&of_sign_in(&format!("{{ max_age: {wrong} }}")), &at("require.max_age"), "whole number");
     }
     for open in ["public", "optional"] {
         let text = of_sign_in(&format!("{{ max_age: 5m }}, access: {open}"));
-        refused(&text, &at("authentication"), "not be looked at");
+        refused(&text, &at("require"), "not be looked at");
     }
     refused(&route("require: { a: b }, access: optional"), &at("require"), "not be looked at");
     refused(&route("upstream_authorization: { header: X-Key }"), &at("upstream_authorization.value"), "missing");

@@ -132,9 +132,9 @@ fn sites_of_other_issuers_have_no_such_login() {
 
 #[test]
 fn a_route_asks_for_a_sign_in_as_its_site_does_or_in_a_way_of_its_own_and_a_login_for_none() {
-    let site = SITE.replace("    require: {", "    authentication: { acr: gold, max_age: 15m }\n    require: {").replace(
+    let site = SITE.replace("    require: {", "    require: { acr: gold, max_age: 15m,").replace(
         "- path: /\n",
-        "- path: /\n      - { path: /any/, authentication: {} }\n      - { path: /now/, authentication: { max_age: 1s } }\n",
+        "- path: /\n      - { path: /any/, require: {} }\n      - { path: /now/, require: { max_age: 1s } }\n",
     );
     let config = config(&site);
     let asked = |name: &str| route(&config, &format!("app.example.com{name}")).authentication.to_string();
@@ -149,10 +149,10 @@ fn a_route_asks_for_a_sign_in_as_its_site_does_or_in_a_way_of_its_own_and_a_logi
 fn a_sign_in_that_nobody_can_be_sent_to_is_worth_a_note() {
     let notes = |site: &str| {
         let notes = load_yaml(site).unwrap().notes.into_iter().map(|note| note.to_string());
-        notes.filter(|note| note.contains("authentication")).collect::<Vec<_>>()
+        notes.filter(|note| note.contains("max_age")).collect::<Vec<_>>()
     };
-    let asking = SITE.replace("- path: /\n", "- { path: /, authentication: { max_age: 15m } }\n");
+    let asking = SITE.replace("- path: /\n", "- { path: /, require: { max_age: 15m } }\n");
     assert_eq!(notes(&asking), [] as [String; 0]);
     let notes = notes(&asking.replace(", page: /hello", ""));
-    assert!(notes.len() == 1 && notes[0].starts_with("sites[0].routes[0].authentication: sends nobody"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].starts_with("sites[0].routes[0].require: sends nobody"), "{notes:?}");
 }

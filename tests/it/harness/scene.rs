@@ -51,7 +51,7 @@ sites:
       - { path: /optional/, access: optional }
       - { path: /admin/, require: { realm_access.roles: admin } }
       - { path: /write/, require: { scope: publish } }
-      - { path: /gold/, authentication: { acr: gold } }
+      - { path: /gold/, require: { acr: gold } }
       - { path: /reports/, methods: [GET] }
   - host: admin.test
     issuer: main

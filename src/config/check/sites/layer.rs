@@ -15,6 +15,19 @@ use crate::config::{
     defaults,
 };
 
+/// What is required of whoever asks: of the claims, and of the sign-in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Required {
+    pub(super) conditions: Vec<Condition>,
+    pub(super) authentication: Authentication,
+}
+
+impl Required {
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.conditions.is_empty() && self.authentication.is_any()
+    }
+}
+
 /// A value and the layer that it was written in.
 #[derive(Clone, Debug)]
 pub(super) struct Written<T> {
@@ -28,8 +41,7 @@ pub(super) struct Layer {
     pub(super) issuers: Option<Vec<IssuerId>>,
     pub(super) upstream: Option<UpstreamId>,
     pub(super) access: Option<Written<Access>>,
-    pub(super) require: Option<Written<Vec<Condition>>>,
-    pub(super) authentication: Option<Written<Authentication>>,
+    pub(super) require: Option<Written<Required>>,
     pub(super) methods: Option<Vec<Method>>,
     pub(super) identity: Option<IdentitySetId>,
     pub(super) assertion: Option<bool>,
@@ -74,7 +86,6 @@ impl Layer {
             upstream: self.upstream.or(below.upstream),
             access: self.access.or(below.access),
             require: self.require.or(below.require),
-            authentication: self.authentication.or(below.authentication),
             methods: self.methods.or(below.methods),
             identity: self.identity.or(below.identity),
             assertion: self.assertion.or(below.assertion),
@@ -115,13 +126,9 @@ impl Check<'_> {
             issuers: keys.issuer.map(|names| self.issuer_ids(&written("issuer"), names, issuers)),
             upstream: keys.upstream.and_then(|entries| self.upstream(&written("upstream"), entries, checked)),
             access: keys.access.map(|access| Written { value: *access, at: written("access") }),
-            require: keys.require.map(|claims| {
+            require: keys.require.map(|mirror| {
                 let at = written("require");
-                Written { value: self.conditions(&at, claims), at }
-            }),
-            authentication: keys.authentication.map(|mirror| {
-                let at = written("authentication");
-                Written { value: self.authentication(&at, mirror), at }
+                Written { value: self.required_of(&at, mirror), at }
             }),
             methods: keys.methods.map(|names| {
                 let remedy = "write the methods, or take the key out for all of them";

@@ -100,7 +100,7 @@ impl Check<'_> {
             return covering.route.clone();
         }
         let access = Some(Written { value: Access::Public, at: wanted.at.clone() });
-        let layer = Layer { access, require: None, authentication: None, ..layer.clone() };
+        let layer = Layer { access, require: None, ..layer.clone() };
         self.complete(site, wanted.at, PathPattern::Exact(wanted.path.to_owned()), layer, checked)
     }
 

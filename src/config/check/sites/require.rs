@@ -1,32 +1,31 @@
-//! `require`: conditions on claims. `authentication`: how, and how recently, somebody must have signed in.
+//! `require`: conditions on claims, and how, and how recently, somebody must have signed in.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::super::values::scope_word;
 use super::super::{Check, KeyPath, Mistake};
-use super::layer::claim_path;
-use crate::config::file::{self, Requirement, Scalar};
+use super::layer::{Required, claim_path};
+use crate::config::file::{Require, Requirement, Scalar};
 use crate::config::{Authentication, Condition, ConditionTest};
 use crate::oauth::ClaimPath;
 
 type Test = fn(Vec<Value>) -> ConditionTest;
 
 impl Check<'_> {
-    pub(super) fn conditions(&mut self, at: &KeyPath, claims: &BTreeMap<String, Requirement>) -> Vec<Condition> {
+    pub(super) fn required_of(&mut self, at: &KeyPath, mirror: &Require) -> Required {
         let mut conditions = Vec::new();
-        for (claim, requirement) in claims {
+        for (claim, requirement) in &mirror.claims {
             let at = at.key(claim);
             if let Some(claim) = self.accept(&at, claim_path(claim)) {
                 self.condition(&at, &claim, requirement, &mut conditions);
             }
         }
-        conditions
+        Required { conditions, authentication: self.authentication(at, mirror) }
     }
 
-    pub(super) fn authentication(&mut self, at: &KeyPath, mirror: &file::Authentication) -> Authentication {
+    fn authentication(&mut self, at: &KeyPath, mirror: &Require) -> Authentication {
         let acr_values = mirror.acr.as_ref().map(|acr| {
             let at = at.key("acr");
             match acr.values.as_slice() {

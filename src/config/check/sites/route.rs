@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::values::{covers, path_pattern};
 use super::super::{Check, KeyPath};
-use super::layer::{Layer, Written};
+use super::layer::{Layer, Required, Written};
 use super::order::Candidate;
 use super::{CheckedSites, SiteContext};
 use crate::config::file;
-use crate::config::{Access, Authentication, IssuerId, PathPattern, Route, Unauthenticated, UpstreamId, defaults};
+use crate::config::{Access, IssuerId, PathPattern, Route, Unauthenticated, UpstreamId, defaults};
 
 impl Check<'_> {
     pub(super) fn route(
@@ -50,10 +50,8 @@ impl Check<'_> {
         if let Some(cors) = layer.cors.as_ref().filter(|cors| cors.value && allowed_origins.is_empty()) {
             self.report.note(&cors.at, "has no effect without allowed_origins");
         }
-        self.possible(site, layer.authentication.as_ref(), layer.issuers.as_deref());
-        let require = self.required(site, at, layer.access.as_ref(), layer.require, Vec::is_empty);
-        let authentication =
-            self.required(site, at, layer.access.as_ref(), layer.authentication, Authentication::is_any);
+        self.possible(site, layer.require.as_ref(), layer.issuers.as_deref());
+        let Required { conditions, authentication } = self.required(site, at, layer.access.as_ref(), layer.require);
         Route {
             name: name(site.host, &path, layer.methods.as_deref()),
             path,
@@ -61,7 +59,7 @@ impl Check<'_> {
             ignore_case,
             access,
             issuers: if access == Access::Public { Vec::new() } else { layer.issuers.unwrap_or_default() },
-            require,
+            require: conditions,
             authentication,
             // Without one, there is a problem already.
             upstream: layer.upstream.unwrap_or(UpstreamId(0)),
@@ -83,19 +81,18 @@ impl Check<'_> {
 
     /// Conditions count only where access is required. A route that opens what its site restricts does so on purpose; one
     /// that states a condition that nobody will look at does not, nor does a site that states one beside its own `access`.
-    fn required<T: Default>(
+    fn required(
         &mut self,
         site: &SiteContext<'_>,
         at: &KeyPath,
         access: Option<&Written<Access>>,
-        require: Option<Written<T>>,
-        asks_nothing: impl Fn(&T) -> bool,
-    ) -> T {
-        let Some(require) = require else { return T::default() };
+        require: Option<Written<Required>>,
+    ) -> Required {
+        let Some(require) = require else { return Required::default() };
         let Some(open) = access.filter(|access| access.value != Access::Required) else { return require.value };
         let stated_by_route = require.at.is_within(at);
         let opened_by_route = open.at.is_within(at);
-        if (stated_by_route || !opened_by_route) && !asks_nothing(&require.value) {
+        if (stated_by_route || !opened_by_route) && !require.value.is_nothing() {
             let depends = [at.key("access"), site.at.key("access")];
             let message = "would not be looked at, because access is not required";
             let remedy = if stated_by_route {
@@ -105,20 +102,17 @@ impl Check<'_> {
             };
             self.report.conflict(&require.at, &depends, message, remedy);
         }
-        T::default()
+        Required::default()
     }
 
     /// Whoever has not signed in as the route wants is sent to do so, where that is offered.
-    fn possible(
-        &mut self,
-        site: &SiteContext<'_>,
-        authentication: Option<&Written<Authentication>>,
-        issuers: Option<&[IssuerId]>,
-    ) {
-        let Some(asked) = authentication.filter(|asked| !asked.value.is_any()) else { return };
+    fn possible(&mut self, site: &SiteContext<'_>, require: Option<&Written<Required>>, issuers: Option<&[IssuerId]>) {
+        let Some(asked) = require.filter(|asked| !asked.value.authentication.is_any()) else { return };
         if !issuers.is_none_or(|issuers| issuers.iter().any(|id| site.issuers.signs_people_in(*id))) {
-            self.report
-                .note(&asked.at, "sends nobody to sign in: no issuer here offers that, only programs can meet it");
+            self.report.note(
+                &asked.at,
+                "sends nobody to sign in for acr or max_age: no issuer here offers that, only programs can meet it",
+            );
         }
     }
 

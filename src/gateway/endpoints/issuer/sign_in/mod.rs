@@ -90,7 +90,12 @@ pub(super) async fn enter(
     credentials: &Credentials,
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Rejection> {
-    let tokens = IssuedTokens { access: response.access_token, refresh: response.refresh_token, sid: None, facts: SignInFacts::default() };
+    let tokens = IssuedTokens {
+        access: response.access_token,
+        refresh: response.refresh_token,
+        sid: None,
+        facts: SignInFacts::default(),
+    };
     let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
     let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
     exchange.note_identity(Some(&identity));
