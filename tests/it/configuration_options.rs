@@ -42,7 +42,8 @@ fn keys_of_document(node: &Value, at: &str, keys: &mut BTreeSet<String>) {
         keys_of_document(item, &format!("{at}[]"), keys);
     }
     for (name, value) in node.as_object().into_iter().flatten() {
-        let path = if chosen { format!("{at}.*") } else { format!("{at}.{name}") };
+        let is_key = at.ends_with(".require") && ["acr", "max_age"].contains(&name.as_str());
+        let path = if chosen && !is_key { format!("{at}.*") } else { format!("{at}.{name}") };
         keys.insert(path.clone());
         keys_of_document(value, &path, keys);
     }
