@@ -50,6 +50,7 @@ impl Check<'_> {
         if let Some(cors) = layer.cors.as_ref().filter(|cors| cors.value && allowed_origins.is_empty()) {
             self.report.note(&cors.at, "has no effect without allowed_origins");
         }
+        let body_limit = layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0);
         let require = self.required(site, at, layer.access.as_ref(), layer.require);
         Route {
             name: name(site.host, &path, layer.methods.as_deref()),
@@ -69,8 +70,10 @@ impl Check<'_> {
             rewrite_host: layer.rewrite_host,
             unauthenticated: layer.unauthenticated.unwrap_or(Unauthenticated::Auto),
             explain_refusals: layer.explain_refusals.unwrap_or(false),
+            // What would be refused the next time need not be kept.
+            resend_forms: layer.resend_forms.filter(|size| *size > 0).map(|size| size.min(body_limit.unwrap_or(size))),
             timeouts: layer.timeouts.complete(),
-            body_limit: layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0),
+            body_limit,
             allowed_origins,
             cors: layer.cors.is_some_and(|cors| cors.value),
             login: None,
