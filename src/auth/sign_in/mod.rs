@@ -21,7 +21,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub use error::{LoopCause, SignInError};
-pub use return_target::ReturnTarget;
+pub use return_target::{GO_BACK, ReturnTarget};
 pub use spent::SpentStates;
 
 use pending::Pending;
@@ -244,6 +244,12 @@ impl Returned {
     #[must_use]
     pub const fn return_target(&self) -> &ReturnTarget {
         &self.pending.return_target
+    }
+
+    /// The short name of the issuer that was asked.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.pending.issuer
     }
 }
 
