@@ -14,6 +14,7 @@ mod endpoints;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod media_type;
 mod pages;
 mod prepare;
 mod readiness;
@@ -21,6 +22,7 @@ mod rejection;
 mod request_id;
 mod request_kind;
 mod strip;
+mod unsent_form;
 mod way_in;
 
 use std::net::SocketAddr;
@@ -49,6 +51,7 @@ pub use rejection::Rejection;
 use admit::admit;
 use exchange::Exchange;
 use strip::Stripper;
+use unsent_form::UnsentForm;
 
 /// Everything that is the same for all requests. Immutable: another configuration is another gateway.
 pub struct Gateway {
@@ -179,7 +182,15 @@ async fn journey<'g>(
         let started = gateway.clock.instant();
         let outcome = gateway.authenticator.authenticate(&credentials, route, may_renew, &mut exchange.jar).await;
         exchange.note_authentication(started);
-        outcome?
+        match outcome {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                // What somebody has typed may come back with the refusal. Boxed, as above.
+                let unsent = Box::pin(UnsentForm::of(gateway, &target, route, exchange.kind, *request)).await;
+                exchange.unsent = unsent.map(Box::new);
+                return Err(refusal.into());
+            }
+        }
     };
     exchange.note_identity(identity.as_ref());
 

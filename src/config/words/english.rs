@@ -46,6 +46,11 @@ words! {
     SignInTo "sign_in_to" "Sign in to {site}",
     UserName "user_name" "User name",
     Password "password" "Password",
+    EnterCode "enter_code" "Enter your code",
+    CodeHint "code_hint" "Your authenticator app shows six digits for {user}, new ones every 30 seconds.",
+    Code "code" "Code",
+    StartAgain "start_again" "Start again",
+    StartAgainToChange "start_again_to_change" "{link} as somebody else.",
     SignedInTo "signed_in_to" "Signed in to {site}",
     SignedIn "signed_in" "You are signed in",
     GoBackToForm "go_back_to_form"
@@ -118,11 +123,14 @@ words! {
 
     // The sign-in with a name and a password.
     WrongPassword "wrong_password" "The user name or the password is wrong.",
+    CodeNeeded "code_needed" "A one-time password is needed as well.",
+    WrongCode "wrong_code" "This code is wrong, or was used before. Wait for the next one.",
     PasswordTooLong "password_too_long" "The user name or the password is too long.",
     TooManyAttempts "too_many_attempts" "There were too many attempts to sign in. Please wait.",
     Busy "busy" "Too many sign in at once. Please try again in a moment.",
     SignInUnavailable "sign_in_unavailable" "Sign-in is not possible at the moment.",
-    SignInIsJson "sign_in_is_json" "A sign-in is a JSON object with username and password, both text.",
+    SignInIsJson "sign_in_is_json"
+        "A sign-in is a JSON object with username and password, and totp where it is needed, all text.",
     CookiesNotKept "cookies_not_kept"
         "Your browser does not keep cookies of this site, without which nobody stays signed in. Allow them, and sign \
          in again.",

@@ -24,6 +24,9 @@ pub(super) async fn complete(
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
     let returned = gateway.sign_ins.take(query, &target.origin(), found, jar)?;
     exchange.return_target = Some(returned.return_target().clone());
+    let asked =
+        |id: &IssuerId| gateway.config.issuers.get(id.0).is_some_and(|issuer| *issuer.name == *returned.issuer());
+    exchange.sign_in_with = issuers.iter().copied().find(asked);
     let completed = match gateway.sign_ins.complete(returned).await {
         Err(SignInError::Repeated) => return repeated(gateway, credentials, issuers, exchange).await,
         outcome => outcome?,

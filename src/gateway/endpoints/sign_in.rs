@@ -41,6 +41,7 @@ pub(super) async fn begin(
     let origin = target.origin();
     let return_target = ReturnTarget::parse(&parameter(query, "rd").unwrap_or_default(), &origin);
     exchange.return_target = Some(return_target.clone());
+    exchange.sign_in_with = Some(id);
     let location = match way {
         SignIn::LoginPage(page) => way_in::with_return(page, return_target.as_str()),
         SignIn::LocalIssuer => {
