@@ -75,6 +75,25 @@ fn survives(name: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_browser_has_in_its_form_is_kept(
+            form in proptest::collection::vec(("[^\\x00\\r\\n]{1,8}", "([^\\x00\\r\\n]|\\r\\n){0,20}"), 0..8)
+        ) {
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
+            prop_assert_eq!(fields(body.as_bytes()), Some(form));
+        }
+
+        #[test]
+        fn whatever_is_kept_is_sent_again_as_it_was(body in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(form) = fields(&body) {
+                let again = form_urlencoded::Serializer::new(String::new()).extend_pairs(&form).finish();
+                prop_assert_eq!(again.as_bytes(), &*body);
+            }
+        }
+    }
 
     #[test]
     fn what_a_browser_sends_is_kept_in_order_with_duplicates_and_empty_values() {

@@ -25,6 +25,11 @@ impl Ring {
 
     /// The same with options of the server, and more keys of the issuer, each on a line of its own.
     pub(crate) async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
+        Self::start_with_sites(what, options, keys, SITES).await
+    }
+
+    /// The same with other sites.
+    pub(crate) async fn start_with_sites(what: &str, options: &Value, keys: &str, sites: &str) -> Option<Self> {
         let server = AuthorizationServer::start_with(options, what).await?;
         let upstream = Upstream::start().await;
         let keys: Vec<String> = keys.lines().map(|line| format!("    {}", line.trim())).collect();
@@ -43,7 +48,7 @@ issuers:
             server.issuer(),
             keys.join("\n").replace("$PORT", server.issuer().rsplit_once(':').unwrap().1)
         );
-        let yaml = format!("{issuers}{SITES}").replace("$UPSTREAM", &upstream.url());
+        let yaml = format!("{issuers}{sites}").replace("$UPSTREAM", &upstream.url());
         let gateway = Gateway::start(&yaml, &Clock::system()).await;
         Some(Self { gateway, upstream, server })
     }
