@@ -27,6 +27,17 @@ pub fn may_act(method: &Method, headers: &HeaderMap, scheme: &str, host: &str, a
     headers.get_all(SEC_FETCH_SITE).iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
+/// Whether the request shows that a page of this very site sent it. One that says nothing of where it comes from shows nothing,
+/// nor does what the user did without a page: this is stricter than [`may_act`].
+#[must_use]
+pub fn is_from_itself(headers: &HeaderMap, scheme: &str, host: &str) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter().peekable();
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
+    (origins.peek().is_some() || sites.peek().is_some())
+        && origins.all(|origin| is_own(origin.as_bytes(), scheme, host))
+        && sites.all(|site| site.as_bytes() == b"same-origin")
+}
+
 fn is_allowed(origin: &[u8], allowed: &[String]) -> bool {
     allowed.iter().any(|allowed| origin.eq_ignore_ascii_case(allowed.as_bytes()))
 }
@@ -108,6 +119,30 @@ mod tests {
             &[],
         ] {
             assert!(acts(&Method::DELETE, headers, &["https://spa.test"]), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_says_so_comes_from_the_site_itself() {
+        let comes = |lines: &[(&'static str, &'static str)]| {
+            let headers =
+                lines.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+            is_from_itself(&headers, "https", "app.test")
+        };
+        assert!(comes(&[("origin", "https://app.test")]));
+        assert!(comes(&[("sec-fetch-site", "same-origin")]));
+        assert!(comes(&[("origin", "https://app.test:443"), ("sec-fetch-site", "same-origin")]));
+        for headers in [
+            &[][..],
+            &[("sec-fetch-site", "none")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+            &[("origin", "https://app.test"), ("sec-fetch-site", "none")],
+            &[("origin", "https://evil.test"), ("sec-fetch-site", "same-origin")],
+            &[("origin", "http://app.test")],
+        ] {
+            assert!(!comes(headers), "{headers:?}");
         }
     }
 

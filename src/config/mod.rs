@@ -34,6 +34,7 @@ mod tests;
 mod totp;
 mod upstream;
 pub mod users;
+mod words;
 
 use std::path::PathBuf;
 
@@ -58,6 +59,7 @@ pub use site::{
 };
 pub use totp::{TotpError, TotpSecret};
 pub use upstream::{Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
+pub use words::{Direction, LanguageTag, Part, Text, Translation, Word, Words};
 
 /// A whole checked configuration. Lists are indexed by the id types ([`IssuerId`], [`UpstreamId`], [`IdentitySetId`]).
 #[derive(Clone, Debug)]
@@ -88,6 +90,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Directory of templates that replace the built-in pages.
     pub pages: Option<PathBuf>,
+    /// What the pages say in other languages than English, or in other English.
+    pub translations: Vec<Translation>,
     /// Where Usher keeps what must survive a restart (self-made certificates, assertion keys). `None`: nothing survives.
     pub state_directory: Option<PathBuf>,
 }

@@ -71,6 +71,8 @@ pub struct Route {
     pub unauthenticated: Unauthenticated,
     /// Whether a 403 names what was required.
     pub explain_refusals: bool,
+    /// Forms of at most so many bytes that meet an ended session come back with its page, to be sent again. `None`: none do.
+    pub resend_forms: Option<u64>,
     /// Time-outs towards the application.
     pub timeouts: Timeouts,
     /// Larger request bodies are refused with 413. `None`: no bound.

@@ -18,19 +18,11 @@ use super::way_in;
 use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutTokenError, VerifyError};
-use crate::config::{self, Authentication};
+use crate::config::{self, Authentication, Word};
 use crate::forwarding::{Body, Fault, ForwardError};
 use crate::issuer::local::NotSignedIn;
 use crate::oauth::Challenge;
 use crate::routing::PathError;
-
-/// A form must not be lost silently: whoever signs in again would think that it has arrived (O13).
-const UNDELIVERED: &str =
-    "You are not signed in, or no longer. What you sent was not delivered: sign in, and send it again.";
-
-/// The same for somebody who is signed in.
-const UNDELIVERED_YET: &str =
-    "This needs another sign-in, and what you sent was not delivered: sign in again, and send it again.";
 
 /// What an answer says, before it takes a form.
 pub(super) struct Answer {
@@ -51,11 +43,11 @@ pub(super) struct Answer {
     /// Where on the site things may be better.
     pub(super) elsewhere: Option<&'static str>,
     /// What a page is headed by, where the status would say something else.
-    pub(super) title: Option<&'static str>,
+    pub(super) title: Option<Word>,
     /// Being somebody else would help.
     pub(super) sign_out: bool,
     /// One sentence for whoever sent the request; nothing about the inside (X14).
-    pub(super) detail: &'static str,
+    pub(super) detail: Word,
     /// What was required, where the site says so.
     pub(super) required: Option<String>,
     /// What a program can tell this answer by among others of its status.
@@ -63,7 +55,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    const fn new(status: StatusCode, fault: &'static str, detail: &'static str) -> Self {
+    const fn new(status: StatusCode, fault: &'static str, detail: Word) -> Self {
         Self {
             status,
             fault,
@@ -81,7 +73,7 @@ impl Answer {
         }
     }
 
-    fn unauthorized(challenge: Challenge, detail: &'static str) -> Self {
+    fn unauthorized(challenge: Challenge, detail: Word) -> Self {
         Self { challenge: Some(challenge), sign_in: true, ..Self::new(StatusCode::UNAUTHORIZED, "client", detail) }
     }
 }
@@ -99,7 +91,13 @@ pub(super) fn answer_with<'g>(
 ) -> Response<Body> {
     let mut answer = describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
     if answer.sign_in && exchange.kind.navigation && exchange.record.method != Method::GET {
-        answer.detail = if exchange.step_up.is_some() { UNDELIVERED_YET } else { UNDELIVERED };
+        // A form must not be lost silently: whoever signs in again would think that it has arrived (O13).
+        answer.detail = match (exchange.unsent.is_some(), exchange.asked.is_some()) {
+            (true, false) => Word::FormKept,
+            (false, false) => Word::FormLost,
+            (true, true) => Word::FormKeptUntilAnew,
+            (false, true) => Word::FormLostUntilAnew,
+        };
     }
     note(exchange, &answer, rejection);
     let mut response = form(exchange, &answer);
@@ -133,73 +131,60 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
     use StatusCode as S;
     match rejection {
         Rejection::Malformed(AdmitError::Path(PathError::TooLong)) => {
-            Answer::new(S::URI_TOO_LONG, "client", "The address is too long.")
+            Answer::new(S::URI_TOO_LONG, "client", Word::AddressTooLong)
         }
         Rejection::Malformed(AdmitError::Method) => Answer {
             allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
-            ..Answer::new(S::METHOD_NOT_ALLOWED, "client", "This method is not served here.")
+            ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotServed)
         },
-        Rejection::Malformed(_) | Rejection::AmbiguousPath => {
-            Answer::new(S::BAD_REQUEST, "client", "The request cannot be read in one way only.")
+        Rejection::Malformed(_) | Rejection::AmbiguousPath => Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous),
+        Rejection::UnknownHost => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
+        Rejection::NoPath | Rejection::NoEndpoint => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
+        Rejection::Method { allow } => {
+            Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }
         }
-        Rejection::UnknownHost => Answer::new(S::MISDIRECTED_REQUEST, "client", "There is no site of this name here."),
-        Rejection::NoPath | Rejection::NoEndpoint => {
-            Answer::new(S::NOT_FOUND, "client", "There is nothing at this address.")
-        }
-        Rejection::Method { allow } => Answer {
-            allow: Some(allow.clone()),
-            ..Answer::new(S::METHOD_NOT_ALLOWED, "client", "This address does not take this method.")
-        },
         Rejection::Credentials(_) => Answer {
             challenge: Some(Challenge::InvalidRequest),
-            ..Answer::new(S::BAD_REQUEST, "client", "The request must carry one credential, in one form.")
+            ..Answer::new(S::BAD_REQUEST, "client", Word::OneCredential)
         },
-        Rejection::CrossSite => Answer::new(S::FORBIDDEN, "client", "Another site made the browser send this request."),
+        Rejection::CrossSite => Answer::new(S::FORBIDDEN, "client", Word::CrossSite),
         Rejection::Unauthenticated(unauthenticated) => describe_unauthenticated(unauthenticated),
         Rejection::Forbidden(refusal) => Answer {
             challenge: (!refusal.insufficient_scope.is_empty())
                 .then(|| Challenge::InsufficientScope(refusal.insufficient_scope.clone())),
             required: explain.then(|| refusal.to_string()),
             sign_out: true,
-            ..Answer::new(S::FORBIDDEN, "client", "You are signed in, but not allowed to do this.")
+            ..Answer::new(S::FORBIDDEN, "client", Word::Forbidden)
         },
         Rejection::InsufficientAuthentication(insufficient) => describe_insufficient(insufficient),
         // Not 401: signing in once more would bring the same token.
-        Rejection::NoSubject => Answer::new(S::FORBIDDEN, "issuer", "Your account has no name for the application."),
+        Rejection::NoSubject => Answer::new(S::FORBIDDEN, "issuer", Word::NoSubject),
         Rejection::UnspeakableClaim(_) | Rejection::Assertion(_) => {
-            Answer::new(S::BAD_GATEWAY, "issuer", "Your account cannot be described to the application.")
+            Answer::new(S::BAD_GATEWAY, "issuer", Word::Indescribable)
         }
-        Rejection::BodyTooLarge => Answer::new(S::PAYLOAD_TOO_LARGE, "client", "The request body is too large."),
+        Rejection::BodyTooLarge => Answer::new(S::PAYLOAD_TOO_LARGE, "client", Word::BodyTooLarge),
         Rejection::Forward(error) => {
             let (status, detail) = describe_forward(error);
             Answer::new(status, fault(error.fault()), detail)
         }
         Rejection::LoginTokens(Unauthenticated::IssuerUnavailable { retry_after }) => Answer {
             retry_after: Some(*retry_after),
-            ..Answer::new(S::SERVICE_UNAVAILABLE, "issuer", "Sign-in is not possible at the moment.")
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "issuer", Word::SignInUnavailable)
         },
         Rejection::LoginTokens(_) | Rejection::LoginAnswer => {
-            Answer::new(S::BAD_GATEWAY, "upstream", "The sign-in service did not answer properly.")
+            Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken)
         }
         Rejection::SignIn(error) => sign_in::describe(error),
-        Rejection::SignInRequest => Answer::new(
-            S::BAD_REQUEST,
-            "client",
-            "A sign-in is a JSON object with username and password, and totp where it is needed, all text.",
-        ),
+        Rejection::SignInRequest => Answer::new(S::BAD_REQUEST, "client", Word::SignInIsJson),
         Rejection::LogoutToken(LogoutTokenError::Token(VerifyError::IssuerUnavailable(_))) => {
-            Answer::new(S::BAD_REQUEST, "issuer", "The logout token cannot be verified at the moment.")
+            Answer::new(S::BAD_REQUEST, "issuer", Word::LogoutTokenLater)
         }
         Rejection::LogoutRequest | Rejection::LogoutToken(_) => {
-            Answer::new(S::BAD_REQUEST, "client", "This is no logout token that counts here.")
+            Answer::new(S::BAD_REQUEST, "client", Word::LogoutTokenRefused)
         }
-        Rejection::CookiesNotKept => Answer::new(
-            S::BAD_REQUEST,
-            "client",
-            "Your browser does not keep cookies of this site, without which nobody stays signed in. Allow them, and sign in again.",
-        ),
+        Rejection::CookiesNotKept => Answer::new(S::BAD_REQUEST, "client", Word::CookiesNotKept),
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
-        Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", "Something went wrong here."),
+        Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
     }
 }
 
@@ -207,10 +192,10 @@ fn describe_insufficient(insufficient: &Insufficient) -> Answer {
     let Authentication { acr_values, max_age } = insufficient.asked.clone();
     let max_age = max_age.map(|age| age.as_secs());
     Answer {
-        title: Some("Please sign in again"),
+        title: Some(Word::PleaseSignInAgain),
         ..Answer::unauthorized(
             Challenge::InsufficientUserAuthentication { acr_values, max_age },
-            "You are signed in, but this needs a sign-in of another kind, or a more recent one.",
+            Word::SignInInsufficient,
         )
     }
 }
@@ -220,77 +205,61 @@ fn describe_not_signed_in(error: &NotSignedIn) -> Answer {
     use StatusCode as S;
     match error {
         // A program that presents both is not told which of them was wrong.
-        NotSignedIn::Wrong | NotSignedIn::WrongCode => Answer {
-            sign_in: false,
-            ..Answer::unauthorized(Challenge::Missing, "The user name or the password is wrong.")
-        },
+        NotSignedIn::Wrong | NotSignedIn::WrongCode => {
+            Answer { sign_in: false, ..Answer::unauthorized(Challenge::Missing, Word::WrongPassword) }
+        }
         NotSignedIn::CodeNeeded(_) => Answer {
             sign_in: false,
             error: Some("totp_required"),
-            ..Answer::unauthorized(Challenge::Missing, "A one-time password is needed as well.")
+            ..Answer::unauthorized(Challenge::Missing, Word::CodeNeeded)
         },
-        NotSignedIn::Stale => Answer::new(S::BAD_REQUEST, "client", "This took too long. Please sign in again."),
-        NotSignedIn::TooLong => Answer::new(S::BAD_REQUEST, "client", "The user name or the password is too long."),
+        NotSignedIn::Stale => Answer::new(S::BAD_REQUEST, "client", Word::SignInExpired),
+        NotSignedIn::TooLong => Answer::new(S::BAD_REQUEST, "client", Word::PasswordTooLong),
         NotSignedIn::Throttled { retry_after } => Answer {
             retry_after: Some(*retry_after),
-            ..Answer::new(S::TOO_MANY_REQUESTS, "client", "There were too many attempts to sign in. Please wait.")
+            ..Answer::new(S::TOO_MANY_REQUESTS, "client", Word::TooManyAttempts)
         },
-        NotSignedIn::Busy { retry_after } => Answer {
-            retry_after: Some(*retry_after),
-            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", "Too many sign in at once. Please try again in a moment.")
-        },
+        NotSignedIn::Busy { retry_after } => {
+            Answer { retry_after: Some(*retry_after), ..Answer::new(S::SERVICE_UNAVAILABLE, "us", Word::Busy) }
+        }
         NotSignedIn::Unavailable { retry_after, .. } => Answer {
             retry_after: Some(*retry_after),
-            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", "Sign-in is not possible at the moment.")
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", Word::SignInUnavailable)
         },
     }
 }
 
 fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
     match error {
-        Unauthenticated::NoCredentials => Answer::unauthorized(Challenge::Missing, "Please sign in."),
+        Unauthenticated::NoCredentials => Answer::unauthorized(Challenge::Missing, Word::PleaseSignIn),
         Unauthenticated::UnreadableCookies(_) | Unauthenticated::SessionEnded(_) => {
-            Answer::unauthorized(Challenge::Missing, "Your session has ended. Please sign in again.")
+            Answer::unauthorized(Challenge::Missing, Word::SessionEnded)
         }
-        Unauthenticated::RenewalNotAllowed => {
-            Answer::unauthorized(Challenge::InvalidToken, "The access token has expired.")
-        }
-        Unauthenticated::Token(_) => {
-            Answer::unauthorized(Challenge::InvalidToken, "The access token does not count here.")
-        }
-        Unauthenticated::NoRandomness(_) => {
-            Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", "Something went wrong here.")
-        }
-        Unauthenticated::Unkept(_) => {
-            Answer::new(StatusCode::BAD_GATEWAY, "issuer", "The sign-in service did not answer properly.")
-        }
+        Unauthenticated::RenewalNotAllowed => Answer::unauthorized(Challenge::InvalidToken, Word::TokenExpired),
+        Unauthenticated::Token(_) => Answer::unauthorized(Challenge::InvalidToken, Word::TokenRefused),
+        Unauthenticated::NoRandomness(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
+        Unauthenticated::Unkept(_) => Answer::new(StatusCode::BAD_GATEWAY, "issuer", Word::SignInServiceBroken),
         Unauthenticated::IssuerUnavailable { retry_after } => Answer {
             retry_after: Some(*retry_after),
-            ..Answer::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "issuer",
-                "The sign-in service cannot be reached. You are still signed in: please try again in a moment.",
-            )
+            ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "issuer", Word::StillSignedIn)
         },
     }
 }
 
-const fn describe_forward(error: &ForwardError) -> (StatusCode, &'static str) {
+const fn describe_forward(error: &ForwardError) -> (StatusCode, Word) {
     use StatusCode as S;
     match error {
-        ForwardError::UnknownUpstream => (S::INTERNAL_SERVER_ERROR, "Something went wrong here."),
-        ForwardError::InvalidAuthority => (S::BAD_REQUEST, "The request cannot be read in one way only."),
-        ForwardError::Unreachable(_) => (S::BAD_GATEWAY, "The application cannot be reached."),
-        ForwardError::Broken { .. } | ForwardError::Protocol(_) => {
-            (S::BAD_GATEWAY, "The application did not answer properly.")
-        }
+        ForwardError::UnknownUpstream => (S::INTERNAL_SERVER_ERROR, Word::OurFault),
+        ForwardError::InvalidAuthority => (S::BAD_REQUEST, Word::Ambiguous),
+        ForwardError::Unreachable(_) => (S::BAD_GATEWAY, Word::ApplicationAway),
+        ForwardError::Broken { .. } | ForwardError::Protocol(_) => (S::BAD_GATEWAY, Word::ApplicationBroken),
         ForwardError::ConnectTimedOut | ForwardError::ResponseTimedOut | ForwardError::UploadStalled => {
-            (S::GATEWAY_TIMEOUT, "The application did not answer in time.")
+            (S::GATEWAY_TIMEOUT, Word::ApplicationSlow)
         }
-        ForwardError::RequestTooLarge => (S::PAYLOAD_TOO_LARGE, "The request body is too large."),
-        ForwardError::ClientIdle => (S::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+        ForwardError::RequestTooLarge => (S::PAYLOAD_TOO_LARGE, Word::BodyTooLarge),
+        ForwardError::ClientIdle => (S::REQUEST_TIMEOUT, Word::BodySlow),
         // Nobody may be there to read this; a body whose framing is broken looks the same.
-        ForwardError::ClientGone => (S::BAD_REQUEST, "The request body did not arrive whole."),
+        ForwardError::ClientGone => (S::BAD_REQUEST, Word::BodyCutShort),
     }
 }
 
@@ -346,18 +315,24 @@ fn form(gateway: &Gateway, exchange: &Exchange<'_>, answer: &Answer) -> Response
         Some(url) if redirects && !answer.again => {
             with_header(Body::Empty, StatusCode::FOUND, &[(LOCATION, &url), (REFERRER_POLICY, "no-referrer")])
         }
-        sign_in if exchange.kind.navigation => gateway.pages.refusal(answer, exchange.id(), sign_in.as_deref()),
+        sign_in if exchange.kind.navigation => {
+            let (sign_in, reader) = (sign_in.as_deref(), exchange.reader());
+            match &exchange.unsent {
+                Some(form) => gateway.pages.resend(answer, form, sign_in, &reader),
+                None => gateway.pages.refusal(answer, sign_in, &reader),
+            }
+        }
         sign_in => problem(answer, exchange.id(), sign_in.as_deref()),
     }
 }
 
-/// RFC 9457.
+/// RFC 9457. For programs, and so always in the same words.
 fn problem(answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response<Body> {
     let mut document = json!({
         "type": "about:blank",
         "title": answer.status.canonical_reason(),
         "status": answer.status.as_u16(),
-        "detail": answer.detail,
+        "detail": answer.detail.english(),
         "request_id": request_id,
     });
     if let Some(members) = document.as_object_mut() {

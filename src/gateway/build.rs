@@ -178,7 +178,7 @@ impl Gateway {
             sign_ins,
             upstreams: Upstreams::new(&config.upstreams)?,
             assertions,
-            pages: Pages::load(config.pages.as_deref())?,
+            pages: Pages::load(config.pages.as_deref(), &config.translations)?,
             access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
             request_ids: RequestIds::new(u64::from_be_bytes(process)),
             readiness,

@@ -5,22 +5,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL,
-    CONTENT_LENGTH, EXPIRES, ORIGIN, PRAGMA, REFERER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD,
+    CACHE_CONTROL, CONTENT_LENGTH, EXPIRES, ORIGIN, PRAGMA, REFERER, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
+use super::pages::Reader;
 use super::request_kind::RequestKind;
-use super::step_up::StepUp;
+use super::unsent_form::UnsentForm;
 use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
 use crate::auth::cookies::InBrowser;
 use crate::auth::session_cookies::CookieJar;
 use crate::auth::sign_in::ReturnTarget;
 use crate::clock::Clock;
-use crate::config::Route;
+use crate::config::{Authentication, IssuerId, Route};
 use crate::forwarding::Body;
 use crate::forwarding::forwarded::client_address;
 
@@ -35,13 +36,19 @@ pub(super) struct Exchange<'g> {
     pub(super) client: IpAddr,
     /// Where a sign-in that is under way leads to.
     pub(super) return_target: Option<ReturnTarget>,
-    /// What that sign-in must be, or the one that would let somebody in.
-    pub(super) step_up: Option<StepUp>,
+    /// With whom it is, or the one that would let somebody in.
+    pub(super) sign_in_with: Option<IssuerId>,
+    /// What that sign-in must be.
+    pub(super) asked: Option<Authentication>,
+    /// The form that was not delivered, where its page is to keep it.
+    pub(super) unsent: Option<Box<UnsentForm>>,
     /// What the access log will say.
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
     origin: Option<HeaderValue>,
     referer: Option<HeaderValue>,
+    /// Looked at for people only, and only where there are several languages.
+    accept_language: Option<HeaderValue>,
     preflight: bool,
 }
 
@@ -53,17 +60,22 @@ impl<'g> Exchange<'g> {
         let client = client_address(headers, peer, &gateway.config.trusted_proxies);
         let name = if client == peer { Arc::clone(&connection.client_name) } else { client.to_string().into() };
         let id = gateway.request_ids.of(headers, connection);
+        let kind = RequestKind::of(request.method(), headers);
+        let asks_for_language = kind.navigation && gateway.pages.has_languages();
         Self {
             gateway,
-            kind: RequestKind::of(request.method(), headers),
+            kind,
             jar: CookieJar::new(InBrowser::default()),
             client,
             return_target: None,
-            step_up: None,
+            sign_in_with: None,
+            asked: None,
+            unsent: None,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
             referer: headers.get(REFERER).cloned(),
+            accept_language: headers.get(ACCEPT_LANGUAGE).filter(|_| asks_for_language).cloned(),
             preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
     }
@@ -127,6 +139,11 @@ impl<'g> Exchange<'g> {
     /// The id of this request.
     pub(super) fn id(&self) -> &str {
         self.record.id.as_str()
+    }
+
+    /// Whoever looks at a page.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader { request_id: self.id(), accept_language: self.accept_language.as_ref() }
     }
 
     /// Whether this is a CORS preflight that the route lets through to the application, without an identity: a browser

@@ -14,6 +14,7 @@ mod endpoints;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod media_type;
 mod pages;
 mod prepare;
 mod readiness;
@@ -22,6 +23,7 @@ mod request_id;
 mod request_kind;
 mod step_up;
 mod strip;
+mod unsent_form;
 mod way_in;
 
 use std::net::SocketAddr;
@@ -180,7 +182,11 @@ async fn journey<'g>(
         let started = gateway.clock.instant();
         let outcome = gateway.authenticator.authenticate(&credentials, route, may_renew, &mut exchange.jar).await;
         exchange.note_authentication(started);
-        outcome?
+        match outcome {
+            Ok(identity) => identity,
+            // What somebody has typed may come back with the refusal.
+            Err(refusal) => return Err(unsent_form::keep(gateway, &target, route, request, exchange, refusal).await),
+        }
     };
     exchange.note_identity(identity.as_ref());
 
@@ -188,8 +194,10 @@ async fn journey<'g>(
     // nobody is asked for one.
     if let Some(identity) = &identity {
         authorize(&identity.token.claims, &route.require)?;
-        if !route.authentication.is_any() {
-            step_up::check(gateway, route, identity, &credentials, exchange)?;
+        if !route.authentication.is_any()
+            && let Err(refusal) = step_up::check(gateway, route, identity, &credentials, exchange)
+        {
+            return Err(unsent_form::keep(gateway, &target, route, request, exchange, refusal).await);
         }
     }
 

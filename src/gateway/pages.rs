@@ -2,53 +2,58 @@
 //!
 //! An operator may replace each template with one of the same name in the `pages` directory. Everything that is put into a
 //! page is escaped by the template engine, and the content security policy allows nothing but the page's own style and
-//! forms that go back to the site.
+//! forms that go back to the site. What the built-in ones say are the words of the language that the browser asks for.
 
-use std::path::{Path, PathBuf};
+mod language;
+mod speech;
+mod templates;
+
+use std::path::Path;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, REFRESH, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, REFRESH, VARY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
 use minijinja::{Environment, Value, context};
 use url::Url;
 
+use self::language::Languages;
+pub(super) use self::templates::PagesError;
+pub use self::templates::page_templates;
+use self::templates::{GO_BACK, ONE_TIME_CODE, REFUSAL, RESEND, SIGN_IN, SIGN_OUT, SIGNED_IN, environment};
 use super::answer::{Answer, with_header};
 use super::endpoints::SIGN_OUT as SIGN_OUT_PATH;
+use super::unsent_form::UnsentForm;
 use crate::auth::sign_in::ReturnTarget;
+use crate::config::{Translation, Word};
 use crate::forwarding::Body;
 
-const REFUSAL: &str = "refusal.html";
-const SIGN_IN: &str = "sign-in.html";
-const ONE_TIME_CODE: &str = "one-time-code.html";
-const SIGNED_IN: &str = "signed-in.html";
-const SIGN_OUT: &str = "sign-out.html";
 const STYLE: &str = include_str!("pages/style.css");
 
 /// The `Referrer-Policy` of pages with a form: with `no-referrer`, browsers say `Origin: null` of what it sends, as if it came
 /// from nowhere.
 const OF_FORMS: &str = "same-origin";
 
-/// The templates, by the names under which an operator may replace them. The first is what the others have in common.
-const BUILT_IN: [(&str, &str); 6] = [
-    ("layout.html", include_str!("pages/layout.html")),
-    (REFUSAL, include_str!("pages/refusal.html")),
-    (SIGN_IN, include_str!("pages/sign-in.html")),
-    (ONE_TIME_CODE, include_str!("pages/one-time-code.html")),
-    (SIGNED_IN, include_str!("pages/signed-in.html")),
-    (SIGN_OUT, include_str!("pages/sign-out.html")),
-];
-
 /// The templates.
 pub(super) struct Pages {
     templates: Environment<'static>,
     built_in: Environment<'static>,
+    languages: Languages,
     policy: HeaderValue,
     /// The hash of the page's own style.
     style: String,
+}
+
+/// Whom a page is for.
+pub(super) struct Reader<'a> {
+    /// The id of the request.
+    pub(super) request_id: &'a str,
+    /// The languages that the browser would like.
+    pub(super) accept_language: Option<&'a HeaderValue>,
 }
 
 /// What a sign-in page says: that of the password, and that of the one-time password.
@@ -62,7 +67,7 @@ pub(super) struct SignInPage<'a> {
     /// What was typed before; who gave the password.
     pub(super) username: &'a str,
     /// What was wrong with it.
-    pub(super) problem: Option<&'a str>,
+    pub(super) problem: Option<Word>,
 }
 
 /// What the page of a sign-out says.
@@ -77,64 +82,68 @@ pub(super) struct SignOutPage<'a> {
     pub(super) onward: &'a [Url],
 }
 
-/// Why the templates cannot be used. The operator's mistake.
-#[derive(Debug, thiserror::Error)]
-pub enum PagesError {
-    /// A template of the directory cannot be read.
-    #[error("the template {path} cannot be read")]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A template is not one.
-    #[error("the template {name} is not valid")]
-    Invalid {
-        /// Which.
-        name: &'static str,
-        /// Why.
-        #[source]
-        source: minijinja::Error,
-    },
-}
-
-/// The files that are taken from a directory, whether or not they are there.
-#[must_use]
-pub fn page_templates(directory: &Path) -> [PathBuf; 6] {
-    BUILT_IN.map(|(name, _)| directory.join(name))
-}
-
 impl Pages {
     /// The built-in templates, or those of the directory that have their names.
-    pub(super) fn load(directory: Option<&Path>) -> Result<Self, PagesError> {
+    pub(super) fn load(directory: Option<&Path>, translations: &[Translation]) -> Result<Self, PagesError> {
         let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
         let policy = policy(&hash, "'self'");
-        Ok(Self { templates: environment(directory)?, built_in: environment(None)?, policy, style: hash })
+        let (templates, built_in) = (environment(directory)?, environment(None)?);
+        Ok(Self { templates, built_in, languages: Languages::new(translations), policy, style: hash })
+    }
+
+    /// Whether it makes a difference which languages a browser would like.
+    pub(super) fn has_languages(&self) -> bool {
+        !self.languages.is_one()
     }
 
     /// The page of a refusal.
-    pub(super) fn refusal(&self, answer: &Answer, request_id: &str, sign_in: Option<&str>) -> Response<Body> {
-        let words = context! {
-            status => answer.status.as_u16(),
-            title => answer.title.unwrap_or_else(|| title(answer.status)),
-            detail => answer.detail,
+    pub(super) fn refusal(&self, answer: &Answer, sign_in: Option<&str>, reader: &Reader<'_>) -> Response<Body> {
+        let page = context! {
             required => answer.required.as_deref(),
-            request_id,
             sign_in,
             elsewhere => answer.elsewhere,
             sign_out => answer.sign_out.then_some(SIGN_OUT_PATH),
-            style => style(),
+            ..self.refused(answer, reader)
         };
-        self.page(REFUSAL, answer.status, "no-referrer", &words)
+        self.page(REFUSAL, answer.status, "no-referrer", reader, page)
+    }
+
+    /// The same with the form that was not delivered. The sign-in that it leads to comes back to the page of [`Pages::go_back`].
+    ///
+    /// The application may send whoever sent the form on to another site, as to one where people pay, and browsers hold that
+    /// against the policy of this page: the form would have arrived, and its sender not.
+    pub(super) fn resend(
+        &self,
+        answer: &Answer,
+        form: &UnsentForm,
+        sign_in: Option<&str>,
+        reader: &Reader<'_>,
+    ) -> Response<Body> {
+        let UnsentForm { action, fields } = form;
+        let page = context! { sign_in, action, fields, ..self.refused(answer, reader) };
+        let mut response = self.page(RESEND, answer.status, OF_FORMS, reader, page);
+        let places = if action.starts_with("https:") { "'self' https:" } else { "'self' https: http:" };
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy(&self.style, places));
+        response
+    }
+
+    fn refused(&self, answer: &Answer, reader: &Reader<'_>) -> Value {
+        let language = self.languages.wanted(reader.accept_language);
+        let title = answer.title.unwrap_or_else(|| title(answer.status));
+        let (title, detail) = (language.text(title), language.text(answer.detail));
+        context! { status => answer.status.as_u16(), title, detail }
+    }
+
+    /// The page that sends people back to the tab that they came from.
+    pub(super) fn go_back(&self, site: &str, reader: &Reader<'_>) -> Response<Body> {
+        self.page(GO_BACK, StatusCode::OK, "no-referrer", reader, context! { site })
     }
 
     /// The page on which people sign in with the local issuer.
-    pub(super) fn sign_in(&self, status: StatusCode, page: &SignInPage<'_>, request_id: &str) -> Response<Body> {
+    pub(super) fn sign_in(&self, status: StatusCode, page: &SignInPage<'_>, reader: &Reader<'_>) -> Response<Body> {
         let SignInPage { site, action, rd, username, problem } = *page;
-        let words = context! { site, action, rd, username, problem, request_id, style => style() };
-        self.page(SIGN_IN, status, OF_FORMS, &words)
+        let problem = problem.map(|problem| self.languages.wanted(reader.accept_language).text(problem));
+        self.page(SIGN_IN, status, OF_FORMS, reader, context! { site, action, rd, username, problem })
     }
 
     /// The page on which they give a one-time password then. `again` is where the first one is.
@@ -143,28 +152,29 @@ impl Pages {
         status: StatusCode,
         page: &SignInPage<'_>,
         again: &str,
-        request_id: &str,
+        reader: &Reader<'_>,
     ) -> Response<Body> {
         let SignInPage { site, action, rd, username, problem } = *page;
-        let words = context! { site, action, rd, username, problem, again, request_id, style => style() };
-        self.page(ONE_TIME_CODE, status, OF_FORMS, &words)
+        let problem = problem.map(|problem| self.languages.wanted(reader.accept_language).text(problem));
+        let page = context! { site, action, rd, username, problem, again };
+        self.page(ONE_TIME_CODE, status, OF_FORMS, reader, page)
     }
 
     /// The page after that, which leads on by itself. A redirect would be one of the form, and Chromium holds those against
     /// `form-action`, the application's own to other sites included: nobody would get there. Here a new navigation begins.
-    pub(super) fn signed_in(&self, site: &str, rd: &ReturnTarget, request_id: &str) -> Response<Body> {
-        let words = context! { site, rd => rd.as_str(), request_id, style => style() };
-        let mut response = self.page(SIGNED_IN, StatusCode::OK, "no-referrer", &words);
+    pub(super) fn signed_in(&self, site: &str, rd: &ReturnTarget, reader: &Reader<'_>) -> Response<Body> {
+        let page = context! { site, rd => rd.as_str() };
+        let mut response = self.page(SIGNED_IN, StatusCode::OK, "no-referrer", reader, page);
         let refresh = HeaderValue::try_from(format!("0; url={}", rd.as_str()));
         response.headers_mut().extend(refresh.ok().map(|refresh| (REFRESH, refresh)));
         response
     }
 
     /// The page that asks whether to sign out, or says that nobody is signed in.
-    pub(super) fn sign_out(&self, page: &SignOutPage<'_>, request_id: &str) -> Response<Body> {
+    pub(super) fn sign_out(&self, page: &SignOutPage<'_>, reader: &Reader<'_>) -> Response<Body> {
         let SignOutPage { site, action, user, onward } = *page;
-        let words = context! { site, action, signed_in => user.is_some(), user, request_id, style => style() };
-        let mut response = self.page(SIGN_OUT, StatusCode::OK, OF_FORMS, &words);
+        let page = context! { site, action, signed_in => user.is_some(), user };
+        let mut response = self.page(SIGN_OUT, StatusCode::OK, OF_FORMS, reader, page);
         if !onward.is_empty() {
             // Browsers hold every redirect of a form against `form-action`, and an issuer may send people on to another one
             // that it trusts.
@@ -178,12 +188,21 @@ impl Pages {
     }
 
     /// An operator's template that fails must not turn an answer into something else: there is the built-in one.
-    fn page(&self, name: &str, status: StatusCode, referrer: &str, words: &Value) -> Response<Body> {
-        let render =
-            |templates: &Environment<'_>| templates.get_template(name).and_then(|template| template.render(words));
-        let page = render(&self.templates).or_else(|error| {
+    fn page(&self, name: &str, status: StatusCode, referrer: &str, reader: &Reader<'_>, page: Value) -> Response<Body> {
+        let language = self.languages.wanted(reader.accept_language);
+        let page = context! {
+            request_id => reader.request_id,
+            language => language.tag(),
+            direction => language.direction().as_str(),
+            words => language.words(),
+            style => style(),
+            ..page
+        };
+        let written =
+            |templates: &Environment<'_>| templates.get_template(name).and_then(|template| template.render(&page));
+        let page = written(&self.templates).or_else(|error| {
             tracing::error!(fault = "operator", template = name, error = %error, "a page template failed");
-            render(&self.built_in)
+            written(&self.built_in)
         });
         let mut response = with_header(
             Body::full(page.unwrap_or_else(|_| status.to_string())),
@@ -195,7 +214,12 @@ impl Pages {
                 (X_FRAME_OPTIONS, "DENY"),
             ],
         );
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        if self.has_languages() {
+            headers.append(VARY, HeaderValue::from_static("Accept-Language"));
+            headers.extend(HeaderValue::try_from(language.tag()).ok().map(|tag| (CONTENT_LANGUAGE, tag)));
+        }
         response
     }
 }
@@ -210,31 +234,30 @@ fn policy(style: &str, form_action: &str) -> HeaderValue {
 }
 
 /// What people read first. The names of the protocol are for programs.
-fn title(status: StatusCode) -> &'static str {
+const fn title(status: StatusCode) -> Word {
     match status {
-        StatusCode::UNAUTHORIZED => "You are not signed in",
-        StatusCode::FORBIDDEN => "This is not allowed",
-        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => "Something is out of order",
-        StatusCode::SERVICE_UNAVAILABLE => "Not available right now",
-        StatusCode::LOOP_DETECTED => "Signing in goes in circles",
-        _ => status.canonical_reason().unwrap_or("Error"),
+        StatusCode::UNAUTHORIZED => Word::NotSignedIn,
+        StatusCode::FORBIDDEN => Word::NotAllowed,
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Word::OutOfOrder,
+        StatusCode::SERVICE_UNAVAILABLE => Word::NotAvailable,
+        StatusCode::LOOP_DETECTED => Word::Circles,
+        StatusCode::BAD_REQUEST => Word::BadRequest,
+        StatusCode::NOT_FOUND => Word::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Word::MethodNotAllowed,
+        StatusCode::REQUEST_TIMEOUT => Word::RequestTimeout,
+        StatusCode::PAYLOAD_TOO_LARGE => Word::PayloadTooLarge,
+        StatusCode::URI_TOO_LONG => Word::UriTooLong,
+        StatusCode::MISDIRECTED_REQUEST => Word::MisdirectedRequest,
+        StatusCode::TOO_MANY_REQUESTS => Word::TooManyRequests,
+        StatusCode::INTERNAL_SERVER_ERROR => Word::InternalServerError,
+        _ => Word::Error,
     }
-}
-
-fn environment(directory: Option<&Path>) -> Result<Environment<'static>, PagesError> {
-    let mut templates = Environment::new();
-    for (name, built_in) in BUILT_IN {
-        let own = directory.map(|directory| directory.join(name)).filter(|path| path.exists());
-        let source = match own {
-            Some(path) => std::fs::read_to_string(&path).map_err(|source| PagesError::Unreadable { path, source })?,
-            None => built_in.to_owned(),
-        };
-        templates.add_template_owned(name, source).map_err(|source| PagesError::Invalid { name, source })?;
-    }
-    Ok(templates)
 }
 
 /// It is our own, and stands in the page as it is.
 fn style() -> Value {
     Value::from_safe_string(STYLE.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

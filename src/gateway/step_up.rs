@@ -7,15 +7,7 @@ use super::{Gateway, Rejection};
 use crate::auth::authenticate::Identity;
 use crate::auth::credentials::Credentials;
 use crate::auth::sign_in::{ReturnTarget, SignInError};
-use crate::config::{Authentication, IssuerId, Route};
-
-/// A sign-in that would let somebody in.
-pub(super) struct StepUp {
-    /// What is asked of it.
-    pub(super) asked: Authentication,
-    /// With whom they are signed in, or were to be.
-    pub(super) issuer: Option<IssuerId>,
-}
+use crate::config::Route;
 
 /// Passes whoever has signed in as the route wants. Everybody else is asked to; but a browser that has just been asked, and
 /// comes back with less, gets a page that says so instead of going round in circles.
@@ -31,7 +23,8 @@ pub(super) fn check(
         gateway.sign_ins.forget_sent(&credentials.cookies, &mut exchange.jar);
         return Ok(());
     };
-    exchange.step_up = Some(StepUp { asked: route.authentication.clone(), issuer: Some(identity.token.issuer) });
+    exchange.asked = Some(route.authentication.clone());
+    exchange.sign_in_with = Some(identity.token.issuer);
     let is_back = |began_at| gateway.sign_ins.is_back(&credentials.cookies, began_at, &mut exchange.jar);
     let navigates = exchange.kind.navigation && exchange.record.method == Method::GET && credentials.by_cookie();
     if navigates && identity.began_at().is_some_and(is_back) {

@@ -5,9 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::admit::Target;
 use super::exchange::Exchange;
-use super::step_up::StepUp;
 use super::{Gateway, endpoints};
-use crate::auth::sign_in::ReturnTarget;
+use crate::auth::sign_in::{GO_BACK, ReturnTarget};
 use crate::config::{Authentication, IssuerId, Route, SignIn};
 
 /// Usher's own entrance, which leads on to wherever people sign in.
@@ -17,29 +16,26 @@ pub(super) const ENTRANCE: &str = "/.usher/sign-in";
 /// Whoever is signed in, but must sign in anew, stays with their own, if that is one.
 pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
     let target = exchange.target()?;
-    let own = exchange.step_up.as_ref().and_then(|step_up| step_up.issuer);
-    let (id, way) = first_way(gateway, own.as_slice()).or_else(|| first_way(gateway, &route.issuers))?;
+    let (id, way) =
+        first_way(gateway, exchange.sign_in_with.as_slice()).or_else(|| first_way(gateway, &route.issuers))?;
     let back = back(exchange, target);
     Some(match way {
         // It reads `rd` by itself.
         SignIn::LoginPage(page) if route.authentication.is_any() => with_return(page, &back),
         // The entrance sees to it that nobody is sent to a login page again and again who gets no more there.
         SignIn::LoginPage(_) | SignIn::AuthorizationServer(_) | SignIn::LocalIssuer => {
-            entrance(gateway, target, &back, Some(id), &route.authentication)
+            entrance(gateway, target, Some(&back), Some(id), Some(&route.authentication))
         }
     })
 }
 
-/// Where to sign in once more. Somebody who navigates comes back to where the sign-in that has failed was to lead, if that is
-/// known.
+/// Where to sign in once more, with the same issuer and in the way that was asked for. Somebody who navigates comes back to
+/// where the sign-in that has failed was to lead, if that is known.
 pub(super) fn again(gateway: &Gateway, exchange: &Exchange<'_>) -> String {
-    let back = exchange.return_target.as_ref().filter(|_| exchange.kind.navigation);
-    match (back, exchange.target(), &exchange.step_up) {
-        (Some(back), Some(target), Some(StepUp { asked, issuer })) => {
-            entrance(gateway, target, back.as_str(), *issuer, asked)
-        }
-        (Some(back), _, _) => with_return(ENTRANCE, back.as_str()),
-        (None, _, _) => ENTRANCE.to_owned(),
+    let back = exchange.return_target.as_ref().filter(|_| exchange.kind.navigation).map(ReturnTarget::as_str);
+    match exchange.target() {
+        Some(target) => entrance(gateway, target, back, exchange.sign_in_with, exchange.asked.as_ref()),
+        None => ENTRANCE.to_owned(),
     }
 }
 
@@ -48,20 +44,28 @@ pub(super) fn again(gateway: &Gateway, exchange: &Exchange<'_>) -> String {
 fn entrance(
     gateway: &Gateway,
     target: &Target,
-    back: &str,
+    back: Option<&str>,
     issuer: Option<IssuerId>,
-    asked: &Authentication,
+    asked: Option<&Authentication>,
 ) -> String {
-    let mut url = with_return(ENTRANCE, back);
-    if !asked.acr_values.is_empty() {
-        let values = asked.acr_values.join(" ");
-        url.extend(["&acr_values=", &utf8_percent_encode(&values, NON_ALPHANUMERIC).to_string()]);
+    let mut url = ENTRANCE.to_owned();
+    let mut add = |name, value: &str| url = with_parameter(&url, name, value);
+    if let Some(back) = back {
+        add("rd", back);
     }
-    url.extend(asked.max_age.map(|max_age| format!("&max_age={}", max_age.as_secs())));
+    if let Some(Authentication { acr_values, max_age }) = asked {
+        if !acr_values.is_empty() {
+            add("acr_values", &acr_values.join(" "));
+        }
+        if let Some(max_age) = max_age {
+            add("max_age", &max_age.as_secs().to_string());
+        }
+    }
     let of_site = gateway.router.site(&target.host).map(endpoints::issuers).unwrap_or_default();
     let default = first_way(gateway, &of_site).map(|(id, _)| id);
-    let named = issuer.filter(|id| Some(*id) != default).and_then(|id| gateway.config.issuers.get(id.0));
-    url.extend(named.map(|issuer| format!("&issuer={}", issuer.name)));
+    if let Some(issuer) = issuer.filter(|id| Some(*id) != default).and_then(|id| gateway.config.issuers.get(id.0)) {
+        add("issuer", &issuer.name);
+    }
     url
 }
 
@@ -70,9 +74,13 @@ fn first_way<'g>(gateway: &'g Gateway, issuers: &[IssuerId]) -> Option<(IssuerId
 }
 
 /// Somebody who navigates comes back to where they wanted to go. What a form sends is not sent again by going there, and what
-/// a script asks for is no page: they come back to the page that they were on. A program may have put a token into its query,
+/// a script asks for is no page: they come back to the page that they were on. Where the page of the refusal has kept the form,
+/// it stays open, and whoever has signed in beside it is sent back to it. A program may have put a token into its query,
 /// which the body of an answer must not repeat (law 8).
 fn back(exchange: &Exchange<'_>, target: &Target) -> String {
+    if exchange.unsent.is_some() {
+        return GO_BACK.to_owned();
+    }
     let is_get = exchange.record.method == Method::GET;
     if is_get && exchange.kind.navigation {
         return target.path_and_query(target.path.as_str());
@@ -86,6 +94,10 @@ fn back(exchange: &Exchange<'_>, target: &Target) -> String {
 
 /// The address of a page, with where to go from there.
 pub(super) fn with_return(page: &str, back: &str) -> String {
-    let separator = if page.contains('?') { '&' } else { '?' };
-    format!("{page}{separator}rd={}", utf8_percent_encode(back, NON_ALPHANUMERIC))
+    with_parameter(page, "rd", back)
+}
+
+fn with_parameter(url: &str, name: &str, value: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
 }

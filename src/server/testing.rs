@@ -79,6 +79,7 @@ pub(crate) fn config() -> Config {
         log: Log { format: LogFormat::Text, level: "info".into(), subject: LogSubject::Omit },
         shutdown: Shutdown { delay: Duration::ZERO, deadline: PATIENCE },
         pages: None,
+        translations: vec![],
         state_directory: None,
     }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use usher::clock::Clock;
 
 use crate::harness::chromium::Chromium;
+use crate::harness::scene::SITES;
 use crate::harness::{Gateway, Upstream, UpstreamAnswer};
 use crate::local_issuer::{usual_users, write_users};
 use crate::sign_in::Ring;
@@ -27,6 +28,16 @@ setInterval(() => fetch('/poll', { redirect: 'error' }).then((answer) => note(an
 const ACCOUNT: &str = "<!doctype html><title>Account</title>
 <p>Nobody else may read this.</p><a href='/.usher/sign-out'>Sign out</a>";
 
+/// A form with whatever is hard to send twice in the same way. It is sent to where `$ACTION` is.
+const FORM: &str = "<!doctype html><meta charset='utf-8'><title>Form</title>
+<form method='post' action='$ACTION'>
+<input type='hidden' name='empty' value=''><input type='hidden' name='action' value='&lt;b&gt;&quot;&amp;amp;'>
+<input type='hidden' name='_charset_'><input type='hidden' name='&quot;&gt;&lt;/form&gt;' value='a&#13;&#10;b&#10;c&#13;d'>
+<input type='hidden' name='control' value='&#1;&#127;&#xfeff;'><input type='hidden' name='same'><input type='hidden' name='same'>
+<label>Text<textarea name='text'></textarea></label><label>Name<input name='name'></label>
+<label>One<input type='checkbox' name='which[]' value='1'></label><label>Two<input type='checkbox' name='which[]' value='2'></label>
+<button name='submit' value='Save it'>Save</button></form>";
+
 /// A gateway with a local issuer, and an application of a few pages.
 struct Town {
     gateway: Gateway,
@@ -41,6 +52,7 @@ impl Town {
         for (path, body) in [("/polls", POLLS), ("/account", ACCOUNT)] {
             upstream.answer(path, UpstreamAnswer::fixed(200, &[("content-type", "text/html")], body));
         }
+        upstream.answer("/form", form_to("/save"));
         upstream.answer("/away", UpstreamAnswer::Hangup);
         upstream.answer("/.well-known/openid-configuration", UpstreamAnswer::Hangup);
         upstream.answer("/asks", UpstreamAnswer::fixed(302, &[("location", "/.usher/sign-in?rd=/asks")], ""));
@@ -51,9 +63,14 @@ impl Town {
     }
 }
 
+fn form_to(action: &str) -> UpstreamAnswer {
+    UpstreamAnswer::fixed(200, &[("content-type", "text/html")], FORM.replace("$ACTION", action))
+}
+
 fn configuration(upstream: &Upstream, directory: &TempDir) -> String {
     format!(
         "
+translations: {root}/examples/translations
 session: {{ secret: '$SECRET', refresh_ahead: 0s }}
 issuers:
   staff:
@@ -65,12 +82,14 @@ sites:
     issuer: staff
     upstream: {upstream}
     identity_headers: {{ X-User-Id: sub }}
+    resend_forms: 64KiB
     routes: [{{ path: / }}, {{ path: /admin/, require: {{ roles: admin }} }}]
   - host: other.test
     issuer: away
     upstream: {upstream}
     routes: [{{ path: / }}, {{ path: /public/, access: public }}]
 ",
+        root = env!("CARGO_MANIFEST_DIR"),
         users = directory.path().join("users.yaml").display(),
         lifetime = LIFETIME.as_secs(),
         upstream = upstream.url(),
@@ -115,6 +134,52 @@ async fn somebody_signs_in_at_a_certified_server_and_lands_where_the_link_led() 
     let Some(browser) = Chromium::play("certified", &ring.gateway, options) else { return };
     browser.ends().await;
     assert!(ring.upstream.seen().iter().any(|seen| seen.target == target && seen.all("x-user-id") == ["alice"]));
+}
+
+/// Every form that the application got there: some, and all alike.
+fn forms(upstream: &Upstream, target: &str) -> usize {
+    let seen = upstream.seen();
+    let forms: Vec<_> = seen.iter().filter(|seen| seen.method == "POST" && seen.target == target).collect();
+    for form in &forms {
+        assert_eq!(form.all("x-user-id"), ["alice"]);
+        assert_eq!(form.body, forms[0].body, "byte for byte");
+    }
+    assert!(forms.is_empty() || forms[0].body.len() > 200, "{:?}", forms[0].body);
+    forms.len()
+}
+
+#[tokio::test]
+async fn a_form_that_meets_an_ended_session_is_sent_again_byte_for_byte_after_the_sign_in() {
+    let town = Town::start().await;
+    let action = "/save?draft=1&x=%2Fy&&";
+    town.upstream.answer("/form", form_to(action));
+    let Some(browser) = Chromium::play("resend", &town.gateway, json!({ "action": action })) else { return };
+    browser.ends().await;
+    assert_eq!(forms(&town.upstream, action), 4);
+}
+
+#[tokio::test]
+async fn an_application_may_send_whoever_sent_the_form_again_to_another_site() {
+    let town = Town::start().await;
+    let away = "https://other.test/public/landed";
+    town.upstream.answer("/pays", UpstreamAnswer::fixed(303, &[("location", away)], ""));
+    town.upstream.answer("/form", form_to("/pays"));
+    let options = json!({ "action": "/pays", "landsOn": away });
+    let Some(browser) = Chromium::play("resend", &town.gateway, options) else { return };
+    browser.ends().await;
+    assert_eq!(forms(&town.upstream, "/pays"), 4);
+}
+
+#[tokio::test]
+async fn a_form_is_sent_again_after_a_sign_in_at_a_certified_server() {
+    let sites = SITES.replacen("body_limit: 1MiB", "resend_forms: 64KiB", 1);
+    let ring = Ring::start_with_sites("a form that is sent again", &json!({}), "audiences: [usher]", &sites).await;
+    let Some(ring) = ring else { return };
+    ring.upstream.answer("/form", form_to("/save"));
+    let options = json!({ "action": "/save", "certified": true });
+    let Some(browser) = Chromium::play("resend", &ring.gateway, options) else { return };
+    browser.ends().await;
+    assert_eq!(forms(&ring.upstream, "/save"), 4);
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ mod user_command;
 // An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
 mod keycloak;
 mod login;
+mod resend;
 mod sign_in;
 mod sign_in_attacks;
 
@@ -66,6 +67,7 @@ mod sign_out_streams;
 
 // A real browser: people sign in and out, and how the pages look.
 mod browser;
+mod languages;
 
 // Ways in, and ways to sign people out, that were tried on sessions and tokens.
 mod attack_session;

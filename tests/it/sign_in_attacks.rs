@@ -522,6 +522,31 @@ async fn a_page_after_a_failed_sign_in_leads_back_to_where_the_link_led() {
 }
 
 #[tokio::test]
+async fn once_more_is_with_the_issuer_that_somebody_had_chosen() {
+    let clock = Clock::adjustable();
+    let (main, other) = (Issuer::start(&clock).await, Issuer::start(&clock).await);
+    let second = format!(
+        "  other: {{ issuer: '{}', insecure_http: true, client_id: usher, client_secret: x, audiences: [usher] }}\n",
+        other.url()
+    );
+    let sites = SITES.replace("issuer: main\n", "issuer: [main, other]\n");
+    let yaml = format!("{}\n{second}{sites}", ISSUERS.trim_end());
+    let scene = Scene::with(&yaml, Upstream::start().await, main, clock).await;
+    let mut browser = browser(&scene);
+    for (chosen, once_more) in [
+        ("rd=/x&issuer=other", "\"/.usher/sign-in?rd=%2Fx&amp;issuer=other\""),
+        ("rd=/x&issuer=main", "\"/.usher/sign-in?rd=%2Fx\""),
+        ("rd=/x", "\"/.usher/sign-in?rd=%2Fx\""),
+    ] {
+        let answer = browser.visit(&format!("https://app.test/.usher/sign-in?{chosen}")).await;
+        let state = asked(answer.assert_status(302).header("location").unwrap())["state"].clone();
+        let callback = format!("https://app.test/.usher/callback?error=access_denied&state={state}");
+        let page = browser.visit(&callback).await.assert_status(403).text().replace("&#x2f;", "/");
+        assert!(page.contains(once_more), "{chosen}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn a_state_is_good_for_one_token_request_whatever_the_browser_sends_again() {
     let scene = scene().await;
     let mut browser = browser(&scene);

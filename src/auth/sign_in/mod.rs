@@ -23,7 +23,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub use error::{LoopCause, SignInError};
-pub use return_target::ReturnTarget;
+pub use return_target::{GO_BACK, ReturnTarget};
 pub use spent::SpentStates;
 
 use pending::Pending;
@@ -263,7 +263,7 @@ impl Returned {
         &self.pending.asked
     }
 
-    /// Where: the issuer's short name in the configuration.
+    /// The short name of the issuer that was asked.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.pending.issuer

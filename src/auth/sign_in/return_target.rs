@@ -15,6 +15,9 @@ const LONGEST: usize = 2_000;
 /// Where everything begins that is Usher's own: coming back to it would sign out, or sign in again.
 const OWN: &str = "/.usher";
 
+/// The one page of Usher's own that a sign-in may lead to: it sends people back to the tab that they came from.
+pub const GO_BACK: &str = "/.usher/go-back";
+
 /// A path and query, as they stand in `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTarget(Box<str>);
@@ -59,7 +62,8 @@ fn stays(rd: &str, origin: &str) -> Option<()> {
     // As in a query: nothing that a browser would take out of it, or that could end a header.
     check_query(fragment).ok()?;
     let path = CanonicalPath::parse(path).ok()?;
-    let is_own = path.as_str().strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let begins_as_own = path.as_str().strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_own = begins_as_own && rd != GO_BACK;
     let origin = Url::parse(origin).ok()?;
     let url = origin.join(rd).ok()?;
     (!is_own && url.origin() == origin.origin() && url.username().is_empty() && url.password().is_none()).then_some(())
@@ -91,6 +95,19 @@ mod tests {
             "/x/.usher/",
         ] {
             assert_eq!(target(rd), rd);
+        }
+    }
+
+    #[test]
+    fn of_usher_s_own_pages_only_the_one_that_sends_people_back_is_one() {
+        assert_eq!(target(GO_BACK), GO_BACK);
+        for rd in
+            ["/.usher/go-back/", "/.usher/go-back?x", "/.usher/go-back#x", "/.usher/./go-back", "/.usher", "/.USHER"]
+        {
+            assert_ne!(target(rd), GO_BACK, "{rd}");
+        }
+        for rd in ["/.usher/", "/.usher/sign-out", "/.usher/go-back/../sign-out", "/.usher/go-backx"] {
+            assert_eq!(target(rd), "/", "{rd}");
         }
     }
 

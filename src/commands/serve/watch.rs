@@ -5,6 +5,7 @@
 //! seen the same: a file that is still being written may make sense already, and say something else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ type Seen = BTreeMap<PathBuf, Content>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     Bytes([u8; 32]),
+    /// Of a directory, what is in it, not what that holds.
+    Names(BTreeSet<OsString>),
     /// A pipe or a terminal: reading would take away what somebody else waits for.
     NoFile,
     Unreadable(io::ErrorKind),
@@ -82,7 +85,13 @@ impl Watch {
 
 fn content(path: &Path) -> Content {
     let read = || {
-        if !fs::metadata(path)?.is_file() {
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() {
+            return Ok(Content::Names(
+                fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?,
+            ));
+        }
+        if !metadata.is_file() {
             return Ok(Content::NoFile);
         }
         let mut bytes = Vec::new();
@@ -129,6 +138,17 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(!watch.look());
         assert!(!watch.look());
+    }
+
+    #[test]
+    fn a_directory_changes_with_the_names_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut watch = watch(directory.path());
+        fs::write(directory.path().join("new"), "one").unwrap();
+        assert!(!watch.look());
+        assert!(watch.look());
+        fs::write(directory.path().join("new"), "two").unwrap();
+        assert!(!watch.look() && !watch.look(), "what is in them is watched for itself");
     }
 
     #[test]

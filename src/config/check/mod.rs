@@ -10,6 +10,7 @@ mod operation;
 mod secrets;
 mod session;
 mod sites;
+mod translations;
 mod values;
 
 use std::path::Path;
@@ -119,6 +120,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         log: check.log(file.log.as_ref()),
         shutdown: operation::shutdown(file.shutdown.as_ref()),
         pages: file.pages.as_deref().and_then(|path| check.directory(&root.key("pages"), path)),
+        translations: check.translations(&root.key("translations"), file.translations.as_deref()),
         state_directory,
     };
     Some(config)

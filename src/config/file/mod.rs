@@ -57,6 +57,8 @@ pub struct File {
     pub shutdown: Option<Shutdown>,
     /// A directory of templates that replace the built-in pages.
     pub pages: Option<PathBuf>,
+    /// A directory with the words of the pages in other languages, a file for each: `de.yaml`. Default: English only.
+    pub translations: Option<PathBuf>,
     /// Where Usher keeps what must survive a restart. Default: nothing is kept.
     pub state_directory: Option<PathBuf>,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{BodyLimit, HumanDuration, OneOrMany, Require, Scalar, TextOr};
+use super::{BodyLimit, ByteSize, HumanDuration, OneOrMany, Require, Scalar, TextOr};
 use crate::config::{Access, Secret, Unauthenticated};
 
 /// Makes [`Site`] and [`Route`] of their own keys and the keys that both have. (`#[serde(flatten)]` would do that too, but
@@ -90,6 +90,9 @@ site_and_route! {
     unauthenticated: Unauthenticated,
     /// Whether a 403 names what was required. Default: false.
     explain_refusals: bool,
+    /// A form of at most this size that meets an ended session is kept by the page that says so, to be sent again. Default: 0,
+    /// none is.
+    resend_forms: ByteSize,
     /// Time-outs towards the application; single ones can be overridden.
     timeouts: Timeouts,
     /// Larger request bodies are refused. `none` lifts the bound. Default: 10MiB.

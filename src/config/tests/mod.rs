@@ -12,6 +12,7 @@ mod mistakes;
 mod routes;
 /// File, environment, flags; YAML, TOML, JSON.
 mod sources;
+mod translations;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -60,6 +61,7 @@ fn files() -> TempDir {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     fs::create_dir(directory.path().join("pages")).unwrap();
+    fs::create_dir(directory.path().join("translations")).unwrap();
     directory
 }
 

@@ -10,7 +10,6 @@ use crate::forwarding::Body;
 use crate::gateway::admit::Target;
 use crate::gateway::answer::with_header;
 use crate::gateway::exchange::Exchange;
-use crate::gateway::step_up::StepUp;
 use crate::gateway::{Gateway, Rejection};
 
 /// 303 to where the browser wanted to go, with a new session. The code in this URL must not be passed on as a referrer (X11).
@@ -25,12 +24,10 @@ pub(super) async fn complete(
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
     let returned = gateway.sign_ins.take(query, &target.origin(), found, jar)?;
     exchange.return_target = Some(returned.return_target().clone());
-    if !returned.asked().is_any() {
-        let named =
-            |id: &&IssuerId| gateway.config.issuers.get(id.0).is_some_and(|issuer| *issuer.name == *returned.issuer());
-        let issuer = issuers.iter().find(named).copied();
-        exchange.step_up = Some(StepUp { asked: returned.asked().clone(), issuer });
-    }
+    exchange.asked = Some(returned.asked()).filter(|asked| !asked.is_any()).cloned();
+    let asked =
+        |id: &IssuerId| gateway.config.issuers.get(id.0).is_some_and(|issuer| *issuer.name == *returned.issuer());
+    exchange.sign_in_with = issuers.iter().copied().find(asked);
     let completed = match gateway.sign_ins.complete(returned).await {
         Err(SignInError::Repeated) => return repeated(gateway, credentials, issuers, exchange).await,
         outcome => outcome?,

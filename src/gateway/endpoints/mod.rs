@@ -3,12 +3,13 @@
 mod backchannel_logout;
 mod callback;
 mod frontchannel_logout;
+mod go_back;
 mod issuer;
 mod jwks;
 mod session;
 mod sign_in;
 mod sign_out;
-mod small_body;
+pub(super) mod small_body;
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, Request, Response};
@@ -21,7 +22,7 @@ use super::exchange::Exchange;
 use super::way_in::ENTRANCE;
 use super::{Gateway, Rejection};
 use crate::auth::credentials::Credentials;
-use crate::auth::sign_in::CALLBACK;
+use crate::auth::sign_in::{CALLBACK, GO_BACK};
 use crate::config::{IssuerId, Site};
 use crate::forwarding::{Body, RequestBody};
 
@@ -68,8 +69,11 @@ pub(super) async fn answer(
             sign_out::sign_out(gateway, target, &request, &credentials, &issuers, exchange).await?
         }
         (SIGN_OUT, _) => return Err(allow("GET, HEAD, POST")),
+        (GO_BACK, &Method::GET | &Method::HEAD) => {
+            go_back::show(gateway, target, &credentials, &issuers, exchange).await?
+        }
         ("/.usher/jwks.json", &Method::GET | &Method::HEAD) => jwks::show(gateway),
-        ("/.usher/session" | "/.usher/jwks.json", _) => return Err(allow("GET, HEAD")),
+        ("/.usher/session" | "/.usher/jwks.json" | GO_BACK, _) => return Err(allow("GET, HEAD")),
         (path, _) if path.starts_with(issuer::PREFIX) => {
             issuer::answer(gateway, target, request, &credentials, &issuers, exchange).await?
         }

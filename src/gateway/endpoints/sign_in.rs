@@ -15,7 +15,6 @@ use crate::forwarding::Body;
 use crate::gateway::admit::Target;
 use crate::gateway::answer::with_header;
 use crate::gateway::exchange::Exchange;
-use crate::gateway::step_up::StepUp;
 use crate::gateway::{Gateway, Rejection, way_in};
 
 use super::issuer;
@@ -44,10 +43,11 @@ pub(super) async fn begin(
     let origin = target.origin();
     let return_target = ReturnTarget::parse(&parameter(query, "rd").unwrap_or_default(), &origin);
     exchange.return_target = Some(return_target.clone());
+    exchange.sign_in_with = Some(id);
     let asked = asked(gateway, target, query)?;
     let is_plain = asked.is_any();
     if !is_plain {
-        exchange.step_up = Some(StepUp { asked: asked.clone(), issuer: Some(id) });
+        exchange.asked = Some(asked.clone());
     }
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
     let may_help = match way {
@@ -98,7 +98,7 @@ async fn looping(
 ) -> Rejection {
     let outcome = gateway.authenticator.identify(credentials, issuers, false, &mut exchange.jar).await;
     let cause = match LoopCause::of(&outcome, target.secure) {
-        LoopCause::SignedIn if exchange.step_up.is_some() => LoopCause::NotAnew,
+        LoopCause::SignedIn if exchange.asked.is_some() => LoopCause::NotAnew,
         cause => cause,
     };
     SignInError::Loop(cause).into()

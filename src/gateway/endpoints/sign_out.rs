@@ -46,7 +46,7 @@ pub(super) async fn ask(
         }
     }
     let page = SignOutPage { site: &target.host, action: SIGN_OUT, user, onward: &onward };
-    gateway.pages.sign_out(&page, exchange.id())
+    gateway.pages.sign_out(&page, &exchange.reader())
 }
 
 /// For a form, 303 to where its user signs out at the issuer, or to the page here. For a script, 204: where the page should go

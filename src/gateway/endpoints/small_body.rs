@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use zeroize::Zeroizing;
 
@@ -13,14 +14,15 @@ use crate::gateway::Rejection;
 ///
 /// # Errors
 /// [`Rejection::BodyTooLarge`]
-pub(super) async fn read(
+pub(in crate::gateway) async fn read(
     mut body: RequestBody,
     limit: u64,
     patience: Duration,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Rejection> {
     body.limit(Some(limit))?;
     // Of its whole size from the beginning: what grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(limit).unwrap_or_default()));
+    let most = body.size_hint().exact().unwrap_or(limit);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(most).unwrap_or_default()));
     let whole = async {
         while let Some(frame) = body.frame().await {
             bytes.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));

@@ -28,6 +28,7 @@ pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
         rewrite_host: None,
         unauthenticated: Unauthenticated::Auto,
         explain_refusals: false,
+        resend_forms: None,
         timeouts: Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO },
         body_limit: None,
         allowed_origins: Vec::new(),

@@ -67,10 +67,17 @@ const PAGES = {
   },
   forbidden: (page) => page.goto(`${SITE}/admin/`),
   'upstream-away': (page) => page.goto(`${SITE}/away`),
+  'go-back': (page) => page.goto(`${SITE}/.usher/go-back`),
   'signed-out': async (page) => {
     await page.goto(`${SITE}/.usher/sign-out`);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  },
+  resend: async (page) => {
+    await open(page, `${SITE}/form`);
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('button', { name: 'Send again' }).waitFor();
   },
   'issuer-away': (page) => page.goto('https://other.test/'),
   loop: async (page) => {
@@ -92,10 +99,34 @@ const HEADINGS = {
   'sign-out': 'Sign out?',
   forbidden: 'This is not allowed',
   'upstream-away': 'Something is out of order',
+  'go-back': 'You are signed in',
   'signed-out': 'You are signed out',
+  resend: 'You are not signed in',
   'issuer-away': 'Not available right now',
   loop: 'Signing in goes in circles',
 };
+
+/** The sign-in page and a refusal, for somebody whose browser is set to German: its words are longer. */
+async function inGerman(browser, pictures) {
+  const context = await browser.newContext({ locale: 'de-AT', viewport: DESK });
+  const page = await context.newPage();
+  const wrong = [];
+  for (const [name, url, heading] of [
+    ['sign-in', `${SITE}/account`, 'Anmelden'],
+    ['refusal', `${SITE}/.usher/callback?code=x&state=y`, 'Ungültige Anfrage'],
+  ]) {
+    await page.goto(url);
+    assert.equal(await page.locator('html').getAttribute('lang'), 'de');
+    assert.equal(await page.getByRole('heading').textContent(), heading);
+    for (const [size, viewport] of Object.entries({ desk: DESK, phone: PHONE, narrow: NARROW })) {
+      await page.setViewportSize(viewport);
+      wrong.push(...(await page.evaluate(faults)).map((fault) => `${name} in German, ${size}: ${fault}`));
+      if (viewport !== NARROW) await page.screenshot({ path: join(pictures, `${name}-german-${size}.png`) });
+    }
+  }
+  await context.close();
+  return wrong;
+}
 
 export default async function play({ browser, options }) {
   const wrong = [];
@@ -117,6 +148,7 @@ export default async function play({ browser, options }) {
     }
     await context.close();
   }
+  wrong.push(...(await inGerman(browser, options.pictures)));
   assert.ok(wrong.length === 0, wrong.join('\n'));
-  return Object.keys(PAGES).length * 4;
+  return Object.keys(PAGES).length * 4 + 4;
 }

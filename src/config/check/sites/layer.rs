@@ -9,7 +9,7 @@ use super::super::issuers::CheckedIssuers;
 use super::super::values::{host_value, identity_header_name, method, origin, strip_prefix};
 use super::super::{Advice, Check, KeyPath, Mistake};
 use super::CheckedSites;
-use crate::config::file::{BodyLimit, OneOrMany, RouteKeys};
+use crate::config::file::{BodyLimit, ByteSize, OneOrMany, RouteKeys};
 use crate::config::{
     Access, Authentication, Condition, IdentityHeader, IdentitySetId, IssuerId, Timeouts, Unauthenticated, UpstreamId,
     defaults,
@@ -51,6 +51,7 @@ pub(super) struct Layer {
     pub(super) rewrite_host: Option<HeaderValue>,
     pub(super) unauthenticated: Option<Unauthenticated>,
     pub(super) explain_refusals: Option<bool>,
+    pub(super) resend_forms: Option<u64>,
     pub(super) timeouts: PartialTimeouts,
     pub(super) body_limit: Option<BodyLimit>,
     pub(super) ignore_case: Option<bool>,
@@ -95,6 +96,7 @@ impl Layer {
             rewrite_host: self.rewrite_host.or(below.rewrite_host),
             unauthenticated: self.unauthenticated.or(below.unauthenticated),
             explain_refusals: self.explain_refusals.or(below.explain_refusals),
+            resend_forms: self.resend_forms.or(below.resend_forms),
             timeouts: PartialTimeouts {
                 connect: self.timeouts.connect.or(below.timeouts.connect),
                 response: self.timeouts.response.or(below.timeouts.response),
@@ -154,6 +156,7 @@ impl Check<'_> {
             rewrite_host: keys.rewrite_host.and_then(|text| self.accept(&written("rewrite_host"), host_value(text))),
             unauthenticated: keys.unauthenticated.copied(),
             explain_refusals: keys.explain_refusals.copied(),
+            resend_forms: keys.resend_forms.and_then(|size| self.accept(&written("resend_forms"), resend_forms(*size))),
             timeouts: self.timeouts(&written("timeouts"), keys),
             body_limit: keys.body_limit.copied(),
             ignore_case: keys.ignore_case.copied(),
@@ -224,6 +227,19 @@ impl Check<'_> {
             idle: one("idle", mirror.idle),
         }
     }
+}
+
+/// The page that keeps a form is several times as large as that.
+const LONGEST_FORM: u64 = 1 << 20;
+
+fn resend_forms(size: ByteSize) -> Result<u64, Mistake> {
+    if size.0 > LONGEST_FORM {
+        return Err(Mistake::new(
+            "is more than a page can keep",
+            "write at most 1MiB; forms of people are below 64KiB",
+        ));
+    }
+    Ok(size.0)
 }
 
 /// A path into the claims.

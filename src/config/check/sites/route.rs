@@ -52,6 +52,7 @@ impl Check<'_> {
         }
         self.possible(site, layer.require.as_ref(), layer.issuers.as_deref());
         let Required { conditions, authentication } = self.required(site, at, layer.access.as_ref(), layer.require);
+        let body_limit = layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0);
         Route {
             name: name(site.host, &path, layer.methods.as_deref()),
             path,
@@ -71,8 +72,10 @@ impl Check<'_> {
             rewrite_host: layer.rewrite_host,
             unauthenticated: layer.unauthenticated.unwrap_or(Unauthenticated::Auto),
             explain_refusals: layer.explain_refusals.unwrap_or(false),
+            // What would be refused the next time need not be kept.
+            resend_forms: layer.resend_forms.filter(|size| *size > 0).map(|size| size.min(body_limit.unwrap_or(size))),
             timeouts: layer.timeouts.complete(),
-            body_limit: layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0),
+            body_limit,
             allowed_origins,
             cors: layer.cors.is_some_and(|cors| cors.value),
             login: None,

@@ -9,7 +9,7 @@ use super::{ONE_TIME_CODE, SIGN_IN};
 use crate::auth::credentials::Credentials;
 use crate::auth::origin;
 use crate::auth::sign_in::{ReturnTarget, SignInError};
-use crate::config::IssuerId;
+use crate::config::{IssuerId, Word};
 use crate::forwarding::{Body, RequestBody};
 use crate::gateway::admit::Target;
 use crate::gateway::answer::{answer_with, with_header};
@@ -17,9 +17,6 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::pages::SignInPage;
 use crate::gateway::{Gateway, Rejection, way_in};
 use crate::issuer::local::{FirstStep, Local, NotSignedIn};
-
-/// What people read who were told before that it is about the code.
-const WRONG: &str = "This code is wrong, or was used before. Wait for the next one.";
 
 /// 303 to the page, after a password that was right.
 pub(super) fn ask(
@@ -46,7 +43,7 @@ pub(super) fn page(
     };
     let (site, username, rd) = (&*target.host, first.name(), rd.as_str());
     let page = SignInPage { site, action: ONE_TIME_CODE, rd, username, problem: None };
-    gateway.pages.one_time_code(StatusCode::OK, &page, &way_in::with_return(SIGN_IN, rd), exchange.id())
+    gateway.pages.one_time_code(StatusCode::OK, &page, &way_in::with_return(SIGN_IN, rd), &exchange.reader())
 }
 
 /// 303 to the page that leads on, or the page again: this one when it is about the code, the first one when that has to be
@@ -92,11 +89,12 @@ fn code_again(
     (username, rd): (&str, &ReturnTarget),
     error: NotSignedIn,
 ) -> Response<Body> {
+    // Who gets here has been told before that it is about the code.
     let is_wrong = matches!(error, NotSignedIn::WrongCode);
     answer_with(exchange, &error.into(), |exchange, answer| {
-        let (site, rd, problem) = (&*target.host, rd.as_str(), if is_wrong { WRONG } else { answer.detail });
+        let (site, rd, problem) = (&*target.host, rd.as_str(), if is_wrong { Word::WrongCode } else { answer.detail });
         let page = SignInPage { site, action: ONE_TIME_CODE, rd, username, problem: Some(problem) };
-        gateway.pages.one_time_code(answer.status, &page, &way_in::with_return(SIGN_IN, rd), exchange.id())
+        gateway.pages.one_time_code(answer.status, &page, &way_in::with_return(SIGN_IN, rd), &exchange.reader())
     })
 }
 

@@ -37,12 +37,12 @@ pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &mut Exchange<'
     kept::ask(&mut exchange.jar);
     let rd = return_target(target);
     let page = SignInPage { site: &target.host, action: SIGN_IN, rd: rd.as_str(), username: "", problem: None };
-    gateway.pages.sign_in(StatusCode::OK, &page, exchange.id())
+    gateway.pages.sign_in(StatusCode::OK, &page, &exchange.reader())
 }
 
 /// The page that leads on to where somebody wanted to go. Anybody may open it, signed in or not.
 pub(super) fn signed_in(gateway: &Gateway, target: &Target, exchange: &Exchange<'_>) -> Response<Body> {
-    gateway.pages.signed_in(&target.host, &return_target(target), exchange.id())
+    gateway.pages.signed_in(&target.host, &return_target(target), &exchange.reader())
 }
 
 /// Where somebody wants to go.
@@ -116,7 +116,7 @@ pub(super) fn page_again(
     answer_with(exchange, rejection, |exchange, answer| {
         let (site, problem) = (&*target.host, Some(answer.detail));
         let page = SignInPage { site, action: SIGN_IN, rd: rd.as_str(), username, problem };
-        gateway.pages.sign_in(answer.status, &page, exchange.id())
+        gateway.pages.sign_in(answer.status, &page, &exchange.reader())
     })
 }
 

@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
 use serde::Deserialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::forwarding::RequestBody;
-use crate::gateway::Rejection;
 use crate::gateway::endpoints::small_body;
+use crate::gateway::{Rejection, media_type};
 use crate::issuer::local::NotSignedIn;
 
 /// Bytes of a request: a name and a password of 4 KiB each, some of it escaped.
@@ -119,15 +118,11 @@ fn text(field: &Zeroizing<String>) -> String {
 }
 
 fn form(headers: &HeaderMap) -> Option<Form> {
-    let mut lines = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else { return None };
-    let mut parts = line.to_str().ok()?.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let form = match parts.next()?.as_str() {
-        "application/json" => Form::Json,
-        "application/x-www-form-urlencoded" => Form::UrlEncoded,
-        _ => return None,
-    };
-    parts.all(|parameter| matches!(parameter.as_str(), "charset=utf-8" | "charset=\"utf-8\"")).then_some(form)
+    match media_type::of_text(headers)?.as_str() {
+        "application/json" => Some(Form::Json),
+        media_type::URL_ENCODED => Some(Form::UrlEncoded),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
