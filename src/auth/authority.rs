@@ -45,7 +45,8 @@ impl Authority for IssuerAuthority {
     }
 
     async fn accept(&self, issuer: IssuerId, answer: &TokenResponse) -> Result<Arc<VerifiedToken>, AcceptError> {
-        let identity = self.issuers.by_id(issuer).map_or(IdentityToken::AccessToken, |issuer| issuer.config().identity);
+        let configured = self.issuers.by_id(issuer).map(|issuer| &issuer.config().identity);
+        let identity = configured.unwrap_or(&IdentityToken::AccessToken);
         let access = self.verify(issuer, answer.identity_token(identity).ok_or(AcceptError::NoIdToken)?).await?;
         if let Some(id_token) = &answer.id_token {
             let outcome = self.verifier.verify_id_token(id_token.expose(), issuer, self.clock.now()).await;
@@ -78,9 +79,10 @@ impl Authority for IssuerAuthority {
 
 fn unaccepted(error: VerifyError) -> AcceptError {
     match error {
-        VerifyError::IssuerUnavailable(_) | VerifyError::Expired(_) | VerifyError::NotYetValid { .. } => {
-            AcceptError::NotNow(Box::new(error))
-        }
+        VerifyError::IssuerUnavailable(_)
+        | VerifyError::NotIntrospected(_)
+        | VerifyError::Expired(_)
+        | VerifyError::NotYetValid { .. } => AcceptError::NotNow(Box::new(error)),
         _ => AcceptError::Unverified(Box::new(error)),
     }
 }

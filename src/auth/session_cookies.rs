@@ -39,6 +39,8 @@ pub struct PresentedSession {
 /// What sealed cookies say of a session beside its tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionFacts {
+    /// Whose it is.
+    pub issuer: IssuerId,
     /// What stays as it was at the sign-in.
     pub origin: SessionOrigin,
     /// When it ends if nothing happens before.
@@ -159,6 +161,7 @@ impl SessionCookies {
         let Some(issuer) = issuer.filter(|issuer| allowed.contains(issuer)) else { return Ok(None) };
         Ok(Some(PresentedSession {
             facts: Some(SessionFacts {
+                issuer,
                 origin: SessionOrigin { id: ticket.session, started_at: ticket.started_at, sid: ticket.sid },
                 idle_until: ticket.idle_until,
             }),

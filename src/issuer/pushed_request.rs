@@ -5,8 +5,6 @@
 //! log. A server that does not insist gets the request by the browser when there are more, or when it cannot take a pushed one
 //! now. What it has refused is refused: it would say no to the same request in a URL, or worse, take it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use http::StatusCode;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -15,14 +13,13 @@ use url::Url;
 use super::Issuer;
 use super::authorization_code::AuthorizationError;
 use super::form::Form;
+use super::news::News;
 use super::transport::TransportError;
 use crate::clock::Clock;
 use crate::config::{Client, ClientAuthentication};
 
 /// Requests under way at one server.
 const MOST: usize = 16;
-/// A server that takes none takes none of all: it is said once per this many seconds.
-const LOG_INTERVAL: u64 = 60;
 /// An answer is one reference.
 const LIMIT: usize = 64 * 1024;
 /// Longer than any reference; the browser carries it in a URL.
@@ -69,24 +66,13 @@ struct Pushed {
 #[derive(Debug)]
 pub(super) struct Pushing {
     permits: Semaphore,
-    /// When it was last logged that a request was not taken, as a [`crate::clock::Timestamp`].
-    logged: AtomicU64,
-    clock: Clock,
+    /// A server that takes none takes none of all.
+    not_taken: News,
 }
 
 impl Pushing {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { permits: Semaphore::new(MOST), logged: AtomicU64::new(0), clock }
-    }
-
-    /// Whether it is time to log it again. Notes that it is logged then.
-    fn is_news(&self) -> bool {
-        let (now, last) = (self.clock.now().0, self.logged.load(Ordering::Relaxed));
-        let is_news = now.abs_diff(last) >= LOG_INTERVAL;
-        if is_news {
-            self.logged.store(now, Ordering::Relaxed);
-        }
-        is_news
+        Self { permits: Semaphore::new(MOST), not_taken: News::new(clock) }
     }
 }
 
@@ -108,7 +94,7 @@ impl Issuer {
             Ok(reference) => Ok(Some(reference)),
             Err(error) if must || !error.is_passing() => Err(AuthorizationError::NotPushed(error)),
             Err(error) => {
-                if self.pushing.is_news() {
+                if self.pushing.not_taken.is_news() {
                     tracing::warn!(
                         fault = "issuer",
                         issuer = %self.config.name,
@@ -140,18 +126,6 @@ impl Issuer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn that_none_is_taken_is_news_once_a_minute() {
-        let clock = Clock::stopped();
-        let pushing = Pushing::new(clock.clone());
-        assert_eq!([pushing.is_news(), pushing.is_news()], [true, false]);
-        clock.advance(Duration::from_secs(59));
-        assert!(!pushing.is_news());
-        clock.advance(Duration::from_secs(1));
-        assert_eq!([pushing.is_news(), pushing.is_news()], [true, false]);
-    }
 
     #[test]
     fn what_the_server_has_looked_at_and_refused_is_not_passing() {

@@ -117,9 +117,9 @@ impl TokenResponse {
     /// Whichever token says who somebody is. `None` where that is the ID token and there is none: a renewal may come without
     /// it (OIDC Core §12.2). The rest of the answer counts all the same: the refresh token that was sent is spent.
     #[must_use]
-    pub const fn identity_token(&self, identity: IdentityToken) -> Option<&AccessToken> {
+    pub const fn identity_token(&self, identity: &IdentityToken) -> Option<&AccessToken> {
         match identity {
-            IdentityToken::AccessToken => Some(&self.access_token),
+            IdentityToken::AccessToken | IdentityToken::Introspected(_) => Some(&self.access_token),
             IdentityToken::IdToken => self.id_token.as_ref(),
         }
     }

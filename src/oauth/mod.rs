@@ -5,6 +5,7 @@
 pub mod algorithm;
 pub mod bearer;
 pub mod claims;
+pub mod json;
 pub mod token;
 
 pub use algorithm::Algorithm;

@@ -36,7 +36,7 @@ const USERS = {
   root: { email: 'root@app.test', realm_access: { roles: ['reader', 'admin'] } },
 };
 
-const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0 };
+const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0, introspections: 0 };
 let delay = 0;
 let outcome = { sub: 'alice' };
 let gateway;
@@ -95,6 +95,7 @@ const configuration = {
   features: {
     backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
+    introspection: { enabled: true, allowedPolicy: (_context, client, token) => client.clientId === token.clientId },
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
@@ -185,6 +186,8 @@ async function countTokenRequests(context, next) {
     await sleep(delay);
   } else if (context.path === '/token/revocation') {
     stats.revocations += 1;
+  } else if (context.path === '/token/introspection') {
+    stats.introspections += 1;
   }
   await next();
 }

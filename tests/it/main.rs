@@ -31,6 +31,7 @@ mod routing;
 mod spellings;
 
 // Tokens: what is refused, and how.
+mod introspection;
 mod key_sets;
 mod token_rules;
 mod tokens_generated;

@@ -7,12 +7,11 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::ending::Revocation;
-use super::gate::TurnedAway;
 use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, SpendError, VerifiedAccess};
 use super::{due_at, report};
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
-use crate::issuer::Sent;
+use crate::issuer::{Sent, TurnedAway};
 use crate::oauth::{RefreshToken, TokenResponse};
 use crate::session::TokenHash;
 use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey, Recording, Tokens};

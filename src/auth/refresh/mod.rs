@@ -12,7 +12,6 @@ mod authority;
 mod ending;
 #[cfg(test)]
 mod fake;
-mod gate;
 mod lead;
 #[cfg(test)]
 mod model;
@@ -30,6 +29,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::IssuerId;
+use crate::issuer::Gate;
 use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::store::{Ask, EndCause, Need, Newest, RecordKey, Standing, Tokens};
 use crate::session::{Denied, Store};
@@ -39,7 +39,6 @@ pub use authority::{AcceptError, Authority, Background, SpendError, VerifiedAcce
 pub use types::{EndReason, IssuerSettings, PresentedRefresh, Renewal, Renewed, Settings, due_at};
 
 use ending::Revocation;
-use gate::Gate;
 
 /// What somebody is told to wait who was not served for want of time or luck.
 const SHORTLY: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{HumanDuration, Scalar};
-use crate::config::{ExchangeFormat, IdentityToken, Secret};
+use crate::config::{ExchangeFormat, Secret};
 
 /// Somebody whose tokens count. The keys come from OIDC discovery unless one of `jwks_url`, `public_key_file`,
 /// `hmac_secret`, `hmac_secret_file` and `local` is given.
@@ -35,9 +35,15 @@ pub struct Issuer {
     /// Sends people who sign out on to the issuer, to sign out there as well, when discovery names an endpoint for that (OIDC
     /// RP-Initiated Logout 1.0). Register `https://SITE/.usher/sign-out` there, to come back to. Default: true.
     pub end_session: Option<bool>,
-    /// Which token says who somebody is. Default: `access_token`; `id_token` for issuers whose access tokens are opaque or
-    /// meant for others. Its `aud` is the `client_id`, and `audiences` are not needed then.
-    pub identity: Option<IdentityToken>,
+    /// Which token says who somebody is. Default: `access_token`, which is a JWT. `introspection`: the access token, about which
+    /// the issuer is asked, for opaque ones. `id_token`: for issuers whose access tokens are meant for others; its `aud` is the
+    /// `client_id`, and `audiences` are not needed then.
+    pub identity: Option<Identity>,
+    /// Where the issuer is asked about tokens (RFC 7662), with `identity: introspection`. Default: where discovery says.
+    pub introspection_endpoint: Option<String>,
+    /// For how long an answer of introspection counts, at most 10m: so long may a revocation at the issuer take to hold here.
+    /// `0s` asks about every request. Default: 30s.
+    pub introspection_cache: Option<HumanDuration>,
     /// A token's `aud` must hold one of these. Needed unless `identity` is `id_token`, and but with `local`,
     /// where it is the issuer by default.
     pub audiences: Option<Vec<String>>,
@@ -70,6 +76,19 @@ pub struct Issuer {
     pub login: Option<Login>,
     /// Makes Usher itself the issuer: for users of its own, without any identity provider.
     pub local: Option<Local>,
+}
+
+/// Which token of an issuer says who somebody is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// The access token, a JWT for one of the audiences.
+    #[default]
+    AccessToken,
+    /// The ID token.
+    IdToken,
+    /// The access token, opaque or not: the issuer is asked what it says.
+    Introspection,
 }
 
 /// The issuer inside Usher.

@@ -155,6 +155,27 @@ fn issuers() {
     refused(&id_token, "issuers.main.identity", "client_id");
     let id_token = small_with("audiences: [web]", "client_id: a, identity: id_token, scopes: [email]");
     refused(&id_token, "issuers.main.scopes", "no ID token");
+    let asked = "identity: introspection, client_id: a, client_secret: AbCd-3fG7hQ9xZ2k";
+    let opaque = |keys: &str| small_with("audiences: [web]", &format!("{asked}, {keys}"));
+    load_yaml(&opaque("audiences: [web], introspection_cache: 0s")).unwrap();
+    refused(&opaque("scopes: [openid]"), "issuers.main.audiences", "missing");
+    refused(&opaque("audiences: [web], token_type: at+jwt"), "issuers.main.token_type", "beside identity");
+    refused(
+        &opaque("audiences: [web], introspection_cache: 11m"),
+        "issuers.main.introspection_cache",
+        "longer than 10m",
+    );
+    let plain = opaque("audiences: [web], introspection_endpoint: http://id/i");
+    refused(&plain, "issuers.main.introspection_endpoint", "http");
+    let keys = opaque("audiences: [web], jwks_url: https://id/keys");
+    refused(&keys, "issuers.main.introspection_endpoint", "no discovery");
+    for client in ["", ", client_id: a", ", client_id: a, client_authentication: none"] {
+        refused(&issuer(&format!("identity: introspection{client}")), "issuers.main.identity", "client with a secret");
+    }
+    for key in ["introspection_endpoint: https://id/i", "introspection_cache: 30s"] {
+        let name = key.split(':').next().unwrap();
+        refused(&issuer(key), &format!("issuers.main.{name}"), "is for identity: introspection");
+    }
     refused(&issuer("refresh: { token_endpoint: https://id/t }"), "issuers.main.refresh.token_endpoint", "client");
     refused(&issuer("refresh: { send: json }"), "issuers.main.refresh", "where");
     refused(&issuer("refresh: { url: https://id/r, access_token: a }"), "issuers.main.refresh.access_token", "Pointer");
@@ -311,4 +332,19 @@ fn limits_and_log() {
     refused(&format!("{SMALL}limits: {{ connections: 0 }}\n"), "limits.connections", "at least 1");
     refused(&format!("{SMALL}limits: {{ connections: -1 }}\n"), "limits.connections", "whole number");
     refused(&format!("{SMALL}log: {{ level: 'usher=loud' }}\n"), "log.level", "level");
+}
+
+#[test]
+fn a_site_has_one_issuer_that_is_asked_about_its_tokens_at_most() {
+    let asked = |name: &str| {
+        let client = "client_id: a, client_secret: AbCd-3fG7hQ9xZ2k, audiences: [web]";
+        format!("  {name}: {{ issuer: 'https://{name}.test', identity: introspection, {client} }}\n")
+    };
+    let two = small_with("sites:", &format!("{}{}sites:", asked("one"), asked("two")));
+    let with = |issuers: &str| two.replacen("issuer: main", issuers, 1);
+    load_yaml(&with("issuer: [main, one]")).unwrap();
+    refused(&with("issuer: [one, main, two]"), "sites[0]", "two issuers with identity: introspection");
+    // Usher's own paths are about all routes.
+    let apart = with("issuer: one").replacen("- path: /", "- path: /\n      - { path: /x/, issuer: two }", 1);
+    refused(&apart, "sites[0]", "two issuers");
 }

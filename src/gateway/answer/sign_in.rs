@@ -52,7 +52,7 @@ pub(super) fn describe(error: &SignInError) -> Answer {
             again(S::BAD_REQUEST, "client", "The sign-in service says that this sign-in is no longer good.")
         }
         SignInError::Code(CodeError::Unavailable { cause, retry_after }) => describe_exchange(cause, *retry_after),
-        SignInError::Keys { retry_after } => unavailable_for(*retry_after),
+        SignInError::NotVerified { retry_after } => unavailable_for(*retry_after),
         SignInError::IdToken(_) => {
             again(S::BAD_GATEWAY, "issuer", "The sign-in service did not say for certain who you are.")
         }

@@ -1,6 +1,7 @@
 //! `issuers`.
 
 mod exchange;
+mod identity;
 mod keys;
 mod local;
 mod parameters;
@@ -17,8 +18,7 @@ use super::values::{cookie_name, scope_word, text};
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, ClientAuthenticationMethod};
 use crate::config::{
-    Client, ClientAuthentication, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session,
-    defaults,
+    Client, ClientAuthentication, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session, defaults,
 };
 
 pub(in crate::config) use keys::algorithm_names;
@@ -63,6 +63,11 @@ impl<'a> CheckedIssuers<'a> {
             .iter()
             .filter_map(|entry| entry.issuer.as_ref())
             .any(|issuer| issuer.login.is_some() || issuer.refresh.is_some() || issuer.local().is_some())
+    }
+
+    /// Whether the issuer is asked about its tokens.
+    pub(super) fn introspects(&self, id: IssuerId) -> bool {
+        self.entries.get(id.0).is_some_and(|entry| entry.mirror.identity == Some(file::Identity::Introspection))
     }
 
     /// Whether the issuer is Usher itself.
@@ -127,11 +132,7 @@ impl Check<'_> {
             Some(refresh) => self.refresh(at, refresh, client.is_some(), insecure_http),
             None => (client.is_some() && discovered).then_some(Refresh::Discovered),
         };
-        let identity = mirror.identity.unwrap_or_default();
-        let audiences = match identity {
-            IdentityToken::AccessToken => self.audiences(&at.key("audiences"), mirror.audiences.as_deref()),
-            IdentityToken::IdToken => self.client_as_audience(at, mirror),
-        };
+        let (identity, audiences) = self.identity(at, mirror, (keys.as_ref(), client.as_ref()));
         let token_type = mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word)));
         let leeway = self.leeway(&at.key("leeway"), mirror.leeway);
         let login = mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login));
@@ -165,31 +166,6 @@ impl Check<'_> {
             self.report.conflict(at, &depends, mistake.message, mistake.advice);
         };
         url.map_err(conflict).ok()
-    }
-
-    fn audiences(&mut self, at: &KeyPath, mirror: Option<&[String]>) -> Vec<String> {
-        let remedy = "write what the aud claim of the tokens says, as in audiences: [usher]";
-        let Some(audiences) = mirror else {
-            self.report.absent(at, "is missing: tokens for other applications would count too", remedy);
-            return Vec::new();
-        };
-        self.each(at, audiences, |audience| text(audience), remedy)
-    }
-
-    /// An ID token is meant for the client that has asked for it (OIDC Core §2), and for nobody else.
-    fn client_as_audience(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Vec<String> {
-        if mirror.audiences.is_some() {
-            let remedy = "take audiences out: that of an ID token is the client_id";
-            self.report.problem(&at.key("audiences"), "is given beside identity: id_token", remedy);
-        }
-        if mirror.client_id.is_none() {
-            self.report.conflict(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
-        }
-        // OIDC Core §3.1.2.1: it is this word that asks for one.
-        if mirror.scopes.as_ref().is_some_and(|words| !words.iter().any(|word| word == "openid")) {
-            self.report.problem(&at.key("scopes"), "ask for no ID token", "add openid");
-        }
-        mirror.client_id.iter().cloned().collect()
     }
 
     /// RFC 7519 §4.1.4: "usually no more than a few minutes".
