@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{LocalIssuer, Secret};
-use crate::oauth::Algorithm;
+use crate::oauth::{Algorithm, SigningKey};
 
 /// Index of an issuer in [`Config::issuers`](super::Config::issuers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,8 +152,19 @@ pub enum ClientAuthentication {
     Basic(Secret),
     /// `client_secret_post`: in the form.
     Post(Secret),
+    /// `private_key_jwt`: what it signs with a key of its own, in the form (RFC 7523 §2.2).
+    PrivateKey(ClientKey),
     /// A public client: `client_id` in the form only.
     None,
+}
+
+/// The key of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientKey {
+    /// The key.
+    pub key: Arc<SigningKey>,
+    /// For whom what it signs is meant (`aud`).
+    pub audience: String,
 }
 
 /// How Usher dials an issuer.

@@ -144,7 +144,7 @@ impl Issuer {
             .with("code", code.expose().as_bytes())
             .with("redirect_uri", redirect_uri.as_bytes())
             .with("code_verifier", verifier.expose().as_bytes());
-        let post = form.authenticated(self.config.client.as_ref()).post_to(endpoint);
+        let post = self.posted(form, endpoint);
         let answer = self.transport.post(post, LIMIT).await.map_err(|error| failed(error.into()))?;
         judge(answer, &[code.expose(), verifier.expose()]).map_err(|error| match error {
             RefreshError::InvalidGrant => CodeError::InvalidGrant,

@@ -170,7 +170,7 @@ impl Issuer {
     async fn ask_about(&self, token: &AccessToken) -> Result<Option<Claims>, IntrospectionError> {
         let url = self.introspection_endpoint().await?;
         let form = Form::default().with("token", token.expose().as_bytes()).with("token_type_hint", b"access_token");
-        let post = form.authenticated(self.config.client.as_ref()).post_to(url);
+        let post = self.posted(form, url);
         said(self.transport.post(post, LIMIT).await?)
     }
 

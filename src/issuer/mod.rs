@@ -5,6 +5,7 @@
 //! decide when to refresh.
 
 mod authorization_code;
+mod client_assertion;
 mod discovery;
 mod document;
 mod end_session;
@@ -74,6 +75,7 @@ pub struct Issuer {
     keys: KeyRing,
     pushing: Arc<Pushing>,
     introspecting: Arc<Introspecting>,
+    clock: Clock,
 }
 
 /// Where the keys of an issuer are.
@@ -252,7 +254,7 @@ impl Issuer {
         };
         let (pushing, introspecting) = (Pushing::new(clock.clone()), Introspecting::new(clock.clone()));
         let (pushing, introspecting) = (Arc::new(pushing), Arc::new(introspecting));
-        Ok(Self { id, config, transport, metadata, keys, pushing, introspecting })
+        Ok(Self { id, config, transport, metadata, keys, pushing, introspecting, clock: clock.clone() })
     }
 
     /// The same issuer in another configuration, with what has been fetched of it.
@@ -263,7 +265,7 @@ impl Issuer {
             (KeyRing::Local(local), KeySource::Local(users)) => KeyRing::Local(local.succeeded_by(&config, users)),
             (keys, _) => keys.clone(),
         };
-        Self { id, config, transport, metadata, keys, pushing, introspecting }
+        Self { id, config, transport, metadata, keys, pushing, introspecting, clock: self.clock.clone() }
     }
 
     /// The issuer inside Usher, when this is it.

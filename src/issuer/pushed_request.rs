@@ -113,7 +113,7 @@ impl Issuer {
         let is_named = !matches!(client.authentication, ClientAuthentication::Basic(_));
         let parameters = parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
         let form = parameters.fold(Form::default(), |form, (name, value)| form.with(name, value.as_bytes()));
-        let post = form.authenticated(Some(client)).post_to(endpoint);
+        let post = self.posted(form, endpoint);
         let answer = self.transport.post(post, LIMIT).await?;
         if !answer.status.is_success() {
             return Err(PushError::Status(answer.status));

@@ -87,6 +87,18 @@ pub enum RefreshFailure {
     Local(#[source] IssueError),
 }
 
+impl RefreshFailure {
+    /// Whose fault it is, for the log.
+    #[must_use]
+    pub const fn fault(&self) -> &'static str {
+        match self {
+            Self::NotConfigured | Self::NoEndpoint | Self::Refused { .. } => "operator",
+            Self::Discovery(_) | Self::Transport(_) | Self::Status(_) | Self::Garbage(_) => "issuer",
+            Self::Local(_) => "us",
+        }
+    }
+}
+
 /// The refresh token has not been spent: what is not recorded has not happened.
 impl From<ExchangeError> for RefreshError {
     fn from(error: ExchangeError) -> Self {
@@ -170,7 +182,7 @@ impl Issuer {
     fn granted(&self, url: Url, token: &RefreshToken) -> Post {
         let form =
             Form::default().with("grant_type", b"refresh_token").with("refresh_token", token.expose().as_bytes());
-        form.authenticated(self.config.client.as_ref()).post_to(url)
+        self.posted(form, url)
     }
 }
 

@@ -50,6 +50,7 @@ mod local_issuer_page;
 mod local_issuer_second_factor;
 mod user_command;
 // An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
+mod client_keys;
 mod keycloak;
 mod login;
 mod sign_in;

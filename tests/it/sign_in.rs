@@ -25,6 +25,12 @@ impl Ring {
 
     /// The same with options of the server, and more keys of the issuer, each on a line of its own.
     pub(crate) async fn start_with(what: &str, options: &Value, keys: &str) -> Option<Self> {
+        let client = "client_id: usher\nclient_secret: a secret/with+signs that=need encoding\nalgorithms: [RS256]";
+        Self::start_as(what, options, &format!("{client}\n{keys}")).await
+    }
+
+    /// The same with another client.
+    pub(crate) async fn start_as(what: &str, options: &Value, keys: &str) -> Option<Self> {
         let server = AuthorizationServer::start_with(options, what).await?;
         let upstream = Upstream::start().await;
         let keys: Vec<String> = keys.lines().map(|line| format!("    {}", line.trim())).collect();
@@ -34,10 +40,7 @@ issuers:
   main:
     issuer: {}
     insecure_http: true
-    client_id: usher
-    client_secret: a secret/with+signs that=need encoding
     scopes: [openid, offline_access, read]
-    algorithms: [RS256]
 {}
 ",
             server.issuer(),

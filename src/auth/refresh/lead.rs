@@ -76,13 +76,13 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 report::rejected(self.issuer_name(issuer), lead.ticket.key, answer_lost || lead.answer_lost);
                 Err(Outcome::Rejected)
             }
-            Err(SpendError::Unavailable { sent, retry_after, cause }) => {
+            Err(SpendError::Unavailable { sent, retry_after, fault, cause }) => {
                 // Of a text that nobody has vouched for, an answer says nothing: with five texts that make the issuer
                 // stumble, anybody could keep everybody else from renewing.
                 if sent != Sent::Answered || presented.subject.is_some() {
                     pass.issuer_failed(self.0.clock.instant());
                 }
-                report::unavailable(self.issuer_name(issuer), lead.ticket.key, sent, cause.as_ref());
+                report::unavailable(self.issuer_name(issuer), lead.ticket.key, sent, (fault, cause.as_ref()));
                 Err(Outcome::Unavailable { retry_after, answer_lost })
             }
         }

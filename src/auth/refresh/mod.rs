@@ -35,7 +35,7 @@ use crate::session::store::{Ask, EndCause, Need, Newest, RecordKey, Standing, To
 use crate::session::{Denied, Store};
 use crate::tasks::Tasks;
 
-pub use authority::{AcceptError, Authority, Background, SpendError, VerifiedAccess};
+pub use authority::{AcceptError, Authority, Background, NotRevoked, SpendError, VerifiedAccess};
 pub use types::{EndReason, IssuerSettings, PresentedRefresh, Renewal, Renewed, Settings, due_at};
 
 use ending::Revocation;

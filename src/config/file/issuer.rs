@@ -26,7 +26,18 @@ pub struct Issuer {
     pub client_secret: Option<Secret>,
     /// A file with the secret of that client.
     pub client_secret_file: Option<PathBuf>,
-    /// How the client authenticates. Default: `basic` with a secret, `none` without.
+    /// A file with the private key of that client, instead of a secret: PEM (PKCS#8), for `private_key_jwt` (RFC 7523). Its public
+    /// half is served at `/.usher/client-jwks.json` on the issuer's sites, to register there.
+    pub client_key_file: Option<PathBuf>,
+    /// The name of that key in the key set (`kid`). Default: its thumbprint (RFC 7638).
+    pub client_key_id: Option<String>,
+    /// What that key signs with. Needed with an RSA key; other keys are for one algorithm.
+    #[schemars(with = "Option<ClientKeyAlgorithm>")]
+    pub client_key_algorithm: Option<String>,
+    /// For whom what the client signs is meant (`aud`). Default: the `issuer`; the URL of the token endpoint for servers that take
+    /// nothing else.
+    pub client_assertion_audience: Option<String>,
+    /// How the client authenticates. Default: `private_key_jwt` with a key, `basic` with a secret, `none` without.
     pub client_authentication: Option<ClientAuthenticationMethod>,
     /// The scope to ask for at sign-in. Default: `openid`.
     pub scopes: Option<Vec<String>>,
@@ -114,6 +125,9 @@ pub enum ClientAuthenticationMethod {
     Basic,
     /// In the form.
     Post,
+    /// By what it signs with its private key (RFC 7523).
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
     /// Not at all: a public client.
     None,
 }
@@ -162,6 +176,19 @@ pub struct LoginCookies {
     pub access: Option<String>,
     /// The cookie with the refresh token, if there is one.
     pub refresh: Option<String>,
+}
+
+/// What the key of a client may sign with, for the schema.
+struct ClientKeyAlgorithm;
+
+impl JsonSchema for ClientKeyAlgorithm {
+    fn schema_name() -> Cow<'static, str> {
+        "ClientKeyAlgorithm".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": crate::config::check::client_key_algorithm_names() })
+    }
 }
 
 /// The algorithms, for the schema; the check has more to say about wrong ones than serde would.

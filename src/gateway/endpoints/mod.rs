@@ -25,6 +25,9 @@ use crate::auth::sign_in::CALLBACK;
 use crate::config::{IssuerId, Site};
 use crate::forwarding::{Body, RequestBody};
 
+/// The public keys of the clients that Usher is.
+const CLIENT_KEYS: &str = "/.usher/client-jwks.json";
+
 /// Every issuer of a site. Those of its broadest route come first, in that route's own order: cookies that do not say whose
 /// they are belong to the same issuer here as on most of the site.
 pub(super) fn issuers(site: &Site) -> Vec<IssuerId> {
@@ -69,7 +72,8 @@ pub(super) async fn answer(
         }
         (SIGN_OUT, _) => return Err(allow("GET, HEAD, POST")),
         ("/.usher/jwks.json", &Method::GET | &Method::HEAD) => jwks::show(gateway),
-        ("/.usher/session" | "/.usher/jwks.json", _) => return Err(allow("GET, HEAD")),
+        (CLIENT_KEYS, &Method::GET | &Method::HEAD) => jwks::show_clients(gateway, &issuers)?,
+        ("/.usher/session" | "/.usher/jwks.json" | CLIENT_KEYS, _) => return Err(allow("GET, HEAD")),
         (path, _) if path.starts_with(issuer::PREFIX) => {
             issuer::answer(gateway, target, request, &credentials, &issuers, exchange).await?
         }

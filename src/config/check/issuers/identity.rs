@@ -40,12 +40,13 @@ impl Check<'_> {
         (keys, client): (Option<&KeySource>, Option<&Client>),
     ) -> Introspection {
         let identity = &at.key("identity");
-        let depends = ["client_id", "client_secret", "client_secret_file", "client_authentication"];
+        let depends = ["client_id", "client_secret", "client_secret_file", "client_key_file", "client_authentication"];
         let depends = depends.map(|key| at.key(key));
-        if client.is_none_or(|client| client.authentication == ClientAuthentication::None) {
+        let is_nobody = |client: &Client| client.authentication == ClientAuthentication::None;
+        if client.is_none_or(is_nobody) && mirror.client_key_file.is_none() {
             // RFC 7662 §2.1: else anybody could try tokens there.
             let remedy = "add client_id and client_secret_file: an issuer answers nobody else about tokens";
-            self.report.conflict(identity, &depends, "needs a client with a secret", remedy);
+            self.report.conflict(identity, &depends, "needs a client with a secret or a key", remedy);
         }
         if mirror.token_type.is_some() {
             let remedy = "take token_type out: it is about the header of a JWT, which nobody looks at";

@@ -86,6 +86,7 @@ impl Check<'_> {
             ("client_id", mirror.client_id.is_some()),
             ("client_secret", mirror.client_secret.is_some()),
             ("client_secret_file", mirror.client_secret_file.is_some()),
+            ("client_key_file", mirror.client_key_file.is_some()),
             ("client_authentication", mirror.client_authentication.is_some()),
             ("scopes", mirror.scopes.is_some()),
             ("end_session", mirror.end_session.is_some()),

@@ -1,5 +1,6 @@
 //! `issuers`.
 
+mod client;
 mod exchange;
 mod identity;
 mod keys;
@@ -13,14 +14,12 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::secrets::Given;
-use super::values::{cookie_name, scope_word, text};
+use super::values::{cookie_name, text};
 use super::{Check, KeyPath, Mistake};
-use crate::config::file::{self, ClientAuthenticationMethod};
-use crate::config::{
-    Client, ClientAuthentication, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session, defaults,
-};
+use crate::config::file;
+use crate::config::{Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session, defaults};
 
+pub(in crate::config) use client::client_key_algorithm_names;
 pub(in crate::config) use keys::algorithm_names;
 pub(in crate::config) use local::own_host;
 pub(in crate::config) use users::users_of;
@@ -175,59 +174,6 @@ impl Check<'_> {
             self.report.problem(at, "is longer than 5m: tokens would outlive their end", "set the clocks right");
         }
         leeway
-    }
-
-    fn client(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Option<Client> {
-        let (inline, file) = (mirror.client_secret.as_ref(), mirror.client_secret_file.as_ref());
-        let given = Given { at, key: "client_secret", inline, file };
-        let secret = self.strong_secret(&given).map(|(_, secret)| secret);
-        let Some(id) = &mirror.client_id else {
-            for (key, is_given) in [
-                ("client_secret", inline.is_some()),
-                ("client_secret_file", file.is_some()),
-                ("client_authentication", mirror.client_authentication.is_some()),
-                ("scopes", mirror.scopes.is_some()),
-                ("authorization_parameters", mirror.authorization_parameters.is_some()),
-                ("end_session", mirror.end_session.is_some()),
-            ] {
-                if is_given {
-                    self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
-                }
-            }
-            return None;
-        };
-        let id = self.accept(&at.key("client_id"), text(id))?;
-        let method = mirror.client_authentication.unwrap_or(if given.is_given() {
-            ClientAuthenticationMethod::Basic
-        } else {
-            ClientAuthenticationMethod::None
-        });
-        let authentication = match (method, secret) {
-            (ClientAuthenticationMethod::Basic, Some(secret)) => ClientAuthentication::Basic(secret),
-            (ClientAuthenticationMethod::Post, Some(secret)) => ClientAuthentication::Post(secret),
-            (ClientAuthenticationMethod::None, _) if given.is_given() => {
-                let depends = [at.key("client_secret"), at.key("client_secret_file")];
-                let remedy = "take the secret out, or write basic or post";
-                self.report.conflict(&at.key("client_authentication"), &depends, "is none beside a secret", remedy);
-                ClientAuthentication::None
-            }
-            (ClientAuthenticationMethod::None, _) => ClientAuthentication::None,
-            (_, None) => {
-                let depends = [at.key("client_secret"), at.key("client_secret_file")];
-                let remedy = "add client_secret_file";
-                self.report.conflict(&at.key("client_authentication"), &depends, "needs a client_secret", remedy);
-                ClientAuthentication::None
-            }
-        };
-        let scopes = match &mirror.scopes {
-            Some(words) => self.each(&at.key("scopes"), words, |word| scope_word(word), "write [openid]"),
-            None => defaults::SCOPES.map(str::to_owned).to_vec(),
-        };
-        let parameters = &at.key("authorization_parameters");
-        let authorization_parameters =
-            self.authorization_parameters(parameters, mirror.authorization_parameters.as_ref());
-        let end_session = mirror.end_session.unwrap_or(defaults::END_SESSION);
-        Some(Client { id, authentication, scopes, authorization_parameters, end_session })
     }
 
     /// The names of two cookies, which must differ.
