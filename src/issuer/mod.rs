@@ -75,6 +75,8 @@ pub struct Issuer {
     keys: KeyRing,
     pushing: Arc<Pushing>,
     introspecting: Arc<Introspecting>,
+    /// Before the exchange of codes.
+    codes: Arc<Gate>,
     clock: Clock,
 }
 
@@ -198,6 +200,11 @@ impl Issuers {
         pairs.flat_map(|(before, after)| before.end_sessions(&after)).collect()
     }
 
+    /// Forgets which pushed requests were refused: somebody may have put that right.
+    pub fn forget_refusals(&self) {
+        self.issuers.iter().for_each(|issuer| issuer.pushing.forget_refusals());
+    }
+
     /// Where work for them goes that no client may cancel.
     #[must_use]
     pub const fn tasks(&self) -> &Tasks {
@@ -254,7 +261,17 @@ impl Issuer {
         };
         let (pushing, introspecting) = (Pushing::new(clock.clone()), Introspecting::new(clock.clone()));
         let (pushing, introspecting) = (Arc::new(pushing), Arc::new(introspecting));
-        Ok(Self { id, config, transport, metadata, keys, pushing, introspecting, clock: clock.clone() })
+        Ok(Self {
+            id,
+            config,
+            transport,
+            metadata,
+            keys,
+            pushing,
+            introspecting,
+            codes: Arc::default(),
+            clock: clock.clone(),
+        })
     }
 
     /// The same issuer in another configuration, with what has been fetched of it.
@@ -265,7 +282,8 @@ impl Issuer {
             (KeyRing::Local(local), KeySource::Local(users)) => KeyRing::Local(local.succeeded_by(&config, users)),
             (keys, _) => keys.clone(),
         };
-        Self { id, config, transport, metadata, keys, pushing, introspecting, clock: self.clock.clone() }
+        let (codes, clock) = (Arc::clone(&self.codes), self.clock.clone());
+        Self { id, config, transport, metadata, keys, pushing, introspecting, codes, clock }
     }
 
     /// The issuer inside Usher, when this is it.

@@ -82,6 +82,9 @@ pub enum RefreshFailure {
     /// A success that holds no tokens: a page, another media type, another `token_type`. The issuer's.
     #[error("the answer is a success without new tokens: {0}")]
     Garbage(&'static str),
+    /// It was not sent: too many requests are under way, or the issuer is failing. The issuer's, or whoever comes so often.
+    #[error("too many requests are under way to the issuer, or it is failing")]
+    Busy,
     /// The local issuer cannot give out tokens. Ours, or the disk's.
     #[error("the local issuer gave out no tokens")]
     Local(#[source] IssueError),
@@ -93,7 +96,7 @@ impl RefreshFailure {
     pub const fn fault(&self) -> &'static str {
         match self {
             Self::NotConfigured | Self::NoEndpoint | Self::Refused { .. } => "operator",
-            Self::Discovery(_) | Self::Transport(_) | Self::Status(_) | Self::Garbage(_) => "issuer",
+            Self::Discovery(_) | Self::Transport(_) | Self::Status(_) | Self::Garbage(_) | Self::Busy => "issuer",
             Self::Local(_) => "us",
         }
     }

@@ -55,6 +55,7 @@ mod keycloak;
 mod login;
 mod sign_in;
 mod sign_in_attacks;
+mod sign_in_bounds;
 
 // Signing out: here, at the issuer, by the issuer, and with everything that is still open.
 mod sign_out;

@@ -93,7 +93,9 @@ fn describe_refused(code: &str) -> Answer {
 
 fn describe_exchange(cause: &RefreshFailure, retry_after: Option<Duration>) -> Answer {
     match cause {
-        RefreshFailure::Discovery(_) | RefreshFailure::Transport(_) => unavailable_for(retry_after.unwrap_or(SOON)),
+        RefreshFailure::Discovery(_) | RefreshFailure::Transport(_) | RefreshFailure::Busy => {
+            unavailable_for(retry_after.unwrap_or(SOON))
+        }
         RefreshFailure::Status(status) if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS => {
             unavailable_for(retry_after.unwrap_or(SOON))
         }

@@ -46,6 +46,7 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
         "/token" => token(&state, &issuer, request).await,
         "/legacy/refresh" => exchange(&state, &issuer, request).await,
         "/push" => {
+            state.asked.lock().unwrap().pushes += 1;
             let status = state.pushes.lock().unwrap().map_or(404, |(status, _)| status);
             Ok(json_answer(status, &json!({ "error": "invalid_request" })))
         }

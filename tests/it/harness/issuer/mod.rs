@@ -76,6 +76,8 @@ pub(crate) struct Asked {
     pub(crate) discovery: usize,
     /// Requests of the key set.
     pub(crate) keys: usize,
+    /// Pushed authorization requests.
+    pub(crate) pushes: usize,
     /// Requests at the revocation endpoint: the token of each.
     pub(crate) revocations: Vec<String>,
     /// Requests at the token endpoint, the JSON exchange included.
