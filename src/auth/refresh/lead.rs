@@ -101,6 +101,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let received_at = self.0.clock.now();
         let accepted = AssertUnwindSafe(self.0.authority.accept(presented.issuer, &answer)).catch_unwind().await;
         let accepted = accepted.unwrap_or_else(|_| Err(AcceptError::Unverified("verification panicked".into())));
+        let nameless = matches!(accepted, Err(AcceptError::NoIdToken));
         let (access, ends_session) = match accepted {
             Ok(access) if presented.is_of(access.subject()) => {
                 report::renewed(name, lead.ticket.key, successor);
@@ -117,7 +118,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 (None, false)
             }
         };
-        Judged { outcome: Outcome::Tokens { successor, tokens: Tokens { access, refresh_token } }, ends_session }
+        let tokens = Tokens { access, refresh_token };
+        Judged { outcome: Outcome::Tokens { successor, tokens, nameless }, ends_session }
     }
 
     fn access(&self, verified: &A::Access, received_at: Timestamp) -> Access {

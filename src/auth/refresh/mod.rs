@@ -112,6 +112,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             }
             Standing::InFlight(_)
             | Standing::Resting(_)
+            | Standing::Nameless
             | Standing::Rejected
             | Standing::Ended(_)
             | Standing::Forgotten => None,
@@ -196,6 +197,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 // One request is good for one renewal, whatever came of it.
                 Standing::Vacant => Renewal::Unavailable { retry_after: SHORTLY },
                 Standing::Resting(rest) => Renewal::Unavailable { retry_after: rest },
+                // The successor is kept all the same: should the issuer name somebody next time, whoever still has these cookies
+                // goes on.
+                Standing::Nameless => Renewal::Ended(EndReason::Nameless),
                 Standing::Rejected => Renewal::Ended(EndReason::Rejected),
                 Standing::Reused => {
                     self.reused(presented, &ask).await;

@@ -49,8 +49,8 @@ pub(super) fn unverified(issuer: &str, record: RecordKey, cause: &(dyn Error + '
 pub(super) fn without_id_token(issuer: &str, record: RecordKey) {
     tracing::error!(
         fault = "operator", issuer, %record,
-        "the issuer renews without an ID token, and identity: id_token needs one: have it send one with every renewal, or use \
-         identity: access_token; the session is kept, but not served"
+        "the issuer renews without an ID token, and identity: id_token needs one: the user has to sign in again; have it send \
+         one with every renewal, or use identity: access_token or introspection"
     );
 }
 
