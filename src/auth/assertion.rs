@@ -21,15 +21,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::config::IdentityHeader;
-use crate::oauth::Claims;
+use crate::oauth::{Algorithm, Claims, SigningKey};
 use crate::state;
 
 /// The header that carries the assertion.
@@ -40,6 +38,9 @@ pub const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Bytes of an assertion: what common servers take in one header.
 const MAX_LENGTH: usize = 8 * 1024;
+
+/// Nobody takes it for an access token.
+const TYPE: &str = "usher-assertion+jwt";
 
 const KEY_FILE: &str = "assertion-key.pem";
 
@@ -91,8 +92,7 @@ pub enum AssertionError {
 
 /// Signs assertions, with one key for all sites.
 pub struct Assertions {
-    key: EncodingKey,
-    header: Header,
+    key: SigningKey,
     jwks: Bytes,
 }
 
@@ -119,16 +119,9 @@ impl Assertions {
     }
 
     fn new(pem: &[u8]) -> Result<Self, jsonwebtoken::errors::Error> {
-        let key = EncodingKey::from_ec_pem(pem)?;
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;
-        let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
-        jwk.common.key_id = Some(kid.clone());
-        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some("usher-assertion+jwt".to_owned());
-        header.kid = Some(kid);
-        let jwks = serde_json::to_vec(&JwkSet { keys: vec![jwk] })?;
-        Ok(Self { key, header, jwks: jwks.into() })
+        let key = SigningKey::from_pem(pem, Algorithm::ES256, None)?;
+        let jwks = SigningKey::set([&key])?.into();
+        Ok(Self { key, jwks })
     }
 
     /// Asserts an identity to the application of a site. Costs a signature each time, so it is worth keeping for a part
@@ -152,7 +145,7 @@ impl Assertions {
             exp: now.after(LIFETIME),
             claims: set.iter().filter_map(named).collect(),
         };
-        let token = jsonwebtoken::encode(&self.header, &payload, &self.key).map_err(AssertionError::Sign)?;
+        let token = self.key.sign(TYPE, &payload).map_err(AssertionError::Sign)?;
         if token.len() > MAX_LENGTH {
             return Err(AssertionError::TooLong);
         }
@@ -170,7 +163,7 @@ impl Assertions {
 
 impl std::fmt::Debug for Assertions {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Assertions").field("kid", &self.header.kid).finish_non_exhaustive()
+        formatter.debug_struct("Assertions").field("kid", &self.key.kid()).finish_non_exhaustive()
     }
 }
 
@@ -194,7 +187,8 @@ fn generate() -> Result<Zeroizing<Vec<u8>>, AssertionKeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jsonwebtoken::{DecodingKey, Validation};
+    use jsonwebtoken::jwk::JwkSet;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
     use serde_json::{Map, json};
 
     fn claims(value: Value) -> Claims {
@@ -288,6 +282,6 @@ mod tests {
     #[test]
     fn debug_shows_no_key() {
         let shown = format!("{:?}", Assertions::load_or_create(None).unwrap());
-        assert!(shown.starts_with("Assertions { kid: Some("), "{shown}");
+        assert!(shown.starts_with("Assertions { kid: "), "{shown}");
     }
 }

@@ -157,7 +157,7 @@ impl Authenticator {
     ) -> Result<Identity, Unauthenticated> {
         self.refuse_old(presented)?;
         let verified = match &presented.access {
-            Some(access) => self.verify(access, allowed).await,
+            Some(access) => self.verify(access, presented.counts_for(allowed)).await,
             None => Err(Unauthenticated::SessionEnded(SessionEnd::Expired)),
         };
         match (verified, &presented.refresh) {
@@ -168,10 +168,10 @@ impl Authenticator {
                     None => Ok(Identity { token, session: presented.session(), source: Source::Cookie }),
                 }
             }
-            // Keys that cannot be fetched say nothing about the token: no reason to spend the refresh token.
+            // An issuer that cannot be asked says nothing about the token: no reason to spend the refresh token.
             (Err(error @ Unauthenticated::IssuerUnavailable { .. }), _) => Err(error),
             (Err(_), Some(_)) if !may_renew => Err(Unauthenticated::RenewalNotAllowed),
-            // Expired, or signed with a key that has been withdrawn: the refresh token decides.
+            // Expired, inactive, or signed with a key that has been withdrawn: the refresh token decides.
             (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
                 Some(refresh) => {
                     self.refuse_denied_renewal(presented, &refresh, &error)?;
@@ -179,9 +179,12 @@ impl Authenticator {
                 }
                 None => Err(Unauthenticated::NoCredentials),
             },
-            (Err(Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::Withdrawn(_))), None) => {
-                Err(Unauthenticated::SessionEnded(SessionEnd::Expired))
-            }
+            (
+                Err(Unauthenticated::Token(
+                    VerifyError::Expired(_) | VerifyError::Withdrawn(_) | VerifyError::Inactive,
+                )),
+                None,
+            ) => Err(Unauthenticated::SessionEnded(SessionEnd::Expired)),
             (Err(error), None) => Err(error),
         }
     }
@@ -341,6 +344,11 @@ fn of_whom(refresh: &PresentedRefresh, claims: &Claims) -> PresentedRefresh {
 }
 
 impl PresentedSession {
+    /// The issuers of whom the access token may be: sealed cookies name theirs, and it is shown to no other one.
+    fn counts_for<'a>(&'a self, allowed: &'a [IssuerId]) -> &'a [IssuerId] {
+        self.facts.as_ref().map_or(allowed, |facts| std::slice::from_ref(&facts.issuer))
+    }
+
     fn session(&self) -> Option<SessionOrigin> {
         self.facts.map(|facts| facts.origin)
     }

@@ -1,9 +1,8 @@
 //! The configured issuers, as the refresh protocol sees them.
 
-use std::error::Error;
 use std::sync::Arc;
 
-use super::refresh::{AcceptError, Authority, SpendError, VerifiedAccess};
+use super::refresh::{AcceptError, Authority, NotRevoked, SpendError, VerifiedAccess};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{IdentityToken, IssuerId};
@@ -34,18 +33,21 @@ impl Authority for IssuerAuthority {
     type Access = VerifiedToken;
 
     async fn spend(&self, issuer: IssuerId, token: &RefreshToken) -> Result<TokenResponse, SpendError> {
-        let unavailable = |sent, retry_after, cause| SpendError::Unavailable { sent, retry_after, cause };
         let Some(issuer) = self.issuers.by_id(issuer) else {
-            return Err(unavailable(Sent::Never, None, Box::new(UnknownIssuer)));
+            let (sent, cause) = (Sent::Never, Box::new(UnknownIssuer));
+            return Err(SpendError::Unavailable { sent, retry_after: None, fault: "us", cause });
         };
         issuer.refresh(token).await.map_err(|error| match error {
             RefreshError::InvalidGrant => SpendError::Rejected,
-            RefreshError::Unavailable { cause, sent, retry_after } => unavailable(sent, retry_after, Box::new(cause)),
+            RefreshError::Unavailable { cause, sent, retry_after } => {
+                SpendError::Unavailable { sent, retry_after, fault: cause.fault(), cause: Box::new(cause) }
+            }
         })
     }
 
     async fn accept(&self, issuer: IssuerId, answer: &TokenResponse) -> Result<Arc<VerifiedToken>, AcceptError> {
-        let identity = self.issuers.by_id(issuer).map_or(IdentityToken::AccessToken, |issuer| issuer.config().identity);
+        let configured = self.issuers.by_id(issuer).map(|issuer| &issuer.config().identity);
+        let identity = configured.unwrap_or(&IdentityToken::AccessToken);
         let access = self.verify(issuer, answer.identity_token(identity).ok_or(AcceptError::NoIdToken)?).await?;
         if let Some(id_token) = &answer.id_token {
             let outcome = self.verifier.verify_id_token(id_token.expose(), issuer, self.clock.now()).await;
@@ -66,21 +68,23 @@ impl Authority for IssuerAuthority {
         verified.map_err(unaccepted)
     }
 
-    async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let issuer = self.issuers.by_id(issuer).ok_or(UnknownIssuer)?;
+    async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) -> Result<(), NotRevoked> {
+        let unknown = || NotRevoked { fault: "us", cause: Box::new(UnknownIssuer) };
+        let issuer = self.issuers.by_id(issuer).ok_or_else(unknown)?;
         match issuer.revoke(token).await {
             // An existing token service has none: nothing can be done about that, and nobody need be told.
             Err(RevokeError::NotOffered) => Ok(()),
-            outcome => Ok(outcome?),
+            outcome => outcome.map_err(|error| NotRevoked { fault: error.fault(), cause: Box::new(error) }),
         }
     }
 }
 
 fn unaccepted(error: VerifyError) -> AcceptError {
     match error {
-        VerifyError::IssuerUnavailable(_) | VerifyError::Expired(_) | VerifyError::NotYetValid { .. } => {
-            AcceptError::NotNow(Box::new(error))
-        }
+        VerifyError::IssuerUnavailable(_)
+        | VerifyError::NotIntrospected(_)
+        | VerifyError::Expired(_)
+        | VerifyError::NotYetValid { .. } => AcceptError::NotNow(Box::new(error)),
         _ => AcceptError::Unverified(Box::new(error)),
     }
 }

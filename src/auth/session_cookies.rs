@@ -40,6 +40,8 @@ pub struct PresentedSession {
 /// What sealed cookies say of a session beside its tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionFacts {
+    /// Whose it is.
+    pub issuer: IssuerId,
     /// What stays as it was at the sign-in.
     pub origin: SessionOrigin,
     /// When it ends if nothing happens before.
@@ -162,6 +164,7 @@ impl SessionCookies {
         let Some(issuer) = issuer.filter(|issuer| allowed.contains(issuer)) else { return Ok(None) };
         Ok(Some(PresentedSession {
             facts: Some(SessionFacts {
+                issuer,
                 origin: SessionOrigin {
                     id: ticket.session,
                     started_at: ticket.started_at,

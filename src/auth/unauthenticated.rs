@@ -65,6 +65,9 @@ impl fmt::Display for SessionEnd {
             Self::Renewal(EndReason::Rejected) => "the issuer refused the refresh token",
             Self::Renewal(EndReason::Reused) => "a spent refresh token was presented again",
             Self::Renewal(EndReason::IdentityChanged) => "the issuer gave tokens of somebody else",
+            Self::Renewal(EndReason::Nameless) => {
+                "the issuer renews without an ID token, which identity: id_token needs"
+            }
             Self::Renewal(EndReason::Forgotten) => "its tokens are spent and forgotten",
         })
     }

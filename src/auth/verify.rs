@@ -11,7 +11,7 @@ mod compact;
 mod error;
 mod header;
 mod id_token;
-mod json;
+mod introspected;
 mod logout_token;
 mod verified_token;
 
@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::cache::TokenCache;
 use self::claims::Validity;
 use self::compact::Presented;
+use self::introspected::Introspected;
 use crate::clock::Timestamp;
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
@@ -38,7 +39,8 @@ const SKEW_LOG_INTERVAL: u64 = 60;
 #[derive(Debug)]
 pub struct Verifier {
     issuers: Arc<Issuers>,
-    cache: TokenCache,
+    cache: Arc<TokenCache>,
+    introspected: Arc<Introspected>,
     /// When a clock that is wrong was last logged, as a [`Timestamp`].
     skew_logged: AtomicU64,
 }
@@ -47,7 +49,9 @@ impl Verifier {
     /// A verifier for the tokens of these issuers, which remembers about `cache_bytes` of them.
     #[must_use]
     pub fn new(issuers: Arc<Issuers>, cache_bytes: u64) -> Self {
-        Self { issuers, cache: TokenCache::new(cache_bytes), skew_logged: AtomicU64::new(0) }
+        let cache = Arc::new(TokenCache::new(cache_bytes));
+        let introspected = Arc::new(Introspected::new(Arc::clone(&issuers), Arc::clone(&cache)));
+        Self { issuers, cache, introspected, skew_logged: AtomicU64::new(0) }
     }
 
     /// The issuers.
@@ -56,12 +60,12 @@ impl Verifier {
         &self.issuers
     }
 
-    /// The token as it was verified before, if it still counts: its issuer is one of `allowed`, its time is not up, and
-    /// the issuer still publishes the key that has signed it. Never waits and allocates nothing.
+    /// The token as it was verified before, if it still counts: its issuer is one of `allowed`, its time is not up, the issuer
+    /// still publishes the key that has signed it, or was asked about it not too long ago. Never waits and allocates nothing.
     #[must_use]
     pub fn cached(&self, token: &str, allowed: &[IssuerId], now: Timestamp) -> Option<Arc<VerifiedToken>> {
         let verified = self.cache.find(token)?;
-        if now >= verified.usable_until || verified.is_key_withdrawn() {
+        if now >= verified.known_until || verified.is_key_withdrawn() {
             self.cache.forget(token);
             return None;
         }
@@ -75,8 +79,8 @@ impl Verifier {
         Some(verified)
     }
 
-    /// Verifies a token that one of the `allowed` issuers must have signed. Waits only when the issuer's keys are not at
-    /// hand, and 5 s at most each for a missing and for a replaced key.
+    /// Verifies a token that one of the `allowed` issuers must have signed, or says to be its own. Waits when the issuer's keys
+    /// are not at hand, and 5 s at most each for a missing and for a replaced key; and 5 s at most for what an issuer says.
     ///
     /// # Errors
     /// [`VerifyError`] says whose fault it is.
@@ -99,16 +103,49 @@ impl Verifier {
         allowed: &[IssuerId],
         now: Timestamp,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
+        match (self.signed(token, allowed), self.introspecting(allowed)) {
+            (Ok((issuer, presented)), _) => self.verify_signed(issuer, presented, now).await,
+            (Err(_), Some(issuer)) => {
+                let outcome = self.introspected.verify(token, issuer, now).await;
+                if let Err(VerifyError::NotYetValid { seconds }) = outcome {
+                    self.log_skew(issuer, seconds, now);
+                }
+                outcome
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The token taken apart, if it names an allowed issuer whose tokens are signed.
+    fn signed<'a>(&self, token: &'a str, allowed: &[IssuerId]) -> Result<(&Issuer, Presented<'a>), VerifyError> {
         let presented = Presented::parse(token)?;
         let issuer = self.issuer_of(&presented, allowed)?;
-        presented.header.check(issuer.config())?;
+        if issuer.config().introspection().is_some() {
+            return Err(VerifyError::UntrustedIssuer);
+        }
+        Ok((issuer, presented))
+    }
+
+    /// The allowed issuer that is asked about every token that no other one has signed. There is one on a site at most.
+    fn introspecting(&self, allowed: &[IssuerId]) -> Option<&Issuer> {
+        let mut known = allowed.iter().filter_map(|id| self.issuers.by_id(*id));
+        known.find(|issuer| issuer.config().introspection().is_some())
+    }
+
+    async fn verify_signed(
+        &self,
+        issuer: &Issuer,
+        presented: Presented<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
         let config = issuer.config();
-        if config.token_type.is_none() && claims::are_of_another_kind(&presented.claims, config.identity) {
+        presented.header.check(config)?;
+        if config.token_type.is_none() && claims::are_of_another_kind(&presented.claims, &config.identity) {
             return Err(VerifyError::WrongType);
         }
         // Everything that costs nothing is looked at before a key is fetched for the token's sake.
         let validity = Validity::check(&presented.claims, &config.audiences)?;
-        if let (IdentityToken::IdToken, Some(client)) = (config.identity, &config.client) {
+        if let (IdentityToken::IdToken, Some(client)) = (&config.identity, &config.client) {
             claims::authorized_party(&presented.claims, &client.id)?;
         }
         let key = signer(issuer, &presented).await?;
@@ -136,15 +173,19 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// The issuer that the token names, if that is one of the configuration, a preferred one first. Nothing is verified:
-    /// whoever acts on it may only keep back what would else have been sent to somebody.
+    /// The issuer that the token names, if that is one of the configuration, a preferred one first; of a token that names none
+    /// of them, the preferred one that is asked about such. Nothing is verified: whoever acts on it may only keep back what would
+    /// else have been sent to somebody.
     #[must_use]
     pub fn named_issuer(&self, token: &str, preferred: &[IssuerId]) -> Option<IssuerId> {
-        let claims = Presented::parse(token).ok()?.claims;
-        let name = claims::issuer(&claims).ok()?;
-        let is_named = |issuer: &&Issuer| issuer.config().issuer == name;
-        let preferred = preferred.iter().filter_map(|id| self.issuers.by_id(*id));
-        preferred.chain(self.issuers.iter()).find(is_named).map(Issuer::id)
+        let named = || {
+            let claims = Presented::parse(token).ok()?.claims;
+            let name = claims::issuer(&claims).ok()?;
+            let is_named = |issuer: &&Issuer| issuer.config().issuer == name;
+            let preferred = preferred.iter().filter_map(|id| self.issuers.by_id(*id));
+            preferred.chain(self.issuers.iter()).find(is_named)
+        };
+        named().or_else(|| self.introspecting(preferred)).map(Issuer::id)
     }
 
     /// The allowed issuer that the token names. The first of them, should two have one name.

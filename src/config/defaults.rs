@@ -7,6 +7,7 @@ use crate::oauth::Algorithm;
 use super::{Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts};
 
 pub(super) const LEEWAY: Duration = Duration::from_secs(5);
+pub(super) const INTROSPECTION_CACHE: Duration = Duration::from_secs(30);
 pub(super) const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const SCOPES: [&str; 1] = ["openid"];
 pub(super) const END_SESSION: bool = true;

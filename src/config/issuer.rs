@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{LocalIssuer, Secret};
-use crate::oauth::Algorithm;
+use crate::oauth::{Algorithm, SigningKey};
 
 /// Index of an issuer in [`Config::issuers`](super::Config::issuers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,15 @@ pub struct Issuer {
 }
 
 impl Issuer {
+    /// How it is asked about its tokens, when that is how they are verified.
+    #[must_use]
+    pub const fn introspection(&self) -> Option<&Introspection> {
+        match &self.identity {
+            IdentityToken::Introspected(introspection) => Some(introspection),
+            IdentityToken::AccessToken | IdentityToken::IdToken => None,
+        }
+    }
+
     /// What is configured of it, when Usher itself is the issuer.
     #[must_use]
     pub const fn local(&self) -> Option<&LocalIssuer> {
@@ -90,14 +99,24 @@ pub struct Client {
 }
 
 /// Which token of an issuer says who somebody is: that is the one which is kept, verified with every request, and renewed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IdentityToken {
     /// The access token, a JWT for one of the audiences.
     #[default]
     AccessToken,
     /// The ID token (OIDC Core §2), for issuers whose access tokens are opaque or meant for others.
     IdToken,
+    /// The access token, opaque or not: the issuer is asked what it says (RFC 7662).
+    Introspected(Introspection),
+}
+
+/// How an issuer is asked about a token (RFC 7662).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introspection {
+    /// Where; `None`: where discovery says.
+    pub endpoint: Option<Url>,
+    /// For how long an answer counts, and never beyond the token's `exp`: as long a revocation may take to hold.
+    pub cache: Duration,
 }
 
 /// How people sign in with an issuer.
@@ -133,8 +152,19 @@ pub enum ClientAuthentication {
     Basic(Secret),
     /// `client_secret_post`: in the form.
     Post(Secret),
+    /// `private_key_jwt`: what it signs with a key of its own, in the form (RFC 7523 §2.2).
+    PrivateKey(ClientKey),
     /// A public client: `client_id` in the form only.
     None,
+}
+
+/// The key of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientKey {
+    /// The key.
+    pub key: Arc<SigningKey>,
+    /// For whom what it signs is meant (`aud`).
+    pub audience: String,
 }
 
 /// How Usher dials an issuer.

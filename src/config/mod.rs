@@ -43,8 +43,8 @@ use ipnet::IpNet;
 
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
-    Client, ClientAuthentication, ExchangeFormat, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Login,
-    LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
+    Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,
+    IssuerTransport, KeySource, Login, LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
 pub use listen::{CertificateFiles, Listen, Tls};
 pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};

@@ -138,6 +138,7 @@ impl Gateway {
         store.set_policy(policy);
         denied.set_capacity(max_records);
         self.end_sessions(&gateway);
+        gateway.lasting.issuers().forget_refusals();
         Ok(gateway)
     }
 

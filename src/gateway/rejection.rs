@@ -15,6 +15,7 @@ use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::LogoutTokenError;
 use crate::forwarding::{BodyTooLarge, ForwardError};
 use crate::issuer::local::NotSignedIn;
+use crate::issuer::{AuthorizationError, PushError};
 use crate::routing::NoRoute;
 
 /// A request that ends here.
@@ -98,6 +99,16 @@ pub enum Rejection {
     /// Usher itself could not build a message. Us.
     #[error("internal error")]
     Internal,
+}
+
+impl Rejection {
+    /// Whether the log has it already: anybody can have it come again with each visit.
+    pub(super) const fn is_said(&self) -> bool {
+        matches!(
+            self,
+            Self::SignIn(SignInError::NoAuthorization(AuthorizationError::NotPushed(PushError::Remembered(_))))
+        )
+    }
 }
 
 impl From<BodyTooLarge> for Rejection {

@@ -5,15 +5,20 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
 use url::Url;
 
 use super::Issuer;
 use super::form::Form;
+use super::gate::TurnedAway;
 use super::pushed_request::PushError;
 use super::remote::Unavailable;
 use super::token_endpoint::{LIMIT, RefreshError, RefreshFailure, judge};
 use crate::config::{Authentication, SignIn};
 use crate::oauth::{AuthorizationCode, CodeVerifier, TokenResponse};
+
+/// How long a code waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a browser is sent to sign in.
 pub struct AuthorizationEndpoint {
@@ -126,7 +131,7 @@ impl Issuer {
         let parameters: Vec<(&str, &str)> =
             own.into_iter().chain(more).chain(asked.iter().flatten().copied()).collect();
         let mut url = endpoint.url;
-        match self.push(endpoint.push, endpoint.must_push, client, &parameters).await? {
+        match self.push((endpoint.push, endpoint.must_push), client, request.redirect_uri, &parameters).await? {
             Some(reference) => {
                 url.query_pairs_mut().extend_pairs([("client_id", &client.id), ("request_uri", &reference)]);
             }
@@ -138,11 +143,34 @@ impl Issuer {
     }
 
     /// Exchanges a code for tokens. It is sent once, whatever comes of it: a code that is presented twice revokes what it
-    /// was good for (RFC 6749 §4.1.2).
+    /// was good for (RFC 6749 §4.1.2). Only so many are under way at once; who finds no place waits, for 5 s at most.
     ///
     /// # Errors
     /// [`CodeError`]
     pub async fn exchange_code(
+        &self,
+        code: &AuthorizationCode,
+        redirect_uri: &str,
+        verifier: &CodeVerifier,
+    ) -> Result<TokenResponse, CodeError> {
+        let now = || self.clock.instant();
+        let busy =
+            |TurnedAway(again_in)| CodeError::Unavailable { cause: RefreshFailure::Busy, retry_after: Some(again_in) };
+        let pass = self.codes.enter(sleep(PATIENCE), now).await.map_err(busy)?;
+        let outcome = self.exchange(code, redirect_uri, verifier).await;
+        match &outcome {
+            Err(CodeError::Unavailable {
+                cause: RefreshFailure::Transport(_) | RefreshFailure::Discovery(_), ..
+            }) => {
+                pass.issuer_failed(now());
+            }
+            // What an answer says is of one code, which anybody may have made up.
+            Ok(_) | Err(_) => pass.issuer_answered(),
+        }
+        outcome
+    }
+
+    async fn exchange(
         &self,
         code: &AuthorizationCode,
         redirect_uri: &str,
@@ -155,7 +183,7 @@ impl Issuer {
             .with("code", code.expose().as_bytes())
             .with("redirect_uri", redirect_uri.as_bytes())
             .with("code_verifier", verifier.expose().as_bytes());
-        let post = form.authenticated(self.config.client.as_ref()).post_to(endpoint);
+        let post = self.posted(form, endpoint);
         let answer = self.transport.post(post, LIMIT).await.map_err(|error| failed(error.into()))?;
         judge(answer, &[code.expose(), verifier.expose()]).map_err(|error| match error {
             RefreshError::InvalidGrant => CodeError::InvalidGrant,

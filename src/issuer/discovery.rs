@@ -22,6 +22,8 @@ pub(super) struct Metadata {
     pub(super) token_endpoint: Option<Url>,
     /// Where tokens are revoked (RFC 7009), if anywhere.
     pub(super) revocation_endpoint: Option<Url>,
+    /// Where tokens are introspected (RFC 7662), if anywhere.
+    pub(super) introspection_endpoint: Option<Url>,
     /// Where browsers are sent to sign in, if anywhere.
     pub(super) authorization_endpoint: Option<Url>,
     /// Where browsers are sent to sign out (OIDC RP-Initiated Logout 1.0 §2.1), if anywhere.
@@ -40,6 +42,7 @@ struct Document {
     jwks_uri: Option<String>,
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
     authorization_endpoint: Option<String>,
     end_session_endpoint: Option<String>,
     pushed_authorization_request_endpoint: Option<String>,
@@ -79,6 +82,7 @@ impl Metadata {
             jwks_uri: endpoint("jwks_uri", document.jwks_uri).ok_or(FetchError::NoEndpoint("jwks_uri"))?,
             token_endpoint: endpoint("token_endpoint", document.token_endpoint),
             revocation_endpoint: endpoint("revocation_endpoint", document.revocation_endpoint),
+            introspection_endpoint: endpoint("introspection_endpoint", document.introspection_endpoint),
             authorization_endpoint: visited("authorization_endpoint", document.authorization_endpoint),
             end_session_endpoint: visited("end_session_endpoint", document.end_session_endpoint),
             pushed_request_endpoint: endpoint(

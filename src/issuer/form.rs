@@ -7,7 +7,10 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
+use super::Issuer;
+use super::client_assertion::asserted;
 use super::transport::Post;
+use crate::clock::Timestamp;
 use crate::config::{Client, ClientAuthentication};
 
 /// An `application/x-www-form-urlencoded` request in the making.
@@ -29,12 +32,13 @@ impl Form {
     }
 
     /// Adds the client's credentials, where Usher is a client of the issuer.
-    pub(super) fn authenticated(mut self, client: Option<&Client>) -> Self {
+    pub(super) fn authenticated(mut self, client: Option<&Client>, now: Timestamp) -> Self {
         let Some(client) = client else { return self };
         let id = client.id.as_bytes();
         match &client.authentication {
             ClientAuthentication::None => self.with("client_id", id),
             ClientAuthentication::Post(secret) => self.with("client_id", id).with("client_secret", secret.expose()),
+            ClientAuthentication::PrivateKey(key) => asserted(self, &client.id, key, now),
             ClientAuthentication::Basic(secret) => {
                 self.authorization = Some(basic(id, secret.expose()));
                 self
@@ -45,6 +49,13 @@ impl Form {
     pub(super) fn post_to(self, url: Url) -> Post {
         let content_type = "application/x-www-form-urlencoded";
         Post { url, content_type, authorization: self.authorization, body: self.body }
+    }
+}
+
+impl Issuer {
+    /// The form, as the client that Usher is there, to this endpoint.
+    pub(super) fn posted(&self, form: Form, url: Url) -> Post {
+        form.authenticated(self.config.client.as_ref(), self.clock.now()).post_to(url)
     }
 }
 
@@ -77,7 +88,10 @@ mod tests {
     }
 
     fn posted(client: &Client) -> Post {
-        Form::default().with("token", b"a+b").authenticated(Some(client)).post_to("https://a/".parse().unwrap())
+        Form::default()
+            .with("token", b"a+b")
+            .authenticated(Some(client), Timestamp(1_000))
+            .post_to("https://a/".parse().unwrap())
     }
 
     #[test]

@@ -5,15 +5,19 @@
 //! decide when to refresh.
 
 mod authorization_code;
+mod client_assertion;
 mod discovery;
 mod document;
 mod end_session;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod gate;
+mod introspection;
 mod jwks;
 mod key;
 pub mod local;
+mod news;
 mod pushed_request;
 mod remote;
 mod revocation;
@@ -30,6 +34,7 @@ use crate::oauth::{Algorithm, Claims};
 use futures_util::FutureExt as _;
 
 use self::discovery::Metadata;
+use self::introspection::Introspecting;
 use self::jwks::{KeySet, NoKey};
 use self::key::Material;
 use self::local::{KeysError, Local};
@@ -42,6 +47,8 @@ use crate::tasks::Tasks;
 
 pub use authorization_code::{AuthorizationEndpoint, AuthorizationError, AuthorizationRequest, CodeError};
 pub use document::FetchError;
+pub use gate::{Gate, TurnedAway};
+pub use introspection::IntrospectionError;
 pub use jwks::Keys;
 pub use key::{Key, KeyRejected};
 pub use pushed_request::PushError;
@@ -54,6 +61,7 @@ pub use transport::{ClientError, TransportError};
 #[derive(Debug)]
 pub struct Issuers {
     issuers: Vec<Issuer>,
+    tasks: Tasks,
 }
 
 /// One issuer: its keys and its endpoints.
@@ -66,6 +74,10 @@ pub struct Issuer {
     metadata: Option<Arc<Remote<Metadata>>>,
     keys: KeyRing,
     pushing: Arc<Pushing>,
+    introspecting: Arc<Introspecting>,
+    /// Before the exchange of codes.
+    codes: Arc<Gate>,
+    clock: Clock,
 }
 
 /// Where the keys of an issuer are.
@@ -142,7 +154,7 @@ impl Issuers {
     /// # Errors
     /// [`IssuersError`] when TLS or a configured key cannot be used.
     pub fn new(configured: &[config::Issuer], tasks: &Tasks, clock: &Clock) -> Result<Arc<Self>, IssuersError> {
-        Self { issuers: Vec::new() }.succeeded_by(configured, tasks, clock)
+        Self { issuers: Vec::new(), tasks: tasks.clone() }.succeeded_by(configured, tasks, clock)
     }
 
     /// The issuers of another configuration. What has been fetched of an issuer that is found as before is kept.
@@ -169,7 +181,7 @@ impl Issuers {
             };
             issuers.push(Issuer::new(IssuerId(index), config.clone(), transport, tasks, clock)?);
         }
-        Ok(Arc::new(Self { issuers }))
+        Ok(Arc::new(Self { issuers, tasks: tasks.clone() }))
     }
 
     /// The issuer at this index of the configuration.
@@ -186,6 +198,17 @@ impl Issuers {
         let same = |before: &&Issuer| self.issuers.iter().find(|issuer| issuer.config.name == before.config.name);
         let pairs = before.issuers.iter().filter_map(|before| Some((local(before)?, local(same(&before)?)?)));
         pairs.flat_map(|(before, after)| before.end_sessions(&after)).collect()
+    }
+
+    /// Forgets which pushed requests were refused: somebody may have put that right.
+    pub fn forget_refusals(&self) {
+        self.issuers.iter().for_each(|issuer| issuer.pushing.forget_refusals());
+    }
+
+    /// Where work for them goes that no client may cancel.
+    #[must_use]
+    pub const fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// All of them.
@@ -236,17 +259,31 @@ impl Issuer {
                 (Some(Arc::clone(&metadata)), published(KeyLocation::Discovered(metadata)))
             }
         };
-        Ok(Self { id, config, transport, metadata, keys, pushing: Arc::new(Pushing::new(clock.clone())) })
+        let (pushing, introspecting) = (Pushing::new(clock.clone()), Introspecting::new(clock.clone()));
+        let (pushing, introspecting) = (Arc::new(pushing), Arc::new(introspecting));
+        Ok(Self {
+            id,
+            config,
+            transport,
+            metadata,
+            keys,
+            pushing,
+            introspecting,
+            codes: Arc::default(),
+            clock: clock.clone(),
+        })
     }
 
     /// The same issuer in another configuration, with what has been fetched of it.
     fn succeeded_by(&self, id: IssuerId, config: config::Issuer) -> Self {
-        let (transport, metadata, pushing) = (self.transport.clone(), self.metadata.clone(), Arc::clone(&self.pushing));
+        let (transport, metadata) = (self.transport.clone(), self.metadata.clone());
+        let (pushing, introspecting) = (Arc::clone(&self.pushing), Arc::clone(&self.introspecting));
         let keys = match (&self.keys, &config.keys) {
             (KeyRing::Local(local), KeySource::Local(users)) => KeyRing::Local(local.succeeded_by(&config, users)),
             (keys, _) => keys.clone(),
         };
-        Self { id, config, transport, metadata, keys, pushing }
+        let (codes, clock) = (Arc::clone(&self.codes), self.clock.clone());
+        Self { id, config, transport, metadata, keys, pushing, introspecting, codes, clock }
     }
 
     /// The issuer inside Usher, when this is it.
@@ -302,10 +339,13 @@ impl Issuer {
         is_other.then_some(newer)
     }
 
-    /// Whether the keys cannot be had at the moment; what was held before still counts. Starts another attempt in the
-    /// background when it is time.
+    /// Whether tokens cannot be verified at the moment, unless by what was had before. Starts another attempt at the keys in
+    /// the background when it is time.
     #[must_use]
     pub fn is_failing(&self) -> bool {
+        if self.config.introspection().is_some() {
+            return self.introspecting.is_failing();
+        }
         match &self.keys {
             KeyRing::Fixed(_) | KeyRing::Local(_) => false,
             KeyRing::Published(remote) => remote.is_failing(),
@@ -322,7 +362,7 @@ impl Issuer {
     /// Starts a refresh of the keys in the background when they are old. For uses of verified tokens that do not need
     /// the keys any more, but must notice when one is withdrawn. Costs a reading of the clock.
     pub fn refresh_keys_if_due(&self) {
-        if let KeyRing::Published(remote) = &self.keys {
+        if let (KeyRing::Published(remote), None) = (&self.keys, self.config.introspection()) {
             remote.refresh_if_due();
         }
     }

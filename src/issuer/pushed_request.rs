@@ -3,9 +3,12 @@
 //!
 //! Anybody can make Usher do this by opening a page, so only so many are under way at once, and not each is worth a line of the
 //! log. A server that does not insist gets the request by the browser when there are more, or when it cannot take a pushed one
-//! now. What it has refused is refused: it would say no to the same request in a URL, or worse, take it.
+//! now. What it has refused is refused: it would say no to the same request in a URL, or worse, take it. For a few seconds it is
+//! not even asked again.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -15,16 +18,19 @@ use url::Url;
 use super::Issuer;
 use super::authorization_code::AuthorizationError;
 use super::form::Form;
+use super::news::News;
 use super::transport::TransportError;
 use crate::clock::Clock;
 use crate::config::{Client, ClientAuthentication};
 
 /// Requests under way at one server.
 const MOST: usize = 16;
-/// A server that takes none takes none of all: it is said once per this many seconds.
-const LOG_INTERVAL: u64 = 60;
 /// An answer is one reference.
 const LIMIT: usize = 64 * 1024;
+/// So long a refusal is remembered.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// Refusals that are remembered.
+const MOST_REFUSALS: usize = 64;
 /// Longer than any reference; the browser carries it in a URL.
 const LONGEST: usize = 2_000;
 
@@ -37,6 +43,10 @@ pub enum PushError {
     /// It was refused. The operator's most likely: the client's credentials or parameters.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
+    /// One like it was refused just now, with this status: the issuer was not asked again, and it has been logged. The
+    /// operator's.
+    #[error("the issuer answered {0} a moment ago, and was not asked again")]
+    Remembered(StatusCode),
     /// A success without a usable `request_uri`.
     #[error("the answer holds no reference to the request")]
     Garbage,
@@ -55,7 +65,7 @@ impl PushError {
         match self {
             Self::Transport(_) | Self::Busy => true,
             Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Garbage | Self::NoEndpoint => false,
+            Self::Remembered(_) | Self::Garbage | Self::NoEndpoint => false,
         }
     }
 }
@@ -69,24 +79,66 @@ struct Pushed {
 #[derive(Debug)]
 pub(super) struct Pushing {
     permits: Semaphore,
-    /// When it was last logged that a request was not taken, as a [`crate::clock::Timestamp`].
-    logged: AtomicU64,
+    /// A server that takes none takes none of all.
+    not_taken: News,
+    refusals: Mutex<Refusals>,
     clock: Clock,
+}
+
+/// What the server has refused of late, by the redirect URI: that, and what is configured, is all in which one request differs
+/// from another for longer than a visit. Whoever visits has a part in it (the port of the `Host`), so one refusal must not speak
+/// for another.
+#[derive(Debug, Default)]
+struct Refusals(HashMap<Box<str>, Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    until: Instant,
+    /// How many visits it has answered.
+    spared: u64,
 }
 
 impl Pushing {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { permits: Semaphore::new(MOST), logged: AtomicU64::new(0), clock }
+        let (permits, not_taken) = (Semaphore::new(MOST), News::new(clock.clone()));
+        Self { permits, not_taken, refusals: Mutex::default(), clock }
     }
 
-    /// Whether it is time to log it again. Notes that it is logged then.
-    fn is_news(&self) -> bool {
-        let (now, last) = (self.clock.now().0, self.logged.load(Ordering::Relaxed));
-        let is_news = now.abs_diff(last) >= LOG_INTERVAL;
-        if is_news {
-            self.logged.store(now, Ordering::Relaxed);
+    /// Asks again from now on, whatever was refused.
+    pub(super) fn forget_refusals(&self) {
+        self.refusals().0.clear();
+    }
+
+    /// With what a request of this redirect URI was refused just now. Counts how often that is asked.
+    fn refused(&self, redirect_uri: &str) -> Option<StatusCode> {
+        let mut refusals = self.refusals();
+        let refusal = refusals.0.get_mut(redirect_uri).filter(|refusal| self.clock.instant() < refusal.until)?;
+        refusal.spared += 1;
+        Some(refusal.status)
+    }
+
+    /// Remembers a refusal, and says how many visits the one before has answered.
+    fn refuse(&self, redirect_uri: &str, status: StatusCode) -> u64 {
+        let now = self.clock.instant();
+        let spared = self.taken(redirect_uri);
+        let mut refusals = self.refusals();
+        if refusals.0.len() >= MOST_REFUSALS {
+            refusals.0.retain(|_, refusal| now < refusal.until);
         }
-        is_news
+        if refusals.0.len() < MOST_REFUSALS {
+            refusals.0.insert(redirect_uri.into(), Refusal { status, until: now + REFUSED_FOR, spared: 0 });
+        }
+        spared
+    }
+
+    /// Forgets a refusal, and says how many visits it has answered.
+    fn taken(&self, redirect_uri: &str) -> u64 {
+        self.refusals().0.remove(redirect_uri).map_or(0, |refusal| refusal.spared)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,13 +146,16 @@ impl Issuer {
     /// The reference under which the server knows the request; `None` when it is the browser that carries it.
     pub(super) async fn push(
         &self,
-        endpoint: Option<Url>,
-        must: bool,
+        (endpoint, must): (Option<Url>, bool),
         client: &Client,
+        redirect_uri: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Option<String>, AuthorizationError> {
         let outcome = match endpoint {
-            Some(endpoint) => self.push_to(endpoint, client, parameters).await,
+            Some(endpoint) => match self.pushing.refused(redirect_uri) {
+                Some(status) => Err(PushError::Remembered(status)),
+                None => self.push_noted((endpoint, client), redirect_uri, parameters).await,
+            },
             None if must => Err(PushError::NoEndpoint),
             None => return Ok(None),
         };
@@ -108,7 +163,7 @@ impl Issuer {
             Ok(reference) => Ok(Some(reference)),
             Err(error) if must || !error.is_passing() => Err(AuthorizationError::NotPushed(error)),
             Err(error) => {
-                if self.pushing.is_news() {
+                if self.pushing.not_taken.is_news() {
                     tracing::warn!(
                         fault = "issuer",
                         issuer = %self.config.name,
@@ -121,13 +176,40 @@ impl Issuer {
         }
     }
 
+    /// Pushes, and takes note of what the server says of requests like it.
+    async fn push_noted(
+        &self,
+        (endpoint, client): (Url, &Client),
+        redirect_uri: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, PushError> {
+        let outcome = self.push_to(endpoint, client, parameters).await;
+        let spared = match &outcome {
+            Ok(_) => self.pushing.taken(redirect_uri),
+            Err(PushError::Status(status)) if status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS => {
+                self.pushing.refuse(redirect_uri, *status)
+            }
+            Err(_) => 0,
+        };
+        if spared > 0 {
+            tracing::warn!(
+                fault = "operator",
+                issuer = %self.config.name,
+                redirect_uri,
+                visits = spared,
+                "nobody could sign in: the issuer had refused the pushed request, and was not asked again for a while"
+            );
+        }
+        outcome
+    }
+
     async fn push_to(&self, endpoint: Url, client: &Client, parameters: &[(&str, &str)]) -> Result<String, PushError> {
         let _permit = self.pushing.permits.try_acquire().map_err(|_| PushError::Busy)?;
         // Where the credentials name the client, its name must not stand in the form twice.
         let is_named = !matches!(client.authentication, ClientAuthentication::Basic(_));
         let parameters = parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
         let form = parameters.fold(Form::default(), |form, (name, value)| form.with(name, value.as_bytes()));
-        let post = form.authenticated(Some(client)).post_to(endpoint);
+        let post = self.posted(form, endpoint);
         let answer = self.transport.post(post, LIMIT).await?;
         if !answer.status.is_success() {
             return Err(PushError::Status(answer.status));
@@ -140,17 +222,39 @@ impl Issuer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
-    fn that_none_is_taken_is_news_once_a_minute() {
+    fn a_refusal_answers_for_a_while_for_its_own_redirect_uri_and_counts() {
         let clock = Clock::stopped();
         let pushing = Pushing::new(clock.clone());
-        assert_eq!([pushing.is_news(), pushing.is_news()], [true, false]);
-        clock.advance(Duration::from_secs(59));
-        assert!(!pushing.is_news());
-        clock.advance(Duration::from_secs(1));
-        assert_eq!([pushing.is_news(), pushing.is_news()], [true, false]);
+        assert_eq!(pushing.refused("a"), None);
+        assert_eq!(pushing.refuse("a", StatusCode::UNAUTHORIZED), 0);
+        assert_eq!(
+            (pushing.refused("a"), pushing.refused("a")),
+            (Some(StatusCode::UNAUTHORIZED), Some(StatusCode::UNAUTHORIZED))
+        );
+        assert_eq!(pushing.refused("b"), None);
+        clock.advance(REFUSED_FOR);
+        assert_eq!(pushing.refused("a"), None);
+        assert_eq!(pushing.refuse("a", StatusCode::BAD_REQUEST), 2);
+        assert_eq!(pushing.refused("a"), Some(StatusCode::BAD_REQUEST));
+        assert_eq!((pushing.taken("a"), pushing.refused("a")), (1, None));
+        pushing.refuse("a", StatusCode::BAD_REQUEST);
+        pushing.forget_refusals();
+        assert_eq!(pushing.refused("a"), None);
+    }
+
+    #[test]
+    fn only_so_many_refusals_are_remembered_and_old_ones_make_room() {
+        let clock = Clock::stopped();
+        let pushing = Pushing::new(clock.clone());
+        for port in 0..2 * MOST_REFUSALS {
+            pushing.refuse(&port.to_string(), StatusCode::BAD_REQUEST);
+        }
+        assert_eq!(pushing.refusals().0.len(), MOST_REFUSALS);
+        clock.advance(REFUSED_FOR);
+        pushing.refuse("new", StatusCode::BAD_REQUEST);
+        assert_eq!(pushing.refused("new"), Some(StatusCode::BAD_REQUEST));
     }
 
     #[test]

@@ -24,12 +24,27 @@ pub enum RevokeError {
     /// No whole answer came. The issuer's, or the network's.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The issuer does not answer this client: its credentials are wrong. The operator's.
+    #[error("the issuer answered {0}: the client's credentials are wrong, or it may not revoke tokens")]
+    Client(StatusCode),
     /// The issuer did not revoke it; it answers 200 even for tokens that it does not know. The issuer's or the operator's.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
     /// The local issuer cannot record it. Ours, or the disk's.
     #[error(transparent)]
     Local(#[from] StoreError),
+}
+
+impl RevokeError {
+    /// Whose fault it is, for the log.
+    #[must_use]
+    pub const fn fault(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "operator",
+            Self::NotOffered | Self::Discovery(_) | Self::Transport(_) | Self::Status(_) => "issuer",
+            Self::Local(_) => "us",
+        }
+    }
 }
 
 impl Issuer {
@@ -45,8 +60,12 @@ impl Issuer {
         let (metadata, _) = metadata.obtain().await?;
         let url = metadata.revocation_endpoint.clone().ok_or(RevokeError::NotOffered)?;
         let form = Form::default().with("token", token.expose().as_bytes()).with("token_type_hint", b"refresh_token");
-        let post = form.authenticated(self.config.client.as_ref()).post_to(url);
+        let post = self.posted(form, url);
         let answer = self.transport.post(post, LIMIT).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(RevokeError::Status(answer.status)) }
+        match answer.status {
+            status if status.is_success() => Ok(()),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(RevokeError::Client(status)),
+            status => Err(RevokeError::Status(status)),
+        }
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Seen {
 struct State {
     replies: HashMap<String, Reply>,
     seen: Vec<Seen>,
+    under_way: usize,
+    most_at_once: usize,
 }
 
 /// The server. It goes when this is dropped.
@@ -145,6 +147,11 @@ impl TestIssuer {
 
     pub(crate) fn last(&self, path: &str) -> Seen {
         self.state().seen.iter().rfind(|seen| seen.path == path).unwrap().clone()
+    }
+
+    /// How many requests were under way at once, at most.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.state().most_at_once
     }
 
     /// Until the path has been asked for so often.
@@ -230,10 +237,13 @@ async fn respond(
     let path = head.uri.path().to_owned();
     let reply = {
         let mut state = state.lock().unwrap();
+        state.under_way += 1;
+        state.most_at_once = state.most_at_once.max(state.under_way);
         state.seen.push(Seen { path: path.clone(), headers: head.headers, body });
         state.replies.get(&path).cloned().unwrap_or_else(|| Reply::status(404))
     };
     tokio::time::sleep(reply.delay).await;
+    state.lock().unwrap().under_way -= 1;
     let mut response = Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
     if !reply.content_type.is_empty() {
         response = response.header("content-type", reply.content_type);

@@ -82,9 +82,24 @@ pub enum RefreshFailure {
     /// A success that holds no tokens: a page, another media type, another `token_type`. The issuer's.
     #[error("the answer is a success without new tokens: {0}")]
     Garbage(&'static str),
+    /// It was not sent: too many requests are under way, or the issuer is failing. The issuer's, or whoever comes so often.
+    #[error("too many requests are under way to the issuer, or it is failing")]
+    Busy,
     /// The local issuer cannot give out tokens. Ours, or the disk's.
     #[error("the local issuer gave out no tokens")]
     Local(#[source] IssueError),
+}
+
+impl RefreshFailure {
+    /// Whose fault it is, for the log.
+    #[must_use]
+    pub const fn fault(&self) -> &'static str {
+        match self {
+            Self::NotConfigured | Self::NoEndpoint | Self::Refused { .. } => "operator",
+            Self::Discovery(_) | Self::Transport(_) | Self::Status(_) | Self::Garbage(_) | Self::Busy => "issuer",
+            Self::Local(_) => "us",
+        }
+    }
 }
 
 /// The refresh token has not been spent: what is not recorded has not happened.
@@ -117,9 +132,9 @@ impl TokenResponse {
     /// Whichever token says who somebody is. `None` where that is the ID token and there is none: a renewal may come without
     /// it (OIDC Core §12.2). The rest of the answer counts all the same: the refresh token that was sent is spent.
     #[must_use]
-    pub const fn identity_token(&self, identity: IdentityToken) -> Option<&AccessToken> {
+    pub const fn identity_token(&self, identity: &IdentityToken) -> Option<&AccessToken> {
         match identity {
-            IdentityToken::AccessToken => Some(&self.access_token),
+            IdentityToken::AccessToken | IdentityToken::Introspected(_) => Some(&self.access_token),
             IdentityToken::IdToken => self.id_token.as_ref(),
         }
     }
@@ -170,7 +185,7 @@ impl Issuer {
     fn granted(&self, url: Url, token: &RefreshToken) -> Post {
         let form =
             Form::default().with("grant_type", b"refresh_token").with("refresh_token", token.expose().as_bytes());
-        form.authenticated(self.config.client.as_ref()).post_to(url)
+        self.posted(form, url)
     }
 }
 

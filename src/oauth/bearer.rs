@@ -46,8 +46,9 @@ fn names_bearer_behind_a_comma(bytes: &[u8]) -> bool {
     behind.any(|part| part.split_at_checked(6).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer")))
 }
 
-/// `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
-fn is_b64token(bytes: &[u8]) -> bool {
+/// Whether these are the characters of a token: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+#[must_use]
+pub fn is_b64token(bytes: &[u8]) -> bool {
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let Some(body) = bytes.get(..bytes.len() - padding) else { return false };
     // Without a way out in the middle, several bytes are looked at in one instruction; tokens are long, and mostly right.

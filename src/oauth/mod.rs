@@ -5,9 +5,12 @@
 pub mod algorithm;
 pub mod bearer;
 pub mod claims;
+pub mod json;
+pub mod signing_key;
 pub mod token;
 
 pub use algorithm::Algorithm;
 pub use bearer::{BearerError, Challenge};
 pub use claims::{ClaimPath, Claims};
+pub use signing_key::SigningKey;
 pub use token::{AccessToken, AuthorizationCode, CodeVerifier, RefreshToken, TokenErrorResponse, TokenResponse};

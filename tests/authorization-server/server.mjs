@@ -3,6 +3,8 @@
 //
 //   node server.mjs ['{"accessTokenLifetime": 300, "algorithm": "RS256"}']
 //
+// With {"clientKey": PEM, "clientAlgorithm": "ES256"}, the client `usher-key` authenticates by private_key_jwt with that key.
+//
 // It prints one JSON line, {"issuer": "http://127.0.0.1:PORT"}, and ends when its standard input is closed, so that it
 // cannot outlive the test that started it. Beside the provider's own endpoints there are, for tests only:
 //
@@ -17,7 +19,7 @@
 //
 // Signing in by the authorization code flow needs no forms: the interaction answers for the user at once.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { request } from 'node:https';
@@ -38,7 +40,7 @@ const USERS = {
   root: { email: 'root@app.test', realm_access: { roles: ['reader', 'admin'] } },
 };
 
-const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0 };
+const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0, introspections: 0 };
 let delay = 0;
 let outcome = { sub: 'alice' };
 let gateway;
@@ -64,6 +66,20 @@ function client(id, method) {
     backchannel_logout_uri: 'https://app.test/.usher/backchannel-logout',
     backchannel_logout_session_required: true,
   };
+}
+
+/** The name of a key where nothing else is said (RFC 7638). */
+function thumbprint(jwk) {
+  const names = { EC: ['crv', 'kty', 'x', 'y'], OKP: ['crv', 'kty', 'x'], RSA: ['e', 'kty', 'n'] }[jwk.kty];
+  return createHash('sha256').update(JSON.stringify(Object.fromEntries(names.map((name) => [name, jwk[name]])))).digest('base64url');
+}
+
+/** A client with a key of its own (RFC 7523). */
+function keyClient() {
+  const { client_secret: _, ...rest } = client('usher-key', 'private_key_jwt');
+  const jwk = createPublicKey(options.clientKey).export({ format: 'jwk' });
+  const kid = options.clientKeyId ?? thumbprint(jwk);
+  return { ...rest, token_endpoint_auth_signing_alg: options.clientAlgorithm, jwks: { keys: [{ ...jwk, kid, use: 'sig' }] } };
 }
 
 function resourceServer() {
@@ -92,7 +108,11 @@ function policy() {
 const configuration = {
   acrValues: ['gold', 'silver'],
   adapter: Adapter,
-  clients: [client('usher', 'client_secret_basic'), client('usher-post', 'client_secret_post')],
+  clients: [
+    client('usher', 'client_secret_basic'),
+    client('usher-post', 'client_secret_post'),
+    ...(options.clientKey ? [keyClient()] : []),
+  ],
   cookies: { keys: [randomBytes(32).toString('hex')] },
   jwks: { keys: signingKeys() },
   scopes: ['openid', 'offline_access', 'read', 'write'],
@@ -111,6 +131,7 @@ const configuration = {
   features: {
     backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
+    introspection: { enabled: true, allowedPolicy: (_context, client, token) => client.clientId === token.clientId },
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
@@ -204,6 +225,8 @@ async function countTokenRequests(context, next) {
     await sleep(delay);
   } else if (context.path === '/token/revocation') {
     stats.revocations += 1;
+  } else if (context.path === '/token/introspection') {
+    stats.introspections += 1;
   }
   await next();
 }

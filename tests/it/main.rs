@@ -31,6 +31,7 @@ mod routing;
 mod spellings;
 
 // Tokens: what is refused, and how.
+mod introspection;
 mod key_sets;
 mod token_rules;
 mod tokens_generated;
@@ -49,11 +50,13 @@ mod local_issuer_page;
 mod local_issuer_second_factor;
 mod user_command;
 // An application's own login; sign-in at an authorization server, a real one and one that misbehaves.
+mod client_keys;
 mod keycloak;
 mod login;
 mod resend;
 mod sign_in;
 mod sign_in_attacks;
+mod sign_in_bounds;
 
 // Signing in again, in another way or more recently, where a route asks for it.
 mod step_up;

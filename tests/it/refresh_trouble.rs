@@ -175,17 +175,26 @@ async fn an_issuer_that_fails_one_time_in_five_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_renewal_without_the_id_token_that_says_who_somebody_is_loses_no_refresh_token() {
+async fn a_renewal_without_the_id_token_that_says_who_somebody_is_ends_the_session_and_loses_no_refresh_token() {
     let issuers = ISSUERS.replace("audiences: [usher]", "identity: id_token");
     let scene = Scene::start(&format!("{issuers}{SESSION}{SITES}")).await;
     let jar = scene.expired_session("alice");
     // OIDC Core §12.2 lets a renewal do without. The access token beside it would even pass for one: it is none.
     let answer = scene.send(get("https://app.test/x").cookies(&jar)).await;
-    assert_eq!(answer.assert_status(503).set_cookies(), []);
+    let cleared = answer.assert_status(401).set_cookies();
+    assert!(
+        cleared.len() == 2 && cleared.iter().all(crate::harness::SetCookie::clears),
+        "signing in again: {answer:?}"
+    );
     assert_eq!(scene.upstream.seen().len(), 0);
+    // A page leads there. Whoever has the old cookies still makes no request of each of theirs.
+    let page = scene.send(get("https://app.test/x").navigation().cookies(&jar)).await;
+    assert!(page.assert_status(302).header("location").unwrap().starts_with("/.usher/sign-in"), "{page:?}");
+    assert_eq!(scene.issuer.token_requests(), 1);
     let id_token = scene.issuer.access_token("alice");
     scene.issuer.behave(TokenAnswer::IdToken(Box::leak(id_token.into_boxed_str())));
-    recovers(&scene, &jar).await;
+    scene.clock.advance(Duration::from_secs(1));
+    assert_renewed(scene.send(get("https://app.test/x").cookies(&jar)).await.assert_status(200));
     assert_eq!(
         (scene.issuer.token_requests(), scene.issuer.reuses()),
         (2, 0),

@@ -30,6 +30,16 @@ impl Ring {
 
     /// The same with other sites.
     pub(crate) async fn start_with_sites(what: &str, options: &Value, keys: &str, sites: &str) -> Option<Self> {
+        let client = "client_id: usher\nclient_secret: a secret/with+signs that=need encoding\nalgorithms: [RS256]";
+        Self::start_all(what, options, &format!("{client}\n{keys}"), sites).await
+    }
+
+    /// The same with another client.
+    pub(crate) async fn start_as(what: &str, options: &Value, keys: &str) -> Option<Self> {
+        Self::start_all(what, options, keys, SITES).await
+    }
+
+    async fn start_all(what: &str, options: &Value, keys: &str, sites: &str) -> Option<Self> {
         let server = AuthorizationServer::start_with(options, what).await?;
         let upstream = Upstream::start().await;
         let keys: Vec<String> = keys.lines().map(|line| format!("    {}", line.trim())).collect();
@@ -39,10 +49,7 @@ issuers:
   main:
     issuer: {}
     insecure_http: true
-    client_id: usher
-    client_secret: a secret/with+signs that=need encoding
     scopes: [openid, offline_access, read]
-    algorithms: [RS256]
 {}
 ",
             server.issuer(),

@@ -57,7 +57,8 @@ impl Authenticator {
         let Ok(Some(presented)) = self.cookies.read(found, issuers) else { return false };
         let mut is_named = named == presented.session().and_then(|session| session.sid);
         if let Some(access) = presented.access.as_ref().filter(|_| !is_named) {
-            let of_token = self.verify(access, issuers).await.ok().and_then(|token| sid_of(&token.claims));
+            let of_token =
+                self.verify(access, presented.counts_for(issuers)).await.ok().and_then(|token| sid_of(&token.claims));
             is_named = of_token == named;
         }
         if is_named {
@@ -108,13 +109,13 @@ impl Authenticator {
     ) -> Option<EndedSession> {
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
         match self.cookies.read(found, &every) {
-            Ok(Some(presented)) => self.end(&presented, &every, successor).await,
+            Ok(Some(presented)) => self.end(&presented, issuers, successor).await,
             Ok(None) => None,
             Err(Unreadable) => {
                 let mut ended = None;
                 for half in found.apart() {
                     if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
-                        ended = self.end(&presented, &every, successor).await.or(ended);
+                        ended = self.end(&presented, issuers, successor).await.or(ended);
                     }
                 }
                 ended
@@ -125,7 +126,7 @@ impl Authenticator {
     async fn end(
         &self,
         presented: &PresentedSession,
-        issuers: &[IssuerId],
+        here: &[IssuerId],
         successor: Option<&Successor<'_>>,
     ) -> Option<EndedSession> {
         let new_tokens = successor.map(|successor| successor.tokens);
@@ -137,7 +138,7 @@ impl Authenticator {
             |refresh: &PresentedRefresh| new_tokens.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
         let mut issuer = None;
         if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
-            let refresh = self.with_issuer(presented, refresh.clone(), issuers);
+            let refresh = self.with_issuer(presented, refresh.clone(), here);
             issuer = Some(refresh.issuer);
             if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
                 self.renewals.replace(&refresh).await;
@@ -151,7 +152,8 @@ impl Authenticator {
         let is_new = |access: &AccessToken| new_tokens.is_some_and(|new| named(&new.access) == named(access));
         let mut signed = None;
         if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access)) {
-            match self.verify(access, issuers).await {
+            let issuers = presented.facts.map_or_else(|| self.may_have_issued(here), |facts| vec![facts.issuer]);
+            match self.verify(access, &issuers).await {
                 Ok(token) => {
                     self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
                     issuer = issuer.or(Some(token.issuer));
@@ -164,9 +166,17 @@ impl Authenticator {
             }
         }
         let issuer = issuer?;
-        let identity = self.verifier.issuers().by_id(issuer).map(|issuer| issuer.config().identity);
-        let id_token = signed.filter(|_| identity == Some(IdentityToken::IdToken)).cloned();
+        let config = self.verifier.issuers().by_id(issuer).map(Issuer::config);
+        let is_id_token = config.is_some_and(|config| config.identity == IdentityToken::IdToken);
+        let id_token = signed.filter(|_| is_id_token).cloned();
         Some(EndedSession { issuer, id_token })
+    }
+
+    /// Those of whom an access token may be whose cookie does not say so: whoever has signed it, but of those that would have to be
+    /// asked, only the one `here`.
+    fn may_have_issued(&self, here: &[IssuerId]) -> Vec<IssuerId> {
+        let others = self.verifier.issuers().iter().filter(|issuer| issuer.config().introspection().is_none());
+        here.iter().copied().chain(others.map(Issuer::id)).collect()
     }
 }
 

@@ -42,11 +42,7 @@ pub trait Authority: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Arc<Self::Access>, AcceptError>> + Send;
 
     /// Revokes the refresh token at the issuer (RFC 7009), if the issuer can.
-    fn revoke(
-        &self,
-        issuer: IssuerId,
-        token: &RefreshToken,
-    ) -> impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send;
+    fn revoke(&self, issuer: IssuerId, token: &RefreshToken) -> impl Future<Output = Result<(), NotRevoked>> + Send;
 }
 
 /// What the protocol reads off a verified access token.
@@ -72,10 +68,21 @@ pub enum SpendError {
         sent: Sent,
         /// What the issuer asked for with `Retry-After`.
         retry_after: Option<Duration>,
+        /// Whose fault it is, for the log: `issuer`, `operator` or `us`.
+        fault: &'static str,
         /// What went wrong.
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
+}
+
+/// Why a refresh token was not revoked.
+#[derive(Debug)]
+pub struct NotRevoked {
+    /// Whose fault it is, for the log: `issuer`, `operator` or `us`.
+    pub fault: &'static str,
+    /// What went wrong.
+    pub cause: Box<dyn Error + Send + Sync>,
 }
 
 /// Why tokens from an issuer are not taken.

@@ -63,8 +63,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
 
     pub(super) async fn revoke(&self, issuer: IssuerId, token: &RefreshToken) {
         for pause in RETRY_AFTER.map(Some).into_iter().chain([None]) {
-            let Err(cause) = self.0.authority.revoke(issuer, token).await else { return };
-            report::not_revoked(self.issuer_name(issuer), pause, cause.as_ref());
+            let Err(failed) = self.0.authority.revoke(issuer, token).await else { return };
+            report::not_revoked(self.issuer_name(issuer), pause, &failed);
             let Some(pause) = pause else { return };
             self.0.background.rest(pause).await;
         }

@@ -2,14 +2,15 @@
 //! and has all the troubles that a test asks for. And the background work of a test.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::types::{IssuerSettings, Settings};
-use super::{AcceptError, Authority, Background, PresentedRefresh, Renewal, Renewals, SpendError, VerifiedAccess};
+use super::{
+    AcceptError, Authority, Background, NotRevoked, PresentedRefresh, Renewal, Renewals, SpendError, VerifiedAccess,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{IssuerId, OnReuse};
 use crate::issuer::Sent;
@@ -238,7 +239,9 @@ impl State {
     fn serve(&mut self, token: &str, now: Timestamp) -> Result<TokenResponse, SpendError> {
         self.requests.push(token.to_owned());
         let trouble = self.troubles.pop_front();
-        let failed = |sent, retry_after| Err(SpendError::Unavailable { sent, retry_after, cause: "trouble".into() });
+        let failed = |sent, retry_after| {
+            Err(SpendError::Unavailable { sent, retry_after, fault: "issuer", cause: "trouble".into() })
+        };
         match &trouble {
             Some(Trouble::NoConnection) => return failed(Sent::Never, None),
             Some(Trouble::Answered(retry_after)) => return failed(Sent::Answered, *retry_after),
@@ -317,13 +320,13 @@ impl Authority for FakeIssuer {
         Ok(Arc::new(FakeAccess { text: text.to_owned(), subject, expires_at }))
     }
 
-    async fn revoke(&self, _issuer: IssuerId, token: &RefreshToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn revoke(&self, _issuer: IssuerId, token: &RefreshToken) -> Result<(), NotRevoked> {
         yield_now().await;
         let mut state = self.state();
         state.revocations.push(token.expose().to_owned());
         if state.refused_revocations > 0 {
             state.refused_revocations -= 1;
-            return Err("trouble".into());
+            return Err(NotRevoked { fault: "issuer", cause: "trouble".into() });
         }
         if let Some(&subject) = state.subjects.get(token.expose()) {
             state.revoked.insert(subject);

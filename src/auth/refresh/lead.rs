@@ -7,12 +7,11 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::ending::Revocation;
-use super::gate::TurnedAway;
 use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, SpendError, VerifiedAccess};
 use super::{due_at, report};
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
-use crate::issuer::Sent;
+use crate::issuer::{Sent, TurnedAway};
 use crate::oauth::{RefreshToken, TokenResponse};
 use crate::session::TokenHash;
 use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey, Recording, Tokens};
@@ -77,13 +76,13 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 report::rejected(self.issuer_name(issuer), lead.ticket.key, answer_lost || lead.answer_lost);
                 Err(Outcome::Rejected)
             }
-            Err(SpendError::Unavailable { sent, retry_after, cause }) => {
+            Err(SpendError::Unavailable { sent, retry_after, fault, cause }) => {
                 // Of a text that nobody has vouched for, an answer says nothing: with five texts that make the issuer
                 // stumble, anybody could keep everybody else from renewing.
                 if sent != Sent::Answered || presented.subject.is_some() {
                     pass.issuer_failed(self.0.clock.instant());
                 }
-                report::unavailable(self.issuer_name(issuer), lead.ticket.key, sent, cause.as_ref());
+                report::unavailable(self.issuer_name(issuer), lead.ticket.key, sent, (fault, cause.as_ref()));
                 Err(Outcome::Unavailable { retry_after, answer_lost })
             }
         }
@@ -102,6 +101,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let received_at = self.0.clock.now();
         let accepted = AssertUnwindSafe(self.0.authority.accept(presented.issuer, &answer)).catch_unwind().await;
         let accepted = accepted.unwrap_or_else(|_| Err(AcceptError::Unverified("verification panicked".into())));
+        let nameless = matches!(accepted, Err(AcceptError::NoIdToken));
         let (access, ends_session) = match accepted {
             Ok(access) if presented.is_of(access.subject()) => {
                 report::renewed(name, lead.ticket.key, successor);
@@ -118,7 +118,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 (None, false)
             }
         };
-        Judged { outcome: Outcome::Tokens { successor, tokens: Tokens { access, refresh_token } }, ends_session }
+        let tokens = Tokens { access, refresh_token };
+        Judged { outcome: Outcome::Tokens { successor, tokens, nameless }, ends_session }
     }
 
     fn access(&self, verified: &A::Access, received_at: Timestamp) -> Access {

@@ -12,7 +12,6 @@ mod authority;
 mod ending;
 #[cfg(test)]
 mod fake;
-mod gate;
 mod lead;
 #[cfg(test)]
 mod model;
@@ -30,16 +29,16 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::IssuerId;
+use crate::issuer::Gate;
 use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::store::{Ask, EndCause, Need, Newest, RecordKey, Standing, Tokens};
 use crate::session::{Denied, Store};
 use crate::tasks::Tasks;
 
-pub use authority::{AcceptError, Authority, Background, SpendError, VerifiedAccess};
+pub use authority::{AcceptError, Authority, Background, NotRevoked, SpendError, VerifiedAccess};
 pub use types::{EndReason, IssuerSettings, PresentedRefresh, Renewal, Renewed, Settings, due_at};
 
 use ending::Revocation;
-use gate::Gate;
 
 /// What somebody is told to wait who was not served for want of time or luck.
 const SHORTLY: Duration = Duration::from_secs(1);
@@ -113,6 +112,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             }
             Standing::InFlight(_)
             | Standing::Resting(_)
+            | Standing::Nameless
             | Standing::Rejected
             | Standing::Ended(_)
             | Standing::Forgotten => None,
@@ -197,6 +197,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 // One request is good for one renewal, whatever came of it.
                 Standing::Vacant => Renewal::Unavailable { retry_after: SHORTLY },
                 Standing::Resting(rest) => Renewal::Unavailable { retry_after: rest },
+                // The successor is kept all the same: should the issuer name somebody next time, whoever still has these cookies
+                // goes on.
+                Standing::Nameless => Renewal::Ended(EndReason::Nameless),
                 Standing::Rejected => Renewal::Ended(EndReason::Rejected),
                 Standing::Reused => {
                     self.reused(presented, &ask).await;

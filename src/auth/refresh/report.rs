@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::AcceptError;
+use super::{AcceptError, NotRevoked};
 use crate::config::OnReuse;
 use crate::issuer::Sent;
 use crate::session::store::{EndCause, Outcome, RecordKey};
@@ -17,14 +17,18 @@ pub(super) fn rejected(issuer: &str, record: RecordKey, after_lost_answer: bool)
     tracing::info!(issuer, %record, after_lost_answer, "the issuer refused the refresh token: the session is over");
 }
 
-/// Whose fault an unavailable issuer is follows from how far the request came.
-pub(super) fn unavailable(issuer: &str, record: RecordKey, sent: Sent, cause: &(dyn Error + 'static)) {
+pub(super) fn unavailable(
+    issuer: &str,
+    record: RecordKey,
+    sent: Sent,
+    (fault, cause): (&'static str, &(dyn Error + 'static)),
+) {
     let what = match sent {
         Sent::Never => "the issuer is out of reach; sessions are kept",
         Sent::Answered => "the issuer answered a renewal with neither tokens nor a refusal; sessions are kept",
         Sent::Unknown => "the issuer did not answer a renewal; sessions are kept",
     };
-    tracing::warn!(issuer, %record, cause, "{what}");
+    tracing::warn!(fault, issuer, %record, cause, "{what}");
 }
 
 pub(super) fn answer_lost(issuer: &str, record: RecordKey) {
@@ -45,8 +49,8 @@ pub(super) fn unverified(issuer: &str, record: RecordKey, cause: &(dyn Error + '
 pub(super) fn without_id_token(issuer: &str, record: RecordKey) {
     tracing::error!(
         fault = "operator", issuer, %record,
-        "the issuer renews without an ID token, and identity: id_token needs one: have it send one with every renewal, or use \
-         identity: access_token; the session is kept, but not served"
+        "the issuer renews without an ID token, and identity: id_token needs one: the user has to sign in again; have it send \
+         one with every renewal, or use identity: access_token or introspection"
     );
 }
 
@@ -86,13 +90,14 @@ pub(super) fn fenced(record: RecordKey) {
     tracing::warn!(%record, "a renewal took longer than its lease; what it brought is discarded");
 }
 
-pub(super) fn not_revoked(issuer: &str, again_in: Option<Duration>, cause: &(dyn Error + 'static)) {
+pub(super) fn not_revoked(issuer: &str, again_in: Option<Duration>, NotRevoked { fault, cause }: &NotRevoked) {
     let again_in = again_in.map(|pause| pause.as_secs());
     let what = match again_in {
         Some(_) => "the refresh token of an ended session is not revoked at the issuer yet",
         None => "the refresh token of an ended session could not be revoked at the issuer; it counts no more here",
     };
-    tracing::warn!(fault = "issuer", issuer, again_in, cause, "{what}");
+    let cause: &(dyn Error + 'static) = cause.as_ref();
+    tracing::warn!(fault, issuer, again_in, cause, "{what}");
 }
 
 pub(super) fn panicked(record: RecordKey) -> Outcome {

@@ -79,6 +79,8 @@ pub enum EndReason {
     Reused,
     /// A renewal gave tokens of somebody else.
     IdentityChanged,
+    /// A renewal brought no ID token, by which the users of this issuer are known.
+    Nameless,
     /// The token is spent and its successor no longer known: idle for too long, or memory ran out.
     Forgotten,
 }

@@ -58,9 +58,9 @@ pub enum SignInError {
     /// The code was not exchanged; the variant inside says whose fault it is.
     #[error(transparent)]
     Code(#[from] CodeError),
-    /// The issuer's keys cannot be had. The issuer's.
-    #[error("the issuer's keys cannot be had")]
-    Keys {
+    /// The tokens cannot be verified: the issuer's keys cannot be had, or it gives no answer about the token. The issuer's.
+    #[error("the issuer's keys cannot be had, or it gives no answer about the token")]
+    NotVerified {
         /// When to try again.
         retry_after: Duration,
     },
@@ -68,9 +68,9 @@ pub enum SignInError {
     #[error("the ID token of the sign-in was refused")]
     IdToken(#[source] IdTokenError),
     /// The access token does not count here: it is opaque, or meant for another audience. The operator's: `audiences`,
-    /// `algorithms`, `authorization_parameters` that ask for the right one (`audience`, `resource`), or `identity: id_token`.
+    /// `algorithms`, `authorization_parameters` that ask for the right one (`audience`, `resource`), or `identity`.
     #[error(
-        "the access token of the sign-in was refused; see audiences, authorization_parameters, or identity: id_token"
+        "the access token of the sign-in was refused; see audiences, authorization_parameters, and identity: introspection or id_token"
     )]
     AccessToken(#[source] VerifyError),
     /// No randomness. Our host's.

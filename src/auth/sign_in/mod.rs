@@ -236,7 +236,7 @@ impl SignIns {
             None if asks_for_identity(issuer.config()) => return Err(IdTokenError::Missing.into()),
             None => None,
         };
-        let token = answer.identity_token(issuer.config().identity).ok_or(IdTokenError::Missing)?;
+        let token = answer.identity_token(&issuer.config().identity).ok_or(IdTokenError::Missing)?;
         let verified = self.verifier.verify(token.expose(), &[id], now).await.map_err(refused)?;
         let subject = verified.claims.subject();
         let is_other = |claims: &Claims| claims.subject() != subject;
@@ -307,7 +307,7 @@ impl From<IdTokenError> for SignInError {
     fn from(error: IdTokenError) -> Self {
         match error {
             IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
-                Self::Keys { retry_after: unavailable.retry_after }
+                Self::NotVerified { retry_after: unavailable.retry_after }
             }
             error => Self::IdToken(error),
         }
@@ -315,9 +315,9 @@ impl From<IdTokenError> for SignInError {
 }
 
 fn refused(error: VerifyError) -> SignInError {
-    match error {
-        VerifyError::IssuerUnavailable(unavailable) => SignInError::Keys { retry_after: unavailable.retry_after },
-        error => SignInError::AccessToken(error),
+    match error.retry_after() {
+        Some(retry_after) => SignInError::NotVerified { retry_after },
+        None => SignInError::AccessToken(error),
     }
 }
 

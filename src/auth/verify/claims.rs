@@ -58,9 +58,9 @@ impl Validity {
 /// bound to a code or an access token (OIDC Core §3.1.3.6, §3.3.2.11), or a security event such as a logout token (RFC
 /// 8417 §2.2). Not every issuer says so in `typ` (RFC 8725 §3.12). Where the ID token is wanted, it is a logout token that has
 /// the same audience.
-pub(super) fn are_of_another_kind(claims: &Claims, identity: IdentityToken) -> bool {
+pub(super) fn are_of_another_kind(claims: &Claims, identity: &IdentityToken) -> bool {
     let others: &[&str] = match identity {
-        IdentityToken::AccessToken => &["at_hash", "c_hash", "s_hash", "events"],
+        IdentityToken::AccessToken | IdentityToken::Introspected(_) => &["at_hash", "c_hash", "s_hash", "events"],
         IdentityToken::IdToken => &["events"],
     };
     others.iter().any(|name| claims.0.contains_key(*name))

@@ -2,14 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
 
 use super::error::{Malformed, VerifyError};
 use super::header::Header;
-use super::json;
-use crate::oauth::Claims;
+use crate::oauth::{Claims, json};
 
 /// Tokens of 8 KiB exist; a header with more than twice that is refused before it comes here.
-const LONGEST: usize = 16 * 1024;
+pub(super) const LONGEST: usize = 16 * 1024;
 
 /// A token taken apart. Nothing in it is to be believed yet.
 pub(super) struct Presented<'a> {
@@ -38,10 +38,14 @@ impl<'a> Presented<'a> {
         }
         // Spellings that decode to the same bytes would be different tokens to the cache and to a denial list.
         decode(signature)?;
-        let header = Header::parse(&json::object(&decode(header)?)?)?;
-        let claims = Claims(json::object(&decode(payload)?)?);
+        let header = Header::parse(&object(&decode(header)?)?)?;
+        let claims = Claims(object(&decode(payload)?)?);
         Ok(Self { token, message: message.as_bytes(), signature, header, claims })
     }
+}
+
+fn object(bytes: &[u8]) -> Result<Map<String, Value>, Malformed> {
+    Ok(json::object(bytes)?)
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Malformed> {

@@ -1,13 +1,15 @@
 //! Why a token does not count, and whose fault that is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::issuer::Unavailable;
+use crate::issuer::{IntrospectionError, Unavailable};
 use crate::oauth::Claims;
+use crate::oauth::json::NoObject;
 
 /// Why a token does not count. No variant holds any part of the token but [`VerifyError::Expired`] and
 /// [`VerifyError::Withdrawn`], and those show names of claims only.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum VerifyError {
     /// It is no token of the form that is accepted here. The client's.
     #[error("the token is malformed: {0}")]
@@ -54,6 +56,14 @@ pub enum VerifyError {
         /// How long it still takes.
         seconds: u64,
     },
+    /// Its issuer says that it is not active (RFC 7662 §2.2): expired, revoked, of somebody else, or no token at all. Nobody's: a
+    /// refresh tells.
+    #[error("its issuer says that the token is not active")]
+    Inactive,
+    /// It cannot be known, because the issuer gives no answer about it. The issuer's, or the operator's: the answer is 503, and
+    /// no session ends.
+    #[error("the issuer gives no answer about the token")]
+    NotIntrospected(#[source] Arc<IntrospectionError>),
     /// It cannot be known, because the issuer's keys cannot be had. The issuer's: the answer is 503, and no session ends.
     #[error(transparent)]
     IssuerUnavailable(Unavailable),
@@ -68,6 +78,9 @@ pub enum Malformed {
     /// Not three parts with a dot between them, none empty: not a JWS in compact form (RFC 7515 §7.1).
     #[error("it is not three parts")]
     Parts,
+    /// A character that no token has (RFC 6750 §2.1).
+    #[error("it has a character that no token has")]
+    Character,
     /// A part is not base64url without padding (RFC 7515 §2).
     #[error("a part is not base64url")]
     Base64,
@@ -85,6 +98,15 @@ pub enum Malformed {
     Claim(&'static str),
 }
 
+impl From<NoObject> for Malformed {
+    fn from(error: NoObject) -> Self {
+        match error {
+            NoObject::Duplicate => Self::Duplicate,
+            NoObject::Syntax => Self::Json,
+        }
+    }
+}
+
 impl VerifyError {
     /// Whether nothing is known about the token because its issuer does not answer, and when to ask again. The answer is
     /// 503 then, and what the client presented stays as it is.
@@ -92,6 +114,7 @@ impl VerifyError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::IssuerUnavailable(unavailable) => Some(unavailable.retry_after),
+            Self::NotIntrospected(error) => Some(error.retry_after()),
             _ => None,
         }
     }

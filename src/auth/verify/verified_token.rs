@@ -26,6 +26,8 @@ pub struct VerifiedToken {
     pub expires_at: Timestamp,
     /// `expires_at` and the leeway for clocks that differ: from then on it is not accepted any more.
     pub usable_until: Timestamp,
+    /// From then on it must be verified anew, to be accepted: `usable_until`, or earlier where its issuer may change its mind.
+    pub known_until: Timestamp,
     /// Identity headers, rendered once per set.
     pub rendered: PerSet,
     /// How the access log shows its subject, worked out with the first request.
@@ -49,6 +51,7 @@ impl VerifiedToken {
             claims,
             expires_at,
             usable_until: expires_at,
+            known_until: expires_at,
             rendered: PerSet::default(),
             logged_as: OnceLock::new(),
             noted: AtomicBool::new(false),
@@ -66,7 +69,18 @@ impl VerifiedToken {
         key: Arc<Key>,
     ) -> Self {
         let key = Some(key);
-        Self { usable_until, key, ..Self::new(AccessToken::new(token), issuer, claims, expires_at) }
+        let known_until = usable_until;
+        Self { usable_until, known_until, key, ..Self::new(AccessToken::new(token), issuer, claims, expires_at) }
+    }
+
+    /// A token that its issuer vouches for until `known_until`, when it is to be asked again.
+    pub(super) fn introspected(
+        token: AccessToken,
+        issuer: IssuerId,
+        claims: Claims,
+        (expires_at, usable_until, known_until): (Timestamp, Timestamp, Timestamp),
+    ) -> Self {
+        Self { usable_until, known_until, ..Self::new(token, issuer, claims, expires_at) }
     }
 
     /// Its `iat`, if it has one.

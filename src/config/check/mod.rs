@@ -20,7 +20,7 @@ use super::file::File;
 use super::path::KeyPath;
 use super::report::{Advice, Report};
 
-pub(super) use issuers::{algorithm_names, own_host, users_of};
+pub(super) use issuers::{algorithm_names, client_key_algorithm_names, own_host, users_of};
 
 /// What every check needs.
 struct Check<'a> {

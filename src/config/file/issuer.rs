@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{HumanDuration, Scalar};
-use crate::config::{ExchangeFormat, IdentityToken, Secret};
+use crate::config::{ExchangeFormat, Secret};
 
 /// Somebody whose tokens count. The keys come from OIDC discovery unless one of `jwks_url`, `public_key_file`,
 /// `hmac_secret`, `hmac_secret_file` and `local` is given.
@@ -26,7 +26,18 @@ pub struct Issuer {
     pub client_secret: Option<Secret>,
     /// A file with the secret of that client.
     pub client_secret_file: Option<PathBuf>,
-    /// How the client authenticates. Default: `basic` with a secret, `none` without.
+    /// A file with the private key of that client, instead of a secret: PEM (PKCS#8), for `private_key_jwt` (RFC 7523). Its public
+    /// half is served at `/.usher/client-jwks.json` on the issuer's sites, to register there.
+    pub client_key_file: Option<PathBuf>,
+    /// The name of that key in the key set (`kid`). Default: its thumbprint (RFC 7638).
+    pub client_key_id: Option<String>,
+    /// What that key signs with. Needed with an RSA key; other keys are for one algorithm.
+    #[schemars(with = "Option<ClientKeyAlgorithm>")]
+    pub client_key_algorithm: Option<String>,
+    /// For whom what the client signs is meant (`aud`). Default: the `issuer`; the URL of the token endpoint for servers that take
+    /// nothing else.
+    pub client_assertion_audience: Option<String>,
+    /// How the client authenticates. Default: `private_key_jwt` with a key, `basic` with a secret, `none` without.
     pub client_authentication: Option<ClientAuthenticationMethod>,
     /// The scope to ask for at sign-in. Default: `openid`.
     pub scopes: Option<Vec<String>>,
@@ -35,9 +46,15 @@ pub struct Issuer {
     /// Sends people who sign out on to the issuer, to sign out there as well, when discovery names an endpoint for that (OIDC
     /// RP-Initiated Logout 1.0). Register `https://SITE/.usher/sign-out` there, to come back to. Default: true.
     pub end_session: Option<bool>,
-    /// Which token says who somebody is. Default: `access_token`; `id_token` for issuers whose access tokens are opaque or
-    /// meant for others. Its `aud` is the `client_id`, and `audiences` are not needed then.
-    pub identity: Option<IdentityToken>,
+    /// Which token says who somebody is. Default: `access_token`, which is a JWT. `introspection`: the access token, about which
+    /// the issuer is asked, for opaque ones. `id_token`: for issuers whose access tokens are meant for others; its `aud` is the
+    /// `client_id`, and `audiences` are not needed then.
+    pub identity: Option<Identity>,
+    /// Where the issuer is asked about tokens (RFC 7662), with `identity: introspection`. Default: where discovery says.
+    pub introspection_endpoint: Option<String>,
+    /// For how long an answer of introspection counts, at most 10m: so long may a revocation at the issuer take to hold here.
+    /// `0s` asks about every request. Default: 30s.
+    pub introspection_cache: Option<HumanDuration>,
     /// A token's `aud` must hold one of these. Needed unless `identity` is `id_token`, and but with `local`,
     /// where it is the issuer by default.
     pub audiences: Option<Vec<String>>,
@@ -72,6 +89,19 @@ pub struct Issuer {
     pub local: Option<Local>,
 }
 
+/// Which token of an issuer says who somebody is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// The access token, a JWT for one of the audiences.
+    #[default]
+    AccessToken,
+    /// The ID token.
+    IdToken,
+    /// The access token, opaque or not: the issuer is asked what it says.
+    Introspection,
+}
+
 /// The issuer inside Usher.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a map with users_file")]
@@ -95,6 +125,9 @@ pub enum ClientAuthenticationMethod {
     Basic,
     /// In the form.
     Post,
+    /// By what it signs with its private key (RFC 7523).
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
     /// Not at all: a public client.
     None,
 }
@@ -143,6 +176,19 @@ pub struct LoginCookies {
     pub access: Option<String>,
     /// The cookie with the refresh token, if there is one.
     pub refresh: Option<String>,
+}
+
+/// What the key of a client may sign with, for the schema.
+struct ClientKeyAlgorithm;
+
+impl JsonSchema for ClientKeyAlgorithm {
+    fn schema_name() -> Cow<'static, str> {
+        "ClientKeyAlgorithm".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": crate::config::check::client_key_algorithm_names() })
+    }
 }
 
 /// The algorithms, for the schema; the check has more to say about wrong ones than serde would.

@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use choice::{OneOrMany, TextOr};
-pub use issuer::{ClientAuthenticationMethod, Issuer, Local, Login, LoginCookies, Refresh};
+pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown};
 pub use requirement::{Require, Requirement, Scalar};

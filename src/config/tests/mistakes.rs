@@ -325,3 +325,89 @@ fn limits_and_log() {
     refused(&format!("{SMALL}limits: {{ connections: -1 }}\n"), "limits.connections", "whole number");
     refused(&format!("{SMALL}log: {{ level: 'usher=loud' }}\n"), "log.level", "level");
 }
+
+#[test]
+fn a_site_has_one_issuer_that_is_asked_about_its_tokens_at_most() {
+    let asked = |name: &str| {
+        let client = "client_id: a, client_secret: AbCd-3fG7hQ9xZ2k, audiences: [web]";
+        format!("  {name}: {{ issuer: 'https://{name}.test', identity: introspection, {client} }}\n")
+    };
+    let two = small_with("sites:", &format!("{}{}sites:", asked("one"), asked("two")));
+    let with = |issuers: &str| two.replacen("issuer: main", issuers, 1);
+    load_yaml(&with("issuer: [main, one]")).unwrap();
+    refused(&with("issuer: [one, main, two]"), "sites[0]", "two issuers with identity: introspection");
+    // Usher's own paths are about all routes.
+    let apart = with("issuer: one").replacen("- path: /", "- path: /\n      - { path: /x/, issuer: two }", 1);
+    refused(&apart, "sites[0]", "two issuers");
+}
+
+#[test]
+fn clients_with_a_key() {
+    let issuer = |keys: &str| small_with("audiences: [web]", &format!("audiences: [web], {keys}"));
+    let directory = files();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    std::fs::write(file("rsa.key"), rsa).unwrap();
+    let key = |name: &str, keys: &str| issuer(&format!("client_id: a, client_key_file: {}{keys}", file(name)));
+    load_yaml(&key("server.key", "")).unwrap();
+    load_yaml(&key("rsa.key", ", client_key_algorithm: PS256, client_authentication: private_key_jwt")).unwrap();
+    refused(&key("rsa.key", ""), "issuers.main.client_key_algorithm", "RSA key");
+    for wrong in ["RS256", "ES384", "EdDSA"] {
+        let text = key("server.key", &format!(", client_key_algorithm: {wrong}"));
+        refused(&text, "issuers.main.client_key_algorithm", "not what the key");
+    }
+    for wrong in ["HS256", "none", "RS512"] {
+        let text = key("rsa.key", &format!(", client_key_algorithm: {wrong}"));
+        refused(&text, "issuers.main.client_key_algorithm", "not an algorithm for a client");
+    }
+    for no_key in ["ca.pem", "ec.pub.pem", "hmac_secret"] {
+        refused(&key(no_key, ""), "issuers.main.client_key_file", "no private key");
+    }
+    refused(&key("nowhere.key", ""), "issuers.main.client_key_file", "cannot be read");
+    let both = key("server.key", ", client_secret: AbCd-3fG7hQ9xZ2k");
+    refused(&both, "issuers.main.client_key_file", "beside a client_secret");
+    let none = key("server.key", ", client_authentication: none");
+    refused(&none, "issuers.main.client_authentication", "beside a key");
+    refused(
+        &key("server.key", ", client_authentication: post"),
+        "issuers.main.client_authentication",
+        "needs a client_secret",
+    );
+    let jwt = issuer("client_id: a, client_authentication: private_key_jwt");
+    refused(&jwt, "issuers.main.client_authentication", "needs a client_key_file");
+    refused(&key("server.key", "").replace("client_id: a, ", ""), "issuers.main.client_key_file", "needs a client_id");
+    for given in ["client_key_id: a", "client_key_algorithm: ES256", "client_assertion_audience: a"] {
+        let name = given.split(':').next().unwrap();
+        refused(&issuer(&format!("client_id: a, {given}")), &format!("issuers.main.{name}"), "needs a client_key_file");
+    }
+}
+
+#[test]
+fn issuers_that_are_asked_about_tokens() {
+    let issuer = |keys: &str| small_with("audiences: [web]", &format!("audiences: [web], {keys}"));
+    let asked = "identity: introspection, client_id: a, client_secret: AbCd-3fG7hQ9xZ2k";
+    let opaque = |keys: &str| small_with("audiences: [web]", &format!("{asked}, {keys}"));
+    load_yaml(&opaque("audiences: [web], introspection_cache: 0s")).unwrap();
+    refused(&opaque("scopes: [openid]"), "issuers.main.audiences", "missing");
+    refused(&opaque("audiences: [web], token_type: at+jwt"), "issuers.main.token_type", "beside identity");
+    refused(
+        &opaque("audiences: [web], introspection_cache: 11m"),
+        "issuers.main.introspection_cache",
+        "longer than 10m",
+    );
+    let plain = opaque("audiences: [web], introspection_endpoint: http://id/i");
+    refused(&plain, "issuers.main.introspection_endpoint", "http");
+    let keys = opaque("audiences: [web], jwks_url: https://id/keys");
+    refused(&keys, "issuers.main.introspection_endpoint", "no discovery");
+    for client in ["", ", client_id: a", ", client_id: a, client_authentication: none"] {
+        refused(
+            &issuer(&format!("identity: introspection{client}")),
+            "issuers.main.identity",
+            "client with a secret or a key",
+        );
+    }
+    for key in ["introspection_endpoint: https://id/i", "introspection_cache: 30s"] {
+        let name = key.split(':').next().unwrap();
+        refused(&issuer(key), &format!("issuers.main.{name}"), "is for identity: introspection");
+    }
+}

@@ -38,7 +38,7 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::Refused(code) => describe_refused(code),
         SignInError::Code(CodeError::InvalidGrant) => again(S::BAD_REQUEST, "client", Word::SignInNoLongerGood),
         SignInError::Code(CodeError::Unavailable { cause, retry_after }) => describe_exchange(cause, *retry_after),
-        SignInError::Keys { retry_after } => unavailable_for(*retry_after),
+        SignInError::NotVerified { retry_after } => unavailable_for(*retry_after),
         SignInError::IdToken(_) => again(S::BAD_GATEWAY, "issuer", Word::SignInUncertain),
         SignInError::AccessToken(_) => again(S::BAD_GATEWAY, "operator", Word::SignInUseless),
         SignInError::NoRandomness(_) | SignInError::Seal(_) => {
@@ -80,7 +80,9 @@ fn describe_refused(code: &str) -> Answer {
 
 fn describe_exchange(cause: &RefreshFailure, retry_after: Option<Duration>) -> Answer {
     match cause {
-        RefreshFailure::Discovery(_) | RefreshFailure::Transport(_) => unavailable_for(retry_after.unwrap_or(SOON)),
+        RefreshFailure::Discovery(_) | RefreshFailure::Transport(_) | RefreshFailure::Busy => {
+            unavailable_for(retry_after.unwrap_or(SOON))
+        }
         RefreshFailure::Status(status) if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS => {
             unavailable_for(retry_after.unwrap_or(SOON))
         }

@@ -26,6 +26,9 @@ use crate::auth::sign_in::{CALLBACK, GO_BACK};
 use crate::config::{IssuerId, Site};
 use crate::forwarding::{Body, RequestBody};
 
+/// The public keys of the clients that Usher is.
+const CLIENT_KEYS: &str = "/.usher/client-jwks.json";
+
 /// Every issuer of a site. Those of its broadest route come first, in that route's own order: cookies that do not say whose
 /// they are belong to the same issuer here as on most of the site.
 pub(super) fn issuers(site: &Site) -> Vec<IssuerId> {
@@ -73,7 +76,8 @@ pub(super) async fn answer(
             go_back::show(gateway, target, &credentials, &issuers, exchange).await?
         }
         ("/.usher/jwks.json", &Method::GET | &Method::HEAD) => jwks::show(gateway),
-        ("/.usher/session" | "/.usher/jwks.json" | GO_BACK, _) => return Err(allow("GET, HEAD")),
+        (CLIENT_KEYS, &Method::GET | &Method::HEAD) => jwks::show_clients(gateway, &issuers)?,
+        ("/.usher/session" | "/.usher/jwks.json" | CLIENT_KEYS | GO_BACK, _) => return Err(allow("GET, HEAD")),
         (path, _) if path.starts_with(issuer::PREFIX) => {
             issuer::answer(gateway, target, request, &credentials, &issuers, exchange).await?
         }

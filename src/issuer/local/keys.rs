@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -19,7 +17,7 @@ use zeroize::Zeroizing;
 use super::store::{Rows, Store, StoreError, Table};
 use crate::clock::Timestamp;
 use crate::issuer::jwks::KeySet;
-use crate::oauth;
+use crate::oauth::{self, Algorithm};
 
 /// So long a key is published before it signs: others fetch the set every few minutes.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -72,9 +70,7 @@ struct Ring {
 
 struct SigningKey {
     signs_from: Timestamp,
-    key: EncodingKey,
-    kid: String,
-    jwk: Jwk,
+    key: oauth::SigningKey,
 }
 
 /// A key as it is kept.
@@ -155,18 +151,14 @@ impl SigningKeys {
         // A clock that was set back finds the first one.
         let key = ring.keys.iter().rfind(|key| key.signs_from <= now).or_else(|| ring.keys.first());
         let key = key.ok_or(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat)?;
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(token_type.to_owned());
-        header.kid = Some(key.kid.clone());
-        jsonwebtoken::encode(&header, claims, &key.key)
+        key.key.sign(token_type, claims)
     }
 }
 
 impl Ring {
     fn new(keys: Vec<Arc<SigningKey>>, issuer: &str, before: Option<&KeySet>) -> Result<Self, KeysError> {
-        let set = JwkSet { keys: keys.iter().map(|key| key.jwk.clone()).collect() };
-        let document = serde_json::to_vec(&set).map_err(|error| KeysError::Unusable(error.into()))?;
-        let published = KeySet::parse(&document, issuer, &[oauth::Algorithm::ES256], before).map_err(KeysError::Set)?;
+        let document = oauth::SigningKey::set(keys.iter().map(|key| &key.key)).map_err(KeysError::Unusable)?;
+        let published = KeySet::parse(&document, issuer, &[Algorithm::ES256], before).map_err(KeysError::Set)?;
         Ok(Self { keys, published: Arc::new(published), document: document.into() })
     }
 
@@ -184,12 +176,8 @@ impl Ring {
 
 impl SigningKey {
     fn new(row: &Row) -> Result<Self, jsonwebtoken::errors::Error> {
-        let key = EncodingKey::from_ec_pem(row.pem.as_bytes())?;
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;
-        let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
-        jwk.common.key_id = Some(kid.clone());
-        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { signs_from: row.signs_from, key, kid, jwk })
+        let key = oauth::SigningKey::from_pem(row.pem.as_bytes(), Algorithm::ES256, None)?;
+        Ok(Self { signs_from: row.signs_from, key })
     }
 }
 
@@ -210,7 +198,7 @@ const fn row_key(signs_from: Timestamp) -> [u8; 8] {
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ring = self.ring.load();
-        let kids: Vec<_> = ring.keys.iter().map(|key| &key.kid).collect();
+        let kids: Vec<_> = ring.keys.iter().map(|key| key.key.kid()).collect();
         formatter.debug_struct("SigningKeys").field("kids", &kids).finish_non_exhaustive()
     }
 }

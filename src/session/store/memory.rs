@@ -57,6 +57,7 @@ impl MemoryStore {
             }
             Decision::Vacant(_) => Standing::Vacant,
             Decision::Resting(rest) => Standing::Resting(rest),
+            Decision::Nameless => Standing::Nameless,
             Decision::Rejected => Standing::Rejected,
             Decision::Reused => Standing::Reused,
             Decision::Ended(cause) => Standing::Ended(cause),

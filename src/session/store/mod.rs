@@ -106,6 +106,8 @@ pub enum Standing {
     Vacant,
     /// The issuer had trouble; the token is good, but not to be sent again for so long.
     Resting(Duration),
+    /// The last renewal brought nothing that says who somebody is. After a rest, it may be tried again.
+    Nameless,
     /// The issuer refused the token at the end of the chain.
     Rejected,
     /// Spent, and its successor has been in use for longer than the grace: evidence of a stolen cookie.
@@ -180,6 +182,8 @@ pub enum Outcome {
         successor: RecordKey,
         /// The tokens.
         tokens: Tokens,
+        /// They do not say who somebody is, and need not (OIDC Core §12.2): there is no ID token where that is what counts.
+        nameless: bool,
     },
     /// A parsed `invalid_grant`.
     Rejected,

@@ -65,6 +65,8 @@ pub(super) enum State {
 pub(super) struct Troubles {
     pub(super) in_a_row: u32,
     pub(super) answer_lost: bool,
+    /// The last answer had tokens, but none that says who somebody is.
+    pub(super) nameless: bool,
     pub(super) rest: Option<Term>,
 }
 
@@ -75,6 +77,7 @@ impl Troubles {
         Self {
             in_a_row: self.in_a_row.saturating_add(1),
             answer_lost: self.answer_lost || answer_lost,
+            nameless: false,
             rest: Some(Term { since: now, length }),
         }
     }

@@ -37,6 +37,7 @@ pub(super) enum Decision {
     InFlight(RecordKey),
     Vacant(Spendable),
     Resting(Duration),
+    Nameless,
     Rejected,
     Reused,
     Ended(EndCause),
@@ -91,11 +92,11 @@ impl Records {
         let mut newest = [ticket.key; 2];
         spent.seen = now.instant;
         match outcome {
-            Outcome::Tokens { successor, mut tokens } => {
+            Outcome::Tokens { successor, mut tokens, nameless } => {
                 let troubles = match tokens.access {
                     Some(_) => Troubles::default(),
                     // It did not verify. The refresh token beside it is all there is to go on with, after a rest.
-                    None => troubles.and_another(None, false, now.instant),
+                    None => Troubles { nameless, ..troubles.and_another(None, false, now.instant) },
                 };
                 if ended.is_some() {
                     tokens.access = None;
@@ -224,7 +225,7 @@ impl Records {
             State::Unspent(troubles) => troubles,
         };
         if let Some(left) = troubles.rest.and_then(|rest| rest.left(now.instant)) {
-            return Decision::Resting(left);
+            return if troubles.nameless { Decision::Nameless } else { Decision::Resting(left) };
         }
         let token = if own { Some(ask.token.clone()) } else { tip.refresh_token() };
         token.map_or(Decision::Forgotten, |token| Decision::Vacant(Spendable { key, token, troubles }))

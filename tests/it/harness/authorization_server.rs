@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::issuer::CLIENT_SECRET;
+
 /// A running authorization server. Its process ends with this value: its standard input is closed and it is killed.
 #[derive(Debug)]
 pub(crate) struct AuthorizationServer {
@@ -39,6 +41,8 @@ pub(crate) struct Stats {
     pub(crate) grants_revoked: usize,
     /// Requests at the revocation endpoint.
     pub(crate) revocations: usize,
+    /// Requests at the introspection endpoint.
+    pub(crate) introspections: usize,
 }
 
 impl AuthorizationServer {
@@ -85,6 +89,14 @@ impl AuthorizationServer {
     pub(crate) async fn sign_in(&self, subject: &str, lifetime: i64) -> FirstTokens {
         let url = format!("{}/test/tokens?sub={subject}&lifetime={lifetime}", self.issuer);
         self.http.post(url).send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Revokes a token as the client could by itself.
+    pub(crate) async fn revoke(&self, token: &str) {
+        let secret: String = url::form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect();
+        let request = self.http.post(format!("{}/token/revocation", self.issuer)).basic_auth("usher", Some(secret));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(format!("token={token}")).send().await.unwrap().error_for_status().unwrap();
     }
 
     /// Every later token request takes that much longer.

@@ -1,6 +1,8 @@
 //! `issuers`.
 
+mod client;
 mod exchange;
+mod identity;
 mod keys;
 mod local;
 mod parameters;
@@ -12,15 +14,12 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::secrets::Given;
-use super::values::{cookie_name, scope_word, text};
+use super::values::{cookie_name, text};
 use super::{Check, KeyPath, Mistake};
-use crate::config::file::{self, ClientAuthenticationMethod};
-use crate::config::{
-    Client, ClientAuthentication, IdentityToken, Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session,
-    defaults,
-};
+use crate::config::file;
+use crate::config::{Issuer, IssuerId, IssuerTransport, KeySource, Refresh, Session, defaults};
 
+pub(in crate::config) use client::client_key_algorithm_names;
 pub(in crate::config) use keys::algorithm_names;
 pub(in crate::config) use local::own_host;
 pub(in crate::config) use users::users_of;
@@ -63,6 +62,11 @@ impl<'a> CheckedIssuers<'a> {
             .iter()
             .filter_map(|entry| entry.issuer.as_ref())
             .any(|issuer| issuer.login.is_some() || issuer.refresh.is_some() || issuer.local().is_some())
+    }
+
+    /// Whether the issuer is asked about its tokens.
+    pub(super) fn introspects(&self, id: IssuerId) -> bool {
+        self.entries.get(id.0).is_some_and(|entry| entry.mirror.identity == Some(file::Identity::Introspection))
     }
 
     /// Whether the issuer is Usher itself.
@@ -133,11 +137,7 @@ impl Check<'_> {
             Some(refresh) => self.refresh(at, refresh, client.is_some(), insecure_http),
             None => (client.is_some() && discovered).then_some(Refresh::Discovered),
         };
-        let identity = mirror.identity.unwrap_or_default();
-        let audiences = match identity {
-            IdentityToken::AccessToken => self.audiences(&at.key("audiences"), mirror.audiences.as_deref()),
-            IdentityToken::IdToken => self.client_as_audience(at, mirror),
-        };
+        let (identity, audiences) = self.identity(at, mirror, (keys.as_ref(), client.as_ref()));
         let token_type = mirror.token_type.as_deref().and_then(|word| self.accept(&at.key("token_type"), text(word)));
         let leeway = self.leeway(&at.key("leeway"), mirror.leeway);
         let login = mirror.login.as_ref().and_then(|login| self.login(&at.key("login"), login));
@@ -173,31 +173,6 @@ impl Check<'_> {
         url.map_err(conflict).ok()
     }
 
-    fn audiences(&mut self, at: &KeyPath, mirror: Option<&[String]>) -> Vec<String> {
-        let remedy = "write what the aud claim of the tokens says, as in audiences: [usher]";
-        let Some(audiences) = mirror else {
-            self.report.absent(at, "is missing: tokens for other applications would count too", remedy);
-            return Vec::new();
-        };
-        self.each(at, audiences, |audience| text(audience), remedy)
-    }
-
-    /// An ID token is meant for the client that has asked for it (OIDC Core §2), and for nobody else.
-    fn client_as_audience(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Vec<String> {
-        if mirror.audiences.is_some() {
-            let remedy = "take audiences out: that of an ID token is the client_id";
-            self.report.problem(&at.key("audiences"), "is given beside identity: id_token", remedy);
-        }
-        if mirror.client_id.is_none() {
-            self.report.conflict(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
-        }
-        // OIDC Core §3.1.2.1: it is this word that asks for one.
-        if mirror.scopes.as_ref().is_some_and(|words| !words.iter().any(|word| word == "openid")) {
-            self.report.problem(&at.key("scopes"), "ask for no ID token", "add openid");
-        }
-        mirror.client_id.iter().cloned().collect()
-    }
-
     /// RFC 7519 §4.1.4: "usually no more than a few minutes".
     fn leeway(&mut self, at: &KeyPath, given: Option<file::HumanDuration>) -> std::time::Duration {
         let leeway = given.map_or(defaults::LEEWAY, |given| given.0);
@@ -205,59 +180,6 @@ impl Check<'_> {
             self.report.problem(at, "is longer than 5m: tokens would outlive their end", "set the clocks right");
         }
         leeway
-    }
-
-    fn client(&mut self, at: &KeyPath, mirror: &file::Issuer) -> Option<Client> {
-        let (inline, file) = (mirror.client_secret.as_ref(), mirror.client_secret_file.as_ref());
-        let given = Given { at, key: "client_secret", inline, file };
-        let secret = self.strong_secret(&given).map(|(_, secret)| secret);
-        let Some(id) = &mirror.client_id else {
-            for (key, is_given) in [
-                ("client_secret", inline.is_some()),
-                ("client_secret_file", file.is_some()),
-                ("client_authentication", mirror.client_authentication.is_some()),
-                ("scopes", mirror.scopes.is_some()),
-                ("authorization_parameters", mirror.authorization_parameters.is_some()),
-                ("end_session", mirror.end_session.is_some()),
-            ] {
-                if is_given {
-                    self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
-                }
-            }
-            return None;
-        };
-        let id = self.accept(&at.key("client_id"), text(id))?;
-        let method = mirror.client_authentication.unwrap_or(if given.is_given() {
-            ClientAuthenticationMethod::Basic
-        } else {
-            ClientAuthenticationMethod::None
-        });
-        let authentication = match (method, secret) {
-            (ClientAuthenticationMethod::Basic, Some(secret)) => ClientAuthentication::Basic(secret),
-            (ClientAuthenticationMethod::Post, Some(secret)) => ClientAuthentication::Post(secret),
-            (ClientAuthenticationMethod::None, _) if given.is_given() => {
-                let depends = [at.key("client_secret"), at.key("client_secret_file")];
-                let remedy = "take the secret out, or write basic or post";
-                self.report.conflict(&at.key("client_authentication"), &depends, "is none beside a secret", remedy);
-                ClientAuthentication::None
-            }
-            (ClientAuthenticationMethod::None, _) => ClientAuthentication::None,
-            (_, None) => {
-                let depends = [at.key("client_secret"), at.key("client_secret_file")];
-                let remedy = "add client_secret_file";
-                self.report.conflict(&at.key("client_authentication"), &depends, "needs a client_secret", remedy);
-                ClientAuthentication::None
-            }
-        };
-        let scopes = match &mirror.scopes {
-            Some(words) => self.each(&at.key("scopes"), words, |word| scope_word(word), "write [openid]"),
-            None => defaults::SCOPES.map(str::to_owned).to_vec(),
-        };
-        let parameters = &at.key("authorization_parameters");
-        let authorization_parameters =
-            self.authorization_parameters(parameters, mirror.authorization_parameters.as_ref());
-        let end_session = mirror.end_session.unwrap_or(defaults::END_SESSION);
-        Some(Client { id, authentication, scopes, authorization_parameters, end_session })
     }
 
     /// The names of two cookies, which must differ.

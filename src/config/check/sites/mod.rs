@@ -108,6 +108,7 @@ impl Check<'_> {
         candidates.sort_by(order::winning);
         let routes: Vec<_> = candidates.into_iter().map(|candidate| std::sync::Arc::new(candidate.route)).collect();
         self.one_local_issuer(at, &routes, issuers);
+        self.one_introspecting_issuer(at, &routes, issuers);
         Some(Site { host: host?, routes })
     }
 
@@ -119,6 +120,23 @@ impl Check<'_> {
         {
             let message = "has two local issuers, but their endpoints have one path";
             self.report.problem(at, message, "keep one of the two here, with the users of both in its file");
+        }
+    }
+
+    /// An opaque token does not say whose it is, and must not be shown to somebody else's issuer. On a whole site, because
+    /// Usher's own paths are about all its routes.
+    fn one_introspecting_issuer(
+        &mut self,
+        at: &KeyPath,
+        routes: &[std::sync::Arc<Route>],
+        issuers: &CheckedIssuers<'_>,
+    ) {
+        let mut asked = routes.iter().flat_map(|route| &route.issuers).filter(|id| issuers.introspects(**id));
+        if let Some(first) = asked.next()
+            && asked.any(|other| other != first)
+        {
+            let message = "has two issuers with identity: introspection, but an opaque token does not say whose it is";
+            self.report.problem(at, message, "keep one of the two here, and put the other's routes on another host");
         }
     }
 

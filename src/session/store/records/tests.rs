@@ -58,7 +58,7 @@ impl Bench {
             due_at: self.now.wall.after(LIFETIME),
         };
         let tokens = Tokens { access: Some(access), refresh_token: RefreshToken::new(refresh_token) };
-        Outcome::Tokens { successor: key(refresh_token), tokens }
+        Outcome::Tokens { successor: key(refresh_token), tokens, nameless: false }
     }
 
     /// Renews `token` to `successor`.
@@ -334,7 +334,7 @@ impl Reference {
             Brings::SameToken => (self.bench.tokens(&spends, &owner), None),
             Brings::Unverified => {
                 let tokens = Tokens { access: None, refresh_token: RefreshToken::new(&successor) };
-                (Outcome::Tokens { successor: key(&successor), tokens }, Some(successor))
+                (Outcome::Tokens { successor: key(&successor), tokens, nameless: false }, Some(successor))
             }
             Brings::Rejected => (Outcome::Rejected, None),
             Brings::Trouble => (Outcome::Unavailable { retry_after: None, answer_lost: false }, None),

@@ -11,9 +11,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::authorize;
 use super::families::Presented;
 use super::{CLIENT_ID, CLIENT_SECRET, State, TokenAnswer, TokenRequest, unique};
+use super::{authorize, introspect};
 use crate::harness::body::{TestBody, full};
 use crate::harness::keys::SigningKey;
 use crate::harness::serve::Hangup;
@@ -46,10 +46,12 @@ pub(super) async fn answer(state: Arc<State>, issuer: String, request: Request<I
         "/token" => token(&state, &issuer, request).await,
         "/legacy/refresh" => exchange(&state, &issuer, request).await,
         "/push" => {
+            state.asked.lock().unwrap().pushes += 1;
             let status = state.pushes.lock().unwrap().map_or(404, |(status, _)| status);
             Ok(json_answer(status, &json!({ "error": "invalid_request" })))
         }
         "/revoke" => revoke(&state, request).await,
+        "/introspect" => introspect::answer(&state, request).await,
         _ => Ok(json_answer(404, &json!({}))),
     }
 }
@@ -61,6 +63,7 @@ fn discovery(issuer: &str) -> Value {
         "token_endpoint": format!("{issuer}/token"),
         "jwks_uri": format!("{issuer}/keys"),
         "revocation_endpoint": format!("{issuer}/revoke"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
@@ -70,7 +73,7 @@ fn discovery(issuer: &str) -> Value {
 /// RFC 6749 §6.
 async fn token(state: &State, issuer: &str, request: Request<Incoming>) -> Answered {
     let asked = record(state, request).await;
-    let form: HashMap<String, String> = url::form_urlencoded::parse(asked.body.as_bytes()).into_owned().collect();
+    let form = form(&asked.body);
     let names = ["access_token", "refresh_token"];
     if !authenticated(&asked, &form) {
         return Ok(json_answer(401, &json!({ "error": "invalid_client" })));
@@ -113,15 +116,7 @@ async fn revoke(state: &State, request: Request<Incoming>) -> Answered {
 
 /// Notes what was asked before anything else happens, so that a request that is never answered counts as well.
 async fn record(state: &State, request: Request<Incoming>) -> TokenRequest {
-    let (head, body) = request.into_parts();
-    let text = |name| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    let authorization = text(AUTHORIZATION).map(|value| match value.strip_prefix("Basic ") {
-        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap(),
-        None => value,
-    });
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let body = String::from_utf8_lossy(&body).into_owned();
-    let asked = TokenRequest { authorization, content_type: text(CONTENT_TYPE).unwrap_or_default(), body };
+    let asked = received(request).await;
     state.asked.lock().unwrap().tokens.push(asked.clone());
 
     let delay = *state.delay.lock().unwrap();
@@ -130,8 +125,24 @@ async fn record(state: &State, request: Request<Incoming>) -> TokenRequest {
     asked
 }
 
+pub(super) fn form(body: &str) -> HashMap<String, String> {
+    url::form_urlencoded::parse(body.as_bytes()).into_owned().collect()
+}
+
+pub(super) async fn received(request: Request<Incoming>) -> TokenRequest {
+    let (head, body) = request.into_parts();
+    let text = |name| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let authorization = text(AUTHORIZATION).map(|value| match value.strip_prefix("Basic ") {
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap(),
+        None => value,
+    });
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    TokenRequest { authorization, content_type: text(CONTENT_TYPE).unwrap_or_default(), body }
+}
+
 /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1), never both.
-fn authenticated(asked: &TokenRequest, form: &HashMap<String, String>) -> bool {
+pub(super) fn authenticated(asked: &TokenRequest, form: &HashMap<String, String>) -> bool {
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let basic = format!("{}:{}", encode(CLIENT_ID), encode(CLIENT_SECRET));
     match (asked.authorization.as_deref(), form.get("client_secret").map(String::as_str)) {
@@ -217,7 +228,7 @@ pub(super) fn json_answer(status: u16, body: &Value) -> Response<TestBody> {
     text_answer(status, "application/json", &body.to_string())
 }
 
-fn text_answer(status: u16, content_type: &str, body: &str) -> Response<TestBody> {
+pub(super) fn text_answer(status: u16, content_type: &str, body: &str) -> Response<TestBody> {
     let builder =
         Response::builder().status(status).header(CONTENT_TYPE, content_type).header("cache-control", "no-store");
     builder.body(full(body.to_owned())).unwrap()

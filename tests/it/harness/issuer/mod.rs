@@ -7,6 +7,7 @@ mod answer;
 mod authorize;
 mod endpoints;
 mod families;
+mod introspect;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ use usher::clock::Clock;
 
 pub(crate) use answer::TokenAnswer;
 use families::Families;
+pub(crate) use introspect::IntrospectionAnswer;
+use introspect::Introspections;
 
 use super::keys::{SigningKey, base64url};
 use super::serve::{Served, http1, serve};
@@ -63,6 +66,7 @@ struct State {
     ends_sessions: Mutex<bool>,
     /// How many revocations are answered with 503 from now on.
     failing_revocations: Mutex<usize>,
+    introspections: Introspections,
     down: Mutex<bool>,
     asked: Mutex<Asked>,
 }
@@ -74,6 +78,8 @@ pub(crate) struct Asked {
     pub(crate) discovery: usize,
     /// Requests of the key set.
     pub(crate) keys: usize,
+    /// Pushed authorization requests.
+    pub(crate) pushes: usize,
     /// Requests at the revocation endpoint: the token of each.
     pub(crate) revocations: Vec<String>,
     /// Requests at the token endpoint, the JSON exchange included.
@@ -123,6 +129,7 @@ impl Issuer {
             pushes: Mutex::new(None),
             ends_sessions: Mutex::new(false),
             failing_revocations: Mutex::new(0),
+            introspections: Introspections::default(),
             down: Mutex::new(false),
             asked: Mutex::default(),
         });

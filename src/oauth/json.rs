@@ -7,18 +7,27 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::error::Malformed;
+/// Why a text is no such object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoObject {
+    /// A member stands twice.
+    #[error("a member stands twice")]
+    Duplicate,
+    /// It is no JSON, not one object, or nested too deeply.
+    #[error("it is not a JSON object")]
+    Syntax,
+}
 
 /// Reads one object and nothing after it. Nesting deeper than 128 is refused by the parser.
 ///
 /// # Errors
-/// [`Malformed::Duplicate`] or [`Malformed::Json`].
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Malformed> {
+/// [`NoObject`]
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, NoObject> {
     match serde_json::from_slice(bytes) {
         Ok(Strict(Value::Object(object))) => Ok(object),
         // The only thing that this module itself objects to; the rest is syntax.
-        Err(error) if error.is_data() => Err(Malformed::Duplicate),
-        Ok(_) | Err(_) => Err(Malformed::Json),
+        Err(error) if error.is_data() => Err(NoObject::Duplicate),
+        Ok(_) | Err(_) => Err(NoObject::Syntax),
     }
 }
 
@@ -101,7 +110,7 @@ mod tests {
     fn a_member_that_stands_twice_is_refused_at_any_depth_and_in_any_spelling() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":[{"b":1,"b":2}]}"#, r#"{"a":1,"\u0061":2}"#]
         {
-            assert_eq!(object(text.as_bytes()), Err(Malformed::Duplicate), "{text}");
+            assert_eq!(object(text.as_bytes()), Err(NoObject::Duplicate), "{text}");
         }
     }
 
@@ -109,8 +118,8 @@ mod tests {
     fn anything_else_than_one_object_is_refused() {
         let deep = format!("{}{}", r#"{"a":"#.repeat(5000), "1");
         for text in ["", "null", "[]", "\"a\"", "{}{}", "{} x", "{\"a\":1e999}", "{a:1}", "{\"a\":1,}", deep.as_str()] {
-            assert_eq!(object(text.as_bytes()), Err(Malformed::Json), "{text:.20}");
+            assert_eq!(object(text.as_bytes()), Err(NoObject::Syntax), "{text:.20}");
         }
-        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err(Malformed::Json));
+        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err(NoObject::Syntax));
     }
 }

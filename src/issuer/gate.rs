@@ -1,8 +1,8 @@
-//! The gate before each issuer: how many renewals at once, and how few while the issuer is down (R12).
+//! A gate before an endpoint of an issuer: how many requests at once, and how few while the issuer is down (R12).
 //!
-//! Renewals of one issuer wait at its gate alone, so a stuck issuer is nobody else's trouble. After several failures in a
-//! row the circuit opens: one renewal at a time goes through to see whether the issuer is back, all others are told to come
-//! again. One success closes it. The gate does *not* know which token is spent.
+//! Requests of one kind to one issuer wait at their gate alone, so a stuck issuer is nobody else's trouble. After several
+//! failures in a row the circuit opens: one request at a time goes through to see whether the issuer is back, all others are
+//! told to come again. One success closes it. The gate does *not* know what is asked.
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Token requests under way to one issuer.
+/// Requests under way.
 const PLACES: usize = 32;
 /// Failures in a row that open the circuit.
 const OPENS_AFTER: u32 = 5;
 /// Between two tries while it is open, and what those turned away are told.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
-/// The gate before one issuer.
+/// The gate.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub struct Gate {
     places: Semaphore,
     circuit: Mutex<Circuit>,
 }
@@ -34,7 +34,7 @@ struct Circuit {
 
 /// A place behind the gate, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Pass<'g> {
+pub struct Pass<'g> {
     gate: &'g Gate,
     _place: SemaphorePermit<'g>,
     on_trial: bool,
@@ -42,15 +42,26 @@ pub(super) struct Pass<'g> {
 
 /// Turned away: come again after so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TurnedAway(pub(super) Duration);
+pub struct TurnedAway(pub Duration);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Gate {
-    pub(super) fn new() -> Self {
+    /// An open one, with nobody inside.
+    #[must_use]
+    pub fn new() -> Self {
         Self { places: Semaphore::new(PLACES), circuit: Mutex::default() }
     }
 
     /// Waits for a place, until `patience` ends. `now` is asked for once there is one.
-    pub(super) async fn enter(
+    ///
+    /// # Errors
+    /// [`TurnedAway`]: too many are inside, or the issuer is down.
+    pub async fn enter(
         &self,
         patience: impl Future<Output = ()>,
         now: impl FnOnce() -> Instant,
@@ -87,12 +98,12 @@ impl Circuit {
 
 impl Pass<'_> {
     /// The issuer answered, be it with a refusal.
-    pub(super) fn issuer_answered(self) {
+    pub fn issuer_answered(self) {
         self.gate.circuit().failures = 0;
     }
 
     /// The issuer had trouble.
-    pub(super) fn issuer_failed(self, now: Instant) {
+    pub fn issuer_failed(self, now: Instant) {
         let mut circuit = self.gate.circuit();
         circuit.failures = circuit.failures.saturating_add(1);
         circuit.tried_at = Some(now);
