@@ -250,7 +250,18 @@ mod tests {
             assert!(Document::parse("test", Format::Yaml, text).is_ok(), "{text:?}");
         }
         let elsewhere = Document::parse("test", Format::Yaml, "a: [1,\n\t2]\nb: 1\nc: ]\n").err().unwrap();
-        assert_eq!((elsewhere[0].position.line, elsewhere[0].remedy), (4, None));
+        let remedy = Some("look at indentation, quotes and brackets here and in the lines above");
+        assert_eq!((elsewhere[0].position.line, elsewhere[0].remedy), (4, remedy));
+    }
+
+    #[test]
+    fn text_that_is_no_yaml_has_a_remedy_and_an_alias_of_nothing_has_not_that_one() {
+        for text in ["a: 'b\n", "`a: b\n", "a:\n    - b\n   c: d\n", "a: {b: c\n"] {
+            let errors = Document::parse("test", Format::Yaml, text).err().unwrap();
+            assert!(errors[0].remedy.is_some_and(|remedy| remedy.starts_with("look at indentation")), "{text:?}");
+        }
+        let errors = Document::parse("test", Format::Yaml, "a: *b\n").err().unwrap();
+        assert_eq!(errors[0].remedy, None);
     }
 
     #[test]

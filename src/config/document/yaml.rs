@@ -23,7 +23,10 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         Err(error) => {
             let place = error.location().map_or(Position::START, position);
             let message = without_place(&error.without_snippet().to_string());
-            Err(tab(text, place, &message).unwrap_or(SyntaxError { position: place, message, remedy: None }))
+            // What is no YAML at all often began above the place where the reader has noticed.
+            let is_misshapen = matches!(error.without_snippet(), serde_saphyr::Error::ExternalMessage { .. });
+            let remedy = is_misshapen.then_some("look at indentation, quotes and brackets here and in the lines above");
+            Err(tab(text, place, &message).unwrap_or(SyntaxError { position: place, message, remedy }))
         }
     }
 }

@@ -51,10 +51,10 @@ pub enum EditError {
     #[error("the users file cannot be read")]
     Unreadable,
     /// There is such a user already.
-    #[error("there is a user of this name already; change the password with: usher user password")]
+    #[error("there is a user of this name already; change the password with: usher user password NAME")]
     Known,
     /// There is no such user.
-    #[error("there is no user of this name; add one with: usher user add")]
+    #[error("there is no user of this name; add one with: usher user add NAME")]
     Unknown,
     /// Somebody has a name that people would take for this one.
     #[error(

@@ -148,7 +148,8 @@ impl Check<'_> {
 }
 
 fn no_key() -> Mistake {
-    let remedy = "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+    let remedy = "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256; or bring another form \
+                  into PKCS#8 with: openssl pkcs8 -topk8 -nocrypt -in OLD";
     Mistake::new(
         "holds no private key that a client can sign with: PEM (PKCS#8), RSA of 2048 bits or more, P-256, P-384 or Ed25519",
         remedy,
