@@ -48,7 +48,7 @@ fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Demo(args) => block_on(async { demo::run(args, Clock::system()).await.map_err(Failure::world) }),
-        Command::Check(args) => Ok(check::run(args, &mut anstream::stdout())?),
+        Command::Check(args) => Ok(check::run(args, &Clock::system(), &mut anstream::stdout())?),
         Command::User(args) => user::run(args, &mut anstream::stdout()),
         Command::Schema => Ok(schema::run(&mut anstream::stdout())?),
         Command::Health(args) => health::run(args),

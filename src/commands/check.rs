@@ -1,5 +1,6 @@
 //! `usher check`: validates the configuration without serving, and shows the routes in the order in which they win.
 
+use std::error::Error;
 use std::io::{self, Write};
 
 use anstyle::Style;
@@ -7,8 +8,10 @@ use serde::Serialize;
 
 use super::Failure;
 use super::source::{Output, SourceArgs};
-use super::table;
+use super::{causes, table};
+use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, ConfigError, Loaded, Note, Route, Sources};
+use crate::{gateway, server};
 
 /// Flags of `usher check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +33,15 @@ pub enum CheckError {
     /// The same, and the problems are on the output already.
     #[error("the configuration does not count")]
     Told,
+    /// A file that the configuration names is not what it should be, which only using it shows. The operator's mistake.
+    #[error("{key} cannot be used")]
+    Unusable {
+        /// The key that names it.
+        key: &'static str,
+        /// Why.
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
+    },
     /// The output cannot be written: its reader went away.
     #[error("cannot write the answer")]
     Output(#[from] io::Error),
@@ -39,6 +51,7 @@ impl From<CheckError> for Failure {
     fn from(error: CheckError) -> Self {
         match error {
             CheckError::Config(error) => error.into(),
+            CheckError::Unusable { .. } => Self::configuration(error),
             CheckError::Told => Self::told(Self::CONFIGURATION),
             CheckError::Output(error) => error.into(),
         }
@@ -50,11 +63,11 @@ impl From<CheckError> for Failure {
 /// # Errors
 ///
 /// Everything that is wrong with the configuration, or an output that cannot be written.
-pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), CheckError> {
-    check(&args.source.sources(), args.output, out)
+pub fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), CheckError> {
+    check(&args.source.sources(), args.output, clock.now(), out)
 }
 
-fn check(sources: &Sources, output: Output, out: &mut dyn Write) -> Result<(), CheckError> {
+fn check(sources: &Sources, output: Output, now: Timestamp, out: &mut dyn Write) -> Result<(), CheckError> {
     let loaded = match (config::load(sources), output) {
         (Ok(loaded), _) => loaded,
         (Err(error), Output::Text) => return Err(error.into()),
@@ -63,12 +76,27 @@ fn check(sources: &Sources, output: Output, out: &mut dyn Write) -> Result<(), C
             return Err(CheckError::Told);
         }
     };
+    if let Err(error) = usable(&loaded.config, now) {
+        if let (Output::Json, CheckError::Unusable { key, cause }) = (output, &error) {
+            let message = causes(&**cause).join(": ");
+            json(&serde_json::json!({ "problems": [{ "path": key, "message": message }] }), out)?;
+            return Err(CheckError::Told);
+        }
+        return Err(error);
+    }
     let summary = Summary::of(&loaded);
     match output {
         Output::Text => text(&summary, out)?,
         Output::Json => json(&summary, out)?,
     }
     Ok(())
+}
+
+/// What `usher serve` would find out next, by the same code.
+fn usable(config: &Config, now: Timestamp) -> Result<(), CheckError> {
+    let unusable = |key, cause| CheckError::Unusable { key, cause };
+    server::check_certificates(config, now).map_err(|error| unusable("tls.certificates", error.into()))?;
+    gateway::check_pages(config).map_err(|error| unusable("pages", error.into()))
 }
 
 /// What a configuration says, in words.
@@ -197,7 +225,8 @@ sites:
 
     fn checked(yaml: &str, output: Output) -> (String, Result<(), CheckError>) {
         let mut out = Vec::new();
-        let result = check(&Sources::text("usher.yaml", Format::Yaml, yaml, ""), output, &mut out);
+        let result =
+            check(&Sources::text("usher.yaml", Format::Yaml, yaml, ""), output, Clock::system().now(), &mut out);
         (anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string(), result)
     }
 

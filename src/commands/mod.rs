@@ -77,16 +77,19 @@ impl Failure {
             Reason::Error(error) => error,
             Reason::Told => return String::new(),
         };
-        let mut report = format!("error: {error}\n");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            report.push_str("  because: ");
-            report.push_str(&error.to_string());
-            report.push('\n');
-            cause = error.source();
-        }
-        report
+        format!("error: {}\n", causes(&**error).join("\n  because: "))
     }
+}
+
+/// What an error and its causes say, the outermost first.
+fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    causes
 }
 
 /// Output that cannot be written. When its reader has gone away (`usher schema | head`), there is nobody to tell.

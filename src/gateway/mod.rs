@@ -45,7 +45,7 @@ use crate::routing::Router;
 
 pub use access_log::LoggedBody;
 pub use build::BuildError;
-pub use pages::page_templates;
+pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;
 pub use rejection::Rejection;
 

@@ -25,11 +25,12 @@ use self::language::Languages;
 pub(super) use self::templates::PagesError;
 pub use self::templates::page_templates;
 use self::templates::{GO_BACK, ONE_TIME_CODE, REFUSAL, RESEND, SIGN_IN, SIGN_OUT, SIGNED_IN, environment};
+use super::BuildError;
 use super::answer::{Answer, with_header};
 use super::endpoints::SIGN_OUT as SIGN_OUT_PATH;
 use super::unsent_form::UnsentForm;
 use crate::auth::sign_in::ReturnTarget;
-use crate::config::{Translation, Word};
+use crate::config::{Config, Translation, Word};
 use crate::forwarding::Body;
 
 const STYLE: &str = include_str!("pages/style.css");
@@ -80,6 +81,14 @@ pub(super) struct SignOutPage<'a> {
     pub(super) user: Option<&'a str>,
     /// Where the form may lead in the end, off the site.
     pub(super) onward: &'a [Url],
+}
+
+/// Whether the templates that a configuration names can be used.
+///
+/// # Errors
+/// [`BuildError`], with the template that cannot.
+pub fn check_pages(config: &Config) -> Result<(), BuildError> {
+    Ok(Pages::load(config.pages.as_deref(), &config.translations).map(drop)?)
 }
 
 impl Pages {

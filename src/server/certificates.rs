@@ -20,7 +20,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::clock::Timestamp;
-use crate::config::CertificateFiles;
+use crate::config::{CertificateFiles, Config, Tls};
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,11 @@ pub enum CertificateError {
         source: pem::Error,
     },
     /// The operator: a key that does not belong to the certificate, or either of a kind that cannot be used.
-    #[error("the certificate {} cannot be used with the key {}", certificate.display(), key.display())]
+    #[error(
+        "the certificate {} cannot be used with the key {}: name the key that it was made for",
+        certificate.display(),
+        key.display()
+    )]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,
@@ -201,6 +205,15 @@ impl ResolvesServerCert for Certificates {
         let verifiable = candidates.iter().find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
         Some(Arc::clone(verifiable.or_else(|| candidates.first()).unwrap_or(&table.default)))
     }
+}
+
+/// Whether the certificates that a configuration names can be served with at this time.
+///
+/// # Errors
+/// [`CertificateError`] for the first that cannot.
+pub fn check_certificates(config: &Config, now: Timestamp) -> Result<(), CertificateError> {
+    let Tls::Files(files) = &config.tls else { return Ok(()) };
+    load(files, now).map(drop)
 }
 
 /// Reads the certificates and keys of `files`, the default first. `files` is not empty.

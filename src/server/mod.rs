@@ -56,8 +56,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Tls};
 use crate::gateway::{self, Gateway};
 
-pub use certificates::CertificateError;
 use certificates::Certificates;
+pub use certificates::{CertificateError, check_certificates};
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;

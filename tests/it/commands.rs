@@ -176,3 +176,36 @@ state_directory: /proc/usher
         assert!(exited == Some(code) && said.contains(key), "{exited:?}: {said}");
     }
 }
+
+#[tokio::test]
+async fn check_finds_what_only_serving_would_show() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for name in ["one", "other"] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+        std::fs::write(at(&format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(at(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    std::fs::create_dir(at("pages")).unwrap();
+    std::fs::write(at("pages/refusal.html"), "{{ never closed").unwrap();
+    let with = |key: &str, more: &str| {
+        format!(
+            "listen: {{ https: '127.0.0.1:0' }}\ntls: {{ certificates: [{{ certificate: one.pem, key: {key} }}] }}\n{more}{GOOD}"
+        )
+    };
+    for (yaml, code, said) in [
+        (with("one.key", ""), 0, "The configuration is fine"),
+        (with("other.key", ""), 78, "tls.certificates cannot be used"),
+        (with("one.key", "pages: pages\n"), 78, "pages cannot be used"),
+    ] {
+        std::fs::write(at("usher.yaml"), yaml).unwrap();
+        for output in ["text", "json"] {
+            let (exited, says) = run(&["check", "--config", "usher.yaml", "--output", output], directory.path()).await;
+            let expected =
+                if output == "text" { says.contains(said) } else { code == 0 || says.contains("\"problems\"") };
+            assert!(exited == Some(code) && expected, "{exited:?}: {says}");
+        }
+    }
+}
