@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::Issuer;
 use super::authorization_code::AuthorizationError;
@@ -85,9 +85,8 @@ pub(super) struct Pushing {
     clock: Clock,
 }
 
-/// What the server has refused of late, by the redirect URI: that, and what is configured, is all in which one request differs
-/// from another for longer than a visit. Whoever visits has a part in it (the port of the `Host`), so one refusal must not speak
-/// for another.
+/// What the server has refused of late, by what a request says that is not new with each visit. Whoever visits has a part in it
+/// (the port of the `Host`, a way to sign in that some route asks for), so one refusal must not speak for another.
 #[derive(Debug, Default)]
 struct Refusals(HashMap<Box<str>, Refusal>);
 
@@ -110,31 +109,31 @@ impl Pushing {
         self.refusals().0.clear();
     }
 
-    /// With what a request of this redirect URI was refused just now. Counts how often that is asked.
-    fn refused(&self, redirect_uri: &str) -> Option<StatusCode> {
+    /// With what a request like this was refused just now. Counts how often that is asked.
+    fn refused(&self, alike: &str) -> Option<StatusCode> {
         let mut refusals = self.refusals();
-        let refusal = refusals.0.get_mut(redirect_uri).filter(|refusal| self.clock.instant() < refusal.until)?;
+        let refusal = refusals.0.get_mut(alike).filter(|refusal| self.clock.instant() < refusal.until)?;
         refusal.spared += 1;
         Some(refusal.status)
     }
 
     /// Remembers a refusal, and says how many visits the one before has answered.
-    fn refuse(&self, redirect_uri: &str, status: StatusCode) -> u64 {
+    fn refuse(&self, alike: &str, status: StatusCode) -> u64 {
         let now = self.clock.instant();
-        let spared = self.taken(redirect_uri);
+        let spared = self.taken(alike);
         let mut refusals = self.refusals();
         if refusals.0.len() >= MOST_REFUSALS {
             refusals.0.retain(|_, refusal| now < refusal.until);
         }
         if refusals.0.len() < MOST_REFUSALS {
-            refusals.0.insert(redirect_uri.into(), Refusal { status, until: now + REFUSED_FOR, spared: 0 });
+            refusals.0.insert(alike.into(), Refusal { status, until: now + REFUSED_FOR, spared: 0 });
         }
         spared
     }
 
     /// Forgets a refusal, and says how many visits it has answered.
-    fn taken(&self, redirect_uri: &str) -> u64 {
-        self.refusals().0.remove(redirect_uri).map_or(0, |refusal| refusal.spared)
+    fn taken(&self, alike: &str) -> u64 {
+        self.refusals().0.remove(alike).map_or(0, |refusal| refusal.spared)
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
@@ -151,10 +150,11 @@ impl Issuer {
         redirect_uri: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Option<String>, AuthorizationError> {
+        let alike = alike(parameters);
         let outcome = match endpoint {
-            Some(endpoint) => match self.pushing.refused(redirect_uri) {
+            Some(endpoint) => match self.pushing.refused(&alike) {
                 Some(status) => Err(PushError::Remembered(status)),
-                None => self.push_noted((endpoint, client), redirect_uri, parameters).await,
+                None => self.push_noted((endpoint, client), (redirect_uri, &alike), parameters).await,
             },
             None if must => Err(PushError::NoEndpoint),
             None => return Ok(None),
@@ -180,14 +180,14 @@ impl Issuer {
     async fn push_noted(
         &self,
         (endpoint, client): (Url, &Client),
-        redirect_uri: &str,
+        (redirect_uri, alike): (&str, &str),
         parameters: &[(&str, &str)],
     ) -> Result<String, PushError> {
         let outcome = self.push_to(endpoint, client, parameters).await;
         let spared = match &outcome {
-            Ok(_) => self.pushing.taken(redirect_uri),
+            Ok(_) => self.pushing.taken(alike),
             Err(PushError::Status(status)) if status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS => {
-                self.pushing.refuse(redirect_uri, *status)
+                self.pushing.refuse(alike, *status)
             }
             Err(_) => 0,
         };
@@ -217,6 +217,13 @@ impl Issuer {
         let pushed: Pushed = serde_json::from_slice(&answer.body?).map_err(|_| PushError::Garbage)?;
         Some(pushed.request_uri).filter(|uri| !uri.is_empty() && uri.len() <= LONGEST).ok_or(PushError::Garbage)
     }
+}
+
+/// What requests have in common that the server cannot tell apart, but by what binds each to its browser.
+fn alike(parameters: &[(&str, &str)]) -> String {
+    let is_new = |name: &str| matches!(name, "state" | "nonce" | "code_challenge");
+    let lasting = parameters.iter().filter(|(name, _)| !is_new(name));
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(lasting).finish()
 }
 
 #[cfg(test)]

@@ -64,3 +64,20 @@ async fn a_refused_pushed_request_answers_for_a_while_and_for_its_own_redirect_u
     let entrance = get("https://app.test/.usher/sign-in?rd=/x").navigation();
     scene.send(entrance).await.assert_status(302);
 }
+
+#[tokio::test]
+async fn a_refused_step_up_keeps_nobody_from_signing_in_without_one() {
+    let clock = Clock::adjustable();
+    let issuer = Issuer::start(&clock).await;
+    issuer.take_no_pushed_request(400, false);
+    let scene = Scene::with(&format!("{ISSUERS}{SITES}"), Upstream::start().await, issuer, clock).await;
+    let visit = async |entrance: &str| {
+        scene.send(get(&format!("https://app.test{entrance}")).navigation()).await.assert_status(502);
+        scene.issuer.asked().pushes
+    };
+    let (plain, gold) = ("/.usher/sign-in?rd=/x", "/.usher/sign-in?rd=/x&acr_values=gold");
+    // Anybody can open this page, again and again, where the issuer knows no such way.
+    assert_eq!((visit(gold).await, visit(gold).await), (1, 1));
+    assert_eq!((visit(plain).await, visit(plain).await), (2, 2));
+    assert_eq!(visit(gold).await, 2);
+}
