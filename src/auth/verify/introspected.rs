@@ -29,7 +29,7 @@ use crate::issuer::{IntrospectionError, Issuer, Issuers};
 use crate::oauth::bearer::is_b64token;
 use crate::oauth::{AccessToken, Claims};
 
-/// Questions under way or waiting for their turn, to all issuers together.
+/// Questions under way or waiting for their turn, to one issuer: those to a slow one must not keep out those to others.
 const MOST_FLIGHTS: usize = 1024;
 /// How long a request waits for an answer; the question goes on beyond that, and its answer is found by the next request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -94,7 +94,9 @@ impl Introspected {
         if let Some(known) = self.known(token, &question, now) {
             return Joined::Known(known);
         }
-        if flights.len() >= MOST_FLIGHTS {
+        // Counted only when there are many.
+        let to_issuer = || flights.keys().filter(|(issuer, _)| *issuer == question.0).count();
+        if flights.len() >= MOST_FLIGHTS && to_issuer() >= MOST_FLIGHTS {
             return Joined::Known(Err(busy()));
         }
         let (answer, flight) = oneshot::channel();

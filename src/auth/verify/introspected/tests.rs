@@ -253,3 +253,16 @@ async fn trouble_of_the_issuer_is_no_verdict_and_is_not_remembered() {
         assert!(fixture.verify(&token).await.is_ok(), "{number}");
     }
 }
+
+#[tokio::test]
+async fn questions_to_one_issuer_take_no_place_from_those_to_another() {
+    let fixture = Fixture::start().await;
+    let mut unanswered = Vec::new();
+    for number in 0..MOST_FLIGHTS {
+        let (answer, flight) = oneshot::channel();
+        let hash = digest(&SHA256, &number.to_be_bytes()).as_ref().first_chunk().copied().unwrap();
+        fixture.verifier.introspected.flights().insert((IssuerId(1), hash), flight.shared());
+        unanswered.push(answer);
+    }
+    fixture.verify("good").await.unwrap();
+}
