@@ -54,8 +54,8 @@ impl TokenCache {
 }
 
 impl Weighter<ByToken, Arc<VerifiedToken>> for Bytes {
-    fn weight(&self, ByToken(token): &ByToken, _: &Arc<VerifiedToken>) -> u64 {
-        WEIGHT_PER_TOKEN.saturating_add((token.expose().len() as u64).saturating_mul(WEIGHT_PER_BYTE))
+    fn weight(&self, _: &ByToken, verified: &Arc<VerifiedToken>) -> u64 {
+        WEIGHT_PER_TOKEN.saturating_add((verified.bytes as u64).saturating_mul(WEIGHT_PER_BYTE))
     }
 }
 

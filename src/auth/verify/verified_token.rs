@@ -28,6 +28,8 @@ pub struct VerifiedToken {
     pub usable_until: Timestamp,
     /// From then on it must be verified anew, to be accepted: `usable_until`, or earlier where its issuer may change its mind.
     pub known_until: Timestamp,
+    /// Bytes of all that is known of it: the token, and what its issuer has said besides.
+    pub(super) bytes: usize,
     /// Identity headers, rendered once per set.
     pub rendered: PerSet,
     /// How the access log shows its subject, worked out with the first request.
@@ -46,6 +48,7 @@ impl VerifiedToken {
     #[must_use]
     pub fn new(token: AccessToken, issuer: IssuerId, claims: Claims, expires_at: Timestamp) -> Self {
         Self {
+            bytes: token.expose().len(),
             token,
             issuer,
             claims,
@@ -73,14 +76,16 @@ impl VerifiedToken {
         Self { usable_until, known_until, key, ..Self::new(AccessToken::new(token), issuer, claims, expires_at) }
     }
 
-    /// A token that its issuer vouches for until `known_until`, when it is to be asked again.
+    /// A token that its issuer vouches for until `known_until`, when it is to be asked again. However short it is, the claims
+    /// are as long as the issuer pleases.
     pub(super) fn introspected(
         token: AccessToken,
         issuer: IssuerId,
         claims: Claims,
         (expires_at, usable_until, known_until): (Timestamp, Timestamp, Timestamp),
     ) -> Self {
-        Self { usable_until, known_until, ..Self::new(token, issuer, claims, expires_at) }
+        let bytes = token.expose().len() + serde_json::to_string(&claims.0).map_or(0, |said| said.len());
+        Self { usable_until, known_until, bytes, ..Self::new(token, issuer, claims, expires_at) }
     }
 
     /// Its `iat`, if it has one.

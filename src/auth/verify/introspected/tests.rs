@@ -15,6 +15,8 @@ use crate::issuer::testing::{Break, Reply, TestIssuer, TestKey, configured, issu
 use crate::oauth::Algorithm;
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
+/// Bytes for verified tokens.
+const CACHE: usize = 1 << 20;
 const ASK: &str = "/realm/introspect";
 const FIRST: [IssuerId; 1] = [IssuerId(0)];
 const BOTH: [IssuerId; 2] = [IssuerId(0), IssuerId(1)];
@@ -44,7 +46,7 @@ impl Fixture {
         });
         let other = configured("https://other.test", KeySource::PublicKey(key.public_pem().into_bytes()));
         let name = config.issuer.clone();
-        let verifier = Verifier::new(issuers(&[config, other], &Clock::system()), 1 << 20);
+        let verifier = Verifier::new(issuers(&[config, other], &Clock::system()), CACHE as u64);
         let fixture = Self { server, verifier, key, name };
         fixture.says(&fixture.good());
         fixture
@@ -265,4 +267,21 @@ async fn questions_to_one_issuer_take_no_place_from_those_to_another() {
         unanswered.push(answer);
     }
     fixture.verify("good").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_issuer_says_of_a_token_counts_towards_the_memory_for_all_of_them() {
+    const TOKENS: usize = 200;
+    const SAID: usize = 30 * 1024;
+    let fixture = Fixture::start().await;
+    let mut answer = fixture.good();
+    answer["groups"] = "a".repeat(SAID).into();
+    fixture.says(&answer);
+    let token = |number: usize| format!("short-{number}");
+    for number in 0..TOKENS {
+        fixture.verify(&token(number)).await.unwrap();
+    }
+    let is_kept = |number: &usize| fixture.verifier.cached(&token(*number), &FIRST, NOW).is_some();
+    let kept = (0..TOKENS).filter(is_kept).count();
+    assert!(kept * SAID <= CACHE, "{kept} answers are kept");
 }
