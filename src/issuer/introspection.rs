@@ -192,7 +192,9 @@ fn said(answer: Answer) -> Result<Option<Claims>, IntrospectionError> {
         StatusCode::OK => {}
         // Some introspect no token that says itself what it is, a JWT for others perhaps: it is none of theirs.
         StatusCode::BAD_REQUEST if is_of_unsupported_type(&answer) => return Ok(None),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(IntrospectionError::Client(status)),
+        StatusCode::UNAUTHORIZED => return Err(IntrospectionError::Client(status)),
+        // Without words of the issuer's own, it may be a firewall before it, which has taken the token for an attack.
+        StatusCode::FORBIDDEN if error_of(&answer).is_some() => return Err(IntrospectionError::Client(status)),
         _ => return Err(IntrospectionError::Status { status, retry_after }),
     }
     if !answer.is_json() {
@@ -208,8 +210,12 @@ fn said(answer: Answer) -> Result<Option<Claims>, IntrospectionError> {
 
 /// The error of RFC 7009 §2.2.1.
 fn is_of_unsupported_type(answer: &Answer) -> bool {
-    let error = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice::<TokenErrorResponse>(body).ok());
-    error.is_some_and(|error| error.error == "unsupported_token_type")
+    error_of(answer).is_some_and(|error| error.error == "unsupported_token_type")
+}
+
+/// What the issuer says is wrong, in the form of RFC 6749 §5.2.
+fn error_of(answer: &Answer) -> Option<TokenErrorResponse> {
+    serde_json::from_slice(answer.body.as_ref().ok()?).ok()
 }
 
 #[cfg(test)]

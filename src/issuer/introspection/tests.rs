@@ -30,13 +30,15 @@ fn nothing_but_a_literal_true_makes_a_token_count() {
 fn whatever_is_no_success_says_nothing_about_the_token() {
     let good = r#"{"active":true}"#;
     assert!(matches!(said(answer(200, "text/html", good)), Err(IntrospectionError::ContentType)));
-    for status in [401, 403] {
-        let error = said(answer(status, "application/json", good)).unwrap_err();
+    for (status, body) in [(401, good), (401, ""), (403, r#"{"error":"invalid_request"}"#)] {
+        let error = said(answer(status, "application/json", body)).unwrap_err();
         assert!(matches!(error, IntrospectionError::Client(_)) && error.is_general(), "{status}");
         assert_eq!(error.fault(), "operator");
     }
     // Of one token, a status of this kind may come from the token itself.
-    for (status, is_general) in [(500, false), (503, false), (400, false), (302, false), (201, false), (429, true)] {
+    for (status, is_general) in
+        [(500, false), (503, false), (400, false), (403, false), (302, false), (201, false), (429, true)]
+    {
         let error = said(answer(status, "application/json", good)).unwrap_err();
         assert!(matches!(error, IntrospectionError::Status { .. }), "{status}");
         assert_eq!((error.is_general(), error.fault()), (is_general, "issuer"), "{status}");

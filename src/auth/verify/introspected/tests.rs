@@ -285,3 +285,15 @@ async fn what_an_issuer_says_of_a_token_counts_towards_the_memory_for_all_of_the
     let kept = (0..TOKENS).filter(is_kept).count();
     assert!(kept * SAID <= CACHE, "{kept} answers are kept");
 }
+
+#[tokio::test]
+async fn tokens_that_a_firewall_takes_for_an_attack_keep_nobody_else_out() {
+    let fixture = Fixture::start().await;
+    let blocked = Reply { content_type: "text/html", body: "<h1>Blocked</h1>".to_owned(), ..Reply::status(403) };
+    fixture.server.set(ASK, blocked);
+    for number in 0..10 {
+        assert!(fixture.verify(&format!("../../etc/passwd{number}")).await.is_err());
+    }
+    fixture.says(&fixture.good());
+    fixture.verify("good").await.unwrap();
+}
