@@ -65,7 +65,7 @@ impl Verifier {
     #[must_use]
     pub fn cached(&self, token: &str, allowed: &[IssuerId], now: Timestamp) -> Option<Arc<VerifiedToken>> {
         let verified = self.cache.find(token)?;
-        if now >= verified.known_until || verified.is_key_withdrawn() {
+        if !verified.is_known_at(now) || verified.is_key_withdrawn() {
             self.cache.forget(token);
             return None;
         }

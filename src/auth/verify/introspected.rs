@@ -115,11 +115,12 @@ impl Introspected {
     }
 
     fn known(&self, token: &str, question: &Question, now: Timestamp) -> Option<Outcome> {
-        let is_current = |known: &Arc<VerifiedToken>| known.issuer == question.0 && now < known.known_until;
+        let is_current = |known: &Arc<VerifiedToken>| known.issuer == question.0 && known.is_known_at(now);
         if let Some(known) = self.verified.find(token).filter(is_current) {
             return Some(Ok(known));
         }
-        self.refused.get(question).filter(|refused| now < refused.until).map(|refused| Err(refused.error))
+        let is_recent = |refused: &Refused| now < refused.until && refused.until.since(now) <= REFUSED_FOR;
+        self.refused.get(question).filter(is_recent).map(|refused| Err(refused.error))
     }
 
     async fn ask(&self, token: AccessToken, question: Question, now: Timestamp) -> Outcome {
@@ -187,8 +188,8 @@ fn judge(
     if now >= usable_until {
         return Err(VerifyError::Inactive);
     }
-    let until = (validity.expires_at, usable_until, usable_until.min(now.after(cache)));
-    Ok(VerifiedToken::introspected(token, issuer.id(), claims, until))
+    let until = (validity.expires_at, usable_until);
+    Ok(VerifiedToken::introspected(token, issuer.id(), claims, until, (now, cache)))
 }
 
 /// `iss` is the issuer that was asked, and is put there if the answer leaves it out: whatever goes by it (denials, the headers

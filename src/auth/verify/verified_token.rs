@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
@@ -28,6 +29,8 @@ pub struct VerifiedToken {
     pub usable_until: Timestamp,
     /// From then on it must be verified anew, to be accepted: `usable_until`, or earlier where its issuer may change its mind.
     pub known_until: Timestamp,
+    /// Before that, the clock has been set back since its issuer was asked, and how long that is ago is not known.
+    known_since: Timestamp,
     /// Bytes of all that is known of it: the token, and what its issuer has said besides.
     pub(super) bytes: usize,
     /// Identity headers, rendered once per set.
@@ -55,6 +58,7 @@ impl VerifiedToken {
             expires_at,
             usable_until: expires_at,
             known_until: expires_at,
+            known_since: Timestamp(0),
             rendered: PerSet::default(),
             logged_as: OnceLock::new(),
             noted: AtomicBool::new(false),
@@ -76,16 +80,25 @@ impl VerifiedToken {
         Self { usable_until, known_until, key, ..Self::new(AccessToken::new(token), issuer, claims, expires_at) }
     }
 
-    /// A token that its issuer vouches for until `known_until`, when it is to be asked again. However short it is, the claims
+    /// A token that its issuer, asked at `asked_at`, vouches for as long as `cache`; then it is to be asked again. However short it is, the claims
     /// are as long as the issuer pleases.
     pub(super) fn introspected(
         token: AccessToken,
         issuer: IssuerId,
         claims: Claims,
-        (expires_at, usable_until, known_until): (Timestamp, Timestamp, Timestamp),
+        (expires_at, usable_until): (Timestamp, Timestamp),
+        (asked_at, cache): (Timestamp, Duration),
     ) -> Self {
+        let known_until = usable_until.min(asked_at.after(cache));
+        // As much on both sides: who asks at once need not have read the clock at once.
+        let known_since = Timestamp(asked_at.0.saturating_sub(cache.as_secs()));
         let bytes = token.expose().len() + serde_json::to_string(&claims.0).map_or(0, |said| said.len());
-        Self { usable_until, known_until, bytes, ..Self::new(token, issuer, claims, expires_at) }
+        Self { usable_until, known_until, known_since, bytes, ..Self::new(token, issuer, claims, expires_at) }
+    }
+
+    /// Whether it counts at this time without being verified anew.
+    pub(super) fn is_known_at(&self, now: Timestamp) -> bool {
+        (self.known_since..self.known_until).contains(&now)
     }
 
     /// Its `iat`, if it has one.

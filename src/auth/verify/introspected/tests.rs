@@ -297,3 +297,16 @@ async fn tokens_that_a_firewall_takes_for_an_attack_keep_nobody_else_out() {
     fixture.says(&fixture.good());
     fixture.verify("good").await.unwrap();
 }
+
+#[tokio::test]
+async fn an_answer_counts_no_longer_because_the_clock_is_set_back() {
+    let fixture = Fixture::start().await;
+    let earlier = Timestamp(NOW.0 - 3_600);
+    fixture.verify("revoked").await.unwrap();
+    fixture.says(&json!({"active": false}));
+    assert!(matches!(fixture.verify("new").await, Err(VerifyError::Inactive)));
+    let outcome = fixture.verifier.verify("revoked", &FIRST, earlier).await;
+    assert!(matches!(outcome, Err(VerifyError::Inactive)), "{outcome:?}");
+    fixture.says(&fixture.good());
+    fixture.verifier.verify("new", &FIRST, earlier).await.unwrap();
+}
