@@ -2,7 +2,8 @@
 //!
 //! Requests of one kind to one issuer wait at their gate alone, so a stuck issuer is nobody else's trouble. After several
 //! failures in a row the circuit opens: one request at a time goes through to see whether the issuer is back, all others are
-//! told to come again. One success closes it. The gate does *not* know what is asked.
+//! told to come again. One success closes it. Who leaves without having seen anything leaves the try to the next one: with
+//! requests that are given up at once, anybody could use up all tries. The gate does *not* know what is asked.
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,7 @@ pub struct Pass<'g> {
     gate: &'g Gate,
     _place: SemaphorePermit<'g>,
     on_trial: bool,
+    has_seen: bool,
 }
 
 /// Turned away: come again after so long.
@@ -72,7 +74,7 @@ impl Gate {
         };
         // Only now: those who queued up while the issuer went down must not all go through.
         let on_trial = self.circuit().admit(now())?;
-        Ok(Pass { gate: self, _place: place, on_trial })
+        Ok(Pass { gate: self, _place: place, on_trial, has_seen: false })
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -98,12 +100,14 @@ impl Circuit {
 
 impl Pass<'_> {
     /// The issuer answered, be it with a refusal.
-    pub fn issuer_answered(self) {
+    pub fn issuer_answered(mut self) {
+        self.has_seen = true;
         self.gate.circuit().failures = 0;
     }
 
     /// The issuer had trouble.
-    pub fn issuer_failed(self, now: Instant) {
+    pub fn issuer_failed(mut self, now: Instant) {
+        self.has_seen = true;
         let mut circuit = self.gate.circuit();
         circuit.failures = circuit.failures.saturating_add(1);
         circuit.tried_at = Some(now);
@@ -113,7 +117,9 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.on_trial {
-            self.gate.circuit().trying = false;
+            let mut circuit = self.gate.circuit();
+            circuit.trying = false;
+            circuit.tried_at = circuit.tried_at.filter(|_| self.has_seen);
         }
     }
 }
@@ -176,8 +182,11 @@ mod tests {
     fn a_trial_that_vanishes_does_not_keep_the_gate_shut() {
         let (gate, now) = (Gate::new(), Instant::now());
         fail(&gate, OPENS_AFTER, now);
-        drop(enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap());
-        assert!(enter(&gate, now + 2 * BETWEEN_TRIES).unwrap().is_ok());
+        for _ in 0..3 {
+            drop(enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap());
+        }
+        enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap().issuer_failed(now + BETWEEN_TRIES);
+        assert!(enter(&gate, now + BETWEEN_TRIES).unwrap().is_err());
     }
 
     #[test]
