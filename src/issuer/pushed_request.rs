@@ -3,7 +3,7 @@
 //!
 //! Anybody can make Usher do this by opening a page, so only so many are under way at once, and not each is worth a line of the
 //! log. A server that does not insist gets the request by the browser when there are more, or when it cannot take a pushed one
-//! now. What it has refused is refused: it would say no to the same request in a URL, or worse, take it. For a few seconds it is
+//! now; where it insists, they wait for their turn. What it has refused is refused: it would say no to the same request in a URL, or worse, take it. For a few seconds it is
 //! not even asked again.
 
 use std::collections::HashMap;
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use url::{Url, form_urlencoded};
 
 use super::Issuer;
@@ -25,6 +26,8 @@ use crate::config::{Client, ClientAuthentication};
 
 /// Requests under way at one server.
 const MOST: usize = 16;
+/// How long one that must be pushed waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer is one reference.
 const LIMIT: usize = 64 * 1024;
 /// So long a refusal is remembered.
@@ -104,6 +107,11 @@ impl Pushing {
         Self { permits, not_taken, refusals: Mutex::default(), clock }
     }
 
+    /// A place among those under way, if there is one. What must be pushed waits for it.
+    async fn place(&self, must: bool) -> Option<SemaphorePermit<'_>> {
+        if must { timeout(PATIENCE, self.permits.acquire()).await.ok()?.ok() } else { self.permits.try_acquire().ok() }
+    }
+
     /// Asks again from now on, whatever was refused.
     pub(super) fn forget_refusals(&self) {
         self.refusals().0.clear();
@@ -154,7 +162,7 @@ impl Issuer {
         let outcome = match endpoint {
             Some(endpoint) => match self.pushing.refused(&alike) {
                 Some(status) => Err(PushError::Remembered(status)),
-                None => self.push_noted((endpoint, client), (redirect_uri, &alike), parameters).await,
+                None => self.push_noted((endpoint, must, client), (redirect_uri, &alike), parameters).await,
             },
             None if must => Err(PushError::NoEndpoint),
             None => return Ok(None),
@@ -179,11 +187,14 @@ impl Issuer {
     /// Pushes, and takes note of what the server says of requests like it.
     async fn push_noted(
         &self,
-        (endpoint, client): (Url, &Client),
+        (endpoint, must, client): (Url, bool, &Client),
         (redirect_uri, alike): (&str, &str),
         parameters: &[(&str, &str)],
     ) -> Result<String, PushError> {
-        let outcome = self.push_to(endpoint, client, parameters).await;
+        let outcome = match self.pushing.place(must).await {
+            Some(_place) => self.push_to(endpoint, client, parameters).await,
+            None => Err(PushError::Busy),
+        };
         let spared = match &outcome {
             Ok(_) => self.pushing.taken(alike),
             Err(PushError::Status(status)) if status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS => {
@@ -204,7 +215,6 @@ impl Issuer {
     }
 
     async fn push_to(&self, endpoint: Url, client: &Client, parameters: &[(&str, &str)]) -> Result<String, PushError> {
-        let _permit = self.pushing.permits.try_acquire().map_err(|_| PushError::Busy)?;
         // Where the credentials name the client, its name must not stand in the form twice.
         let is_named = !matches!(client.authentication, ClientAuthentication::Basic(_));
         let parameters = parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
@@ -229,6 +239,12 @@ fn alike(parameters: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Authentication;
+    use crate::issuer::AuthorizationRequest;
+    use crate::issuer::testing::{DISCOVERY, Reply, TestIssuer, issuers};
+    use futures_util::future::join_all;
+
+    const PUSH: &str = "/realm/push";
 
     #[test]
     fn a_refusal_answers_for_a_while_for_its_own_redirect_uri_and_counts() {
@@ -272,5 +288,42 @@ mod tests {
         assert!(
             PushError::Busy.is_passing() && !PushError::Garbage.is_passing() && !PushError::NoEndpoint.is_passing()
         );
+    }
+
+    #[tokio::test]
+    async fn where_requests_must_be_pushed_they_wait_for_their_turn() {
+        let server = TestIssuer::start(&[]).await;
+        let mut metadata = server.metadata();
+        metadata["authorization_endpoint"] = server.url("/realm/authorize").as_str().into();
+        metadata["pushed_authorization_request_endpoint"] = server.url(PUSH).as_str().into();
+        metadata["require_pushed_authorization_requests"] = true.into();
+        server.set(DISCOVERY, Reply::json(&metadata));
+        let pushed = Reply { status: 201, ..Reply::json(&serde_json::json!({ "request_uri": "urn:x" })) };
+        server.set(PUSH, pushed.delayed(Duration::from_millis(100)));
+        let mut config = server.config();
+        config.client = Some(Client {
+            id: "usher".to_owned(),
+            authentication: ClientAuthentication::None,
+            scopes: Vec::new(),
+            authorization_parameters: Vec::new(),
+            end_session: true,
+        });
+        let issuers = issuers(&[config], &Clock::system());
+        let issuer = issuers.by_id(crate::config::IssuerId(0)).unwrap();
+        let asked = Authentication::default();
+        let visit = async || {
+            let request = AuthorizationRequest {
+                redirect_uri: "https://app.test/cb",
+                state: "s",
+                nonce: "n",
+                code_challenge: "c",
+                asked: &asked,
+            };
+            issuer.authorization_url(issuer.authorization_endpoint().await?, request).await
+        };
+        for url in join_all((0..3 * MOST).map(|_| visit())).await {
+            assert!(url.unwrap().as_str().contains("request_uri=urn"));
+        }
+        assert_eq!(server.most_at_once(), MOST);
     }
 }
