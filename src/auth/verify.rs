@@ -66,7 +66,10 @@ impl Verifier {
     pub fn cached(&self, token: &str, allowed: &[IssuerId], now: Timestamp) -> Option<Arc<VerifiedToken>> {
         let verified = self.cache.find(token)?;
         if !verified.is_known_at(now) || verified.is_key_withdrawn() {
-            self.cache.forget(token);
+            // Until it has expired, a sign-out must be able to deny it, although its issuer does not answer.
+            if now >= verified.usable_until || verified.is_key_withdrawn() {
+                self.cache.forget(token);
+            }
             return None;
         }
         if !allowed.contains(&verified.issuer) {
@@ -77,6 +80,12 @@ impl Verifier {
             issuer.refresh_keys_if_due();
         }
         Some(verified)
+    }
+
+    /// The token as one of the `allowed` issuers has vouched for it once, as far as that is remembered. Nobody is let in by that.
+    #[must_use]
+    pub fn once_verified(&self, token: &str, allowed: &[IssuerId]) -> Option<Arc<VerifiedToken>> {
+        self.cache.find(token).filter(|verified| allowed.contains(&verified.issuer))
     }
 
     /// Verifies a token that one of the `allowed` issuers must have signed, or says to be its own. Waits when the issuer's keys

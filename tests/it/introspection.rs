@@ -320,3 +320,19 @@ async fn a_logout_token_denies_opaque_tokens_and_sessions_that_name_no_issuer() 
         scene.send(ask).await.assert_status(401);
     }
 }
+
+#[tokio::test]
+async fn a_sign_out_while_the_issuer_does_not_answer_ends_the_access_token_all_the_same() {
+    let scene = scene().await;
+    let mut jar = scene.session("alice");
+    let visit = async |jar: &Jar| scene.send(get("https://app.test/x").cookies(jar)).await.status.as_u16();
+    assert_eq!(visit(&jar).await, 200);
+    scene.clock.advance(Duration::from_secs(31));
+    scene.issuer.introspect_with(IntrospectionAnswer::Status(503));
+    assert_eq!(visit(&jar).await, 503);
+    let sign_out = post("https://app.test/.usher/sign-out").cookies(&jar).header("origin", "https://app.test");
+    scene.send(sign_out).await.assert_status(204);
+    scene.issuer.introspect_with(IntrospectionAnswer::Honest);
+    jar.remove("rt");
+    assert_eq!(visit(&jar).await, 401);
+}

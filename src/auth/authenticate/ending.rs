@@ -153,7 +153,14 @@ impl Authenticator {
         let mut signed = None;
         if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access)) {
             let issuers = presented.facts.map_or_else(|| self.may_have_issued(here), |facts| vec![facts.issuer]);
-            match self.verify(access, &issuers).await {
+            let verified = match self.verify(access, &issuers).await {
+                // It was good, and may be again once the issuer can be asked.
+                Err(error @ Unauthenticated::IssuerUnavailable { .. }) => {
+                    self.verifier.once_verified(access.expose(), &issuers).ok_or(error)
+                }
+                outcome => outcome,
+            };
+            match verified {
                 Ok(token) => {
                     self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
                     issuer = issuer.or(Some(token.issuer));

@@ -128,11 +128,13 @@ impl Introspected {
         let cache = issuer.config().introspection().map_or(Duration::ZERO, |introspection| introspection.cache);
         let said = issuer.introspect(&token).await.map_err(|error| VerifyError::NotIntrospected(Arc::new(error)))?;
         // By the time at which it was asked: nothing counts for longer than that allows.
-        let judged = said.ok_or(VerifyError::Inactive).and_then(|claims| judge(token, issuer, claims, (now, cache)));
+        let judged =
+            said.ok_or(VerifyError::Inactive).and_then(|claims| judge(token.clone(), issuer, claims, (now, cache)));
         let judged = judged.map(Arc::new);
         match &judged {
             Ok(verified) => self.verified.remember(verified),
             Err(error) => {
+                self.verified.forget(token.expose());
                 let until = now.after(REFUSED_FOR.min(cache));
                 self.refused.insert(question, Refused { until, error: error.clone() });
             }
