@@ -23,8 +23,7 @@ pub fn may_act(method: &Method, headers: &HeaderMap, scheme: &str, host: &str, a
         let may = |origin| is_own(origin, scheme, host) && !is_cross_site(headers) || is_allowed(origin, allowed);
         return origins.all(may);
     }
-    // `none`: the user's own doing, such as a bookmark.
-    headers.get_all(SEC_FETCH_SITE).iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
+    !is_from_elsewhere(headers)
 }
 
 /// Whether the request shows that a page of this very site sent it. One that says nothing of where it comes from shows nothing,
@@ -36,6 +35,14 @@ pub fn is_from_itself(headers: &HeaderMap, scheme: &str, host: &str) -> bool {
     (origins.peek().is_some() || sites.peek().is_some())
         && origins.all(|origin| is_own(origin.as_bytes(), scheme, host))
         && sites.all(|site| site.as_bytes() == b"same-origin")
+}
+
+/// Whether the request shows that neither a page of this very site nor the user alone caused it. One that says nothing of where
+/// it comes from does not show that.
+#[must_use]
+pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    // `none`: the user's own doing, such as a bookmark.
+    headers.get_all(SEC_FETCH_SITE).iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 fn is_allowed(origin: &[u8], allowed: &[String]) -> bool {

@@ -127,6 +127,25 @@ async fn an_application_that_sends_people_to_another_site_after_the_sign_in_gets
 }
 
 #[tokio::test]
+async fn a_link_of_another_site_stays_one_through_the_page_that_a_sign_in_ends_with() {
+    let town = Town::start().await;
+    let strict = [("content-type", "text/html"), ("set-cookie", "strict=1; Path=/; Secure; SameSite=Strict")];
+    town.upstream.answer("/strict", UpstreamAnswer::fixed(200, &strict, "<!doctype html><title>Strict</title>"));
+    let lure = "<!doctype html><title>Lure</title><a href='https://app.test/.usher/issuer/signed-in?rd=/lured'>Win</a>";
+    town.upstream.answer("/public/lure", UpstreamAnswer::fixed(200, &[("content-type", "text/html")], lure));
+    let options = json!({ "lure": "https://other.test/public/lure" });
+    let Some(browser) = Chromium::play("lure", &town.gateway, options) else { return };
+    browser.ends().await;
+    let seen = town.upstream.seen();
+    let of = |target: &str| seen.iter().find(|seen| seen.target == target).unwrap();
+    for (target, site, cookies) in [("/lured", "cross-site", &[][..]), ("/typed", "none", &["strict=1"])] {
+        let asked = of(target);
+        assert_eq!((asked.all("sec-fetch-site"), asked.all("cookie")), (vec![site], cookies.to_vec()), "{target}");
+        assert_eq!(asked.all("x-user-id"), ["alice"]);
+    }
+}
+
+#[tokio::test]
 async fn somebody_signs_in_at_a_certified_server_and_lands_where_the_link_led() {
     let Some(ring) = Ring::start("sign-in at a certified server in a browser").await else { return };
     let target = "/reports/2026?from=1&to=%2F%2fx&q=a+b&&";

@@ -112,6 +112,21 @@ async fn a_form_of_another_site_signs_nobody_in_and_rd_stays_on_this_one() {
 }
 
 #[tokio::test]
+async fn whom_another_site_sends_to_the_page_that_leads_on_goes_on_as_sent_by_that_site() {
+    let scene = Scene::start().await;
+    let sent_by =
+        |site| get("https://app.test/.usher/issuer/signed-in?rd=%2Fx").navigation().header("sec-fetch-site", site);
+    for site in ["cross-site", "same-site"] {
+        let answer = scene.send(sent_by(site)).await;
+        assert_eq!(answer.assert_status(302).header("location"), Some("/x"), "{site}");
+        assert_eq!(answer.header("refresh"), None, "{site}: a navigation of our own page would be ours");
+    }
+    for site in ["same-origin", "none"] {
+        assert_eq!(scene.send(sent_by(site)).await.header("refresh"), Some("0; url=/x"), "{site}");
+    }
+}
+
+#[tokio::test]
 async fn a_browser_that_keeps_no_cookies_is_told_so_before_the_password_is_looked_at() {
     let scene = Scene::start().await;
     let ask = post(SIGN_IN).navigation().header("origin", "https://app.test");

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -148,6 +149,28 @@ async fn a_second_factor_is_shown_once_and_replaced_when_that_is_meant() {
     done(&["totp", "alice", "--remove"], "", &directory).await;
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     refused(&["totp", "alice", "--remove"], "", &directory, "no second factor").await;
+}
+
+#[tokio::test]
+async fn of_two_who_give_somebody_a_second_factor_at_once_one_is_told_of_the_other() {
+    let directory = directory();
+    done(&["add", "alice"], "wonderland\n", &directory).await;
+    // Both come to the point at which they change the file, and wait there.
+    let held = fs::File::open(directory.path()).unwrap();
+    held.lock().unwrap();
+    let both = async {
+        tokio::join!(user(&["totp", "alice"], "", directory.path()), user(&["totp", "alice"], "", directory.path()))
+    };
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        drop(held);
+    };
+    let ((one, other), ()) = tokio::join!(both, release);
+    let (given, refused) = if one.0 == Some(0) { (one, other) } else { (other, one) };
+    assert_eq!((given.0, refused.0), (Some(0), Some(1)), "{given:?} {refused:?}");
+    assert!(refused.2.contains("replace it with --yes") && refused.1.is_empty(), "{refused:?}");
+    let users = fs::read_to_string(directory.path().join("users.yaml")).unwrap();
+    assert!(users.contains(secret_of(&given.1)), "what was shown counts");
 }
 
 #[tokio::test]

@@ -153,8 +153,12 @@ enum NewValue<'a> {
     Added(&'a NewArgs),
     Password,
     Disabled(bool),
-    /// The secret in base32.
-    Totp(&'a str),
+    Totp {
+        /// In base32.
+        secret: &'a str,
+        /// Whether it may take the place of another one.
+        replaces: bool,
+    },
     NoTotp,
 }
 
@@ -165,7 +169,7 @@ impl NewValue<'_> {
             Self::Password => "has another password",
             Self::Disabled(true) => "disabled",
             Self::Disabled(false) => "enabled",
-            Self::Totp(_) => "has a second factor",
+            Self::Totp { .. } => "has a second factor",
             Self::NoTotp => "has no second factor any more",
         }
     }
@@ -177,7 +181,7 @@ impl NewValue<'_> {
     fn read(self, path: PathBuf) -> Result<UsersFile, Failure> {
         let file = match self {
             Self::Added(_) => UsersFile::read_or_begin(path),
-            Self::Password | Self::Disabled(_) | Self::Totp(_) | Self::NoTotp => UsersFile::read(path),
+            Self::Password | Self::Disabled(_) | Self::Totp { .. } | Self::NoTotp => UsersFile::read(path),
         };
         file.map_err(Failure::configuration)
     }
@@ -191,7 +195,10 @@ impl NewValue<'_> {
             Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(hash).map_err(Failure::world)?)),
             Self::Password => edit(&edit::Change::Password(hash)),
             Self::Disabled(disabled) => edit(&edit::Change::Disabled(disabled)),
-            Self::Totp(secret) => edit(&edit::Change::Totp(secret)),
+            Self::Totp { replaces: false, .. } if totp::is_there(file, name) => {
+                Err(Failure::world(UserError::HasTotp(name.to_owned())))
+            }
+            Self::Totp { secret, .. } => edit(&edit::Change::Totp(secret)),
             Self::NoTotp => edit(&edit::Change::NoTotp),
         }
     }
@@ -262,9 +269,8 @@ mod tests {
         let path = directory.path().join("users.yaml");
         change(&path, "alice", NewValue::Added(&NEW), || {});
         change(&path, "alice", NewValue::Password, || change(&path, "alice", NewValue::Disabled(true), || {}));
-        change(&path, "alice", NewValue::Password, || {
-            change(&path, "alice", NewValue::Totp("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"), || {});
-        });
+        let totp = NewValue::Totp { secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", replaces: false };
+        change(&path, "alice", NewValue::Password, || change(&path, "alice", totp, || {}));
         change(&path, "bob", NewValue::Added(&NEW), || change(&path, "carol", NewValue::Added(&NEW), || {}));
         let text = fs::read_to_string(&path).unwrap();
         assert!(

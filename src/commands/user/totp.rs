@@ -11,7 +11,7 @@ use qrcode::render::unicode::Dense1x2;
 use zeroize::Zeroizing;
 
 use super::file::UsersFile;
-use super::{NewValue, UserError, change_user, read};
+use super::{NewValue, change_user, read};
 use crate::commands::Failure;
 use crate::config::FoldedName;
 use crate::issuer::local::new_totp_secret;
@@ -25,20 +25,24 @@ const PAPER: Style =
 /// Gives somebody a second factor, and shows it the only time.
 pub(super) fn give(path: PathBuf, place: &str, name: &str, yes: bool, out: &mut impl Write) -> Result<(), Failure> {
     let file = UsersFile::read(path.clone()).map_err(Failure::configuration)?;
-    let (users, _) = read(&file, file.text());
-    let has_one = users.find(&FoldedName::of(name)).is_some_and(|user| user.name == name && user.totp.is_some());
-    if has_one && !yes && !may_replace(name).map_err(Failure::world)? {
-        return Err(Failure::world(UserError::HasTotp(name.to_owned())));
-    }
+    // Without leave it is refused when the file is changed: by then there may be one that is not there yet.
+    let replaces = yes || is_there(&file, name) && may_replace(name).map_err(Failure::world)?;
     let secret = new_totp_secret().map_err(Failure::world)?;
-    let file = change_user(path, name, NewValue::Totp(&secret), || Ok(String::new()))?;
-    writeln!(out, "{name}: {}, in {}", NewValue::Totp(&secret).done(), file.path().display())?;
+    let change = NewValue::Totp { secret: &secret, replaces };
+    let file = change_user(path, name, change, || Ok(String::new()))?;
+    writeln!(out, "{name}: {}, in {}", change.done(), file.path().display())?;
     let address = address(place, name, &secret);
     writeln!(out, "For the authenticator app, which calls it {place}; it is not shown again:\n\n{}\n", *address)?;
     if io::stdout().is_terminal() {
         picture(&address, out)?;
     }
     Ok(())
+}
+
+/// Whether the user has a second factor.
+pub(super) fn is_there(file: &UsersFile, name: &str) -> bool {
+    let (users, _) = read(file, file.text());
+    users.find(&FoldedName::of(name)).is_some_and(|user| user.name == name && user.totp.is_some())
 }
 
 /// Whether somebody at the terminal wants the second factor that is there to be replaced. Without a terminal nobody does.

@@ -13,7 +13,7 @@ use crate::config::{LocalIssuer, TotpSecret, User};
 use crate::oauth::{RefreshToken, TokenResponse};
 
 fn local(users: impl IntoIterator<Item = User>) -> (Local, Clock) {
-    let clock = Clock::adjustable();
+    let clock = Clock::stopped();
     (open(&terms(users, None), &clock), clock)
 }
 

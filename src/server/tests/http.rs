@@ -79,14 +79,19 @@ async fn an_answer_that_comes_before_the_upload_ends_reaches_its_client() {
 #[tokio::test]
 async fn an_old_connection_is_closed_after_the_request_at_hand() {
     let answer = Answer::new(|_, _| async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         Response::new(whole("in the end"))
     });
+    // The age is looked at once in the shortest of the other time-outs.
     let limits =
-        Limits { connection_age: Duration::from_millis(100), idle_timeout: Duration::from_secs(1), ..limits() };
+        Limits { connection_age: Duration::from_millis(100), idle_timeout: Duration::from_millis(500), ..limits() };
     let server = TestServer::start(Config { limits, ..config() }, answer);
-    let answer = server.ask(GET).await;
-    assert!(answer.contains("connection: close") && answer.ends_with("in the end"), "{answer}");
+    // One after the other, without a gap: however slow the machine is, the age comes in the middle of one.
+    let answers = exchange(&mut server.http1().await, &GET.repeat(30)).await;
+    assert!(answers.matches("HTTP/1.1 200 ").count() < 30, "{answers}");
+    let last = answers.rsplit("HTTP/1.1 200 ").next().unwrap();
+    assert!(last.contains("connection: close") && last.ends_with("in the end"), "{answers}");
+    assert_eq!(answers.matches("connection: close").count(), 1, "{answers}");
 }
 
 /// Longer than a connection on which nothing is under way is held together.

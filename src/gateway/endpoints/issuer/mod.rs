@@ -50,7 +50,7 @@ pub(super) async fn answer(
         }
         Some("one-time-code") if reads => Ok(one_time_code::page(gateway, target, credentials, local, exchange)),
         Some("sign-in" | "one-time-code") => allow("GET, HEAD, POST"),
-        Some("signed-in") if reads => Ok(sign_in::signed_in(gateway, target, exchange)),
+        Some("signed-in") if reads => Ok(sign_in::signed_in(gateway, target, request.headers(), exchange)),
         Some("jwks.json") if reads => Ok(jwks::show(local)),
         Some(".well-known/openid-configuration" | ".well-known/oauth-authorization-server") if reads => {
             Ok(discovery::show(local))

@@ -13,7 +13,7 @@ fn alice() -> User {
 }
 
 fn local(users: impl IntoIterator<Item = User>) -> (Local, Clock) {
-    let clock = Clock::adjustable();
+    let clock = Clock::stopped();
     (open(&terms(users, None), &clock), clock)
 }
 
@@ -63,7 +63,7 @@ async fn a_code_is_looked_at_after_the_right_password_only() {
 
 #[tokio::test]
 async fn a_code_counts_once_however_many_present_it_and_after_a_restart_too() {
-    let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::adjustable());
+    let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::stopped());
     let terms = terms([alice()], Some(directory.path()));
     let local = open(&terms, &clock);
     let (code, first) = (code(&clock), first_step(&local).await);

@@ -8,7 +8,7 @@
 mod request;
 
 use http::header::{CONTENT_TYPE, LOCATION, REFERRER_POLICY};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::json;
 
 pub(super) use self::request::CodeForm;
@@ -41,8 +41,21 @@ pub(super) fn page(gateway: &Gateway, target: &Target, exchange: &mut Exchange<'
 }
 
 /// The page that leads on to where somebody wanted to go. Anybody may open it, signed in or not.
-pub(super) fn signed_in(gateway: &Gateway, target: &Target, exchange: &Exchange<'_>) -> Response<Body> {
-    gateway.pages.signed_in(&target.host, &return_target(target), &exchange.reader())
+///
+/// What a page begins is the site's own doing: browsers send `SameSite=Strict` cookies and `Sec-Fetch-Site: same-origin` with it.
+/// Whom another site sends here therefore gets a redirect instead, which stays a request of that site.
+pub(super) fn signed_in(
+    gateway: &Gateway,
+    target: &Target,
+    headers: &HeaderMap,
+    exchange: &Exchange<'_>,
+) -> Response<Body> {
+    let rd = return_target(target);
+    if origin::is_from_elsewhere(headers) {
+        let headers = [(LOCATION, rd.as_str()), (REFERRER_POLICY, "no-referrer")];
+        return with_header(Body::Empty, StatusCode::FOUND, &headers);
+    }
+    gateway.pages.signed_in(&target.host, &rd, &exchange.reader())
 }
 
 /// Where somebody wants to go.
