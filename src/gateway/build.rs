@@ -20,13 +20,14 @@ use crate::auth::session_cookies::SessionCookies;
 use crate::auth::sign_in::{SignIns, SpentStates};
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config, SessionStore};
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
 use crate::issuer::local::EndedSession;
 use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
-use crate::session::store::{MemoryStore, Now};
-use crate::session::{Denied, Policy, SealError, SidHash, Store};
+use crate::session::shared::Connection;
+use crate::session::store::{MemoryStore, Now, SharedStore};
+use crate::session::{Denied, Policy, SealError, Sealer, SidHash, Store};
 use crate::tasks::Tasks;
 
 /// Why a gateway cannot be built from a configuration that has passed its checks.
@@ -97,7 +98,8 @@ impl Gateway {
         let issuers = Issuers::new(&config.issuers, &tasks, &clock)?;
         let verifier = Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
-        let store = Arc::new(Store::Memory(MemoryStore::new(Policy::new(&config.session), clock.clone())));
+        let (store, connection) = open_store(&config.session, &tasks, &clock)?;
+        readiness.watch_store(connection);
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
         let lasting = Lasting { tasks, store, denied, verifier, spent_states: Arc::default() };
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
@@ -126,6 +128,7 @@ impl Gateway {
         };
         let (store, denied) = (Arc::clone(store), Arc::clone(denied));
         let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
+        let sealer = Sealer::new(&config.session.secrets)?;
         let lasting = Lasting {
             tasks: tasks.clone(),
             store: Arc::clone(&store),
@@ -135,7 +138,7 @@ impl Gateway {
         };
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
         let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
-        store.set_policy(policy);
+        store.set_terms(policy, sealer);
         denied.set_capacity(max_records);
         self.end_sessions(&gateway);
         gateway.lasting.issuers().forget_refusals();
@@ -190,6 +193,23 @@ impl Gateway {
         gateway.readiness.watch(Arc::clone(gateway.lasting.verifier.issuers()));
         Ok(Arc::new(gateway))
     }
+}
+
+/// Where renewals are recorded, and the connection that leads there if one does. It is opened in the background.
+fn open_store(
+    session: &config::Session,
+    tasks: &Tasks,
+    clock: &Clock,
+) -> Result<(Arc<Store>, Option<Connection>), SealError> {
+    let policy = Policy::new(session);
+    let SessionStore::Redis(redis) = &session.store else {
+        return Ok((Arc::new(Store::Memory(MemoryStore::new(policy, clock.clone()))), None));
+    };
+    let connection = Connection::new((**redis).clone(), clock.clone());
+    let terms = (policy, Sealer::new(&session.secrets)?);
+    let store = SharedStore::new(connection.clone(), &redis.prefix, terms, clock.clone());
+    connection.open(tasks);
+    Ok((Arc::new(Store::Shared(store)), Some(connection)))
 }
 
 /// Trailers are headers that come late: the same law holds for them, and nobody vouches for them.

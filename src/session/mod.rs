@@ -1,10 +1,12 @@
 //! What Usher remembers of a session: sealed cookies, the records of renewals, and what was denied before its time.
 //!
-//! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which
-//! several instances will share their records; [`seal`] and [`denied`] know nothing of it.
+//! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which the
+//! records are in this process or on a server that several instances [share](shared); [`seal`] and [`denied`] know nothing
+//! of it.
 
 pub mod denied;
 pub mod seal;
+pub mod shared;
 pub mod store;
 
 use std::fmt;
