@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::link::{self, Answer, Link};
-use super::{Away, Heard, Listener, Reading, Server, Swap, arrangement};
+use super::{Away, Heard, Listed, Listener, Reading, Server, Swap, arrangement};
 use crate::clock::Clock;
 use crate::config::{Arrangement, Redis};
 use crate::tasks::Tasks;
@@ -113,6 +113,15 @@ impl Server for Connection {
 
     async fn put(&self, key: &str, value: &str, lasts: Duration) -> Result<(), Away> {
         self.ask(link::put(key, value, lasts)).await
+    }
+
+    async fn append(&self, list: &str, entry: &str, bounds: (usize, Duration), channel: &str) -> Result<(), Away> {
+        self.ask(link::append(list, entry, bounds, channel)).await
+    }
+
+    async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
+        let entries: Vec<(String, Vec<String>)> = self.ask(link::after(list, place, most)).await?;
+        Ok(entries.into_iter().filter_map(link::listed).collect())
     }
 
     fn listen(&self, channel: &str, listener: Listener) {

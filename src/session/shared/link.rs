@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, FromRedisValue, RedisResult, cmd};
 
-use super::{Reading, Swap};
+use super::{Listed, Reading, Swap};
 
 const READ: &str = "
 local time = redis.call('TIME')
@@ -21,6 +21,12 @@ end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return {}";
+
+/// Adds to a stream, whose places are times and so only grow.
+const APPEND: &str = "
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[4], '')";
 
 /// An open connection. Clones share it.
 #[derive(Clone)]
@@ -73,6 +79,26 @@ pub(super) fn look_up(key: &str) -> Cmd {
     let mut command = cmd("GET");
     command.arg(key);
     command
+}
+
+pub(super) fn append(list: &str, entry: &str, (most, lasts): (usize, std::time::Duration), channel: &str) -> Cmd {
+    let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
+    let mut command = cmd("EVAL");
+    command.arg(APPEND).arg(1).arg(list).arg(entry).arg(most).arg(lasts).arg(channel);
+    command
+}
+
+pub(super) fn after(list: &str, place: &str, most: usize) -> Cmd {
+    let start = if place.is_empty() { "-".to_owned() } else { format!("({place}") };
+    let mut command = cmd("XRANGE");
+    command.arg(list).arg(start).arg("+").arg("COUNT").arg(most);
+    command
+}
+
+/// An entry as it comes from a stream: its place, and one field with its value.
+pub(super) fn listed((place, fields): (String, Vec<String>)) -> Option<Listed> {
+    let [_, entry] = <[String; 2]>::try_from(fields).ok()?;
+    Some(Listed { place, entry })
 }
 
 /// A thousand years: the server refuses what would not fit its clock.

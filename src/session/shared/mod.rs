@@ -29,6 +29,19 @@ pub trait Server: Send + Sync + 'static {
     /// Writes such a value, which goes after so long.
     fn put(&self, key: &str, value: &str, lasts: Duration) -> impl Future<Output = Result<(), Away>> + Send;
 
+    /// Adds an entry at the end of a list, which keeps so many of them at most and goes so long after the last one, and tells
+    /// a channel.
+    fn append(
+        &self,
+        list: &str,
+        entry: &str,
+        bounds: (usize, Duration),
+        channel: &str,
+    ) -> impl Future<Output = Result<(), Away>> + Send;
+
+    /// The entries of a list behind a place, at most so many, in their order. An empty place is before all of them.
+    fn after(&self, list: &str, place: &str, most: usize) -> impl Future<Output = Result<Vec<Listed>, Away>> + Send;
+
     /// From now on `listener` hears what is said in `channel`. To be called before anything is asked.
     fn listen(&self, channel: &str, listener: Listener);
 
@@ -43,6 +56,15 @@ pub struct Reading {
     pub at: u64,
     /// The value, empty when there is none.
     pub value: String,
+}
+
+/// An entry of a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Where it stands: what [`Server::after`] goes on from.
+    pub place: String,
+    /// The entry.
+    pub entry: String,
 }
 
 /// A value that takes the place of another.

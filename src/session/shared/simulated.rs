@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::{Away, Heard, Listener, Reading, Server, Swap};
+use super::{Away, Heard, Listed, Listener, Reading, Server, Swap};
 use crate::clock::Clock;
 use crate::session::store::yield_now;
 
@@ -21,6 +21,7 @@ pub struct Simulated {
 struct State {
     started: Instant,
     values: HashMap<String, String>,
+    lists: HashMap<String, Vec<Listed>>,
     listeners: Vec<(String, Listener)>,
     away: bool,
     regained_at: Option<Instant>,
@@ -29,11 +30,21 @@ struct State {
     writes: usize,
 }
 
+impl State {
+    fn say(&self, channel: &str, message: &str) {
+        let listeners = self.listeners.iter().filter(|(listened, _)| listened == channel);
+        for (_, listener) in listeners.filter(|_| !(self.loses_messages)()) {
+            listener(Heard::Message(message));
+        }
+    }
+}
+
 impl Simulated {
     pub(crate) fn new(clock: &Clock) -> Self {
         let state = State {
             started: clock.instant(),
             values: HashMap::new(),
+            lists: HashMap::new(),
             listeners: Vec::new(),
             away: false,
             regained_at: None,
@@ -62,7 +73,9 @@ impl Simulated {
 
     /// It forgets everything.
     pub(crate) fn flush(&self) {
-        self.state().values.clear();
+        let mut state = self.state();
+        state.values.clear();
+        state.lists.clear();
     }
 
     pub(crate) fn lose_messages(&self, chance: Chance) {
@@ -126,10 +139,7 @@ impl Server for Simulated {
             state.values.insert(swap.key.to_owned(), swap.value.to_owned());
             state.writes += 1;
             if let Some((channel, message)) = swap.tell {
-                let listeners = state.listeners.iter().filter(|(listened, _)| listened == channel);
-                for (_, listener) in listeners.filter(|_| !(state.loses_messages)()) {
-                    listener(Heard::Message(message));
-                }
+                state.say(channel, message);
             }
             None
         })
@@ -142,6 +152,27 @@ impl Server for Simulated {
 
     async fn put(&self, key: &str, value: &str, _lasts: Duration) -> Result<(), Away> {
         self.ask(|state, _| drop(state.values.insert(key.to_owned(), value.to_owned()))).await
+    }
+
+    async fn append(&self, list: &str, entry: &str, (most, _): (usize, Duration), channel: &str) -> Result<(), Away> {
+        self.ask(|state, _| {
+            state.writes += 1;
+            let number = state.writes;
+            let entries = state.lists.entry(list.to_owned()).or_default();
+            entries.push(Listed { place: format!("{number:020}"), entry: entry.to_owned() });
+            let surplus = entries.len().saturating_sub(most);
+            entries.drain(..surplus);
+            state.say(channel, "");
+        })
+        .await
+    }
+
+    async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
+        self.ask(|state, _| {
+            let entries = state.lists.get(list).into_iter().flatten();
+            entries.filter(|listed| listed.place.as_str() > place).take(most).cloned().collect()
+        })
+        .await
     }
 
     fn listen(&self, channel: &str, listener: Listener) {
