@@ -12,7 +12,19 @@ use crate::harness::scene::assert_renewed;
 use crate::harness::wait::PATIENCE;
 
 /// What a user for Usher needs, as the README says.
-const RULES: [&str; 8] = ["~usher:*", "&usher:*", "+get", "+set", "+eval", "+time", "+publish", "+subscribe"];
+const RULES: [&str; 11] = [
+    "~usher:*",
+    "&usher:*",
+    "+get",
+    "+set",
+    "+eval",
+    "+time",
+    "+publish",
+    "+subscribe",
+    "+xadd",
+    "+xrange",
+    "+pexpire",
+];
 
 async fn assert_shared(fleet: &Troubled) {
     let asked = fleet.issuer.token_requests();
