@@ -245,7 +245,7 @@ fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
         },
         Unauthenticated::StoreAway { retry_after } => Answer {
             retry_after: Some(*retry_after),
-            ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "store", Word::StillSignedIn)
+            ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "store", Word::NotRenewed)
         },
     }
 }
