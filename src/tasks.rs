@@ -31,6 +31,12 @@ impl Tasks {
         drop(self.tracker.spawn_on(work, &self.runtime));
     }
 
+    /// Starts work that other work stands on, such as a connection that is kept open. It ends when it sees that nobody needs
+    /// it, or with the process: nobody waits for it.
+    pub fn attend(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(work));
+    }
+
     /// Waits so long between two attempts at something, or until the process is about to end.
     pub async fn rest(&self, duration: Duration) {
         // An error says that the time was up.

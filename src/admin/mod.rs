@@ -109,7 +109,9 @@ fn respond<B>(request: &Request<B>, readiness: &Readiness) -> Response<Full<Byte
     }
     let (status, word) = match request.uri().path() {
         "/healthz" => (StatusCode::OK, "alive\n".into()),
-        "/readyz" if readiness.is_ready() => (StatusCode::OK, say_ready(&readiness.failing_issuers())),
+        "/readyz" if readiness.is_ready() => {
+            (StatusCode::OK, say_ready(&readiness.failing_issuers(), readiness.is_store_away()))
+        }
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
         _ => (StatusCode::NOT_FOUND, "not found\n".into()),
     };
@@ -131,11 +133,12 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
 }
 
-fn say_ready(failing: &[Arc<str>]) -> Cow<'static, str> {
-    if failing.is_empty() {
-        return "ready\n".into();
-    }
-    format!("degraded: the keys of these issuers cannot be had: {}\n", failing.join(", ")).into()
+fn say_ready(failing_issuers: &[Arc<str>], store_away: bool) -> Cow<'static, str> {
+    let issuers = (!failing_issuers.is_empty())
+        .then(|| format!("the keys of these issuers cannot be had: {}", failing_issuers.join(", ")));
+    let store = store_away.then(|| "the shared store is out of reach".to_owned());
+    let missing: Vec<String> = issuers.into_iter().chain(store).collect();
+    if missing.is_empty() { "ready\n".into() } else { format!("degraded: {}\n", missing.join("; ")).into() }
 }
 
 fn text(status: StatusCode, word: impl Into<Cow<'static, str>>) -> Response<Full<Bytes>> {

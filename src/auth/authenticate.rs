@@ -231,6 +231,7 @@ impl Authenticator {
             }
             Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
             Renewal::Unavailable { retry_after } => Err(Unauthenticated::IssuerUnavailable { retry_after }),
+            Renewal::StoreAway { retry_after } => Err(Unauthenticated::StoreAway { retry_after }),
         }
     }
 

@@ -32,6 +32,13 @@ pub enum Unauthenticated {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The store that instances share cannot be asked. The session is kept. The fault of the store's operator, or of the
+    /// network.
+    #[error("the shared store cannot be reached at the moment")]
+    StoreAway {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// There can be no new session: the browser would not have it. The issuer's fault, mostly.
     #[error("the new session cannot be kept")]
     Unkept(#[from] Unkept),

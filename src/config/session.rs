@@ -27,8 +27,53 @@ pub struct Session {
     pub on_reuse: OnReuse,
     /// Bound on the number of renewal records in memory.
     pub max_records: usize,
+    /// Where renewals are recorded.
+    pub store: SessionStore,
     /// The cookies.
     pub cookies: Cookies,
+}
+
+/// Where renewals are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionStore {
+    /// In the memory of the process.
+    Memory,
+    /// In Redis or Valkey, which several instances share.
+    Redis(Box<Redis>),
+}
+
+/// Redis or Valkey, and how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// How the servers are arranged.
+    pub arrangement: Arrangement,
+    /// Host and port of each server that was named. Never empty.
+    pub servers: Vec<(String, u16)>,
+    /// Whether they are spoken to by TLS.
+    pub tls: bool,
+    /// The user of the access control list; `None` for the default one.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The number of the database.
+    pub database: u16,
+    /// The roots to trust instead of the system's: PEM, checked to parse.
+    pub ca: Option<Vec<u8>>,
+    /// Bound on one operation.
+    pub timeout: Duration,
+    /// What the names of keys and channels begin with.
+    pub prefix: String,
+}
+
+/// How the servers of a shared store are arranged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrangement {
+    /// One server.
+    Single,
+    /// Sentinels know where the master of this name is.
+    Sentinel(String),
+    /// A Cluster.
+    Cluster,
 }
 
 /// What happens when a spent refresh token is presented after the grace (RFC 9700 §4.14.2).

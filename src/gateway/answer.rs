@@ -243,6 +243,10 @@ fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
             retry_after: Some(*retry_after),
             ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "issuer", Word::StillSignedIn)
         },
+        Unauthenticated::StoreAway { retry_after } => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "store", Word::NotRenewed)
+        },
     }
 }
 

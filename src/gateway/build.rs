@@ -20,13 +20,14 @@ use crate::auth::session_cookies::SessionCookies;
 use crate::auth::sign_in::{SignIns, SpentStates};
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config, SessionStore};
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
 use crate::issuer::local::EndedSession;
 use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
-use crate::session::store::{MemoryStore, Now};
-use crate::session::{Denied, Policy, SealError, SidHash, Store};
+use crate::session::shared::Connection;
+use crate::session::store::{MemoryStore, Now, SharedStore};
+use crate::session::{Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
 use crate::tasks::Tasks;
 
 /// Why a gateway cannot be built from a configuration that has passed its checks.
@@ -69,6 +70,7 @@ pub(super) struct Lasting {
     tasks: Tasks,
     store: Arc<Store>,
     denied: Arc<Denied>,
+    shared_denials: Option<Arc<SharedDenials>>,
     verifier: Arc<Verifier>,
     spent_states: Arc<SpentStates>,
 }
@@ -97,9 +99,15 @@ impl Gateway {
         let issuers = Issuers::new(&config.issuers, &tasks, &clock)?;
         let verifier = Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
-        let store = Arc::new(Store::Memory(MemoryStore::new(Policy::new(&config.session), clock.clone())));
+        let (store, connection) = open_store(&config.session, &clock)?;
+        let shared_denials = share_denials(&config.session, connection.as_ref(), (&denied, &tasks, &clock))?;
+        if let Some(connection) = &connection {
+            // Last, for it tells everybody who listens of what there is already.
+            connection.open(&tasks);
+        }
+        readiness.watch_store(connection);
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
-        let lasting = Lasting { tasks, store, denied, verifier, spent_states: Arc::default() };
+        let lasting = Lasting { tasks, store, denied, shared_denials, verifier, spent_states: Arc::default() };
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
     }
 
@@ -110,7 +118,7 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, denied, verifier, spent_states } = &self.lasting;
+        let Lasting { tasks, store, denied, shared_denials, verifier, spent_states } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -126,16 +134,21 @@ impl Gateway {
         };
         let (store, denied) = (Arc::clone(store), Arc::clone(denied));
         let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
+        let (sealer, for_denials) = (Sealer::new(&config.session.secrets)?, Sealer::new(&config.session.secrets)?);
         let lasting = Lasting {
             tasks: tasks.clone(),
             store: Arc::clone(&store),
             denied: Arc::clone(&denied),
+            shared_denials: shared_denials.clone(),
             verifier,
             spent_states: Arc::clone(spent_states),
         };
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
         let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
-        store.set_policy(policy);
+        store.set_terms(policy, sealer);
+        if let Some(shared) = shared_denials {
+            shared.set_sealer(for_denials);
+        }
         denied.set_capacity(max_records);
         self.end_sessions(&gateway);
         gateway.lasting.issuers().forget_refusals();
@@ -190,6 +203,33 @@ impl Gateway {
         gateway.readiness.watch(Arc::clone(gateway.lasting.verifier.issuers()));
         Ok(Arc::new(gateway))
     }
+}
+
+/// Where renewals are recorded, and the connection that leads there if one does, to be opened.
+fn open_store(session: &config::Session, clock: &Clock) -> Result<(Arc<Store>, Option<Connection>), SealError> {
+    let policy = Policy::new(session);
+    let SessionStore::Redis(redis) = &session.store else {
+        return Ok((Arc::new(Store::Memory(MemoryStore::new(policy, clock.clone()))), None));
+    };
+    let connection = Connection::new((**redis).clone(), clock.clone());
+    let terms = (policy, Sealer::new(&session.secrets)?);
+    let store = SharedStore::new(connection.clone(), &redis.prefix, terms, clock.clone());
+    Ok((Arc::new(Store::Shared(store)), Some(connection)))
+}
+
+/// What is denied here is denied on every instance that shares the store, and what they deny here.
+fn share_denials(
+    session: &config::Session,
+    connection: Option<&Connection>,
+    (denied, tasks, clock): (&Arc<Denied>, &Tasks, &Clock),
+) -> Result<Option<Arc<SharedDenials>>, BuildError> {
+    let (SessionStore::Redis(redis), Some(connection)) = (&session.store, connection) else { return Ok(None) };
+    let bounds = (session.max_records, session.absolute_timeout);
+    let (server, sealer) = (connection.clone(), Sealer::new(&session.secrets)?);
+    let shared = SharedDenials::new(server, &redis.prefix, sealer, Arc::clone(denied), (bounds, clock.clone()));
+    let shared = shared.map_err(|_| BuildError::Randomness)?;
+    shared.start(tasks);
+    Ok(Some(shared))
 }
 
 /// Trailers are headers that come late: the same law holds for them, and nobody vouches for them.

@@ -6,12 +6,14 @@ use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
 use crate::issuer::Issuers;
+use crate::session::shared::Connection;
 
 /// Ready until a drain begins. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     draining: CancellationToken,
     issuers: Arc<ArcSwapOption<Issuers>>,
+    store: Arc<ArcSwapOption<Connection>>,
 }
 
 impl Readiness {
@@ -30,6 +32,12 @@ impl Readiness {
         failing.map(|issuer| Arc::clone(&issuer.config().name)).collect()
     }
 
+    /// Whether the store that instances share is out of reach. Nor is that a reason to send the traffic elsewhere.
+    #[must_use]
+    pub fn is_store_away(&self) -> bool {
+        self.store.load().as_ref().is_some_and(|connection| connection.is_away())
+    }
+
     /// From now on it is not; there is no way back.
     pub fn begin_drain(&self) {
         self.draining.cancel();
@@ -38,6 +46,11 @@ impl Readiness {
     /// Waits for the drain to begin.
     pub async fn drain_begins(&self) {
         self.draining.cancelled().await;
+    }
+
+    /// This is the connection to the shared store, if there is one.
+    pub(super) fn watch_store(&self, connection: Option<Connection>) {
+        self.store.store(connection.map(Arc::new));
     }
 
     /// These are the issuers that matter.

@@ -28,7 +28,7 @@ use super::{Server, StartupError};
 use crate::clock::Clock;
 use crate::config::{
     CertificateFiles, Config, Cookies, HostPattern, Limits, Listen, Log, LogFormat, LogSubject, OnReuse, Session,
-    Shutdown, Site, Tls,
+    SessionStore, Shutdown, Site, Tls,
 };
 use crate::gateway::Connection;
 
@@ -69,6 +69,7 @@ pub(crate) fn config() -> Config {
             refresh_wait: PATIENCE,
             on_reuse: OnReuse::Revoke,
             max_records: 10,
+            store: SessionStore::Memory,
             cookies: Cookies::Raw { access: "access".into(), refresh: "refresh".into() },
         },
         sites: vec![Site { host: HostPattern::Exact("app.test".to_owned()), routes: vec![] }],

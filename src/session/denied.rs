@@ -12,6 +12,7 @@
 mod denial;
 mod entries;
 mod names;
+mod shared;
 mod subjects;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use crate::clock::Timestamp;
 
 pub use denial::{Denial, What};
 pub use names::{SidHash, SubjectHash, TokenHash};
+pub use shared::SharedDenials;
 
 /// So many denials may wait for those who take them elsewhere. Who comes later than that asks for [`Denied::all`].
 const NEWS: usize = 4096;

@@ -1,10 +1,12 @@
 //! What Usher remembers of a session: sealed cookies, the records of renewals, and what was denied before its time.
 //!
-//! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which
-//! several instances will share their records; [`seal`] and [`denied`] know nothing of it.
+//! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which the
+//! records are in this process or on a server that several instances [share](shared), as the denials may be; [`seal`] knows
+//! nothing of it.
 
 pub mod denied;
 pub mod seal;
+pub mod shared;
 pub mod store;
 
 use std::fmt;
@@ -13,7 +15,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-pub use denied::{Denied, SidHash, TokenHash};
+pub use denied::{Denied, SharedDenials, SidHash, TokenHash};
 pub use seal::{SealError, Sealer};
 pub use store::{Policy, Store};
 

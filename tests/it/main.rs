@@ -44,6 +44,12 @@ mod refresh_reuse;
 mod refresh_torture;
 mod refresh_trouble;
 
+// Several instances that share their records of renewals in a real Redis, and what becomes of them without it.
+mod fleet;
+mod fleet_denials;
+mod fleet_servers;
+mod fleet_trouble;
+
 // Users of Usher's own, and the command that keeps them.
 mod local_issuer;
 mod local_issuer_page;

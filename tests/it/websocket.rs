@@ -1,5 +1,7 @@
 //! WebSockets: switched only when the application switches, for those who may, from where they may.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,11 +22,20 @@ pub(crate) async fn open(
     path: &str,
     fields: &[(&'static str, String)],
 ) -> Result<WebSocketStream<TlsStream<TcpStream>>, u16> {
+    open_at(scene.gateway.https(), path, fields).await
+}
+
+/// The same at this address.
+pub(crate) async fn open_at(
+    address: SocketAddr,
+    path: &str,
+    fields: &[(&'static str, String)],
+) -> Result<WebSocketStream<TlsStream<TcpStream>>, u16> {
     let mut request = format!("ws://app.test{path}").into_client_request().unwrap();
     for (name, value) in fields {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
-    let stream = tls(scene.gateway.https(), "app.test", &[b"http/1.1"]).await;
+    let stream = tls(address, "app.test", &[b"http/1.1"]).await;
     match tokio_tungstenite::client_async(request, stream).await {
         Ok((socket, response)) => {
             assert_eq!(response.status().as_u16(), 101);

@@ -83,8 +83,11 @@ impl Authenticator {
         async move {
             // The first look is for what was denied since the request was let in.
             while !is_denied(&denied, &token, session.as_ref()) {
-                sleep(PAUSE).await;
                 let Ok(Ok(())) = timeout_at(ends_at, changes.changed()).await else { return };
+                if is_denied(&denied, &token, session.as_ref()) {
+                    return;
+                }
+                sleep(PAUSE).await;
             }
         }
     }

@@ -13,6 +13,9 @@ use crate::session::store::{Ask, EndCause, Ending, Need, Now};
 /// session has ended here all the same.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(40)];
 
+/// How long a shared store that is away is left alone before it is told again.
+const END_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 /// Whether the issuer is told.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Revocation {
@@ -44,12 +47,28 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 report::ended(renewals.issuer_name(presented.issuer), ask.key, cause);
             }
             drop(over);
+            let recorded = ending.as_ref().is_none_or(|ending| ending.recorded);
             let told = ending.filter(|_| revocation == Revocation::AtIssuer);
             if let Some(token) = told.and_then(|ending| ending.refresh_token) {
                 renewals.revoke(presented.issuer, &token).await;
             }
+            if !recorded {
+                renewals.end_everywhere(&presented, &ask, cause).await;
+            }
         });
         let _over = ended.await;
+    }
+
+    /// The shared store is away: the session has ended here, and ends for the others as soon as it is back.
+    async fn end_everywhere(&self, presented: &PresentedRefresh, ask: &Ask, cause: EndCause) {
+        loop {
+            self.0.background.sleep(END_AGAIN_AFTER).await;
+            match self.0.store.end(ask, cause).await {
+                Some(Ending { recorded: false, .. }) => {}
+                Some(ending) => return self.deny(presented, &ending),
+                None => return,
+            }
+        }
     }
 
     fn deny(&self, presented: &PresentedRefresh, ending: &Ending) {

@@ -2,9 +2,11 @@
 //! and has all the troubles that a test asks for. And the background work of a test.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::future::select;
 use tokio::sync::watch;
 
 use super::types::{IssuerSettings, Settings};
@@ -12,11 +14,12 @@ use super::{
     AcceptError, Authority, Background, NotRevoked, PresentedRefresh, Renewal, Renewals, SpendError, VerifiedAccess,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::config::{IssuerId, OnReuse};
+use crate::config::{IssuerId, OnReuse, Secret};
 use crate::issuer::Sent;
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
-use crate::session::store::{MemoryStore, yield_now};
-use crate::session::{Denied, Policy, Store};
+use crate::session::shared::simulated::Simulated;
+use crate::session::store::{MemoryStore, SharedStore, yield_now};
+use crate::session::{Denied, Policy, Sealer, Store};
 
 pub(super) const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
@@ -67,8 +70,25 @@ impl World {
         // The model explores thousands of schedules: how long that takes must not end a back-off.
         let clock = Clock::stopped();
         let issuer = FakeIssuer::new(clock.clone());
-        let denied = Arc::new(Denied::new(100));
-        let store = Arc::new(store(MemoryStore::new(POLICY, clock.clone())));
+        let store = store(MemoryStore::new(POLICY, clock.clone()));
+        Self::of(settings, store, background, (issuer, clock))
+    }
+
+    /// So many instances that share a server and nothing else.
+    pub(super) fn fleet<const N: usize>(spawn: fn(Work)) -> ([Self; N], Simulated) {
+        let clock = Clock::stopped();
+        let (issuer, server) = (FakeIssuer::new(clock.clone()), Simulated::new(&clock));
+        let instance = |_| {
+            let sealer = Sealer::new(&[Secret::new(b"the secret of all instances".to_vec())]).unwrap();
+            let store = SharedStore::new(server.clone(), "usher", (POLICY, sealer), clock.clone());
+            let background = FakeBackground::new(spawn, || false);
+            Self::of(settings(), Store::Simulated(store), background, (issuer.clone(), clock.clone()))
+        };
+        (std::array::from_fn(instance), server)
+    }
+
+    fn of(settings: Settings, store: Store, background: FakeBackground, (issuer, clock): (FakeIssuer, Clock)) -> Self {
+        let (store, denied) = (Arc::new(store), Arc::new(Denied::new(100)));
         let state = (store, Arc::clone(&denied));
         let renewals = Renewals::new(issuer.clone(), background.clone(), state, settings, clock.clone());
         Self { clock, issuer, background, denied, renewals }
@@ -78,7 +98,7 @@ impl World {
     pub(super) async fn renew(&self, token: &RefreshToken) -> Option<RefreshToken> {
         match self.renewals.renew(&presented(token)).await {
             Renewal::Renewed(renewed) => Some(renewed.refresh_token.clone()),
-            Renewal::Ended(_) | Renewal::Unavailable { .. } => None,
+            Renewal::Ended(_) | Renewal::Unavailable { .. } | Renewal::StoreAway { .. } => None,
         }
     }
 }
@@ -339,9 +359,18 @@ impl Authority for FakeIssuer {
 #[derive(Clone)]
 pub(super) struct FakeBackground {
     under_way: watch::Sender<usize>,
-    patience: watch::Sender<bool>,
+    time: watch::Sender<Time>,
+    killed: watch::Sender<bool>,
     spawn: fn(Work),
     hurry: fn() -> bool,
+}
+
+/// How long anybody waits.
+#[derive(Clone, Copy)]
+struct Time {
+    /// So much time has passed that everybody who waits notices.
+    passed: Duration,
+    patient: bool,
 }
 
 pub(super) type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -358,12 +387,27 @@ impl Drop for Over {
 impl FakeBackground {
     /// Runs work by `spawn`. Whoever waits a time waits forever, unless `hurry` says otherwise now and then.
     pub(super) fn new(spawn: fn(Work), hurry: fn() -> bool) -> Self {
-        Self { under_way: watch::Sender::new(0), patience: watch::Sender::new(true), spawn, hurry }
+        let time = watch::Sender::new(Time { passed: Duration::ZERO, patient: true });
+        Self { under_way: watch::Sender::new(0), time, killed: watch::Sender::new(false), spawn, hurry }
     }
 
     /// Whether anybody still waits; if not, all times that anybody waits for have come.
     pub(super) fn set_patience(&self, patient: bool) {
-        self.patience.send_replace(patient);
+        self.time.send_modify(|time| time.patient = patient);
+    }
+
+    /// Whoever waits notices that this time has passed. The clock is the test's to move.
+    pub(super) fn pass(&self, time: Duration) {
+        self.time.send_modify(|now| now.passed += time);
+    }
+
+    /// All work ends where it stands, as with a process that is killed.
+    pub(super) fn kill(&self) {
+        self.killed.send_replace(true);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        *self.under_way.borrow() == 0
     }
 
     /// Until all work is done.
@@ -376,17 +420,20 @@ impl Background for FakeBackground {
     fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.under_way.send_modify(|under_way| *under_way += 1);
         let over = Over(self.under_way.clone());
+        let mut killed = self.killed.subscribe();
         (self.spawn)(Box::pin(async move {
-            work.await;
+            let killed = pin!(killed.wait_for(|killed| *killed));
+            drop(select(killed, pin!(work)).await);
             drop(over);
         }));
     }
 
-    async fn sleep(&self, _duration: Duration) {
+    async fn sleep(&self, duration: Duration) {
         if (self.hurry)() {
             return yield_now().await;
         }
-        self.patience.subscribe().wait_for(|patient| !patient).await.unwrap();
+        let until = self.time.borrow().passed + duration;
+        self.time.subscribe().wait_for(|time| !time.patient || time.passed >= until).await.unwrap();
     }
 
     async fn rest(&self, duration: Duration) {

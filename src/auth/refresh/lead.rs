@@ -1,20 +1,26 @@
 //! One renewal: the task that claims a token, spends it, judges the answer and records the outcome.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::ending::Revocation;
 use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, SpendError, VerifiedAccess};
-use super::{due_at, report};
+use super::{Claimed, due_at, report};
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::issuer::{Sent, TurnedAway};
 use crate::oauth::{RefreshToken, TokenResponse};
 use crate::session::TokenHash;
-use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey, Recording, Tokens};
+use crate::session::shared::Away;
+use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey, Recording, Ticket, Tokens};
+
+/// How long a shared store that is away is left alone before it is offered the outcome again.
+const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// A token request's answer, judged.
 struct Judged {
@@ -25,26 +31,63 @@ struct Judged {
 
 impl<A: Authority, B: Background> Renewals<A, B> {
     /// One renewal, from the claim to the record. Runs in a task of its own.
-    pub(super) async fn lead(&self, presented: &PresentedRefresh, ask: &Ask, claimed: oneshot::Sender<()>) {
+    pub(super) async fn lead(&self, presented: &PresentedRefresh, ask: &Ask, claimed: oneshot::Sender<Claimed>) {
         // One leads; everybody else finds the record of that (R1, R5).
-        let Some(lead) = self.0.store.claim(ask, self.lease(presented.issuer)).await else { return };
-        drop(claimed);
+        // Nobody may be left to hear what came of that.
+        let lead = match self.0.store.claim(ask, self.lease(presented.issuer)).await {
+            Ok(Some(lead)) => lead,
+            Ok(None) => return,
+            Err(Away) => {
+                let _heard = claimed.send(Err(Away));
+                return;
+            }
+        };
+        let _heard = claimed.send(Ok(()));
 
-        let answer = self.spend(presented, &lead);
-        // Should that panic, those who wait must still be answered, and the token not stay claimed.
-        let answer = AssertUnwindSafe(answer).catch_unwind().await; // R1, R12
-        let answer = answer.unwrap_or_else(|_| Err(report::panicked(lead.ticket.key)));
-        let Judged { outcome, ends_session } = self.judge(presented, &lead, answer).await; // R6, R7, R8
+        let Judged { outcome, ends_session } = self
+            .holding(&lead.ticket, async {
+                let answer = self.spend(presented, &lead);
+                // Should that panic, those who wait must still be answered, and the token not stay claimed.
+                let answer = AssertUnwindSafe(answer).catch_unwind().await; // R1, R12
+                let answer = answer.unwrap_or_else(|_| Err(report::panicked(lead.ticket.key)));
+                self.judge(presented, &lead, answer).await // R6, R7, R8
+            })
+            .await; // R14
 
         // The end is recorded first: nobody may find tokens of somebody else.
         if ends_session {
             self.end_session(presented, EndCause::IdentityChanged, Revocation::AtIssuer).await;
         }
-        let produced = outcome.clone();
-        match self.0.store.record(&lead.ticket, outcome).await {
-            Recording::Recorded => {}                             // R3: recorded, and only now seen
-            Recording::Fenced => report::fenced(lead.ticket.key), // R9
-            Recording::SessionEnded(_) => self.undo(presented.issuer, lead.token, produced).await, // R10
+        let mut kept = false;
+        loop {
+            match self.0.store.record(&lead.ticket, &outcome).await {
+                Recording::Recorded => {}                             // R3: recorded, and only now seen
+                Recording::Fenced => report::fenced(lead.ticket.key), // R9
+                Recording::SessionEnded(_) => self.undo(presented.issuer, lead.token, outcome).await, // R10
+                Recording::Kept => {
+                    if !std::mem::replace(&mut kept, true) {
+                        report::kept(lead.ticket.key);
+                    }
+                    self.0.background.sleep(RECORD_AGAIN_AFTER).await;
+                    continue;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Does the work, and says meanwhile that whoever leads is alive, where others could not know.
+    async fn holding<T>(&self, ticket: &Ticket, work: impl Future<Output = T>) -> T {
+        let Some(every) = self.0.store.heartbeat() else { return work.await };
+        let beats = async {
+            loop {
+                self.0.background.sleep(every).await;
+                self.0.store.hold(ticket).await;
+            }
+        };
+        match select(pin!(work), pin!(beats)).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => never,
         }
     }
 

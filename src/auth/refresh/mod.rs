@@ -15,6 +15,8 @@ mod fake;
 mod lead;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod model_fleet;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -31,7 +33,8 @@ use crate::clock::Clock;
 use crate::config::IssuerId;
 use crate::issuer::Gate;
 use crate::oauth::{AccessToken, RefreshToken};
-use crate::session::store::{Ask, EndCause, Need, Newest, RecordKey, Standing, Tokens};
+use crate::session::shared::Away;
+use crate::session::store::{Ask, EndCause, Need, Newest, Pending, RecordKey, Standing, Tokens};
 use crate::session::{Denied, Store};
 use crate::tasks::Tasks;
 
@@ -61,6 +64,9 @@ struct Protocol<A, B> {
     gates: Vec<Gate>,
     clock: Clock,
 }
+
+/// The token was claimed by the renewal that was started for it, or nobody can say.
+type Claimed = Result<(), Away>;
 
 /// Why recorded tokens are not handed out.
 enum Withheld {
@@ -115,7 +121,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             | Standing::Nameless
             | Standing::Rejected
             | Standing::Ended(_)
-            | Standing::Forgotten => None,
+            | Standing::Forgotten
+            | Standing::Away => None,
         }
     }
 
@@ -146,13 +153,25 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     /// Says that this refresh token was presented, with an access token that is good. That starts the grace of the token
     /// it came out of (R3). Need not be said more than once.
     pub async fn note_presented(&self, issuer: IssuerId, token: &RefreshToken) {
-        self.0.store.note_presented(&RecordKey::of(self.issuer_name(issuer), token)).await;
+        let key = RecordKey::of(self.issuer_name(issuer), token);
+        if self.0.store.is_shared() {
+            // The request does not wait for that.
+            let renewals = self.clone();
+            self.0.background.start(async move {
+                // Should it not be noted, late-comers find the outcome for longer.
+                let _noted = renewals.0.store.note_presented(&key).await;
+            });
+        } else {
+            let _noted = self.0.store.note_presented(&key).await;
+        }
     }
 
     /// Says that a sign-in has just given out this refresh token. What was known of it before counts no more: some services
     /// give out one token until it expires, even after a sign-out.
     pub async fn begin(&self, issuer: IssuerId, token: &RefreshToken) {
-        self.0.store.begin(&RecordKey::of(self.issuer_name(issuer), token)).await;
+        if self.0.store.begin(&RecordKey::of(self.issuer_name(issuer), token)).await.is_err() {
+            report::not_begun(self.issuer_name(issuer));
+        }
     }
 
     /// Signs out: the session ends now, whatever is under way for it (R10), and the refresh token is revoked at the issuer
@@ -171,28 +190,33 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     /// Looks until there is an answer. May be abandoned at any point.
     async fn settle(&self, presented: &PresentedRefresh) -> Renewal<A::Access> {
         let ask = self.ask(presented, Need::Token);
-        let mut started = false;
+        let mut led = false;
         loop {
             return match self.0.store.look(&ask).await {
                 Standing::Recorded(tokens) => match self.hand_out(presented, tokens).await {
                     Ok(renewed) => Renewal::Renewed(renewed),
                     // Its key was withdrawn: the refresh token decides, as it does beside a presented one.
-                    Err(Withheld::Unverified(access_token)) => {
-                        self.0.store.disown(&ask, &access_token).await;
-                        continue;
-                    }
+                    Err(Withheld::Unverified(access_token)) => match self.0.store.disown(&ask, &access_token).await {
+                        Ok(()) => continue,
+                        Err(Away) => Renewal::StoreAway { retry_after: SHORTLY },
+                    },
                     Err(Withheld::NotNow) => Renewal::Unavailable { retry_after: SHORTLY },
                     Err(Withheld::OtherIdentity) => Renewal::Ended(EndReason::IdentityChanged),
                 },
                 Standing::InFlight(pending) => {
-                    pending.done().await;
+                    self.wait_for(pending).await;
                     continue;
                 }
-                Standing::Vacant if !started => {
-                    started = true;
-                    // An error only says that the token is claimed, by this renewal or another: now wait like the others.
-                    let _claimed = self.start_renewal(presented, ask.clone()).await;
-                    continue;
+                Standing::Vacant if !led => {
+                    // Now wait like the others. Where another renewal was faster, whoever leads that may die yet (R14).
+                    match self.start_renewal(presented, ask.clone()).await {
+                        Ok(Err(Away)) => Renewal::StoreAway { retry_after: SHORTLY },
+                        Ok(Ok(())) => {
+                            led = true;
+                            continue;
+                        }
+                        Err(_) => continue,
+                    }
                 }
                 // One request is good for one renewal, whatever came of it.
                 Standing::Vacant => Renewal::Unavailable { retry_after: SHORTLY },
@@ -207,12 +231,25 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 }
                 Standing::Ended(cause) => Renewal::Ended(cause.into()),
                 Standing::Forgotten => Renewal::Ended(EndReason::Forgotten),
+                Standing::Away => Renewal::StoreAway { retry_after: SHORTLY },
             };
         }
     }
 
-    /// Starts a renewal that no client can cancel (R2). The receiver ends when the token is claimed.
-    fn start_renewal(&self, presented: &PresentedRefresh, ask: Ask) -> oneshot::Receiver<()> {
+    /// Until the renewal is over, or has to be looked at again.
+    async fn wait_for(&self, pending: Pending) {
+        match pending.patience() {
+            None => pending.done().await,
+            Some(patience) => {
+                let patience = self.0.background.sleep(patience);
+                let _either = select(pin!(pending.done()), pin!(patience)).await;
+            }
+        }
+    }
+
+    /// Starts a renewal that no client can cancel (R2). The receiver hears when the token is claimed: an error says that it
+    /// is by another renewal.
+    fn start_renewal(&self, presented: &PresentedRefresh, ask: Ask) -> oneshot::Receiver<Claimed> {
         let (claimed, seen) = oneshot::channel();
         let (renewals, presented) = (self.clone(), presented.clone());
         self.0.background.start(async move { renewals.lead(&presented, &ask, claimed).await });

@@ -47,7 +47,7 @@ fn explore(test: fn()) {
     shuttle::check_pct(test, SCHEDULES, 3);
 }
 
-async fn take_a_while() {
+pub(super) async fn take_a_while() {
     for _ in 0..thread_rng().gen_range(0..8) {
         yield_now().await;
     }

@@ -90,6 +90,21 @@ pub(super) fn fenced(record: RecordKey) {
     tracing::warn!(%record, "a renewal took longer than its lease; what it brought is discarded");
 }
 
+pub(super) fn kept(record: RecordKey) {
+    tracing::warn!(
+        fault = "store", %record,
+        "the shared store is away: the outcome of a renewal is kept by this process, and recorded once it is back"
+    );
+}
+
+pub(super) fn not_begun(issuer: &str) {
+    tracing::warn!(
+        fault = "store",
+        issuer,
+        "the shared store is away: should the token of a sign-in be one that has been given out before, it may not count"
+    );
+}
+
 pub(super) fn not_revoked(issuer: &str, again_in: Option<Duration>, NotRevoked { fault, cause }: &NotRevoked) {
     let again_in = again_in.map(|pause| pause.as_secs());
     let what = match again_in {

@@ -46,14 +46,14 @@ async fn present(world: &World, token: &RefreshToken) {
 async fn ended(world: &World, token: &RefreshToken) -> Option<EndReason> {
     match world.renewals.renew(&presented(token)).await {
         Renewal::Ended(reason) => Some(reason),
-        Renewal::Renewed(_) | Renewal::Unavailable { .. } => None,
+        Renewal::Renewed(_) | Renewal::Unavailable { .. } | Renewal::StoreAway { .. } => None,
     }
 }
 
 async fn unavailable(world: &World, token: &RefreshToken) -> Option<Duration> {
     match world.renewals.renew(&presented(token)).await {
         Renewal::Unavailable { retry_after } => Some(retry_after),
-        Renewal::Renewed(_) | Renewal::Ended(_) => None,
+        Renewal::Renewed(_) | Renewal::Ended(_) | Renewal::StoreAway { .. } => None,
     }
 }
 

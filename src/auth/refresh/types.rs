@@ -47,6 +47,11 @@ pub enum Renewal<T> {
         /// When to come again.
         retry_after: Duration,
     },
+    /// Not now either: the shared store is away, and with it what is known. The session stays.
+    StoreAway {
+        /// When to come again.
+        retry_after: Duration,
+    },
 }
 
 impl<T> Renewal<T> {
@@ -54,7 +59,7 @@ impl<T> Renewal<T> {
     pub(super) fn into_renewed(self) -> Option<Arc<Renewed<T>>> {
         match self {
             Self::Renewed(renewed) => Some(renewed),
-            Self::Ended(_) | Self::Unavailable { .. } => None,
+            Self::Ended(_) | Self::Unavailable { .. } | Self::StoreAway { .. } => None,
         }
     }
 }

@@ -296,6 +296,7 @@ impl LoopCause {
                 Unauthenticated::Token(_)
                 | Unauthenticated::SessionEnded(_)
                 | Unauthenticated::IssuerUnavailable { .. }
+                | Unauthenticated::StoreAway { .. }
                 | Unauthenticated::Unkept(_)
                 | Unauthenticated::NoRandomness(_),
             ) => Self::Refused,

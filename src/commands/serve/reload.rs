@@ -118,6 +118,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("listen.plain", one.plain != other.plain),
         ("listen.admin", one.admin != other.admin),
         ("state_directory", before.state_directory != after.state_directory),
+        ("session.store", before.session.store != after.session.store),
         ("log.format", before.log.format != after.log.format),
         ("log.level", before.log.level != after.log.level),
     ]

@@ -10,6 +10,7 @@ mod operation;
 mod secrets;
 mod session;
 mod sites;
+mod store;
 mod translations;
 mod values;
 

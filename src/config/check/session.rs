@@ -24,12 +24,12 @@ impl Check<'_> {
         let mirror = mirror.cloned().unwrap_or_default();
         let cookies = self.cookies(&at.key("cookies"), mirror.cookies.as_ref());
         let mut secrets = self.session_secrets(&at, &mirror);
+        let store = self.store(&at, mirror.store.as_ref(), !secrets.is_empty());
         if secrets.is_empty() {
             let sealing = cookies == Cookies::Sealed && issuers.keep_sessions();
             self.without_secret(&at, sealing, development);
             secrets.push(self.accept(&at.key("secret"), random())?);
         }
-        self.store(&at.key("store"), mirror.store.as_deref().unwrap_or("memory"));
         let session = Session {
             secrets,
             idle_timeout: self.time(&at.key("idle_timeout"), mirror.idle_timeout, defaults::IDLE_TIMEOUT),
@@ -43,6 +43,7 @@ impl Check<'_> {
             refresh_wait: self.time(&at.key("refresh_wait"), mirror.refresh_wait, defaults::REFRESH_WAIT),
             on_reuse: mirror.on_reuse.unwrap_or(crate::config::OnReuse::Revoke),
             max_records: self.count(&at.key("max_records"), mirror.max_records, defaults::MAX_RECORDS),
+            store,
             cookies,
         };
         if session.absolute_timeout < session.idle_timeout {
@@ -108,14 +109,6 @@ impl Check<'_> {
             let depends = [secret.clone(), file, at.key("cookies"), KeyPath::root().key("tls").key("self_signed")];
             let remedy = "make one with: openssl rand -base64 48, and name its file as session.secret_file";
             self.report.conflict(&secret, &depends, "is missing: nothing can seal the cookies", remedy);
-        }
-    }
-
-    fn store(&mut self, at: &KeyPath, store: &str) {
-        if store.starts_with("redis:") || store.starts_with("rediss:") {
-            self.report.problem(at, "names Redis, which is not in this version of Usher", "write memory");
-        } else if store != "memory" {
-            self.report.problem(at, "is not a store", "write memory");
         }
     }
 

@@ -25,7 +25,7 @@ pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, Log
 pub use listen::{Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown};
 pub use requirement::{Require, Requirement, Scalar};
-pub use session::{Cookies, SecretFile, Session};
+pub use session::{Cookies, Redis, SecretFile, Session, Store};
 pub use site::{
     BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization, UpstreamKeys,
 };

@@ -28,13 +28,53 @@ pub struct Session {
     pub refresh_wait: Option<HumanDuration>,
     /// What a spent refresh token does after the grace. Default: revoke.
     pub on_reuse: Option<OnReuse>,
-    /// Where renewals are recorded. This version knows `memory` only. Default: memory.
-    #[schemars(extend("enum" = ["memory"]))]
-    pub store: Option<String>,
+    /// Where renewals are recorded: `memory`, or a server that several instances share. Default: memory.
+    #[schemars(with = "Option<TextOr<StoreName, Store>>")]
+    pub store: Option<TextOr<String, Store>>,
     /// How many renewals are remembered at most. Default: 100000.
     pub max_records: Option<usize>,
     /// The cookies that carry the tokens. Default: Usher's own, sealed.
     pub cookies: Option<Cookies>,
+}
+
+/// A store that needs no more to be said, as the schema lists them.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "nobody makes one: the schema shows it")]
+enum StoreName {
+    /// The memory of this process.
+    Memory,
+}
+
+/// A store that several instances share.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "memory or { redis: … }")]
+pub struct Store {
+    /// Redis or Valkey.
+    #[schemars(required)]
+    pub redis: Option<Redis>,
+}
+
+/// Redis 6.2 or later, or Valkey: one server, one behind Sentinels, or a Cluster.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Redis {
+    /// `redis://` or, with TLS, `rediss://`, as in `rediss://user@host:6379/0`: the server, or as a list the Sentinels, or some
+    /// nodes of the Cluster.
+    #[schemars(required)]
+    pub url: Option<OneOrMany<String>>,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+    /// The URLs are those of Sentinels, which know the master by this name.
+    pub sentinel: Option<String>,
+    /// The URLs are those of nodes of a Cluster. Default: false.
+    pub cluster: Option<bool>,
+    /// Authorities to trust instead of the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How long one operation may take. Default: 500ms.
+    pub timeout: Option<HumanDuration>,
+    /// What the names of all keys and of the channel begin with. Default: usher.
+    pub prefix: Option<String>,
 }
 
 /// One more secret, from a file.

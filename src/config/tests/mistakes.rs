@@ -188,9 +188,38 @@ fn one_public_key_is_for_one_family_of_algorithms() {
 }
 
 #[test]
+fn shared_stores() {
+    let store =
+        |redis: &str| format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, store: {{ redis: {{ {redis} }} }} }}\n");
+    let at = |key: &str| format!("session.store.redis.{key}");
+    let without_secret = format!("{SMALL}session: {{ store: {{ redis: {{ url: 'redis://r' }} }} }}\n");
+    refused(&without_secret, "session.store", "session secret");
+    refused(
+        &format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, store: {{}} }}\n"),
+        "session.store.redis",
+        "missing",
+    );
+    refused(&store("prefix: x"), &at("url"), "missing");
+    refused(&store("url: 'http://r'"), &at("url"), "URL of a Redis");
+    refused(&store("url: 'redis://u:p@r'"), &at("url"), "password");
+    refused(&store("url: 'redis://u@r'"), &at("password_file"), "missing");
+    refused(&store("url: 'redis://r/x'"), &at("url"), "by number");
+    refused(&store("url: 'redis://r?protocol=resp2'"), &at("url"), "more than a path");
+    refused(&store("url: ['redis://r', 'redis://s']"), &at("url"), "several");
+    refused(&store("url: ['redis://r', 'rediss://s'], cluster: true"), &at("url"), "differ");
+    refused(&store("url: ['redis://r', 'x'], cluster: true"), "session.store.redis.url[1]", "URL of a Redis");
+    refused(&store("url: 'redis://r/1', cluster: true"), &at("url"), "database");
+    refused(&store("url: 'redis://r', cluster: true, sentinel: m"), &at("sentinel"), "beside cluster");
+    refused(&store("url: 'redis://r', ca_file: ca.pem"), &at("ca_file"), "without TLS");
+    refused(&store("url: 'redis://r', timeout: 0s"), &at("timeout"), "longer than 0s");
+    refused(&store("url: 'redis://r', prefix: '{a}'"), &at("prefix"), "prefix");
+    refused(&store("url: 'redis://r', password_file: /nowhere/at/all"), &at("password_file"), "/nowhere/at/all");
+}
+
+#[test]
 fn sessions() {
     let session = |keys: &str| format!("{SMALL}session: {{ {keys} }}\n");
-    refused(&session("store: 'redis://cache'"), "session.store", "not in this version");
+    refused(&session("store: 'redis://cache'"), "session.store", "not a store");
     refused(&session("absolute_timeout: 1h"), "session.absolute_timeout", "shorter");
     refused(&session("idle_timeout: 0s"), "session.idle_timeout", "longer than 0s");
     refused(&session("max_records: 0"), "session.max_records", "at least 1");

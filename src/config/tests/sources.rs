@@ -126,7 +126,7 @@ fn problems_of_the_environment_name_the_variable() {
     assert_eq!(told("USHER__SESION__STORE").suggestion.as_deref(), Some("session"));
     assert_eq!(told("USHER__LIMITS__CONNECTIONS").message, "is text, but must be a whole number, 0 or more");
     assert_eq!(told("USHER__LOG__LEVEL").message, "is not a level");
-    assert!(told("USHER__SESSION__STORE").message.contains("Redis"));
+    assert!(told("USHER__SESSION__STORE").remedy.unwrap().contains("redis: { url:"));
     assert!(error.problems.iter().any(|problem| problem.message.starts_with("is set twice")), "{error}");
 }
 

@@ -114,6 +114,8 @@ words! {
     FormKeptUntilAnew "form_kept_until_anew"
         "This needs another sign-in. What you sent was not delivered, but it is kept on this page: sign in again, come back \
          here, and send it again.",
+    NotRenewed "not_renewed"
+        "Your session cannot be renewed at the moment. You are still signed in: please try again in a moment.",
     StillSignedIn "still_signed_in"
         "The sign-in service cannot be reached. You are still signed in: please try again in a moment.",
 

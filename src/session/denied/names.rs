@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use crate::session::{sha256, start};
 
@@ -12,7 +13,7 @@ use crate::session::{sha256, start};
 ///
 /// The signature of a JWS is left out, because one message may have several that are good: whoever has an ECDSA signature (r, s) has
 /// (r, n - s) as well, and would have a token that nobody denied.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::oauth::RefreshToken;
 use crate::session::sha256;
 
 /// SHA-256 of the issuer's name, a zero byte and the whole refresh token: nobody gets another user's outcome, and who
 /// reads the store learns no token (R5, R15). `Display` shows the first eight hexadecimal digits, for logs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RecordKey([u8; 32]);
 
 impl RecordKey {

@@ -25,13 +25,27 @@ struct State {
 
 /// A renewal somewhere between claim and record.
 #[derive(Debug)]
-pub struct Pending(watch::Receiver<()>);
+pub struct Pending {
+    woken: watch::Receiver<()>,
+    patience: Option<Duration>,
+}
 
 impl Pending {
+    /// Nobody may be there to wake who waits: worth waiting for so long, and then looking again.
+    pub(super) const fn bounded(woken: watch::Receiver<()>, patience: Duration) -> Self {
+        Self { woken, patience: Some(patience) }
+    }
+
+    /// How long it is worth waiting for; `None` where the end is never missed.
+    #[must_use]
+    pub const fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
+
     /// Until there is something new to see.
     pub async fn done(mut self) {
         // The only message is the end of the channel.
-        while self.0.changed().await.is_ok() {}
+        while self.woken.changed().await.is_ok() {}
     }
 }
 
@@ -53,7 +67,8 @@ impl MemoryStore {
             Decision::Recorded(tokens) => Standing::Recorded(tokens),
             Decision::InFlight(key) => {
                 // Subscribed under the lock that the outcome is recorded under: no wake-up can be missed.
-                Standing::InFlight(Pending(waiting.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe()))
+                let woken = waiting.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe();
+                Standing::InFlight(Pending { woken, patience: None })
             }
             Decision::Vacant(_) => Standing::Vacant,
             Decision::Resting(rest) => Standing::Resting(rest),
@@ -69,9 +84,9 @@ impl MemoryStore {
         self.state().records.claim(ask, lease, self.now())
     }
 
-    pub(super) fn record(&self, ticket: &Ticket, outcome: Outcome) -> Recording {
+    pub(super) fn record(&self, ticket: &Ticket, outcome: &Outcome) -> Recording {
         let mut state = self.state();
-        let recording = state.records.record(ticket, outcome, self.now());
+        let recording = state.records.record(ticket, outcome.clone(), self.now());
         if recording != Recording::Fenced {
             state.waiting.remove(&ticket.key);
         }

@@ -4,25 +4,34 @@
 //! with a token (the newest access token) stands in that token's own record; so whoever presents any token of a chain
 //! finds the newest outcome at its end, and an issuer that does not rotate is the same case with a chain of one.
 //!
-//! [`Store`] is the seam where a store shared by several instances will stand beside the memory of this one. Everything
-//! that crosses it is plain data, every operation is one atomic step, and nobody is ever *handed* an outcome: those who
-//! wait are told that there is one and look again (R3, R4 of the refresh protocol). This module does *not* spend tokens.
+//! [`Store`] is the seam where the memory of this process and a server shared by several instances stand side by side.
+//! Everything that crosses it is plain data, every operation is one atomic step, and nobody is ever *handed* an outcome:
+//! those who wait are told that there is one and look again (R3, R4 of the refresh protocol). This module does *not* spend
+//! tokens.
 
+mod kept;
 mod key;
 mod memory;
 mod record;
 mod records;
+mod shared;
+mod sheet;
 mod shelf;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
-use super::{SessionId, TokenHash};
+use serde::{Deserialize, Serialize};
+
+use super::shared::Away;
+use super::{Sealer, SessionId, TokenHash};
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::oauth::{AccessToken, RefreshToken};
 
 pub use key::RecordKey;
 pub use memory::{MemoryStore, Pending};
+pub use shared::SharedStore;
 
 /// How long things are remembered, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +125,8 @@ pub enum Standing {
     Ended(EndCause),
     /// Spent, and what came of it is no longer known: nobody fetched it for the idle time-out, or memory ran out.
     Forgotten,
+    /// The shared store is away, and with it what is known.
+    Away,
 }
 
 /// What an answer that took long is to bring the browser.
@@ -207,10 +218,12 @@ pub enum Recording {
     SessionEnded(EndCause),
     /// Another ticket took over; the record is as it was (R9).
     Fenced,
+    /// The shared store is away. Until it takes the outcome, it is kept for those who ask here: record it again later.
+    Kept,
 }
 
-/// Why a session ended before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a session ended before its time. New causes go to the end: a shared store knows them by their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndCause {
     /// The user signed out.
     SignedOut,
@@ -229,25 +242,48 @@ pub struct Ending {
     pub refresh_token: Option<RefreshToken>,
     /// The access tokens that renewals produced and that have not expired.
     pub access_tokens: Vec<(TokenHash, Timestamp)>,
+    /// Whether all who share the store know of it. If not, it is away, and the session is to be ended again later.
+    pub recorded: bool,
 }
 
 /// Where the records are.
 pub enum Store {
     /// In the memory of this process.
     Memory(MemoryStore),
+    /// On a server that several instances share.
+    Shared(SharedStore),
     /// The same seen from afar, so that tests meet every interleaving that a shared store would bring about.
     #[cfg(test)]
     Distant(MemoryStore),
+    /// On a server that is simulated.
+    #[cfg(test)]
+    Simulated(SharedStore<super::shared::simulated::Simulated>),
 }
 
-#[cfg_attr(not(test), expect(clippy::unused_async, reason = "a shared store waits for its answers"))]
+// What a shared store does is boxed: whoever has the memory alone does not carry that around.
 impl Store {
-    /// From now on this policy holds: the configuration has changed, the records stay.
-    pub fn set_policy(&self, policy: Policy) {
+    /// From now on this policy holds, and these secrets seal: the configuration has changed, the records stay.
+    pub fn set_terms(&self, policy: Policy, sealer: Sealer) {
         match self {
             Self::Memory(store) => store.set_policy(policy),
+            Self::Shared(store) => store.set_terms(policy, sealer),
+            #[cfg(test)]
+            Self::Simulated(store) => store.set_terms(policy, sealer),
             #[cfg(test)]
             Self::Distant(store) => store.set_policy(policy),
+        }
+    }
+
+    /// Whether what is noted here has to travel.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        match self {
+            Self::Memory(_) => false,
+            Self::Shared(_) => true,
+            #[cfg(test)]
+            Self::Simulated(_) => true,
+            #[cfg(test)]
+            Self::Distant(_) => false,
         }
     }
 
@@ -256,25 +292,64 @@ impl Store {
     pub async fn look(&self, ask: &Ask) -> Standing {
         match self {
             Self::Memory(store) => store.look(ask),
+            Self::Shared(store) => Box::pin(store.look(ask)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.look(ask)).await,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.look(ask)).await,
         }
     }
 
-    /// Takes the lead in spending the token at the end of the chain, for at most `lease`. `None` when there is nothing to
-    /// lead any more. Must not be abandoned before the outcome was recorded: call it from a task of its own.
-    pub async fn claim(&self, ask: &Ask, lease: Duration) -> Option<Lead> {
+    /// Takes the lead in spending the token at the end of the chain, for at most `lease`, or for as long as it is
+    /// [held](Self::hold). `None` when there is nothing to lead any more. Must not be abandoned before the outcome was
+    /// recorded: call it from a task of its own.
+    ///
+    /// # Errors
+    /// [`Away`]: nobody leads, or nobody knows.
+    pub async fn claim(&self, ask: &Ask, lease: Duration) -> Result<Option<Lead>, Away> {
         match self {
-            Self::Memory(store) => store.claim(ask, lease),
+            Self::Memory(store) => Ok(store.claim(ask, lease)),
+            Self::Shared(store) => Box::pin(store.claim(ask)).await,
             #[cfg(test)]
-            Self::Distant(store) => distant(|| store.claim(ask, lease)).await,
+            Self::Simulated(store) => Box::pin(store.claim(ask)).await,
+            #[cfg(test)]
+            Self::Distant(store) => Ok(distant(|| store.claim(ask, lease)).await),
+        }
+    }
+
+    /// How often whoever leads has to [hold](Self::hold) the lead; `None` where the lease is as long as that takes: nobody
+    /// dies alone in one process.
+    #[must_use]
+    pub const fn heartbeat(&self) -> Option<Duration> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Shared(_) => Some(shared::HEARTBEAT),
+            #[cfg(test)]
+            Self::Simulated(_) => Some(shared::HEARTBEAT),
+            #[cfg(test)]
+            Self::Distant(_) => None,
+        }
+    }
+
+    /// Says that whoever leads is alive, so that nobody takes over (R14).
+    pub async fn hold(&self, ticket: &Ticket) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Shared(store) => Box::pin(store.extend(ticket)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.extend(ticket)).await,
+            #[cfg(test)]
+            Self::Distant(_) => {}
         }
     }
 
     /// Records what came of spending a token, then wakes those who wait for it, in that order (R3).
-    pub async fn record(&self, ticket: &Ticket, outcome: Outcome) -> Recording {
+    pub async fn record(&self, ticket: &Ticket, outcome: &Outcome) -> Recording {
         match self {
             Self::Memory(store) => store.record(ticket, outcome),
+            Self::Shared(store) => Box::pin(store.record(ticket, outcome)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.record(ticket, outcome)).await,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.record(ticket, outcome)).await,
         }
@@ -282,36 +357,60 @@ impl Store {
 
     /// Says that this access token, recorded for the chain of a presented token, is not accepted any more: its key was
     /// withdrawn. Whoever looks next finds the refresh token to go on with.
-    pub async fn disown(&self, ask: &Ask, access_token: &AccessToken) {
+    ///
+    /// # Errors
+    /// [`Away`]: whoever looks next finds it still.
+    pub async fn disown(&self, ask: &Ask, access_token: &AccessToken) -> Result<(), Away> {
         match self {
             Self::Memory(store) => store.disown(ask, access_token),
+            Self::Shared(store) => Box::pin(store.disown(ask, access_token)).await?,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.disown(ask, access_token)).await?,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.disown(ask, access_token)).await,
         }
+        Ok(())
     }
 
     /// Says that the issuer has just given out a token at a sign-in: whatever was known of it, it is good.
-    pub async fn begin(&self, key: &RecordKey) {
+    ///
+    /// # Errors
+    /// [`Away`]: what was known of it counts still.
+    pub async fn begin(&self, key: &RecordKey) -> Result<(), Away> {
         match self {
             Self::Memory(store) => store.begin(key),
+            Self::Shared(store) => Box::pin(store.begin(key)).await?,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.begin(key)).await?,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.begin(key)).await,
         }
+        Ok(())
     }
 
     /// Says that a token was presented, which starts the grace of those before it (R3).
-    pub async fn note_presented(&self, key: &RecordKey) {
+    ///
+    /// # Errors
+    /// [`Away`]: the grace starts when the token is presented again.
+    pub async fn note_presented(&self, key: &RecordKey) -> Result<(), Away> {
         match self {
             Self::Memory(store) => store.note_presented(key),
+            Self::Shared(store) => Box::pin(store.note_presented(key)).await?,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.note_presented(key)).await?,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.note_presented(key)).await,
         }
+        Ok(())
     }
 
     /// What is at the end of a presented token's chain now, whether or not it may still be handed out for that token.
     pub async fn newest(&self, ask: &Ask) -> Newest {
         match self {
             Self::Memory(store) => store.newest(ask),
+            Self::Shared(store) => Box::pin(store.newest(ask)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.newest(ask)).await,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.newest(ask)).await,
         }
@@ -321,6 +420,9 @@ impl Store {
     pub async fn end(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
         match self {
             Self::Memory(store) => store.end(ask, cause),
+            Self::Shared(store) => Box::pin(store.end(ask, cause)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.end(ask, cause)).await,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.end(ask, cause)).await,
         }

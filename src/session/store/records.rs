@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::record::{Record, State, Term, Troubles};
+use super::sheet::Sheet;
 use super::shelf::Shelf;
 use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
 use crate::clock::Timestamp;
@@ -28,6 +29,7 @@ pub(super) struct Records {
     ended: HashMap<SessionId, EndCause>,
     ended_at: VecDeque<(Instant, SessionId)>,
     last_ticket: u64,
+    least_ticket: u64,
 }
 
 /// How a presented token stands; as [`super::Standing`], with the record that the answer is about.
@@ -54,12 +56,63 @@ pub(super) struct Spendable {
 
 impl Records {
     pub(super) fn new(policy: Policy) -> Self {
-        Self { policy, shelf: Shelf::default(), ended: HashMap::new(), ended_at: VecDeque::new(), last_ticket: 0 }
+        Self {
+            policy,
+            shelf: Shelf::default(),
+            ended: HashMap::new(),
+            ended_at: VecDeque::new(),
+            last_ticket: 0,
+            least_ticket: 0,
+        }
     }
 
     /// Another policy for what is recorded already and what will be.
     pub(super) const fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+    }
+
+    /// What was known of one chain, taken up again.
+    pub(super) fn of(policy: Policy, sheet: Sheet) -> Self {
+        let mut records = Self::new(policy);
+        for (key, record) in sheet.records {
+            records.shelf.put(key, record);
+        }
+        for (at, session, cause) in sheet.ended {
+            records.ended.insert(session, cause);
+            records.ended_at.push_back((at, session));
+        }
+        records.last_ticket = sheet.last_ticket;
+        records
+    }
+
+    /// What is known, to be taken up again later.
+    pub(super) fn into_sheet(self) -> Sheet {
+        let Self { shelf, ended, ended_at, last_ticket, .. } = self;
+        let ended_at = ended_at.into_iter();
+        let ended = ended_at.filter_map(|(at, session)| Some((at, session, *ended.get(&session)?))).collect();
+        Sheet { records: shelf.into_records(), ended, last_ticket }
+    }
+
+    /// Tickets are numbered from here on at least: who leads must not be taken for somebody from before a store forgot.
+    pub(super) fn number_from(&mut self, number: u64) {
+        self.least_ticket = number;
+    }
+
+    /// How long whoever spends this token may take still.
+    pub(super) fn lease_left(&self, key: &RecordKey, now: Instant) -> Option<Duration> {
+        match self.shelf.get(key)?.state {
+            State::InFlight { lease, .. } => lease.left(now),
+            State::Unspent(_) | State::Renewed { .. } | State::Lapsed | State::Rejected => None,
+        }
+    }
+
+    /// Whoever leads is alive, and does so for another `lease`. `false` when another ticket took over.
+    pub(super) fn extend(&mut self, ticket: &Ticket, lease: Duration, now: Now) -> bool {
+        let Some((mut record, troubles)) = self.take_in_flight(ticket) else { return false };
+        let lease = Term { since: now.instant, length: lease };
+        record.state = State::InFlight { number: ticket.number, lease, troubles };
+        self.shelf.put(ticket.key, record);
+        true
     }
 
     pub(super) fn look(&mut self, ask: &Ask, now: Now) -> Decision {
@@ -72,7 +125,7 @@ impl Records {
         self.age(&ask.key, now.instant);
         let Decision::Vacant(Spendable { key, token, troubles }) = self.decide(ask, now) else { return None };
         let session = self.session_of(ask);
-        self.last_ticket += 1;
+        self.last_ticket = self.last_ticket.saturating_add(1).max(self.least_ticket);
         let number = self.last_ticket;
         let lease = Term { since: now.instant, length: lease };
         let state = State::InFlight { number, lease, troubles };
@@ -186,7 +239,7 @@ impl Records {
             // Revoking a token that was spent makes most issuers revoke what came of it.
             Some(_) | None => Some(ask.token.clone()),
         };
-        Some(Ending { session, refresh_token, access_tokens: self.access_tokens(&ask.key, now) })
+        Some(Ending { session, refresh_token, access_tokens: self.access_tokens(&ask.key, now), recorded: true })
     }
 
     /// The end of the chain that a token belongs to.

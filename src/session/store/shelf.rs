@@ -66,6 +66,10 @@ impl Shelf {
         }
     }
 
+    pub(super) fn into_records(self) -> Vec<(RecordKey, Record)> {
+        self.records.into_iter().collect()
+    }
+
     /// The record that has been settled longest, if that is longer than `keep`.
     pub(super) fn settled_for(&self, keep: Duration, now: Instant) -> Option<RecordKey> {
         let (since, key) = self.settled.first()?;

@@ -1,0 +1,126 @@
+//! The commands: one small script each to read and to write, so that a key's value and the time come from the same server
+//! at the same moment, in a Cluster too.
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster_async::ClusterConnection;
+use redis::{Cmd, FromRedisValue, RedisResult, cmd};
+
+use super::{Listed, Reading, Swap};
+
+const READ: &str = "
+local time = redis.call('TIME')
+return {time[1], time[2], redis.call('GET', KEYS[1]) or ''}";
+
+/// Returns nothing when it has written.
+const SWAP: &str = "
+local held = redis.call('GET', KEYS[1]) or ''
+if string.sub(held, 1, #ARGV[1]) ~= ARGV[1] or (ARGV[1] == '' and held ~= '') then
+  local time = redis.call('TIME')
+  return {time[1], time[2], held}
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+return {}";
+
+/// Adds to a stream, whose places are times and so only grow.
+const APPEND: &str = "
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[4], '')";
+
+/// An open connection. Clones share it.
+#[derive(Clone)]
+pub(super) enum Link {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Link {
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::Server(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
+        match self {
+            Self::Server(connection) => connection.subscribe(channel).await,
+            Self::Cluster(connection) => connection.subscribe(channel).await,
+        }
+    }
+}
+
+/// As the server answers: seconds, microseconds, value; or nothing.
+pub(super) type Answer = Vec<String>;
+
+pub(super) fn read(key: &str) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(READ).arg(1).arg(key);
+    command
+}
+
+pub(super) fn swap(swap: &Swap<'_>) -> Cmd {
+    let (channel, message) = swap.tell.unwrap_or_default();
+    let lasts = u64::try_from(swap.lasts.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
+    let mut command = cmd("EVAL");
+    command.arg(SWAP).arg(1).arg(swap.key).arg(swap.held).arg(swap.value).arg(lasts).arg(channel).arg(message);
+    command
+}
+
+pub(super) fn put(key: &str, value: &str, lasts: std::time::Duration) -> Cmd {
+    let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
+    let mut command = cmd("SET");
+    command.arg(key).arg(value).arg("PX").arg(lasts);
+    command
+}
+
+pub(super) fn look_up(key: &str) -> Cmd {
+    let mut command = cmd("GET");
+    command.arg(key);
+    command
+}
+
+pub(super) fn append(list: &str, entry: &str, (most, lasts): (usize, std::time::Duration), channel: &str) -> Cmd {
+    let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
+    let mut command = cmd("EVAL");
+    command.arg(APPEND).arg(1).arg(list).arg(entry).arg(most).arg(lasts).arg(channel);
+    command
+}
+
+pub(super) fn after(list: &str, place: &str, most: usize) -> Cmd {
+    let start = if place.is_empty() { "-".to_owned() } else { format!("({place}") };
+    let mut command = cmd("XRANGE");
+    command.arg(list).arg(start).arg("+").arg("COUNT").arg(most);
+    command
+}
+
+/// An entry as it comes from a stream: its place, and one field with its value.
+pub(super) fn listed((place, fields): (String, Vec<String>)) -> Option<Listed> {
+    let [_, entry] = <[String; 2]>::try_from(fields).ok()?;
+    Some(Listed { place, entry })
+}
+
+/// A thousand years: the server refuses what would not fit its clock.
+const LONGEST: u64 = 31_536_000_000_000;
+
+/// What was read; `None` for an answer of nothing.
+pub(super) fn reading(answer: Answer) -> Option<Reading> {
+    let [seconds, micros, value] = <[String; 3]>::try_from(answer).ok()?;
+    let (seconds, micros): (u64, u64) = (seconds.parse().ok()?, micros.parse().ok()?);
+    Some(Reading { at: seconds.saturating_mul(1000).saturating_add(micros / 1000), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_in_milliseconds() {
+        let answer = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
+        let read = reading(answer(&["12", "345678", "value"])).unwrap();
+        assert_eq!((read.at, read.value.as_str()), (12_345, "value"));
+        assert!(reading(answer(&[])).is_none());
+        assert!(reading(answer(&["x", "1", ""])).is_none());
+    }
+}

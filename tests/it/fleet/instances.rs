@@ -1,0 +1,162 @@
+//! Instances that share a store, an application behind them, and an issuer: the certified one, or one with bad days.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use usher::clock::Clock;
+
+use crate::harness::authorization_server::AuthorizationServer;
+use crate::harness::child::Usher;
+use crate::harness::client::Protocol;
+use crate::harness::gateway::complete;
+use crate::harness::scene::{ISSUERS, SITES, jar};
+use crate::harness::wait::PATIENCE;
+use crate::harness::{Answer, Client, Gateway, Issuer, Jar, Upstream, get};
+
+/// The instances and everything around them but the store.
+pub(crate) struct Fleet {
+    pub(crate) instances: Vec<Gateway>,
+    pub(crate) server: AuthorizationServer,
+    _upstream: Upstream,
+}
+
+impl Fleet {
+    /// So many instances whose store is at `url`.
+    pub(crate) async fn start(instances: usize, url: &str, what: &str) -> Option<Self> {
+        let server = AuthorizationServer::start("RS256", what).await?;
+        let upstream = Upstream::start().await;
+        let issuers = ISSUERS.replace("$ISSUER", server.issuer());
+        // Longer than the default: a busy machine is not what is tested.
+        let yaml = configuration(&issuers, &upstream, &format!("url: '{url}', timeout: 3s"));
+        Some(Self { instances: gateways(instances, &yaml).await, server, _upstream: upstream })
+    }
+
+    /// The cookies of a user whose access token has expired.
+    pub(crate) async fn expired(&self, subject: &str) -> Jar {
+        let tokens = self.server.sign_in(subject, -10).await;
+        Jar::of(&[("at", &tokens.access_token), ("rt", &tokens.refresh_token)])
+    }
+
+    /// The server was asked for tokens as often as this, and never with a spent one.
+    pub(crate) async fn assert_asked(&self, times: usize) {
+        let stats = self.server.stats().await;
+        assert_eq!((stats.token_requests, stats.reuses, stats.grants_revoked), (times, 0, 0), "{stats:?}");
+    }
+}
+
+/// The same with an issuer that has bad days.
+pub(crate) struct Troubled {
+    pub(crate) instances: Vec<Gateway>,
+    pub(crate) issuer: Issuer,
+    _upstream: Upstream,
+}
+
+impl Troubled {
+    /// Two instances; `redis` holds the keys of `session.store.redis`.
+    pub(crate) async fn start(redis: &str) -> Self {
+        let (issuer, upstream) = (Issuer::start(&Clock::system()).await, Upstream::start().await);
+        let yaml = configuration(&ISSUERS.replace("$ISSUER", &issuer.url()), &upstream, redis);
+        Self { instances: gateways(2, &yaml).await, issuer, _upstream: upstream }
+    }
+
+    /// The cookies of a user whose access token has expired.
+    pub(crate) fn expired(&self) -> Jar {
+        jar(&self.issuer.sign_in_expired("alice"))
+    }
+
+    /// One request to an instance.
+    pub(crate) async fn ask(&self, instance: usize, jar: &Jar) -> Answer {
+        self.instances[instance].client().send(get("https://app.test/x").cookies(jar)).await
+    }
+
+    /// What an instance says of itself to a load balancer.
+    pub(crate) async fn readiness(&self, instance: usize) -> String {
+        let url = format!("http://{}/readyz", self.instances[instance].admin());
+        reqwest::get(url).await.unwrap().error_for_status().unwrap().text().await.unwrap()
+    }
+
+    /// Waits until an instance says this of itself.
+    pub(crate) async fn is(&self, instance: usize, state: &str) {
+        let started = Instant::now();
+        loop {
+            let said = self.readiness(instance).await;
+            if said.starts_with(state) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "instance {instance} never was {state}: {said}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until the issuer has got so many token requests.
+    pub(crate) async fn is_asked(&self, times: usize) {
+        crate::harness::eventually("the issuer is asked", || self.issuer.token_requests() == times).await;
+    }
+}
+
+/// Instances that are processes, so that they can be stopped and killed.
+pub(crate) struct Processes {
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) issuer: Issuer,
+    _upstream: Upstream,
+    yaml: String,
+}
+
+/// One process.
+pub(crate) struct Instance {
+    pub(crate) usher: Usher,
+    pub(crate) address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl Processes {
+    /// So many instances.
+    pub(crate) async fn start(instances: usize, url: &str) -> Self {
+        let (issuer, upstream) = (Issuer::start(&Clock::system()).await, Upstream::start().await);
+        let yaml = configuration(&ISSUERS.replace("$ISSUER", &issuer.url()), &upstream, &format!("url: '{url}'"));
+        let mut processes = Self { instances: Vec::new(), issuer, _upstream: upstream, yaml };
+        for _ in 0..instances {
+            let instance = processes.another().await;
+            processes.instances.push(instance);
+        }
+        processes
+    }
+
+    /// An instance more.
+    pub(crate) async fn another(&self) -> Instance {
+        let directory = tempfile::tempdir().unwrap();
+        let usher = Usher::serve(&complete(&self.yaml, &directory), directory.path());
+        let address = usher.address("https").await;
+        Instance { usher, address, _directory: directory }
+    }
+
+    /// The cookies of a user whose access token has expired.
+    pub(crate) fn expired(&self) -> Jar {
+        jar(&self.issuer.sign_in_expired("alice"))
+    }
+}
+
+impl Instance {
+    /// A client of this instance.
+    pub(crate) const fn client(&self) -> Client {
+        Client { address: self.address, protocol: Protocol::Http1 }
+    }
+}
+
+async fn gateways(instances: usize, yaml: &str) -> Vec<Gateway> {
+    let mut gateways = Vec::new();
+    for _ in 0..instances {
+        gateways.push(Gateway::start(yaml, &Clock::system()).await);
+    }
+    gateways
+}
+
+/// What all instances are configured with.
+fn configuration(issuers: &str, upstream: &Upstream, redis: &str) -> String {
+    let sites = SITES.replace("connect: 1s, response: 2s", "connect: 20s, response: 20s");
+    let issuers = issuers.replace("$CLIENT_SECRET", crate::harness::issuer::CLIENT_SECRET);
+    let session = "session:\n  secret: '$SECRET'\n  cookies: { access: at, refresh: rt, sealed: false }";
+    let rest = format!("limits: {{ streams_per_connection: 1000 }}\n{session}\n  store: {{ redis: {{ {redis} }} }}");
+    format!("{issuers}\n{rest}\n{sites}").replace("$UPSTREAM", &upstream.url())
+}

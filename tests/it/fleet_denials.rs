@@ -1,0 +1,104 @@
+//! Sign-outs that hold on every instance, and end what is open there.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::fleet::instances::Troubled;
+use crate::harness::scene::jar;
+use crate::harness::wait::PATIENCE;
+use crate::harness::{Answer, Jar, Redis, get, post};
+use crate::websocket::{cookies, open_at, origin};
+
+/// Whether an instance knows by now that these cookies count no more, and how long that took.
+async fn is_refused(fleet: &Troubled, instance: usize, jar: &Jar) -> Duration {
+    let started = Instant::now();
+    while fleet.ask(instance, jar).await.status != 401 {
+        assert!(started.elapsed() < PATIENCE, "a sign-out did not reach instance {instance}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    started.elapsed()
+}
+
+async fn sign_out(fleet: &Troubled, instance: usize, jar: &Jar) -> Answer {
+    let ask = post("https://app.test/.usher/sign-out").header("origin", "https://app.test").cookies(jar);
+    fleet.instances[instance].client().send(ask).await
+}
+
+#[tokio::test]
+async fn a_sign_out_counts_on_every_instance_and_closes_what_is_open_there() {
+    let Some(redis) = Redis::start("sign-outs on every instance").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let (alice, bob) = (jar(&fleet.issuer.sign_in("alice")), jar(&fleet.issuer.sign_in("bob")));
+    let mut sockets = Vec::new();
+    for jar in [&alice, &bob] {
+        let fields = [cookies(jar), origin("https://app.test")];
+        sockets.push(open_at(fleet.instances[1].https(), "/ws", &fields).await.unwrap());
+    }
+    for jar in [&alice, &bob] {
+        fleet.ask(1, jar).await.assert_status(200);
+    }
+    let started = Instant::now();
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    let goodbye = timeout(PATIENCE, sockets[0].next()).await.expect("it is closed").unwrap().unwrap();
+    println!("a WebSocket on another instance was closed {:?} after the sign-out", started.elapsed());
+    let Message::Close(Some(goodbye)) = goodbye else { panic!("no close frame") };
+    assert_eq!(u16::from(goodbye.code), 1008);
+    is_refused(&fleet, 1, &alice).await;
+    fleet.ask(1, &bob).await.assert_status(200);
+    sockets[1].send(Message::text("still")).await.unwrap();
+    assert_eq!(sockets[1].next().await.unwrap().unwrap(), Message::text("still"));
+
+    // How long that takes: printed, for a busy machine says nothing about it.
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let alice = jar(&fleet.issuer.sign_in("alice"));
+        fleet.ask(1, &alice).await.assert_status(200);
+        sign_out(&fleet, 0, &alice).await.assert_status(204);
+        slowest = slowest.max(is_refused(&fleet, 1, &alice).await);
+    }
+    println!("the slowest of 20 sign-outs held on another instance {slowest:?} after its answer");
+}
+
+#[tokio::test]
+async fn a_logout_by_the_issuer_counts_wherever_it_says_so() {
+    let Some(redis) = Redis::start("a logout by the issuer on every instance").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let token = fleet.issuer.sign(&fleet.issuer.token("alice").claim("sid", "s-1"));
+    let ask = |instance: usize| {
+        let (client, ask) = (fleet.instances[instance].client(), get("https://app.test/x").bearer(&token));
+        async move { client.send(ask).await }
+    };
+    ask(1).await.assert_status(200);
+    let now = usher::clock::Clock::system().now().0;
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    let logout = fleet.issuer.token("alice").without("sub").claim("sid", "s-1").claim("iat", now);
+    let logout = fleet.issuer.sign(&logout.claim("events", event).head("typ", "logout+jwt"));
+    let deliver = post("https://app.test/.usher/backchannel-logout")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={logout}"));
+    fleet.instances[0].client().send(deliver).await.assert_status(200);
+    let started = Instant::now();
+    while ask(1).await.status != 401 {
+        assert!(started.elapsed() < PATIENCE, "it did not reach the other instance");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_while_the_store_is_away_holds_at_once_here_and_elsewhere_once_it_is_back() {
+    let Some(redis) = Redis::start("a sign-out while the store hangs").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}', timeout: 200ms", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    for instance in [0, 1] {
+        fleet.ask(instance, &alice).await.assert_status(200);
+    }
+    redis.command(&["CLIENT", "PAUSE", "1500", "ALL"]).await;
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    fleet.ask(0, &alice).await.assert_status(401);
+    fleet.ask(1, &alice).await.assert_status(200);
+    is_refused(&fleet, 1, &alice).await;
+}
