@@ -12,6 +12,7 @@ use super::pages::{Pages, PagesError};
 use super::readiness::Readiness;
 use super::request_id::RequestIds;
 use super::strip::Stripper;
+use super::unsent_form::Room;
 use crate::auth::assertion::AssertionKeyError;
 use crate::auth::authenticate::{Authenticator, Renewals};
 use crate::auth::authority::IssuerAuthority;
@@ -193,6 +194,7 @@ impl Gateway {
             upstreams: Upstreams::new(&config.upstreams)?,
             assertions,
             pages: Pages::load(config.pages.as_deref(), &config.translations)?,
+            unsent_forms: Room::new(),
             access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
             request_ids: RequestIds::new(u64::from_be_bytes(process)),
             readiness,

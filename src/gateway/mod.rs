@@ -65,6 +65,7 @@ pub struct Gateway {
     upstreams: Arc<Upstreams>,
     assertions: assertions::Assertions,
     pages: pages::Pages,
+    unsent_forms: unsent_form::Room,
     access_log: access_log::AccessLog,
     request_ids: request_id::RequestIds,
     readiness: Readiness,

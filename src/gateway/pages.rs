@@ -128,7 +128,7 @@ impl Pages {
         sign_in: Option<&str>,
         reader: &Reader<'_>,
     ) -> Response<Body> {
-        let UnsentForm { action, fields } = form;
+        let UnsentForm { action, fields, .. } = form;
         let page = context! { sign_in, action, fields, ..self.refused(answer, reader) };
         let mut response = self.page(RESEND, answer.status, OF_FORMS, reader, page);
         let places = if action.starts_with("https:") { "'self' https:" } else { "'self' https: http:" };

@@ -32,7 +32,7 @@ pub(super) fn check(
             ReturnTarget::parse(&target.path_and_query(target.path.as_str()), &target.origin())
         };
         exchange.return_target = exchange.target().map(to);
-        return Err(SignInError::Unmet(insufficient).into());
+        return Err(SignInError::UnmetHere(insufficient).into());
     }
     Err(insufficient.into())
 }

@@ -5,7 +5,11 @@
 //! the first, another site could have its form sent by a page of ours, in the user's name; without the second, the application
 //! would get something else than what was typed.
 
+use std::sync::Arc;
+
 use http::{Method, Request};
+use http_body::Body as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::form_urlencoded;
 
 use super::admit::Target;
@@ -23,12 +27,29 @@ const MOST_FIELDS: usize = 1_000;
 /// Browsers put the encoding of the page into a hidden field of this name, whatever its value was.
 const CHARSET_FIELD: &str = "_charset_";
 
+/// So many bytes of forms are held at once: nobody who sends them has to be signed in.
+const ROOM: usize = 16 << 20;
+
+/// The room for forms that wait for their answer.
+pub(super) struct Room(Arc<Semaphore>);
+
 /// The fields of a form, and where it was sent to. It may hold secrets: it is never logged, and cannot be printed.
 pub(super) struct UnsentForm {
     /// The whole address.
     pub(super) action: String,
     /// Names and values, as they were sent.
     pub(super) fields: Vec<(String, String)>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM)))
+    }
+
+    fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
 }
 
 /// Has the answer to a refused request bring the form of that back, where the route wants it and it can be sent again.
@@ -64,9 +85,12 @@ impl UnsentForm {
         if !is_form {
             return None;
         }
-        let body = small_body::read(request.into_body(), limit, gateway.config.limits.body_timeout).await.ok()??;
+        let body = request.into_body();
+        // A larger one is refused before anything of it is held.
+        let room = gateway.unsent_forms.take(body.size_hint().exact().unwrap_or(limit).min(limit))?;
+        let body = small_body::read(body, limit, gateway.config.limits.body_timeout).await.ok()??;
         let action = format!("{}{}", target.origin(), target.path_and_query(target.path.as_str()));
-        Some(Self { action, fields: fields(&body)? })
+        Some(Self { action, fields: fields(&body)?, _room: room })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::harness::child::Usher;
 use crate::harness::gateway::complete;
 use crate::harness::raw::Raw;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
+use crate::harness::wait::PATIENCE;
 use crate::harness::{Answer, Ask, Client, Protocol, Scene, TokenAnswer, Upstream, get, post};
 
 const URL_ENCODED: &str = "application/x-www-form-urlencoded";
@@ -221,6 +222,38 @@ async fn a_form_that_does_not_arrive_is_not_waited_for_longer_than_a_body_may_ta
     assert!(took > Duration::from_millis(900) && took < Duration::from_secs(4), "{took:?}");
     assert_eq!(scene.upstream.count(), 0);
     scene.assert_well().await;
+}
+
+#[tokio::test]
+async fn forms_that_are_waited_for_take_so_much_memory_and_no_more() {
+    let sites = sites().replacen("resend_forms: 64KiB", "resend_forms: 1MiB", 1);
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let head = format!(
+        "POST /x HTTP/1.1\r\nHost: app.test\r\nOrigin: https://app.test\r\nSec-Fetch-Mode: navigate\r\n\
+         Content-Type: {URL_ENCODED}\r\nContent-Length: 1048576\r\n\r\n"
+    );
+    let ask = async || scene.client().send(own_form("https://app.test/x").body(FIELDS)).await;
+    assert_kept(&ask().await);
+    let mut waited_for = Vec::new();
+    for _ in 0..16 {
+        let mut raw = Raw::connect(scene.gateway.https(), "app.test").await;
+        raw.write(&head).await;
+        waited_for.push(raw);
+    }
+    let started = Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.text().contains("fill it in again") {
+            break assert_lost(&answer);
+        }
+        assert!(started.elapsed() < PATIENCE, "there is room for ever more");
+    }
+    // Whoever goes makes room.
+    drop(waited_for);
+    let started = Instant::now();
+    while !ask().await.text().contains("it is kept on this page") {
+        assert!(started.elapsed() < PATIENCE, "the room is not given back");
+    }
 }
 
 #[tokio::test]

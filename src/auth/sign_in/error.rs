@@ -27,6 +27,12 @@ pub enum SignInError {
         "the issuer does not honour acr_values or max_age, does not tell acr or auth_time, or the user has no such means"
     )]
     Unmet(#[source] Insufficient),
+    /// The same where no authorization server was asked. The user's, who lacks what it takes, or the login service's.
+    #[error(
+        "the user has signed in again, and not as the route asks: a local user needs a second factor for acr 2 (usher user \
+         totp NAME), and a login service has to tell acr and auth_time in its tokens"
+    )]
+    UnmetHere(#[source] Insufficient),
     /// The browser has signed in again and again, and comes back unauthenticated. The operator's, mostly.
     #[error("signing in again and again: {0}")]
     Loop(LoopCause),

@@ -19,6 +19,7 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::NoNavigation => Answer::new(S::FORBIDDEN, "client", Word::SignInNeedsWindow),
         SignInError::NotAskedFor => Answer::new(S::BAD_REQUEST, "client", Word::SignInNotAskedFor),
         SignInError::Unmet(_) => unmet("issuer"),
+        SignInError::UnmetHere(_) => unmet("client"),
         SignInError::Loop(cause) => Answer { again: true, ..describe_loop(*cause) },
         SignInError::NoAuthorization(AuthorizationError::Discovery(unavailable)) => {
             unavailable_for(unavailable.retry_after)
