@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::issuer::CLIENT_SECRET;
+use super::wait::PATIENCE;
 
 /// A running authorization server. Its process ends with this value: its standard input is closed and it is killed.
 #[derive(Debug)]
@@ -63,18 +65,27 @@ impl AuthorizationServer {
             super::left_out(&format!("{left_out}: node or the packages of tests/authorization-server are missing"));
             return None;
         }
-        let mut process = Command::new("node")
-            .arg("server.mjs")
-            .arg(options.to_string())
-            .current_dir(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut first = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).await.unwrap();
+        let mut starts = 0;
+        let (process, first) = loop {
+            let mut process = Command::new("node")
+                .arg("server.mjs")
+                .arg(options.to_string())
+                .current_dir(&folder)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            let mut first = String::new();
+            let mut stdout = BufReader::new(process.stdout.take().unwrap());
+            // Node has been seen waiting for a lock of its own for ever before it came to the first line of the script.
+            if timeout(PATIENCE, stdout.read_line(&mut first)).await.is_ok() {
+                break (process, first);
+            }
+            starts += 1;
+            assert!(starts < 3, "the authorization server does not start");
+        };
         let line: Value = serde_json::from_str(&first).expect("the first line says where it listens");
         let issuer = line["issuer"].as_str().unwrap().to_owned();
         Some(Self { issuer, http: reqwest::Client::builder().no_proxy().build().unwrap(), _process: process })
