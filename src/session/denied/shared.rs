@@ -92,9 +92,12 @@ impl<S: Server> SharedDenials<S> {
         tasks.attend(follow(Arc::downgrade(self)));
     }
 
-    /// Other secrets: the configuration has changed.
+    /// Other secrets: the configuration has changed. What could not be read under the last ones is read again, for the
+    /// sessions that it is about can be read from now on.
     pub fn set_sealer(&self, sealer: Sealer) {
         self.sealer.store(Arc::new(sealer));
+        self.more.missed.store(true, Ordering::Release);
+        self.more.called.notify_one();
     }
 
     async fn add(&self, denial: Denial) -> Result<(), Away> {
@@ -200,17 +203,17 @@ mod tests {
     struct Instance {
         denied: Arc<Denied>,
         clock: Clock,
-        _shared: Arc<SharedDenials<Simulated>>,
+        shared: Arc<SharedDenials<Simulated>>,
     }
 
     impl Instance {
         fn start(server: &Simulated, secret: &str) -> Self {
             let (denied, clock) = (Arc::new(Denied::new(100)), Clock::system());
-            let sealer = Sealer::new(&[Secret::new(secret.as_bytes().to_vec())]).unwrap();
             let terms = (BOUNDS, clock.clone());
-            let shared = SharedDenials::new(server.clone(), "usher", sealer, Arc::clone(&denied), terms).unwrap();
+            let shared = SharedDenials::new(server.clone(), "usher", sealer(&[secret]), Arc::clone(&denied), terms);
+            let shared = shared.unwrap();
             shared.start(&Tasks::new(tokio::runtime::Handle::current()));
-            Self { denied, clock, _shared: shared }
+            Self { denied, clock, shared }
         }
 
         fn deny(&self, session: SessionId) {
@@ -227,6 +230,11 @@ mod tests {
             };
             timeout(Duration::from_secs(30), refused).await.expect("it is told");
         }
+    }
+
+    fn sealer(secrets: &[&str]) -> Sealer {
+        let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(secret.as_bytes().to_vec())).collect();
+        Sealer::new(&secrets).unwrap()
     }
 
     fn session(number: u8) -> SessionId {
@@ -325,6 +333,18 @@ mod tests {
         server.lose_messages(|| true);
         one.deny(session(2));
         other.refuses(session(2)).await;
+    }
+
+    #[tokio::test]
+    async fn who_gets_a_secret_late_finds_what_was_denied_under_it_before() {
+        let server = Simulated::new(&Clock::system());
+        let (late, first) = (Instance::start(&server, "old"), Instance::start(&server, "new"));
+        first.deny(session(1));
+        late.shared.set_sealer(sealer(&["old", "old too"]));
+        sleep(BETWEEN_TRIES).await;
+        assert!(!late.denied.is_denied(Some(session(1)), ""));
+        late.shared.set_sealer(sealer(&["old", "new"]));
+        late.refuses(session(1)).await;
     }
 
     #[tokio::test]
