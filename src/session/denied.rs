@@ -14,6 +14,7 @@ mod entries;
 mod names;
 mod shared;
 mod subjects;
+mod taken;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};

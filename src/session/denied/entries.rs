@@ -24,6 +24,10 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         self.ends.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     pub(super) fn contains(&self, entry: &T) -> bool {
         self.ends.contains_key(entry)
     }

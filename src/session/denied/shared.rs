@@ -16,6 +16,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{sleep, timeout};
 
+use super::taken::Taken;
 use super::{Denial, Denied};
 use crate::clock::Clock;
 use crate::session::shared::{Away, Connection, Heard, Listed, Server};
@@ -91,9 +92,12 @@ impl<S: Server> SharedDenials<S> {
         tasks.attend(follow(Arc::downgrade(self)));
     }
 
-    /// Other secrets: the configuration has changed.
+    /// Other secrets: the configuration has changed. What could not be read under the last ones is read again, for the
+    /// sessions that it is about can be read from now on.
     pub fn set_sealer(&self, sealer: Sealer) {
         self.sealer.store(Arc::new(sealer));
+        self.more.missed.store(true, Ordering::Release);
+        self.more.called.notify_one();
     }
 
     async fn add(&self, denial: Denial) -> Result<(), Away> {
@@ -112,7 +116,7 @@ impl<S: Server> SharedDenials<S> {
     }
 
     /// Reads on from `place` to the end of the list.
-    async fn read_on(&self, place: &mut String) -> Result<(), Away> {
+    async fn read_on(&self, place: &mut String, taken: &mut Taken) -> Result<(), Away> {
         loop {
             if self.more.missed.swap(false, Ordering::AcqRel) {
                 place.clear();
@@ -121,7 +125,9 @@ impl<S: Server> SharedDenials<S> {
             let is_last = page.len() < PAGE;
             for Listed { place: at, entry } in page {
                 *place = at;
-                self.take(&entry);
+                if taken.contains(&entry) || self.take(&entry) {
+                    taken.insert(&entry);
+                }
             }
             if is_last {
                 return Ok(());
@@ -130,15 +136,16 @@ impl<S: Server> SharedDenials<S> {
     }
 
     /// What this version cannot read, or was sealed under another secret, is passed over: the sessions that it is about
-    /// cannot be read either.
-    fn take(&self, entry: &str) {
-        let Ok(bytes) = self.sealer.load().open(PURPOSE, entry) else { return };
+    /// cannot be read either. Says whether it could be read.
+    fn take(&self, entry: &str) -> bool {
+        let Ok(bytes) = self.sealer.load().open(PURPOSE, entry) else { return false };
         if let Some((origin, denial)) = bytes.split_first_chunk()
             && *origin != self.origin
             && let Some(denial) = Denial::from_bytes(denial)
         {
             self.denied.apply(denial, Now::of(&self.clock));
         }
+        true
     }
 }
 
@@ -169,10 +176,11 @@ async fn tell<S: Server>(shared: Weak<SharedDenials<S>>, mut news: Receiver<Deni
 /// Takes over what the others deny.
 async fn follow<S: Server>(shared: Weak<SharedDenials<S>>) {
     let mut place = String::new();
+    let Some(mut taken) = shared.upgrade().map(|shared| Taken::new(shared.bounds.0)) else { return };
     loop {
         let Some(following) = shared.upgrade() else { return };
         let more = Arc::clone(&following.more);
-        if following.read_on(&mut place).await.is_err() {
+        if following.read_on(&mut place, &mut taken).await.is_err() {
             // Where it was: a call comes with the connection.
             tracing::debug!("the denials of other instances cannot be read at the moment");
         }
@@ -195,17 +203,17 @@ mod tests {
     struct Instance {
         denied: Arc<Denied>,
         clock: Clock,
-        _shared: Arc<SharedDenials<Simulated>>,
+        shared: Arc<SharedDenials<Simulated>>,
     }
 
     impl Instance {
         fn start(server: &Simulated, secret: &str) -> Self {
             let (denied, clock) = (Arc::new(Denied::new(100)), Clock::system());
-            let sealer = Sealer::new(&[Secret::new(secret.as_bytes().to_vec())]).unwrap();
             let terms = (BOUNDS, clock.clone());
-            let shared = SharedDenials::new(server.clone(), "usher", sealer, Arc::clone(&denied), terms).unwrap();
+            let shared = SharedDenials::new(server.clone(), "usher", sealer(&[secret]), Arc::clone(&denied), terms);
+            let shared = shared.unwrap();
             shared.start(&Tasks::new(tokio::runtime::Handle::current()));
-            Self { denied, clock, _shared: shared }
+            Self { denied, clock, shared }
         }
 
         fn deny(&self, session: SessionId) {
@@ -222,6 +230,11 @@ mod tests {
             };
             timeout(Duration::from_secs(30), refused).await.expect("it is told");
         }
+    }
+
+    fn sealer(secrets: &[&str]) -> Sealer {
+        let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(secret.as_bytes().to_vec())).collect();
+        Sealer::new(&secrets).unwrap()
     }
 
     fn session(number: u8) -> SessionId {
@@ -269,6 +282,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_list_that_is_read_once_more_or_has_copies_at_its_end_lifts_no_denial() {
+        let server = Simulated::new(&Clock::system());
+        let (one, other) = (Instance::start(&server, "secret"), Instance::start(&server, "secret"));
+        let now = Now::of(&one.clock);
+        let until = now.wall.after(Duration::from_secs(600));
+        let deny_alice = |by: &Instance| by.denied.deny_subject("one", "alice", now.wall, until, now);
+        deny_alice(&other);
+        other.denied.begin_session(session(1), "one", "alice", until, now);
+        other.deny(session(2));
+        one.refuses(session(2)).await;
+        deny_alice(&one);
+        let is_denied = || one.denied.is_subject_denied("one", "alice", Some(now.wall), Some(session(1)));
+        assert!(is_denied());
+        server.return_again();
+        // The first may come with what was being read already.
+        for number in [3, 4] {
+            other.deny(session(number));
+            one.refuses(session(number)).await;
+        }
+        assert!(is_denied(), "the beginning is older than the denial");
+        for Listed { entry, .. } in server.after("usher:denials", "", PAGE).await.unwrap() {
+            server.append("usher:denials", &entry, BOUNDS, "usher:denied").await.unwrap();
+        }
+        other.deny(session(5));
+        one.refuses(session(5)).await;
+        assert!(is_denied(), "a copy says nothing new");
+    }
+
+    #[tokio::test]
     async fn what_is_denied_while_the_server_is_away_is_told_once_it_is_back() {
         let server = Simulated::new(&Clock::system());
         let (one, other) = (Instance::start(&server, "secret"), Instance::start(&server, "secret"));
@@ -291,6 +333,18 @@ mod tests {
         server.lose_messages(|| true);
         one.deny(session(2));
         other.refuses(session(2)).await;
+    }
+
+    #[tokio::test]
+    async fn who_gets_a_secret_late_finds_what_was_denied_under_it_before() {
+        let server = Simulated::new(&Clock::system());
+        let (late, first) = (Instance::start(&server, "old"), Instance::start(&server, "new"));
+        first.deny(session(1));
+        late.shared.set_sealer(sealer(&["old", "old too"]));
+        sleep(BETWEEN_TRIES).await;
+        assert!(!late.denied.is_denied(Some(session(1)), ""));
+        late.shared.set_sealer(sealer(&["old", "new"]));
+        late.refuses(session(1)).await;
     }
 
     #[tokio::test]

@@ -13,11 +13,11 @@ use crate::session::store::Now;
 /// second. Only of a session that has begun here that is known, whatever the clock says: it is named when it begins.
 pub(super) struct Subjects {
     ends: Entries<SubjectHash>,
-    /// Has what `ends` has.
+    /// Has what `ends` has, and some that have ended.
     denials: HashMap<SubjectHash, Denied>,
     /// The sessions of these subjects that have begun since.
     begun: Entries<SessionId>,
-    /// After how many denials. Has what `begun` has.
+    /// After how many denials. Has what `begun` has, and some that have ended.
     begun_after: HashMap<SessionId, u64>,
     /// How many denials there were.
     count: u64,
@@ -62,14 +62,18 @@ impl Subjects {
         let denial = self.denials.entry(subject).or_insert(Denied { issued_until, number: 0 });
         *denial = Denied { issued_until: issued_until.max(denial.issued_until), number: self.count };
         let Self { ends, denials, .. } = self;
-        denials.retain(|subject, _| ends.contains(subject));
+        if needs_sweep(denials.len(), ends.len()) {
+            denials.retain(|subject, _| ends.contains(subject));
+        }
     }
 
     pub(super) fn begin(&mut self, session: SessionId, until: Timestamp, now: Now) {
         self.begun.insert(session, until, now);
         self.begun_after.insert(session, self.count);
         let Self { begun, begun_after, .. } = self;
-        begun_after.retain(|session, _| begun.contains(session));
+        if needs_sweep(begun_after.len(), begun.len()) {
+            begun_after.retain(|session, _| begun.contains(session));
+        }
     }
 
     /// The subjects and the sessions that have begun since, in an order that makes the same of them again.
@@ -93,9 +97,15 @@ impl Subjects {
         issued_at: Option<Timestamp>,
         session: Option<SessionId>,
     ) -> bool {
-        let Some(denial) = self.denials.get(subject) else { return false };
-        let begun_after = session.and_then(|session| self.begun_after.get(&session));
+        let Some(denial) = self.denials.get(subject).filter(|_| self.ends.contains(subject)) else { return false };
+        let begun = session.filter(|session| self.begun.contains(session));
+        let begun_after = begun.and_then(|session| self.begun_after.get(&session));
         let is_later = begun_after.is_some_and(|count| *count >= denial.number);
         !is_later && issued_at.is_none_or(|issued| issued <= denial.issued_until)
     }
+}
+
+/// Whether half of them have ended. Looking for those costs as much as there are, which must not be paid for each.
+const fn needs_sweep(all: usize, alive: usize) -> bool {
+    all > alive.saturating_mul(2)
 }

@@ -189,3 +189,19 @@ fn a_list_that_is_made_of_all_that_is_on_another_says_the_same() {
         assert!(other.is_nameless_denied("one", "bob", Timestamp(1_000), session(5)));
     }
 }
+
+#[test]
+fn a_hundred_thousand_subjects_are_taken_over_at_once() {
+    let denied = Denied::new(20_000);
+    let started = Instant::now();
+    for number in 0..100_000_u64 {
+        let name = SubjectHash::of("one", &number.to_string());
+        let what = What::Subject { name, issued_until: Timestamp(1_000) };
+        denied.apply(Denial { what, until: LATER.after(Duration::from_secs(number)) }, at(1_000));
+        denied
+            .apply(Denial { what: What::Begun(SessionId(u128::from(number).to_be_bytes())), until: LATER }, at(1_000));
+    }
+    assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
+    let is_denied = |number: u64| denied.is_subject_denied("one", &number.to_string(), Some(Timestamp(1_000)), None);
+    assert!(is_denied(99_999) && is_denied(80_000) && !is_denied(79_999));
+}

@@ -121,7 +121,7 @@ impl Server for Connection {
 
     async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
         let entries: Vec<(String, Vec<String>)> = self.ask(link::after(list, place, most)).await?;
-        Ok(entries.into_iter().filter_map(link::listed).collect())
+        Ok(entries.into_iter().map(link::listed).collect())
     }
 
     fn listen(&self, channel: &str, listener: Listener) {

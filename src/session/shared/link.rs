@@ -95,10 +95,11 @@ pub(super) fn after(list: &str, place: &str, most: usize) -> Cmd {
     command
 }
 
-/// An entry as it comes from a stream: its place, and one field with its value.
-pub(super) fn listed((place, fields): (String, Vec<String>)) -> Option<Listed> {
-    let [_, entry] = <[String; 2]>::try_from(fields).ok()?;
-    Some(Listed { place, entry })
+/// An entry as it comes from a stream: its place, and one field with its value. What is anything else was not written by us,
+/// and says nothing, but does not keep what is behind it from being read.
+pub(super) fn listed((place, fields): (String, Vec<String>)) -> Listed {
+    let entry = <[String; 2]>::try_from(fields).map(|[_, entry]| entry).unwrap_or_default();
+    Listed { place, entry }
 }
 
 /// A thousand years: the server refuses what would not fit its clock.
@@ -114,6 +115,14 @@ pub(super) fn reading(answer: Answer) -> Option<Reading> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_that_is_none_has_a_place_all_the_same() {
+        for fields in [&[][..], &["e"], &["e", "1", "f", "2"]] {
+            let read = listed(("5-0".to_owned(), fields.iter().map(ToString::to_string).collect()));
+            assert_eq!(read.place, "5-0", "what is behind it can be read");
+        }
+    }
 
     #[test]
     fn the_time_is_in_milliseconds() {

@@ -140,8 +140,12 @@ impl Records {
     }
 
     pub(super) fn record(&mut self, ticket: &Ticket, outcome: Outcome, now: Now) -> Recording {
-        let Some((mut spent, troubles)) = self.take_in_flight(ticket) else { return Recording::Fenced };
         let ended = self.ended.get(&ticket.session).copied();
+        let Some((mut spent, troubles)) = self.take_in_flight(ticket) else {
+            // Of a session that has ended, it is to be undone whoever took over. Nobody may have: an outcome whose recording
+            // was not answered is recorded once more.
+            return ended.map_or(Recording::Fenced, Recording::SessionEnded);
+        };
         let mut newest = [ticket.key; 2];
         spent.seen = now.instant;
         match outcome {

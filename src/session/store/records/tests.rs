@@ -342,8 +342,8 @@ impl Reference {
         };
         let is_newest = self.newest.get(&spends) == Some(&lead.ticket.number);
         let expected = match (is_newest, self.ended.contains(&user)) {
-            (false, _) => Recording::Fenced,
-            (true, true) => Recording::SessionEnded(EndCause::SignedOut),
+            (_, true) => Recording::SessionEnded(EndCause::SignedOut),
+            (false, false) => Recording::Fenced,
             (true, false) => Recording::Recorded,
         };
         assert_eq!(self.bench.records.record(&lead.ticket, outcome, self.bench.now), expected);

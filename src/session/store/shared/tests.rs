@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::sheets::purpose;
 use super::*;
 use crate::config::Secret;
@@ -243,6 +245,21 @@ async fn a_session_that_ends_while_the_server_is_away_has_ended_here_and_later_e
     for token in ["one", "two"] {
         assert!(matches!(other.look(&ask(token)).await, Standing::Ended(EndCause::SignedOut)));
     }
+}
+
+#[tokio::test]
+async fn what_a_renewal_brings_for_a_session_that_has_ended_is_undone_though_the_server_did_not_answer() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let bench = Bench::new();
+    let store = bench.instance(&["s"]);
+    let lead = store.claim(&ask("one")).await.unwrap().unwrap();
+    let ending = store.end(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(ending.refresh_token.is_none(), "whoever spends it revokes it");
+    // The pointer, the sheet, and then the outcome, which is written.
+    bench.server.lose_answers(|| ASKED.fetch_add(1, Ordering::Relaxed) == 2);
+    assert_eq!(store.record(&lead.ticket, &bench.tokens("two")).await, Recording::Kept);
+    let recording = store.record(&lead.ticket, &bench.tokens("two")).await;
+    assert_eq!(recording, Recording::SessionEnded(EndCause::SignedOut));
 }
 
 #[tokio::test]
