@@ -1,10 +1,10 @@
 //! Pushing an authorization request to the server before the browser goes there (RFC 9126), where the server offers that: the
 //! browser then carries a reference, which nobody on the way can change.
 //!
-//! Anybody can make Usher do this by opening a page, so only so many are under way at once, and not each is worth a line of the
-//! log. A server that does not insist gets the request by the browser when there are more, or when it cannot take a pushed one
-//! now; where it insists, they wait for their turn. What it has refused is refused: it would say no to the same request in a URL, or worse, take it. For a few seconds it is
-//! not even asked again.
+//! Anybody can make Usher do this by opening a page, so only so many are under way at once, and not each is worth a line of
+//! the log. A server that does not insist gets the request by the browser when there are more, or when it cannot take a
+//! pushed one now; where it insists, they wait for their turn. What it has refused is refused: it would say no to the same
+//! request in a URL, or worse, take it. For a few seconds it is not even asked again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -80,8 +80,8 @@ impl VerifiedToken {
         Self { usable_until, known_until, key, ..Self::new(AccessToken::new(token), issuer, claims, expires_at) }
     }
 
-    /// A token that its issuer, asked at `asked_at`, vouches for as long as `cache`; then it is to be asked again. However short it is, the claims
-    /// are as long as the issuer pleases.
+    /// A token that its issuer, asked at `asked_at`, vouches for as long as `cache`; then it is to be asked again. However
+    /// short it is, the claims are as long as the issuer pleases.
     pub(super) fn introspected(
         token: AccessToken,
         issuer: IssuerId,

@@ -3,8 +3,8 @@
 //! A token is spent when it is exchanged for its successor. Spent, it is still exchanged for another successor within the
 //! grace, because an answer may get lost; after that it is evidence of theft, and the family ends (RFC 9700 §4.14.2). A
 //! family ends so long after the sign-in, whatever is done with it; when its user's password or second factor changes, or
-//! the user goes; and when it is revoked. With it end its access tokens, which name it. All of this happens within a transaction that somebody
-//! else has begun.
+//! the user goes; and when it is revoked. With it end its access tokens, which name it. All of this happens within a
+//! transaction that somebody else has begun.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The local issuer: users of Usher's own, for stacks without an identity provider.
 //!
-//! It verifies passwords and one-time passwords, signs access tokens (RFC 9068) and rotates refresh tokens. To everything above it is an issuer
-//! like any other, except that nothing is dialled. It does *not* know cookies, requests or pages, and it does not read the
-//! users file: another file is another configuration, to which keys, refresh tokens and counts of attempts are handed on
-//! ([`Local::succeeded_by`]).
+//! It verifies passwords and one-time passwords, signs access tokens (RFC 9068) and rotates refresh tokens. To everything
+//! above it is an issuer like any other, except that nothing is dialled. It does *not* know cookies, requests or pages, and
+//! it does not read the users file: another file is another configuration, to which keys, refresh tokens and counts of
+//! attempts are handed on ([`Local::succeeded_by`]).
 
 mod codes;
 mod ending;

@@ -11,8 +11,8 @@ use crate::session::{sha256, start};
 /// SHA-256 of what is signed of an access token, header and claims: enough to recognise it, of no use to who reads it. Of a
 /// token that is no JWS, all of it counts, for nobody knows what its parts are.
 ///
-/// The signature of a JWS is left out, because one message may have several that are good: whoever has an ECDSA signature (r, s) has
-/// (r, n - s) as well, and would have a token that nobody denied.
+/// The signature of a JWS is left out, because one message may have several that are good: whoever has an ECDSA signature
+/// (r, s) has (r, n - s) as well, and would have a token that nobody denied.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 

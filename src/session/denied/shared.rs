@@ -194,6 +194,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::config::Secret;
+    use crate::session::denied::{SubjectHash, What};
     use crate::session::shared::simulated::Simulated;
     use crate::session::{SessionId, SidHash, TokenHash};
 
@@ -308,6 +309,19 @@ mod tests {
         other.deny(session(5));
         one.refuses(session(5)).await;
         assert!(is_denied(), "a copy says nothing new");
+    }
+
+    #[tokio::test]
+    async fn what_comes_back_of_its_own_denies_nobody_who_has_begun_since() {
+        let one = Instance::start(&Simulated::new(&Clock::system()), "secret");
+        let now = Now::of(&one.clock);
+        let until = now.wall.after(Duration::from_secs(600));
+        one.denied.deny_subject("one", "alice", now.wall, until, now);
+        one.denied.begin_session(session(1), "one", "alice", until, now);
+        let what = What::Subject { name: SubjectHash::of("one", "alice"), issued_until: now.wall };
+        let echo = one.shared.seal(Denial { what, until }).unwrap();
+        assert!(one.shared.take(&echo));
+        assert!(!one.denied.is_subject_denied("one", "alice", Some(now.wall), Some(session(1))));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::records::{Decision, Records};
+use super::records::Records;
 use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
 use crate::clock::Clock;
 use crate::oauth::AccessToken;
@@ -63,21 +63,11 @@ impl MemoryStore {
     pub(super) fn look(&self, ask: &Ask) -> Standing {
         let mut state = self.state();
         let State { records, waiting } = &mut *state;
-        match records.look(ask, self.now()) {
-            Decision::Recorded(tokens) => Standing::Recorded(tokens),
-            Decision::InFlight(key) => {
-                // Subscribed under the lock that the outcome is recorded under: no wake-up can be missed.
-                let woken = waiting.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe();
-                Standing::InFlight(Pending { woken, patience: None })
-            }
-            Decision::Vacant(_) => Standing::Vacant,
-            Decision::Resting(rest) => Standing::Resting(rest),
-            Decision::Nameless => Standing::Nameless,
-            Decision::Rejected => Standing::Rejected,
-            Decision::Reused => Standing::Reused,
-            Decision::Ended(cause) => Standing::Ended(cause),
-            Decision::Forgotten => Standing::Forgotten,
-        }
+        Standing::of(records.look(ask, self.now()), |key| {
+            // Subscribed under the lock that the outcome is recorded under: no wake-up can be missed.
+            let woken = waiting.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe();
+            Pending { woken, patience: None }
+        })
     }
 
     pub(super) fn claim(&self, ask: &Ask, lease: Duration) -> Option<Lead> {

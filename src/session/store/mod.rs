@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use self::records::Decision;
 use super::shared::Away;
 use super::{Sealer, SessionId, TokenHash};
 use crate::clock::{Clock, Timestamp};
@@ -127,6 +128,23 @@ pub enum Standing {
     Forgotten,
     /// The shared store is away, and with it what is known.
     Away,
+}
+
+impl Standing {
+    /// What was decided about a token. `pending` is for the record of the one that is being spent.
+    fn of(decision: Decision, pending: impl FnOnce(RecordKey) -> Pending) -> Self {
+        match decision {
+            Decision::Recorded(tokens) => Self::Recorded(tokens),
+            Decision::InFlight(key) => Self::InFlight(pending(key)),
+            Decision::Vacant(_) => Self::Vacant,
+            Decision::Resting(rest) => Self::Resting(rest),
+            Decision::Nameless => Self::Nameless,
+            Decision::Rejected => Self::Rejected,
+            Decision::Reused => Self::Reused,
+            Decision::Ended(cause) => Self::Ended(cause),
+            Decision::Forgotten => Self::Forgotten,
+        }
+    }
 }
 
 /// What an answer that took long is to bring the browser.

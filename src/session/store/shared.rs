@@ -111,20 +111,10 @@ impl<S: Server> SharedStore<S> {
                 Err(Away) => return self.look_here(ask),
             }
         }
-        match looked.decision {
-            Decision::Recorded(tokens) => Standing::Recorded(tokens),
-            Decision::InFlight(_) => {
-                let woken = woken.unwrap_or_else(|| self.waiting.for_chain(looked.chain));
-                Standing::InFlight(Pending::bounded(woken, looked.lease_left))
-            }
-            Decision::Vacant(_) => Standing::Vacant,
-            Decision::Resting(rest) => Standing::Resting(rest),
-            Decision::Nameless => Standing::Nameless,
-            Decision::Rejected => Standing::Rejected,
-            Decision::Reused => Standing::Reused,
-            Decision::Ended(cause) => Standing::Ended(cause),
-            Decision::Forgotten => Standing::Forgotten,
-        }
+        Standing::of(looked.decision, |_| {
+            let woken = woken.unwrap_or_else(|| self.waiting.for_chain(looked.chain));
+            Pending::bounded(woken, looked.lease_left)
+        })
     }
 
     async fn look_once(&self, ask: &Ask) -> Result<Looked, Away> {

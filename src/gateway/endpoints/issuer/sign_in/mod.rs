@@ -65,8 +65,8 @@ pub(super) fn return_target(target: &Target) -> ReturnTarget {
 }
 
 /// 303 to the page that leads on to where somebody wanted to go, to that of the one-time password, or the page again; for a
-/// program 200 with the access token. The cookies of a new session come with the first and the last. Only the site itself may ask for it: another site must not sign people in as
-/// somebody else.
+/// program 200 with the access token. The cookies of a new session come with the first and the last. Only the site itself
+/// may ask for it: another site must not sign people in as somebody else.
 pub(super) async fn sign_in(
     gateway: &Gateway,
     target: &Target,
