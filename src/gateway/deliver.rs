@@ -10,6 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 
+use super::audit::{self, Way};
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
 use crate::auth::authenticate::{Identity, Successor};
@@ -50,7 +51,15 @@ pub(super) async fn deliver(
 /// costs nothing.
 fn lasting(gateway: &Gateway, identity: Option<&Identity>, response: Response<UpstreamBody>) -> Response<Body> {
     match identity.filter(|_| is_event_stream(response.headers())) {
-        Some(identity) => response.map(|body| Body::until(gateway.authenticator.session_end(identity), body)),
+        Some(identity) => {
+            let (session_end, open) =
+                (gateway.authenticator.session_end(identity), gateway.counts.event_streams.enter());
+            let over = async move {
+                session_end.await;
+                drop(open);
+            };
+            response.map(|body| Body::until(over, body))
+        }
         None => response.map(Body::Upstream),
     }
 }
@@ -86,7 +95,9 @@ fn switch(
             Either::Right(_) => Goodbye::SessionOver,
         }
     };
+    let open = gateway.counts.tunnels.enter();
     upgrade::start(client, upstream, route.timeouts.idle, until, move |TunnelReport { end, sent, received }| {
+        drop(open);
         tracing::info!(target: "usher::access", request_id = id, ending = ?end, sent, received, "stream ended");
     });
     Ok(response.map(|_| Body::Empty))
@@ -141,6 +152,7 @@ async fn capture_login(
     let begun = gateway.authenticator.begin_session(issuer, &successor, found, &mut exchange.jar).await;
     let identity = begun.map_err(Rejection::LoginTokens)?;
     exchange.note_identity(Some(&identity));
+    audit::signed_in(exchange, Way::LoginService, &identity);
     Ok(response)
 }
 

@@ -8,12 +8,15 @@ mod access_log;
 mod admit;
 mod answer;
 mod assertions;
+mod audit;
 mod build;
+mod counts;
 mod deliver;
 mod endpoints;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod measures;
 mod media_type;
 mod pages;
 mod prepare;
@@ -45,6 +48,8 @@ use crate::routing::Router;
 
 pub use access_log::LoggedBody;
 pub use build::BuildError;
+pub use counts::{Counts, RouteCounts};
+pub use measures::IssuerHealth;
 pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;
 pub use rejection::Rejection;
@@ -67,6 +72,7 @@ pub struct Gateway {
     pages: pages::Pages,
     unsent_forms: unsent_form::Room,
     access_log: access_log::AccessLog,
+    counts: Counts,
     request_ids: request_id::RequestIds,
     readiness: Readiness,
     lasting: build::Lasting,
@@ -151,6 +157,7 @@ async fn journey<'g>(
 
     // Usher's own paths exist on every site and never reach an application.
     if target.is_own() {
+        exchange.note_own_path();
         // Boxed, as other steps are that few requests take: the future of every request has a place for all of them.
         return Box::pin(endpoints::answer(gateway, &target, *request, exchange)).await;
     }

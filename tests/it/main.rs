@@ -130,12 +130,14 @@ mod crossed_answers;
 mod soak;
 
 // What the operator sees, and what nobody ever sees.
+mod audit;
 mod canaries;
 mod commands;
 mod configuration_options;
 mod demo;
 mod documents;
 mod logs;
+mod metrics;
 
 // What the benchmark compares answers rightly.
 mod bench;

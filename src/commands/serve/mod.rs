@@ -5,6 +5,7 @@
 //! ends the process at once, with 128 and the signal's number (130 or 143). SIGHUP, or a change of a file, reloads the
 //! configuration ([`mod@reload`]); in a drain it does nothing.
 
+mod metrics;
 pub mod reload;
 mod watch;
 
@@ -81,7 +82,7 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP for trusted proxies.
     pub plain: Vec<SocketAddr>,
-    /// Health.
+    /// Health and metrics.
     pub admin: Option<SocketAddr>,
 }
 
@@ -134,7 +135,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
         admin: admin.as_ref().map(Admin::address),
     };
     if let Some(admin) = admin {
-        drop(background.handle().spawn(admin.run(readiness.clone())));
+        drop(background.handle().spawn(admin.run(readiness.clone(), metrics::scrape(reloads.clone()))));
     }
     Ok(Running { addresses, server, background, tasks, readiness, reloads })
 }

@@ -17,7 +17,7 @@ pub struct Listen {
     pub http: Option<OneOrMany<String>>,
     /// Plain HTTP that is served, to `trusted_proxies` only, where a load balancer already ends TLS. One or a list.
     pub plain: Option<OneOrMany<String>>,
-    /// `/healthz` and `/readyz`; never on a public listener. Default: none.
+    /// `/healthz`, `/readyz` and `/metrics`; never on a public listener. Default: none.
     pub admin: Option<String>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header, v1 or v2. Default: false.
     pub proxy_protocol: Option<bool>,
