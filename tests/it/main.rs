@@ -138,6 +138,7 @@ mod demo;
 mod documents;
 mod logs;
 mod metrics;
+mod monitoring;
 
 // What the benchmark compares answers rightly.
 mod bench;
