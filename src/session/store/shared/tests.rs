@@ -240,11 +240,45 @@ async fn a_session_that_ends_while_the_server_is_away_has_ended_here_and_later_e
     assert!(!ending.recorded);
     assert_eq!(ending.refresh_token.unwrap().expose(), "two");
     bench.server.return_again();
-    let ending = one.end(&ask("two"), EndCause::SignedOut).await.unwrap();
+    let ending = one.end_again(&ask("two"), EndCause::SignedOut).await.unwrap();
     assert!(ending.recorded && ending.access_tokens.len() == 1);
     for token in ["one", "two"] {
         assert!(matches!(other.look(&ask(token)).await, Standing::Ended(EndCause::SignedOut)));
     }
+}
+
+#[tokio::test]
+async fn an_end_whose_answer_was_lost_says_the_second_time_what_is_left_to_do() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let bench = Bench::new();
+    let (one, other) = (bench.instance(&["s"]), bench.instance(&["s"]));
+    bench.renew(&other, "one", "two").await;
+    // The pointer, the sheet, and then the end, which is written.
+    bench.server.lose_answers(|| ASKED.fetch_add(1, Ordering::Relaxed) == 2);
+    let ending = one.end(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(!ending.recorded && ending.access_tokens.is_empty());
+    assert!(matches!(other.look(&ask("two")).await, Standing::Ended(EndCause::SignedOut)));
+    let ending = one.end_again(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(ending.recorded && ending.access_tokens.len() == 1);
+    assert_eq!(ending.refresh_token.unwrap().expose(), "two");
+    assert!(one.end(&ask("one"), EndCause::SignedOut).await.is_none(), "whoever comes later has nothing to do");
+}
+
+#[tokio::test]
+async fn a_session_whose_outcome_is_kept_is_ended_again_until_all_know() {
+    let bench = Bench::new();
+    let (one, other) = (bench.instance(&["s"]), bench.instance(&["s"]));
+    let lead = one.claim(&ask("one")).await.unwrap().unwrap();
+    bench.server.leave();
+    assert_eq!(one.record(&lead.ticket, &bench.tokens("two")).await, Recording::Kept);
+    assert!(!one.end(&ask("one"), EndCause::SignedOut).await.unwrap().recorded);
+    assert!(!one.end_again(&ask("one"), EndCause::SignedOut).await.unwrap().recorded, "nobody else knows yet");
+    bench.server.return_again();
+    assert_eq!(one.record(&lead.ticket, &bench.tokens("two")).await, Recording::Recorded);
+    let ending = one.end_again(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(ending.recorded && ending.access_tokens.len() == 1);
+    assert_eq!(ending.refresh_token.unwrap().expose(), "two");
+    assert!(matches!(other.look(&ask("two")).await, Standing::Ended(EndCause::SignedOut)));
 }
 
 #[tokio::test]
