@@ -15,6 +15,7 @@ mod names;
 mod shared;
 mod subjects;
 mod taken;
+mod telling;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};

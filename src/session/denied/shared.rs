@@ -12,11 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use tokio::sync::Notify;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::taken::Taken;
+use super::telling::Telling;
 use super::{Denial, Denied};
 use crate::clock::Clock;
 use crate::session::shared::{Away, Connection, Heard, Listed, Server};
@@ -28,9 +27,9 @@ const PURPOSE: &str = "denial";
 /// How the entries of one instance are told from those of others: by so many bytes of chance.
 const ORIGIN: usize = 8;
 /// Between two attempts to add what the server did not take.
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 /// The list is looked at so often although nobody has said that there is more.
-const UNCALLED: Duration = Duration::from_secs(5);
+pub(super) const UNCALLED: Duration = Duration::from_secs(5);
 /// Entries that are read at once.
 const PAGE: usize = 500;
 
@@ -40,8 +39,8 @@ pub struct SharedDenials<S = Connection> {
     list: String,
     channel: String,
     sealer: ArcSwap<Sealer>,
-    denied: Arc<Denied>,
-    clock: Clock,
+    pub(super) denied: Arc<Denied>,
+    pub(super) clock: Clock,
     origin: [u8; ORIGIN],
     /// How many there may be, and for how long the last one stays.
     bounds: (usize, Duration),
@@ -89,7 +88,8 @@ impl<S: Server> SharedDenials<S> {
     /// Tells and follows from now on, for as long as anybody has this.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
         // From this moment on, not from when the task has its turn.
-        tasks.attend(tell(Arc::downgrade(self), self.denied.news()));
+        let telling = Telling::new(Arc::downgrade(self), self.denied.news());
+        tasks.conclude(|ends| telling.run(ends));
         tasks.attend(follow(Arc::downgrade(self)));
     }
 
@@ -101,7 +101,7 @@ impl<S: Server> SharedDenials<S> {
         self.more.called.notify_one();
     }
 
-    async fn add(&self, denial: Denial) -> Result<(), Away> {
+    pub(super) async fn add(&self, denial: Denial) -> Result<(), Away> {
         let entry = match self.seal(denial) {
             Ok(entry) => entry,
             Err(error) => {
@@ -150,30 +150,6 @@ impl<S: Server> SharedDenials<S> {
             }
         }
         true
-    }
-}
-
-/// Tells the others what is denied here, in that order.
-async fn tell<S: Server>(shared: Weak<SharedDenials<S>>, mut news: Receiver<Denial>) {
-    loop {
-        let denials = match timeout(UNCALLED, news.recv()).await {
-            Ok(Ok(denial)) => vec![denial],
-            // The server was away for so long that not all of them could wait.
-            Ok(Err(RecvError::Lagged(_))) => shared.upgrade().map(|shared| shared.denied.all()).unwrap_or_default(),
-            Ok(Err(RecvError::Closed)) => return,
-            Err(_) if shared.strong_count() == 0 => return,
-            Err(_) => continue,
-        };
-        for denial in denials {
-            loop {
-                let Some(shared) = shared.upgrade() else { return };
-                if denial.until < shared.clock.now() || shared.add(denial).await.is_ok() {
-                    break;
-                }
-                drop(shared);
-                sleep(BETWEEN_TRIES).await;
-            }
-        }
     }
 }
 

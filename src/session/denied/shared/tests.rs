@@ -1,4 +1,6 @@
 use proptest::prelude::*;
+use tokio::sync::broadcast::Receiver;
+use tokio::time::sleep;
 
 use super::*;
 use crate::clock::Timestamp;
@@ -14,6 +16,7 @@ struct Instance {
     denied: Arc<Denied>,
     clock: Clock,
     shared: Arc<SharedDenials<Simulated>>,
+    tasks: Tasks,
 }
 
 impl Instance {
@@ -22,8 +25,9 @@ impl Instance {
         let terms = (BOUNDS, clock.clone());
         let shared = SharedDenials::new(server.clone(), "usher", sealer(&[secret]), Arc::clone(&denied), terms);
         let shared = shared.unwrap();
-        shared.start(&Tasks::new(tokio::runtime::Handle::current()));
-        Self { denied, clock, shared }
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        shared.start(&tasks);
+        Self { denied, clock, shared, tasks }
     }
 
     fn deny(&self, session: SessionId) {
@@ -102,7 +106,7 @@ async fn a_list_that_is_read_once_more_or_has_copies_at_its_end_lifts_no_denial(
     deny_alice(&one);
     let is_denied = || one.denied.is_subject_denied("one", "alice", Some(now.wall), Some(session(1)));
     assert!(is_denied());
-    server.return_again();
+    one.shared.set_sealer(sealer(&["secret"]));
     // The first may come with what was being read already.
     for number in [3, 4] {
         other.deny(session(number));
@@ -188,8 +192,9 @@ struct ByHand {
 }
 
 impl ByHand {
-    fn new(server: &Simulated) -> Self {
-        let (denied, terms) = (Arc::new(Denied::new(100)), (BOUNDS, Clock::stopped()));
+    /// With a clock that is the same for all, and stands still.
+    fn new(server: &Simulated, clock: &Clock) -> Self {
+        let (denied, terms) = (Arc::new(Denied::new(100)), (BOUNDS, clock.clone()));
         let shared = SharedDenials::new(server.clone(), "usher", sealer(&["secret"]), denied, terms).unwrap();
         let news = shared.denied.news();
         Self { shared, news, place: String::new(), taken: Taken::new(BOUNDS.0) }
@@ -230,8 +235,9 @@ impl ByHand {
 
 #[tokio::test]
 async fn a_session_that_began_elsewhere_before_a_denial_made_here_is_denied_though_it_is_heard_of_later() {
-    let server = Simulated::new(&Clock::system());
-    let [mut one, mut other, mut third] = std::array::from_fn(|_| ByHand::new(&server));
+    let clock = Clock::stopped();
+    let server = Simulated::new(&clock);
+    let [mut one, mut other, mut third] = std::array::from_fn(|_| ByHand::new(&server, &clock));
     other.deny("alice");
     other.begin(1, "alice");
     other.tell(1).await;
@@ -286,8 +292,9 @@ proptest! {
     fn whatever_is_denied_and_begun_in_whatever_order_all_instances_come_to_the_same_view(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let server = Simulated::new(&Clock::system());
-            let mut instances: [ByHand; 3] = std::array::from_fn(|_| ByHand::new(&server));
+            let clock = Clock::stopped();
+            let server = Simulated::new(&clock);
+            let mut instances: [ByHand; 3] = std::array::from_fn(|_| ByHand::new(&server, &clock));
             let mut begun = Vec::new();
             for (number, (at, step)) in (0_u8..).zip(steps) {
                 let instance = &mut instances[at];
@@ -315,4 +322,28 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn whoever_ends_tells_what_it_has_denied_last() {
+    let server = Simulated::new(&Clock::system());
+    let (one, other) = (Instance::start(&server, "secret"), Instance::start(&server, "secret"));
+    for number in 0..100 {
+        one.deny(session(number));
+    }
+    assert!(one.tasks.finish(Duration::from_secs(30)).await);
+    let told = server.after("usher:denials", "", PAGE).await.unwrap().len();
+    assert_eq!(told, 100);
+    other.refuses(session(99)).await;
+}
+
+#[tokio::test]
+async fn whoever_cannot_tell_what_it_has_denied_ends_all_the_same() {
+    let server = Simulated::new(&Clock::system());
+    let one = Instance::start(&server, "secret");
+    server.leave();
+    one.deny(session(1));
+    let started = std::time::Instant::now();
+    assert!(one.tasks.finish(Duration::from_secs(30)).await);
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
