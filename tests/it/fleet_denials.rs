@@ -102,3 +102,16 @@ async fn a_sign_out_while_the_store_is_away_holds_at_once_here_and_elsewhere_onc
     fleet.ask(1, &alice).await.assert_status(200);
     is_refused(&fleet, 1, &alice).await;
 }
+
+#[tokio::test]
+async fn an_instance_that_starts_lets_nobody_in_whom_another_has_signed_out() {
+    let Some(redis) = Redis::start("sign-outs before a start").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    // Shorter than an operation may take.
+    redis.command(&["CLIENT", "PAUSE", "300", "ALL"]).await;
+    let later = fleet.another().await;
+    later.client().send(get("https://app.test/x").cookies(&alice)).await.assert_status(401);
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::taken::Taken;
@@ -45,6 +45,8 @@ pub struct SharedDenials<S = Connection> {
     /// How many there may be, and for how long the last one stays.
     bounds: (usize, Duration),
     more: Arc<More>,
+    /// What came of reading the list for the first time, once that is known.
+    first: watch::Sender<Option<Result<(), Away>>>,
 }
 
 /// What has been heard of the list.
@@ -82,7 +84,18 @@ impl<S: Server> SharedDenials<S> {
         );
         denied.share();
         let sealer = ArcSwap::from_pointee(sealer);
-        Ok(Arc::new(Self { server, list, channel, sealer, denied, clock, origin, bounds, more }))
+        Ok(Arc::new(Self {
+            server,
+            list,
+            channel,
+            sealer,
+            denied,
+            clock,
+            origin,
+            bounds,
+            more,
+            first: watch::Sender::new(None),
+        }))
     }
 
     /// Tells and follows from now on, for as long as anybody has this.
@@ -99,6 +112,16 @@ impl<S: Server> SharedDenials<S> {
         self.sealer.store(Arc::new(sealer));
         self.more.missed.store(true, Ordering::Release);
         self.more.called.notify_one();
+    }
+
+    /// Waits until all that others have denied is known here, so that nobody is let in by a start.
+    ///
+    /// # Errors
+    /// [`Away`]: the server is, or it takes longer than `patience`. It becomes known once the server is back.
+    pub async fn caught_up(&self, patience: Duration) -> Result<(), Away> {
+        let mut first = self.first.subscribe();
+        let known = timeout(patience, first.wait_for(Option::is_some)).await;
+        known.ok().and_then(Result::ok).and_then(|known| *known).unwrap_or(Err(Away))
     }
 
     pub(super) async fn add(&self, denial: Denial) -> Result<(), Away> {
@@ -160,12 +183,18 @@ async fn follow<S: Server>(shared: Weak<SharedDenials<S>>) {
     loop {
         let Some(following) = shared.upgrade() else { return };
         let more = Arc::clone(&following.more);
-        if following.read_on(&mut place, &mut taken).await.is_err() {
+        let read = following.read_on(&mut place, &mut taken).await;
+        if read.is_err() {
             // Where it was: a call comes with the connection.
             tracing::debug!("the denials of other instances cannot be read at the moment");
         }
+        // While the connection is still being made, nobody knows.
+        if read.is_ok() || following.server.is_away() {
+            following.first.send_if_modified(|first| first.replace(read).is_none());
+        }
         drop(following);
-        let _called = timeout(UNCALLED, more.called.notified()).await;
+        let pause = if read.is_ok() { UNCALLED } else { BETWEEN_TRIES };
+        let _called = timeout(pause, more.called.notified()).await;
     }
 }
 

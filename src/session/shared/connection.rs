@@ -71,12 +71,6 @@ impl Connection {
         tasks.attend(keep_open(Arc::downgrade(&self.0)));
     }
 
-    /// Whether the server is out of reach.
-    #[must_use]
-    pub fn is_away(&self) -> bool {
-        matches!(*self.0.link.borrow(), State::Away)
-    }
-
     async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
         let inner = &self.0;
         let answer = timeout(inner.redis.timeout, async {
@@ -126,6 +120,10 @@ impl Server for Connection {
 
     fn listen(&self, channel: &str, listener: Listener) {
         self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push((channel.to_owned(), listener));
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(*self.0.link.borrow(), State::Away)
     }
 
     fn regained_at(&self) -> Option<Instant> {

@@ -45,6 +45,9 @@ pub trait Server: Send + Sync + 'static {
     /// From now on `listener` hears what is said in `channel`. To be called before anything is asked.
     fn listen(&self, channel: &str, listener: Listener);
 
+    /// Whether it is known to be out of reach.
+    fn is_away(&self) -> bool;
+
     /// When the server was last found again after it had been away.
     fn regained_at(&self) -> Option<Instant>;
 }

@@ -179,6 +179,10 @@ impl Server for Simulated {
         self.state().listeners.push((channel.to_owned(), listener));
     }
 
+    fn is_away(&self) -> bool {
+        self.state().away
+    }
+
     fn regained_at(&self) -> Option<Instant> {
         self.state().regained_at
     }

@@ -325,6 +325,32 @@ proptest! {
 }
 
 #[tokio::test]
+async fn whoever_starts_waits_until_it_knows_what_others_have_denied() {
+    let clock = Clock::stopped();
+    let server = Simulated::new(&clock);
+    let mut first = ByHand::new(&server, &clock);
+    // More than are read at once.
+    for number in 0..=PAGE {
+        first.deny(&format!("user {number}"));
+    }
+    first.tell(usize::MAX).await;
+    let later = Instance::start(&server, "secret");
+    later.shared.caught_up(Duration::from_secs(30)).await.unwrap();
+    let last = format!("user {PAGE}");
+    assert!(later.denied.is_subject_denied("one", &last, Some(Timestamp(1)), None));
+}
+
+#[tokio::test]
+async fn whoever_starts_without_the_server_does_not_wait_for_it() {
+    let server = Simulated::new(&Clock::system());
+    server.leave();
+    let one = Instance::start(&server, "secret");
+    let (started, patience) = (std::time::Instant::now(), Duration::from_secs(30));
+    assert_eq!(one.shared.caught_up(patience).await, Err(Away));
+    assert!(started.elapsed() < patience);
+}
+
+#[tokio::test]
 async fn whoever_ends_tells_what_it_has_denied_last() {
     let server = Simulated::new(&Clock::system());
     let (one, other) = (Instance::start(&server, "secret"), Instance::start(&server, "secret"));
