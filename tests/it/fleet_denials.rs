@@ -115,3 +115,19 @@ async fn an_instance_that_starts_lets_nobody_in_whom_another_has_signed_out() {
     let later = fleet.another().await;
     later.client().send(get("https://app.test/x").cookies(&alice)).await.assert_status(401);
 }
+
+#[tokio::test]
+async fn the_list_of_denials_stays_for_as_long_as_the_longest_of_them() {
+    let Some(redis) = Redis::start("how long denials stay").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    // What a denial of a token that is good for ninety days would have brought about.
+    let (ninety_days, bob) = (90 * 86_400_000_u64, jar(&fleet.issuer.sign_in("bob")));
+    redis.command(&["PEXPIRE", "usher:denials", &ninety_days.to_string()]).await;
+    sign_out(&fleet, 0, &bob).await.assert_status(204);
+    is_refused(&fleet, 1, &bob).await;
+    let left: u64 = redis.command(&["PTTL", "usher:denials"]).await.parse().unwrap();
+    assert!(left > ninety_days - 60_000, "{left} ms");
+}

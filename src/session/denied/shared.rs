@@ -32,6 +32,8 @@ pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 pub(super) const UNCALLED: Duration = Duration::from_secs(5);
 /// Entries that are read at once.
 const PAGE: usize = 500;
+/// By how much the clocks of instances may differ at least.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 /// The denials of all instances.
 pub struct SharedDenials<S = Connection> {
@@ -42,7 +44,7 @@ pub struct SharedDenials<S = Connection> {
     pub(super) denied: Arc<Denied>,
     pub(super) clock: Clock,
     origin: [u8; ORIGIN],
-    /// How many there may be, and for how long the last one stays.
+    /// How many there may be, and for how long the last one stays at least.
     bounds: (usize, Duration),
     more: Arc<More>,
     /// What came of reading the list for the first time, once that is known.
@@ -132,7 +134,10 @@ impl<S: Server> SharedDenials<S> {
                 return Ok(());
             }
         };
-        self.server.append(&self.list, &entry, self.bounds, &self.channel).await
+        // A token may be good for longer than any session.
+        let left = denial.until.since(self.clock.now()).saturating_add(CLOCKS_DIFFER);
+        let (most, lasts) = self.bounds;
+        self.server.append(&self.list, &entry, (most, lasts.max(left)), &self.channel).await
     }
 
     fn seal(&self, denial: Denial) -> Result<String, SealError> {

@@ -22,10 +22,12 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return {}";
 
-/// Adds to a stream, whose places are times and so only grow.
+/// Adds to a stream, whose places are times and so only grow. It stays for as long as any entry has asked for; where the user
+/// may not ask how long that is, for as long as the last one has.
 const APPEND: &str = "
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local left = redis.pcall('PTTL', KEYS[1])
+if type(left) ~= 'number' or left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('PUBLISH', ARGV[4], '')";
 
 /// An open connection. Clones share it.

@@ -29,8 +29,8 @@ pub trait Server: Send + Sync + 'static {
     /// Writes such a value, which goes after so long.
     fn put(&self, key: &str, value: &str, lasts: Duration) -> impl Future<Output = Result<(), Away>> + Send;
 
-    /// Adds an entry at the end of a list, which keeps so many of them at most and goes so long after the last one, and tells
-    /// a channel.
+    /// Adds an entry at the end of a list, which keeps so many of them at most and stays for at least so long, and tells a
+    /// channel.
     fn append(
         &self,
         list: &str,

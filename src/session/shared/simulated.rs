@@ -21,7 +21,7 @@ pub struct Simulated {
 struct State {
     started: Instant,
     values: HashMap<String, String>,
-    lists: HashMap<String, Vec<Listed>>,
+    lists: HashMap<String, List>,
     listeners: Vec<(String, Listener)>,
     away: bool,
     regained_at: Option<Instant>,
@@ -30,7 +30,23 @@ struct State {
     writes: usize,
 }
 
+#[derive(Default)]
+struct List {
+    entries: Vec<Listed>,
+    /// In milliseconds of the server's clock.
+    ends_at: u64,
+}
+
 impl State {
+    /// A list, which is empty once its time is over.
+    fn list(&mut self, name: &str, at: u64) -> &mut List {
+        let list = self.lists.entry(name.to_owned()).or_default();
+        if list.ends_at <= at {
+            *list = List::default();
+        }
+        list
+    }
+
     fn say(&self, channel: &str, message: &str) {
         let listeners = self.listeners.iter().filter(|(listened, _)| listened == channel);
         for (_, listener) in listeners.filter(|_| !(self.loses_messages)()) {
@@ -154,12 +170,19 @@ impl Server for Simulated {
         self.ask(|state, _| drop(state.values.insert(key.to_owned(), value.to_owned()))).await
     }
 
-    async fn append(&self, list: &str, entry: &str, (most, _): (usize, Duration), channel: &str) -> Result<(), Away> {
-        self.ask(|state, _| {
+    async fn append(
+        &self,
+        list: &str,
+        entry: &str,
+        (most, lasts): (usize, Duration),
+        channel: &str,
+    ) -> Result<(), Away> {
+        self.ask(|state, at| {
             state.writes += 1;
-            let number = state.writes;
-            let entries = state.lists.entry(list.to_owned()).or_default();
-            entries.push(Listed { place: format!("{number:020}"), entry: entry.to_owned() });
+            let place = format!("{:020}", state.writes);
+            let List { entries, ends_at } = state.list(list, at);
+            *ends_at = at.saturating_add(u64::try_from(lasts.as_millis()).unwrap()).max(*ends_at);
+            entries.push(Listed { place, entry: entry.to_owned() });
             let surplus = entries.len().saturating_sub(most);
             entries.drain(..surplus);
             state.say(channel, "");
@@ -168,8 +191,8 @@ impl Server for Simulated {
     }
 
     async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
-        self.ask(|state, _| {
-            let entries = state.lists.get(list).into_iter().flatten();
+        self.ask(|state, at| {
+            let entries = state.list(list, at).entries.iter();
             entries.filter(|listed| listed.place.as_str() > place).take(most).cloned().collect()
         })
         .await

@@ -373,3 +373,18 @@ async fn whoever_cannot_tell_what_it_has_denied_ends_all_the_same() {
     assert!(one.tasks.finish(Duration::from_secs(30)).await);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn the_list_stays_for_as_long_as_anything_in_it_counts() {
+    let clock = Clock::stopped();
+    let server = Simulated::new(&clock);
+    let mut one = ByHand::new(&server, &clock);
+    let in_two_hours = one.now().wall.after(Duration::from_secs(2 * 3_600));
+    one.shared.denied.deny_access_token(TokenHash::of("a.b.c"), in_two_hours, one.now());
+    one.deny("alice");
+    one.tell(2).await;
+    clock.advance(BOUNDS.1 + Duration::from_secs(1_800));
+    let mut later = ByHand::new(&server, &clock);
+    later.read().await;
+    assert!(later.shared.denied.is_denied(None, "a.b.c"));
+}
