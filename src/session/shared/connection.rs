@@ -101,8 +101,8 @@ impl Server for Connection {
     }
 
     async fn look_up(&self, key: &str) -> Result<String, Away> {
-        let value: Option<String> = self.ask(link::look_up(key)).await?;
-        Ok(value.unwrap_or_default())
+        let value: Option<Vec<u8>> = self.ask(link::look_up(key)).await?;
+        Ok(link::text(&value.unwrap_or_default()))
     }
 
     async fn put(&self, key: &str, value: &str, lasts: Duration) -> Result<(), Away> {
@@ -114,7 +114,7 @@ impl Server for Connection {
     }
 
     async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
-        let entries: Vec<(String, Vec<String>)> = self.ask(link::after(list, place, most)).await?;
+        let entries: Vec<(String, Vec<Vec<u8>>)> = self.ask(link::after(list, place, most)).await?;
         Ok(entries.into_iter().map(link::listed).collect())
     }
 
@@ -154,6 +154,11 @@ impl Inner {
     }
 
     fn failed(&self, error: &RedisError) -> Away {
+        // What somebody else has put under a key of ours says nothing of other keys.
+        if error.code() == Some("WRONGTYPE") {
+            tracing::debug!("a key of the shared store holds what is not a string");
+            return Away;
+        }
         let useless = match error.kind() {
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
             // One server that refuses an operation is read only, full, or starting, and refuses the next one too. Of a

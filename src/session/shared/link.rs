@@ -53,8 +53,8 @@ impl Link {
     }
 }
 
-/// As the server answers: seconds, microseconds, value; or nothing.
-pub(super) type Answer = Vec<String>;
+/// As the server answers: seconds, microseconds, value; or nothing. Anybody may have written the value.
+pub(super) type Answer = Vec<Vec<u8>>;
 
 pub(super) fn read(key: &str) -> Cmd {
     let mut command = cmd("EVAL");
@@ -99,9 +99,14 @@ pub(super) fn after(list: &str, place: &str, most: usize) -> Cmd {
 
 /// An entry as it comes from a stream: its place, and one field with its value. What is anything else was not written by us,
 /// and says nothing, but does not keep what is behind it from being read.
-pub(super) fn listed((place, fields): (String, Vec<String>)) -> Listed {
-    let entry = <[String; 2]>::try_from(fields).map(|[_, entry]| entry).unwrap_or_default();
+pub(super) fn listed((place, fields): (String, Vec<Vec<u8>>)) -> Listed {
+    let entry = <[Vec<u8>; 2]>::try_from(fields).map(|[_, entry]| text(&entry)).unwrap_or_default();
     Listed { place, entry }
+}
+
+/// What is no text was not written by us, and says nothing.
+pub(super) fn text(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).unwrap_or_default().to_owned()
 }
 
 /// A thousand years: the server refuses what would not fit its clock.
@@ -109,8 +114,8 @@ const LONGEST: u64 = 31_536_000_000_000;
 
 /// What was read; `None` for an answer of nothing.
 pub(super) fn reading(answer: Answer) -> Option<Reading> {
-    let [seconds, micros, value] = <[String; 3]>::try_from(answer).ok()?;
-    let (seconds, micros): (u64, u64) = (seconds.parse().ok()?, micros.parse().ok()?);
+    let [seconds, micros, value] = <[Vec<u8>; 3]>::try_from(answer).ok()?;
+    let (seconds, micros): (u64, u64) = (text(&seconds).parse().ok()?, text(&micros).parse().ok()?);
     Some(Reading { at: seconds.saturating_mul(1000).saturating_add(micros / 1000), value })
 }
 
@@ -118,20 +123,24 @@ pub(super) fn reading(answer: Answer) -> Option<Reading> {
 mod tests {
     use super::*;
 
+    fn answer(parts: &[&[u8]]) -> Answer {
+        parts.iter().map(|part| part.to_vec()).collect()
+    }
+
     #[test]
     fn an_entry_that_is_none_has_a_place_all_the_same() {
-        for fields in [&[][..], &["e"], &["e", "1", "f", "2"]] {
-            let read = listed(("5-0".to_owned(), fields.iter().map(ToString::to_string).collect()));
-            assert_eq!(read.place, "5-0", "what is behind it can be read");
+        let strange: [&[&[u8]]; 4] = [&[], &[b"e"], &[b"e", b"\xff\xfe"], &[b"e", b"1", b"f", b"2"]];
+        for fields in strange {
+            let read = listed(("5-0".to_owned(), answer(fields)));
+            assert_eq!((read.place.as_str(), read.entry.as_str()), ("5-0", ""), "what is behind it can be read");
         }
     }
 
     #[test]
-    fn the_time_is_in_milliseconds() {
-        let answer = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
-        let read = reading(answer(&["12", "345678", "value"])).unwrap();
-        assert_eq!((read.at, read.value.as_str()), (12_345, "value"));
+    fn the_time_is_in_milliseconds_and_the_value_is_whatever_stands_there() {
+        let read = reading(answer(&[b"12", b"345678", b"\xff"])).unwrap();
+        assert_eq!((read.at, read.value.as_slice()), (12_345, &b"\xff"[..]));
         assert!(reading(answer(&[])).is_none());
-        assert!(reading(answer(&["x", "1", ""])).is_none());
+        assert!(reading(answer(&[b"x", b"1", b""])).is_none());
     }
 }

@@ -57,8 +57,8 @@ pub trait Server: Send + Sync + 'static {
 pub struct Reading {
     /// Milliseconds since 1970 by the server's clock, at the moment of reading.
     pub at: u64,
-    /// The value, empty when there is none.
-    pub value: String,
+    /// The value, empty when there is none: whatever bytes somebody has written there.
+    pub value: Vec<u8>,
 }
 
 /// An entry of a list.
@@ -77,7 +77,7 @@ pub struct Swap<'a> {
     pub key: &'a str,
     /// What the old value must begin with still: all of it, or a part that no other value has. Empty when there must be
     /// none.
-    pub held: &'a str,
+    pub held: &'a [u8],
     /// The new value.
     pub value: &'a str,
     /// How long it is kept unless it is written again.

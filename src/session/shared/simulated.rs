@@ -20,7 +20,7 @@ pub struct Simulated {
 
 struct State {
     started: Instant,
-    values: HashMap<String, String>,
+    values: HashMap<String, Vec<u8>>,
     lists: HashMap<String, List>,
     listeners: Vec<(String, Listener)>,
     away: bool,
@@ -110,12 +110,13 @@ impl Simulated {
 
     /// All keys and values.
     pub(crate) fn values(&self) -> HashMap<String, String> {
-        self.state().values.clone()
+        let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+        self.state().values.iter().map(|(key, value)| (key.clone(), text(value))).collect()
     }
 
     /// Whatever stood there, this does now.
-    pub(crate) fn overwrite(&self, key: &str, value: &str) {
-        self.state().values.insert(key.to_owned(), value.to_owned());
+    pub(crate) fn overwrite(&self, key: &str, value: &[u8]) {
+        self.state().values.insert(key.to_owned(), value.to_vec());
     }
 
     /// One operation: the way there, what happens there at one moment, the way back.
@@ -152,7 +153,7 @@ impl Server for Simulated {
             if !held.starts_with(swap.held) || (swap.held.is_empty() && !held.is_empty()) {
                 return Some(Reading { at, value: held });
             }
-            state.values.insert(swap.key.to_owned(), swap.value.to_owned());
+            state.values.insert(swap.key.to_owned(), swap.value.into());
             state.writes += 1;
             if let Some((channel, message)) = swap.tell {
                 state.say(channel, message);
@@ -163,11 +164,12 @@ impl Server for Simulated {
     }
 
     async fn look_up(&self, key: &str) -> Result<String, Away> {
-        self.ask(|state, _| state.values.get(key).cloned().unwrap_or_default()).await
+        let value = self.ask(|state, _| state.values.get(key).cloned().unwrap_or_default()).await?;
+        Ok(String::from_utf8(value).unwrap_or_default())
     }
 
     async fn put(&self, key: &str, value: &str, _lasts: Duration) -> Result<(), Away> {
-        self.ask(|state, _| drop(state.values.insert(key.to_owned(), value.to_owned()))).await
+        self.ask(|state, _| drop(state.values.insert(key.to_owned(), value.into()))).await
     }
 
     async fn append(

@@ -133,13 +133,20 @@ async fn what_cannot_be_read_is_as_if_it_were_not_there_and_is_overwritten() {
     let sheet_key = store.sheet_key(ChainId::beginning_with(&key("one")));
     let foreign = bench.server.values()[&sheet_key].clone();
     let of_the_next_version = sealer(&["s"]).seal(&purpose(ChainId::beginning_with(&key("one"))), &[2, 7, 7]).unwrap();
-    for value in
-        ["x", "", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", &foreign, &of_the_next_version]
-    {
+    let no_text = [0xff; 40];
+    for value in [
+        "x".as_bytes(),
+        b"",
+        &no_text,
+        "\u{e9}".repeat(10).as_bytes(),
+        foreign.as_bytes(),
+        of_the_next_version.as_bytes(),
+    ] {
         bench.server.overwrite(&sheet_key, value);
-        assert!(matches!(store.look(&ask("one")).await, Standing::Vacant), "{value}");
+        bench.server.overwrite(&store.pointer_key(&key("one")), value);
+        assert!(matches!(store.look(&ask("one")).await, Standing::Vacant), "{value:?}");
         bench.renew(&store, "one", "two").await;
-        assert_eq!(recorded(&store, "one").await.as_deref(), Some("two"), "{value}");
+        assert_eq!(recorded(&store, "one").await.as_deref(), Some("two"), "{value:?}");
     }
 }
 
@@ -150,8 +157,9 @@ async fn a_value_that_was_moved_to_another_chain_does_not_count_there() {
     bench.renew(&store, "alice", "alice-2").await;
     let sheet = |token: &str| store.sheet_key(ChainId::beginning_with(&key(token)));
     let moved = bench.server.values()[&sheet("alice")].clone();
-    bench.server.overwrite(&sheet("bob"), &moved);
-    bench.server.overwrite(&store.pointer_key(&key("alice")), &ChainId::beginning_with(&key("bob")).to_string());
+    bench.server.overwrite(&sheet("bob"), moved.as_bytes());
+    let chain = ChainId::beginning_with(&key("bob")).to_string();
+    bench.server.overwrite(&store.pointer_key(&key("alice")), chain.as_bytes());
     assert!(matches!(store.look(&ask("alice")).await, Standing::Vacant));
 }
 
