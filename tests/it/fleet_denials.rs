@@ -117,6 +117,29 @@ async fn an_instance_that_starts_lets_nobody_in_whom_another_has_signed_out() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_adds_to_the_list_of_denials_is_neither_heeded_nor_fetched() {
+    let Some(redis) = Redis::start("strange entries among the denials").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    fleet.ask(1, &alice).await.assert_status(200);
+    let add = "for n = 1, 8 do redis.call('XADD', KEYS[1], '*', 'e', string.rep(string.char(255), 1000000)) end \
+               redis.call('XADD', KEYS[1], '*', 'a', '1', 'b', '2')";
+    redis.command(&["EVAL", add, "1", "usher:denials"]).await;
+    let before = sent(&redis).await;
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    let bytes = sent(&redis).await - before;
+    assert!(bytes < 1_000_000, "{bytes} bytes");
+}
+
+/// How many bytes a server has sent.
+async fn sent(redis: &Redis) -> u64 {
+    let statistics = redis.command(&["INFO", "stats"]).await;
+    let bytes = statistics.lines().find_map(|line| line.trim().strip_prefix("total_net_output_bytes:"));
+    bytes.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
 async fn the_list_of_denials_stays_for_as_long_as_the_longest_of_them() {
     let Some(redis) = Redis::start("how long denials stay").await else { return };
     let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;

@@ -2,7 +2,7 @@
 //! as well.
 //!
 //! They stand in one list there, sealed, the newest at its end. Whoever denies something here adds it and tells the others,
-//! who then read on from where they were; who may have missed that begins at the beginning. What is denied here holds here at
+//! who then read on from where they were, or from the beginning where that is gone. What is denied here holds here at
 //! once, and gets its place among the others when it comes back. While the server is away, it waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::taken::Taken;
 use super::telling::Telling;
 use super::{Denial, Denied};
 use crate::clock::Clock;
-use crate::session::shared::{Away, Connection, Heard, Listed, Server};
+use crate::session::shared::{Away, Connection, Listed, Server};
 use crate::session::store::Now;
 use crate::session::{NoRandomness, SealError, Sealer};
 use crate::tasks::Tasks;
@@ -32,6 +32,8 @@ pub(super) const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 pub(super) const UNCALLED: Duration = Duration::from_secs(5);
 /// Entries that are read at once.
 const PAGE: usize = 500;
+/// Those who begin to read the list anew spread over so long.
+const SPREAD: Duration = Duration::from_secs(1);
 /// By how much the clocks of instances may differ at least.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
@@ -55,7 +57,8 @@ pub struct SharedDenials<S = Connection> {
 #[derive(Default)]
 struct More {
     called: Notify,
-    missed: AtomicBool,
+    /// It is to be read from its beginning.
+    again: AtomicBool,
 }
 
 impl<S: Server> SharedDenials<S> {
@@ -75,15 +78,8 @@ impl<S: Server> SharedDenials<S> {
         let (list, channel) = (format!("{prefix}:denials"), format!("{prefix}:denied"));
         let more = Arc::new(More::default());
         let hears = Arc::clone(&more);
-        server.listen(
-            &channel,
-            Box::new(move |heard| {
-                if heard == Heard::Gap {
-                    hears.missed.store(true, Ordering::Release);
-                }
-                hears.called.notify_one();
-            }),
-        );
+        // A message says that there is more, and a gap that there may be.
+        server.listen(&channel, Box::new(move |_| hears.called.notify_one()));
         denied.share();
         let sealer = ArcSwap::from_pointee(sealer);
         Ok(Arc::new(Self {
@@ -112,7 +108,7 @@ impl<S: Server> SharedDenials<S> {
     /// sessions that it is about can be read from now on.
     pub fn set_sealer(&self, sealer: Sealer) {
         self.sealer.store(Arc::new(sealer));
-        self.more.missed.store(true, Ordering::Release);
+        self.more.again.store(true, Ordering::Release);
         self.more.called.notify_one();
     }
 
@@ -147,11 +143,19 @@ impl<S: Server> SharedDenials<S> {
     /// Reads on from `place` to the end of the list.
     async fn read_on(&self, place: &mut String, taken: &mut Taken) -> Result<(), Away> {
         loop {
-            if self.more.missed.swap(false, Ordering::AcqRel) {
+            if self.more.again.swap(false, Ordering::AcqRel) {
                 place.clear();
             }
-            let page = self.server.after(&self.list, place, PAGE).await?;
+            let page = self.server.page(&self.list, place, PAGE).await?;
             let is_last = page.len() < PAGE;
+            let mut page = page.into_iter().peekable();
+            if !place.is_empty() && page.next_if(|first| first.place == *place).is_none() {
+                // What was read is there no more: the server has forgotten it, or is another one. What it has been told since
+                // may stand at any place, before this one too, should its clock have been set back.
+                place.clear();
+                self.let_others_go_first().await;
+                continue;
+            }
             for Listed { place: at, entry } in page {
                 *place = at;
                 if taken.contains(&entry) || self.take(&entry) {
@@ -162,6 +166,14 @@ impl<S: Server> SharedDenials<S> {
                 return Ok(());
             }
         }
+    }
+
+    /// All instances notice at the same time that they have to read everything.
+    async fn let_others_go_first(&self) {
+        let mut chance = [0; 2];
+        // Without randomness, they do so at once.
+        let chance = rand::fill(&mut chance).map_or(0, |()| u16::from_be_bytes(chance));
+        sleep(SPREAD.mul_f64(f64::from(chance) / f64::from(u16::MAX))).await;
     }
 
     /// What this version cannot read, or was sealed under another secret, is passed over: the sessions that it is about

@@ -113,9 +113,8 @@ impl Server for Connection {
         self.ask(link::append(list, entry, bounds, channel)).await
     }
 
-    async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
-        let entries: Vec<(String, Vec<Vec<u8>>)> = self.ask(link::after(list, place, most)).await?;
-        Ok(entries.into_iter().map(link::listed).collect())
+    async fn page(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
+        self.ask(link::page(list, place, most)).await.map(|page| link::listed(&page))
     }
 
     fn listen(&self, channel: &str, listener: Listener) {

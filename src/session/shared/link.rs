@@ -30,6 +30,20 @@ local left = redis.pcall('PTTL', KEYS[1])
 if type(left) ~= 'number' or left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('PUBLISH', ARGV[4], '')";
 
+/// Places and entries by turns. What is no entry of ours, or too long for one, says nothing, but does not keep what is behind
+/// it from being read.
+const PAGE: &str = "
+local page = {}
+for _, listed in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
+  local fields = listed[2]
+  page[#page + 1] = listed[1]
+  page[#page + 1] = #fields == 2 and #fields[2] <= tonumber(ARGV[3]) and fields[2] or ''
+end
+return page";
+
+/// The longest entry in bytes. Ours are an eighth of that.
+const LONGEST_ENTRY: usize = 1024;
+
 /// An open connection. Clones share it.
 #[derive(Clone)]
 pub(super) enum Link {
@@ -90,18 +104,17 @@ pub(super) fn append(list: &str, entry: &str, (most, lasts): (usize, std::time::
     command
 }
 
-pub(super) fn after(list: &str, place: &str, most: usize) -> Cmd {
-    let start = if place.is_empty() { "-".to_owned() } else { format!("({place}") };
-    let mut command = cmd("XRANGE");
-    command.arg(list).arg(start).arg("+").arg("COUNT").arg(most);
+pub(super) fn page(list: &str, place: &str, most: usize) -> Cmd {
+    let place = if place.is_empty() { "-" } else { place };
+    let mut command = cmd("EVAL");
+    command.arg(PAGE).arg(1).arg(list).arg(place).arg(most).arg(LONGEST_ENTRY);
     command
 }
 
-/// An entry as it comes from a stream: its place, and one field with its value. What is anything else was not written by us,
-/// and says nothing, but does not keep what is behind it from being read.
-pub(super) fn listed((place, fields): (String, Vec<Vec<u8>>)) -> Listed {
-    let entry = <[Vec<u8>; 2]>::try_from(fields).map(|[_, entry]| text(&entry)).unwrap_or_default();
-    Listed { place, entry }
+/// A page of a list.
+pub(super) fn listed(page: &Answer) -> Vec<Listed> {
+    let pairs = page.chunks_exact(2).filter_map(<[Vec<u8>]>::first_chunk);
+    pairs.map(|[place, entry]| Listed { place: text(place), entry: text(entry) }).collect()
 }
 
 /// What is no text was not written by us, and says nothing.
@@ -129,11 +142,9 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_none_has_a_place_all_the_same() {
-        let strange: [&[&[u8]]; 4] = [&[], &[b"e"], &[b"e", b"\xff\xfe"], &[b"e", b"1", b"f", b"2"]];
-        for fields in strange {
-            let read = listed(("5-0".to_owned(), answer(fields)));
-            assert_eq!((read.place.as_str(), read.entry.as_str()), ("5-0", ""), "what is behind it can be read");
-        }
+        let read = listed(&answer(&[b"5-0", b"\xff\xfe", b"6-0", b"sealed"]));
+        let read: Vec<_> = read.iter().map(|listed| (listed.place.as_str(), listed.entry.as_str())).collect();
+        assert_eq!(read, [("5-0", ""), ("6-0", "sealed")], "what is behind it can be read");
     }
 
     #[test]

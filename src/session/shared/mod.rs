@@ -39,8 +39,9 @@ pub trait Server: Send + Sync + 'static {
         channel: &str,
     ) -> impl Future<Output = Result<(), Away>> + Send;
 
-    /// The entries of a list behind a place, at most so many, in their order. An empty place is before all of them.
-    fn after(&self, list: &str, place: &str, most: usize) -> impl Future<Output = Result<Vec<Listed>, Away>> + Send;
+    /// The entries of a list from a place on, the one there included, at most so many, in their order. An empty place is before
+    /// all of them. What is too long for one of ours is empty, so that so many never take more than a moment.
+    fn page(&self, list: &str, place: &str, most: usize) -> impl Future<Output = Result<Vec<Listed>, Away>> + Send;
 
     /// From now on `listener` hears what is said in `channel`. To be called before anything is asked.
     fn listen(&self, channel: &str, listener: Listener);
@@ -64,7 +65,7 @@ pub struct Reading {
 /// An entry of a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Where it stands: what [`Server::after`] goes on from.
+    /// Where it stands: what [`Server::page`] goes on from.
     pub place: String,
     /// The entry.
     pub entry: String,

@@ -22,6 +22,7 @@ struct State {
     started: Instant,
     values: HashMap<String, Vec<u8>>,
     lists: HashMap<String, List>,
+    places: usize,
     listeners: Vec<(String, Listener)>,
     away: bool,
     regained_at: Option<Instant>,
@@ -61,6 +62,7 @@ impl Simulated {
             started: clock.instant(),
             values: HashMap::new(),
             lists: HashMap::new(),
+            places: 0,
             listeners: Vec::new(),
             away: false,
             regained_at: None,
@@ -87,9 +89,10 @@ impl Simulated {
         }
     }
 
-    /// It forgets everything.
+    /// It forgets everything, and its clock is set back so far that places begin anew.
     pub(crate) fn flush(&self) {
         let mut state = self.state();
+        state.places = 0;
         state.values.clear();
         state.lists.clear();
     }
@@ -181,7 +184,8 @@ impl Server for Simulated {
     ) -> Result<(), Away> {
         self.ask(|state, at| {
             state.writes += 1;
-            let place = format!("{:020}", state.writes);
+            state.places += 1;
+            let place = format!("{:020}", state.places);
             let List { entries, ends_at } = state.list(list, at);
             *ends_at = at.saturating_add(u64::try_from(lasts.as_millis()).unwrap()).max(*ends_at);
             entries.push(Listed { place, entry: entry.to_owned() });
@@ -192,10 +196,10 @@ impl Server for Simulated {
         .await
     }
 
-    async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
+    async fn page(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
         self.ask(|state, at| {
             let entries = state.list(list, at).entries.iter();
-            entries.filter(|listed| listed.place.as_str() > place).take(most).cloned().collect()
+            entries.filter(|listed| listed.place.as_str() >= place).take(most).cloned().collect()
         })
         .await
     }

@@ -113,7 +113,7 @@ async fn a_list_that_is_read_once_more_or_has_copies_at_its_end_lifts_no_denial(
         one.refuses(session(number)).await;
     }
     assert!(is_denied(), "the beginning is older than the denial");
-    for Listed { entry, .. } in server.after("usher:denials", "", PAGE).await.unwrap() {
+    for Listed { entry, .. } in server.page("usher:denials", "", PAGE).await.unwrap() {
         server.append("usher:denials", &entry, BOUNDS, "usher:denied").await.unwrap();
     }
     other.deny(session(5));
@@ -358,7 +358,7 @@ async fn whoever_ends_tells_what_it_has_denied_last() {
         one.deny(session(number));
     }
     assert!(one.tasks.finish(Duration::from_secs(30)).await);
-    let told = server.after("usher:denials", "", PAGE).await.unwrap().len();
+    let told = server.page("usher:denials", "", PAGE).await.unwrap().len();
     assert_eq!(told, 100);
     other.refuses(session(99)).await;
 }
@@ -387,4 +387,48 @@ async fn the_list_stays_for_as_long_as_anything_in_it_counts() {
     let mut later = ByHand::new(&server, &clock);
     later.read().await;
     assert!(later.shared.denied.is_denied(None, "a.b.c"));
+}
+
+#[tokio::test]
+async fn what_is_denied_after_the_server_has_forgotten_everything_is_read_though_its_clock_was_set_back() {
+    let clock = Clock::stopped();
+    let server = Simulated::new(&clock);
+    let [mut one, mut other] = std::array::from_fn(|_| ByHand::new(&server, &clock));
+    for subject in ["alice", "bob", "carol"] {
+        other.deny(subject);
+    }
+    other.tell(3).await;
+    one.read().await;
+    server.flush();
+    other.deny("dave");
+    other.tell(1).await;
+    one.read().await;
+    assert!(one.refuses(1, "dave"));
+    server.flush();
+    one.read().await;
+    other.deny("eve");
+    other.tell(1).await;
+    one.read().await;
+    assert!(one.refuses(1, "eve"));
+}
+
+#[tokio::test]
+async fn a_gap_costs_nobody_the_whole_list() {
+    let clock = Clock::stopped();
+    let server = Simulated::new(&clock);
+    let [mut one, mut other] = std::array::from_fn(|_| ByHand::new(&server, &clock));
+    other.deny("alice");
+    other.tell(1).await;
+    one.read().await;
+    // Whoever read everything would take what is no longer known to have been read.
+    one.taken = Taken::new(1);
+    other.begin(1, "alice");
+    other.deny("alice");
+    other.tell(2).await;
+    one.read().await;
+    one.deny("alice");
+    let before = one.shared.denied.epoch();
+    server.return_again();
+    one.read().await;
+    assert_eq!(one.shared.denied.epoch(), before);
 }
