@@ -66,6 +66,10 @@ impl BuildError {
     }
 }
 
+/// Other instances' denials are waited for as long as so many operations of the shared store may take: connecting, which is
+/// four of them, and reading.
+const OPERATIONS_TO_CATCH_UP: u32 = 8;
+
 /// What outlives a configuration: whatever has been learnt while serving, so that another configuration signs nobody out.
 pub(super) struct Lasting {
     tasks: Tasks,
@@ -110,6 +114,22 @@ impl Gateway {
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
         let lasting = Lasting { tasks, store, denied, shared_denials, verifier, spent_states: Arc::default() };
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
+    }
+
+    /// Waits until what other instances have denied is known here too: whoever was signed out there must not be let in because
+    /// this one has just started. Where instances share nothing, that is at once; where the store is away, it is not waited
+    /// for.
+    pub async fn catch_up(&self) {
+        let (Some(shared), SessionStore::Redis(redis)) = (&self.lasting.shared_denials, &self.config.session.store)
+        else {
+            return;
+        };
+        if shared.caught_up(redis.timeout.saturating_mul(OPERATIONS_TO_CATCH_UP)).await.is_err() {
+            tracing::warn!(
+                fault = "store",
+                "serving without knowing what other instances have denied, until the shared store can be read"
+            );
+        }
     }
 
     /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those

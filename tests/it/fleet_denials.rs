@@ -102,3 +102,55 @@ async fn a_sign_out_while_the_store_is_away_holds_at_once_here_and_elsewhere_onc
     fleet.ask(1, &alice).await.assert_status(200);
     is_refused(&fleet, 1, &alice).await;
 }
+
+#[tokio::test]
+async fn an_instance_that_starts_lets_nobody_in_whom_another_has_signed_out() {
+    let Some(redis) = Redis::start("sign-outs before a start").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    // Shorter than an operation may take.
+    redis.command(&["CLIENT", "PAUSE", "300", "ALL"]).await;
+    let later = fleet.another().await;
+    later.client().send(get("https://app.test/x").cookies(&alice)).await.assert_status(401);
+}
+
+#[tokio::test]
+async fn what_somebody_else_adds_to_the_list_of_denials_is_neither_heeded_nor_fetched() {
+    let Some(redis) = Redis::start("strange entries among the denials").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    fleet.ask(1, &alice).await.assert_status(200);
+    let add = "for n = 1, 8 do redis.call('XADD', KEYS[1], '*', 'e', string.rep(string.char(255), 1000000)) end \
+               redis.call('XADD', KEYS[1], '*', 'a', '1', 'b', '2')";
+    redis.command(&["EVAL", add, "1", "usher:denials"]).await;
+    let before = sent(&redis).await;
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    let bytes = sent(&redis).await - before;
+    assert!(bytes < 1_000_000, "{bytes} bytes");
+}
+
+/// How many bytes a server has sent.
+async fn sent(redis: &Redis) -> u64 {
+    let statistics = redis.command(&["INFO", "stats"]).await;
+    let bytes = statistics.lines().find_map(|line| line.trim().strip_prefix("total_net_output_bytes:"));
+    bytes.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_list_of_denials_stays_for_as_long_as_the_longest_of_them() {
+    let Some(redis) = Redis::start("how long denials stay").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    // What a denial of a token that is good for ninety days would have brought about.
+    let (ninety_days, bob) = (90 * 86_400_000_u64, jar(&fleet.issuer.sign_in("bob")));
+    redis.command(&["PEXPIRE", "usher:denials", &ninety_days.to_string()]).await;
+    sign_out(&fleet, 0, &bob).await.assert_status(204);
+    is_refused(&fleet, 1, &bob).await;
+    let left: u64 = redis.command(&["PTTL", "usher:denials"]).await.parse().unwrap();
+    assert!(left > ninety_days - 60_000, "{left} ms");
+}

@@ -12,7 +12,7 @@ use crate::harness::scene::assert_renewed;
 use crate::harness::wait::PATIENCE;
 
 /// What a user for Usher needs, as the README says.
-const RULES: [&str; 11] = [
+const RULES: [&str; 12] = [
     "~usher:*",
     "&usher:*",
     "+get",
@@ -24,6 +24,7 @@ const RULES: [&str; 11] = [
     "+xadd",
     "+xrange",
     "+pexpire",
+    "+pttl",
 ];
 
 async fn assert_shared(fleet: &Troubled) {

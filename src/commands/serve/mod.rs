@@ -115,10 +115,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
     };
     // Reading certificates and building the tables is not for a thread that has requests to serve.
     let build = {
-        let (tasks, readiness) = (tasks.clone(), readiness.clone());
+        let (tasks, readiness, runtime) = (tasks.clone(), readiness.clone(), background.handle().clone());
         move || -> Result<(Server, Reloads), StartupError> {
             let config = Arc::new(config);
             let gateway = Gateway::new(Arc::clone(&config), tasks, clock.clone(), readiness)?;
+            runtime.block_on(gateway.catch_up());
             let server = Server::start(&config, &gateway, &clock)?;
             let reloads = Reloads::new(server.reload(), config, gateway, clock);
             Ok((server, reloads))

@@ -260,7 +260,8 @@ pub struct Ending {
     pub refresh_token: Option<RefreshToken>,
     /// The access tokens that renewals produced and that have not expired.
     pub access_tokens: Vec<(TokenHash, Timestamp)>,
-    /// Whether all who share the store know of it. If not, it is away, and the session is to be ended again later.
+    /// Whether all who share the store know of it. If not, it is away, and the session is to be [ended
+    /// again](Store::end_again) later.
     pub recorded: bool,
 }
 
@@ -441,6 +442,20 @@ impl Store {
             Self::Shared(store) => Box::pin(store.end(ask, cause)).await,
             #[cfg(test)]
             Self::Simulated(store) => Box::pin(store.end(ask, cause)).await,
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.end(ask, cause)).await,
+        }
+    }
+
+    /// The same once more after an end that was not [recorded](Ending::recorded), or of which that is not known: it may be the
+    /// answer alone that was lost. So what is left to do is said even when the session has ended before.
+    pub async fn end_again(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
+        match self {
+            // Its answers are never lost.
+            Self::Memory(store) => store.end(ask, cause),
+            Self::Shared(store) => Box::pin(store.end_again(ask, cause)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.end_again(ask, cause)).await,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.end(ask, cause)).await,
         }

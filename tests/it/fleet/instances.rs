@@ -50,6 +50,7 @@ pub(crate) struct Troubled {
     pub(crate) instances: Vec<Gateway>,
     pub(crate) issuer: Issuer,
     _upstream: Upstream,
+    yaml: String,
 }
 
 impl Troubled {
@@ -57,7 +58,12 @@ impl Troubled {
     pub(crate) async fn start(redis: &str) -> Self {
         let (issuer, upstream) = (Issuer::start(&Clock::system()).await, Upstream::start().await);
         let yaml = configuration(&ISSUERS.replace("$ISSUER", &issuer.url()), &upstream, redis);
-        Self { instances: gateways(2, &yaml).await, issuer, _upstream: upstream }
+        Self { instances: gateways(2, &yaml).await, issuer, _upstream: upstream, yaml }
+    }
+
+    /// An instance more.
+    pub(crate) async fn another(&self) -> Gateway {
+        Gateway::start(&self.yaml, &Clock::system()).await
     }
 
     /// The cookies of a user whose access token has expired.

@@ -15,7 +15,7 @@ use crate::session::store::{Now, RecordKey};
 
 /// So often a step is taken anew because another instance was faster.
 const ATTEMPTS: usize = 32;
-/// So many characters of a sealed value no other one begins with: its version and its nonce.
+/// So many bytes of a sealed value no other one begins with: its version and its nonce.
 const DISTINCT: usize = 18;
 
 /// Where a step is taken.
@@ -93,8 +93,9 @@ impl<S: Server> SharedStore<S> {
         if reading.value.is_empty() {
             return None;
         }
-        let opened = terms.sealer.open(&purpose(chain), &reading.value).map(Zeroizing::new);
-        let sheet = opened.ok().and_then(|bytes| Sheet::from_bytes(&bytes, self.calendar).ok());
+        let sealed = std::str::from_utf8(&reading.value).ok();
+        let opened = sealed.and_then(|sealed| terms.sealer.open(&purpose(chain), sealed).ok()).map(Zeroizing::new);
+        let sheet = opened.and_then(|bytes| Sheet::from_bytes(&bytes, self.calendar).ok());
         if sheet.is_none() && !self.unreadable_told.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 fault = "operator",
@@ -152,6 +153,6 @@ pub(super) fn purpose(chain: ChainId) -> String {
     format!("renewal {chain}")
 }
 
-fn distinct(sealed: &str) -> &str {
+fn distinct(sealed: &[u8]) -> &[u8] {
     sealed.get(..DISTINCT).unwrap_or(sealed)
 }
