@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use usher::clock::Clock;
-use usher::commands::{Failure, check, demo, health, schema, serve, user};
+use usher::commands::{Failure, check, demo, health, schema, serve, shell, user};
 
 /// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
 #[global_allocator]
@@ -32,6 +32,10 @@ enum Command {
     Schema,
     /// Ask a running gateway whether it is ready
     Health(health::Args),
+    /// Print a script by which a shell completes commands and options
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands
+    Man(shell::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +56,8 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::User(args) => user::run(args, &mut anstream::stdout()),
         Command::Schema => Ok(schema::run(&mut anstream::stdout())?),
         Command::Health(args) => health::run(args),
+        Command::Completions(args) => Ok(shell::completions(args, &mut Cli::command(), &mut anstream::stdout())?),
+        Command::Man(args) => shell::manual(args, Cli::command(), &mut anstream::stdout()),
     }
 }
 

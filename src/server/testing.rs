@@ -31,6 +31,7 @@ use crate::config::{
     SessionStore, Shutdown, Site, Tls,
 };
 use crate::gateway::Connection;
+use crate::service_manager::Sockets;
 
 /// Longer than anything takes that is going to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -204,7 +205,7 @@ pub(super) fn start_watched(
     answer: Answer,
     told: impl Fn(Finding) + Send + 'static,
 ) -> Result<Server, StartupError> {
-    Server::start_with(config, &Clock::system(), 2, move || answer.clone(), told)
+    Server::start_with(config, &Clock::system(), (2, &mut Sockets::default()), move || answer.clone(), told)
 }
 
 pub(crate) fn client_config(trusted: &[&CertificateFile], alpn: &[&[u8]]) -> Arc<ClientConfig> {

@@ -102,6 +102,7 @@ mod drain;
 mod framing;
 mod limits;
 mod reload;
+mod service_manager;
 
 // Frames and bytes that no client library would send, and clients that are slow.
 mod http1_bytes;

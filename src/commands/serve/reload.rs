@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
+use crate::service_manager::{self, Word};
 
 /// Between two looks at the files; a change counts with the second one.
 const LOOK: Duration = Duration::from_secs(1);
@@ -227,6 +228,12 @@ async fn renew_certificates(reloads: &Reloads) {
 }
 
 async fn reload(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
+    service_manager::tell(Word::Reloading);
+    adopt(reloads, loaded).await;
+    service_manager::tell(Word::Serving);
+}
+
+async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
     let Loaded { config, notes, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(ConfigError { problems, .. }) => {
