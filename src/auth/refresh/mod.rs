@@ -17,6 +17,8 @@ mod lead;
 mod model;
 #[cfg(test)]
 mod model_fleet;
+#[cfg(test)]
+mod outage;
 mod report;
 #[cfg(test)]
 mod tests;
