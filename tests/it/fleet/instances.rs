@@ -29,7 +29,7 @@ impl Fleet {
         let issuers = ISSUERS.replace("$ISSUER", server.issuer());
         // Longer than the default: a busy machine is not what is tested.
         let yaml = configuration(&issuers, &upstream, &format!("url: '{url}', timeout: 3s"));
-        Some(Self { instances: gateways(instances, &yaml).await, server, _upstream: upstream })
+        Some(Self { instances: gateways(instances, &yaml, &Clock::system()).await, server, _upstream: upstream })
     }
 
     /// The cookies of a user whose access token has expired.
@@ -56,9 +56,14 @@ pub(crate) struct Troubled {
 impl Troubled {
     /// Two instances; `redis` holds the keys of `session.store.redis`.
     pub(crate) async fn start(redis: &str) -> Self {
-        let (issuer, upstream) = (Issuer::start(&Clock::system()).await, Upstream::start().await);
+        Self::start_by(&Clock::system(), redis).await
+    }
+
+    /// The same by a clock that the test moves. The store has its own.
+    pub(crate) async fn start_by(clock: &Clock, redis: &str) -> Self {
+        let (issuer, upstream) = (Issuer::start(clock).await, Upstream::start().await);
         let yaml = configuration(&ISSUERS.replace("$ISSUER", &issuer.url()), &upstream, redis);
-        Self { instances: gateways(2, &yaml).await, issuer, _upstream: upstream, yaml }
+        Self { instances: gateways(2, &yaml, clock).await, issuer, _upstream: upstream, yaml }
     }
 
     /// An instance more.
@@ -150,10 +155,10 @@ impl Instance {
     }
 }
 
-async fn gateways(instances: usize, yaml: &str) -> Vec<Gateway> {
+async fn gateways(instances: usize, yaml: &str, clock: &Clock) -> Vec<Gateway> {
     let mut gateways = Vec::new();
     for _ in 0..instances {
-        gateways.push(Gateway::start(yaml, &Clock::system()).await);
+        gateways.push(Gateway::start(yaml, clock).await);
     }
     gateways
 }
