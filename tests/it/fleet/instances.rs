@@ -49,15 +49,20 @@ impl Fleet {
 pub(crate) struct Troubled {
     pub(crate) instances: Vec<Gateway>,
     pub(crate) issuer: Issuer,
-    _upstream: Upstream,
+    pub(crate) upstream: Upstream,
 }
 
 impl Troubled {
     /// Two instances; `redis` holds the keys of `session.store.redis`.
     pub(crate) async fn start(redis: &str) -> Self {
-        let (issuer, upstream) = (Issuer::start(&Clock::system()).await, Upstream::start().await);
+        Self::before(Upstream::start().await, redis).await
+    }
+
+    /// The same before this application.
+    pub(crate) async fn before(upstream: Upstream, redis: &str) -> Self {
+        let issuer = Issuer::start(&Clock::system()).await;
         let yaml = configuration(&ISSUERS.replace("$ISSUER", &issuer.url()), &upstream, redis);
-        Self { instances: gateways(2, &yaml).await, issuer, _upstream: upstream }
+        Self { instances: gateways(2, &yaml).await, issuer, upstream }
     }
 
     /// The cookies of a user whose access token has expired.
