@@ -23,7 +23,7 @@ use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
-use crate::session::{Denied, TokenHash};
+use crate::session::{DenialJournal, Denied, TokenHash};
 
 pub(super) use denial::sid_of;
 
@@ -39,6 +39,8 @@ pub struct Authenticator {
     verifier: Arc<Verifier>,
     renewals: Renewals,
     denied: Arc<Denied>,
+    /// Where denials survive a restart by themselves.
+    journal: Option<Arc<DenialJournal>>,
     cookies: SessionCookies,
     refresh_ahead: Duration,
     absolute_timeout: Duration,
@@ -72,16 +74,16 @@ pub enum Source {
 impl Authenticator {
     /// Puts the parts together.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         session: &config::Session,
         cookies: SessionCookies,
         verifier: Arc<Verifier>,
         renewals: Renewals,
-        denied: Arc<Denied>,
+        (denied, journal): (Arc<Denied>, Option<Arc<DenialJournal>>),
         clock: Clock,
     ) -> Self {
         let (refresh_ahead, absolute_timeout) = (session.refresh_ahead, session.absolute_timeout);
-        Self { verifier, renewals, denied, cookies, refresh_ahead, absolute_timeout, clock }
+        Self { verifier, renewals, denied, journal, cookies, refresh_ahead, absolute_timeout, clock }
     }
 
     /// The names of the cookies.

@@ -73,6 +73,8 @@ pub struct Route {
     pub explain_refusals: bool,
     /// Forms of at most so many bytes that meet an ended session come back with its page, to be sent again. `None`: none do.
     pub resend_forms: Option<u64>,
+    /// The status of the frame that closes a WebSocket whose session has ended (RFC 6455 §7.4).
+    pub websocket_close_code: u16,
     /// Time-outs towards the application.
     pub timeouts: Timeouts,
     /// Larger request bodies are refused with 413. `None`: no bound.

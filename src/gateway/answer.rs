@@ -263,7 +263,8 @@ const fn describe_forward(error: &ForwardError) -> (StatusCode, Word) {
         ForwardError::RequestTooLarge => (S::PAYLOAD_TOO_LARGE, Word::BodyTooLarge),
         ForwardError::ClientIdle => (S::REQUEST_TIMEOUT, Word::BodySlow),
         // Nobody may be there to read this; a body whose framing is broken looks the same.
-        ForwardError::ClientGone => (S::BAD_REQUEST, Word::BodyCutShort),
+        // Who was signed out is told that, not this.
+        ForwardError::ClientGone | ForwardError::SessionOver => (S::BAD_REQUEST, Word::BodyCutShort),
     }
 }
 

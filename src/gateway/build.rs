@@ -28,7 +28,8 @@ use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
 use crate::session::shared::Connection;
 use crate::session::store::{MemoryStore, Now, SharedStore};
-use crate::session::{Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
+use crate::session::{DenialJournal, Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
+use crate::state::database::DatabaseError;
 use crate::tasks::Tasks;
 
 /// Why a gateway cannot be built from a configuration that has passed its checks.
@@ -46,6 +47,9 @@ pub enum BuildError {
     /// The operator's, or the disk's.
     #[error("the key of the signed assertions cannot be used")]
     Assertions(#[from] AssertionKeyError),
+    /// The operator's, or the disk's.
+    #[error("the sign-outs before this start cannot be read")]
+    Denials(#[from] DatabaseError),
     /// Ours.
     #[error("the session secrets cannot be used")]
     Sealing(#[from] SealError),
@@ -60,6 +64,7 @@ impl BuildError {
     pub const fn is_configuration(&self) -> bool {
         match self {
             Self::Issuers(error) => error.is_configuration(),
+            Self::Denials(error) => error.is_configuration(),
             Self::Upstreams(_) | Self::Pages(_) => true,
             Self::Assertions(_) | Self::Sealing(_) | Self::Randomness => false,
         }
@@ -76,6 +81,7 @@ pub(super) struct Lasting {
     store: Arc<Store>,
     denied: Arc<Denied>,
     shared_denials: Option<Arc<SharedDenials>>,
+    journal: Option<Arc<DenialJournal>>,
     verifier: Arc<Verifier>,
     spent_states: Arc<SpentStates>,
 }
@@ -104,6 +110,7 @@ impl Gateway {
         let issuers = Issuers::new(&config.issuers, &tasks, &clock)?;
         let verifier = Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
+        let journal = keep_denials(&config, (&denied, &tasks, &clock))?;
         let (store, connection) = open_store(&config.session, &clock)?;
         let shared_denials = share_denials(&config.session, connection.as_ref(), (&denied, &tasks, &clock))?;
         if let Some(connection) = &connection {
@@ -112,7 +119,8 @@ impl Gateway {
         }
         readiness.watch_store(connection);
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
-        let lasting = Lasting { tasks, store, denied, shared_denials, verifier, spent_states: Arc::default() };
+        let spent_states = Arc::default();
+        let lasting = Lasting { tasks, store, denied, shared_denials, journal, verifier, spent_states };
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
     }
 
@@ -139,7 +147,7 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, denied, shared_denials, verifier, spent_states } = &self.lasting;
+        let Lasting { tasks, store, denied, shared_denials, journal, verifier, spent_states } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -153,6 +161,10 @@ impl Gateway {
             let issuers = verifier.issuers().succeeded_by(&config.issuers, tasks, &self.clock)?;
             Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes))
         };
+        let journal = match journal {
+            Some(journal) => Some(Arc::clone(journal)),
+            None => keep_denials(&config, (denied, tasks, &self.clock))?,
+        };
         let (store, denied) = (Arc::clone(store), Arc::clone(denied));
         let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
         let (sealer, for_denials) = (Sealer::new(&config.session.secrets)?, Sealer::new(&config.session.secrets)?);
@@ -161,6 +173,7 @@ impl Gateway {
             store: Arc::clone(&store),
             denied: Arc::clone(&denied),
             shared_denials: shared_denials.clone(),
+            journal,
             verifier,
             spent_states: Arc::clone(spent_states),
         };
@@ -200,7 +213,8 @@ impl Gateway {
         );
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
         let cookies = SessionCookies::new(&config)?;
-        let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
+        let denials = (denied, lasting.journal.clone());
+        let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denials, clock.clone());
         let (verifier, spent) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.spent_states));
         let sign_ins = SignIns::new(&config.session, verifier, spent, clock.clone())?;
         let mut process = [0; 8];
@@ -252,6 +266,19 @@ fn share_denials(
     let shared = shared.map_err(|_| BuildError::Randomness)?;
     shared.start(tasks);
     Ok(Some(shared))
+}
+
+/// What was denied before this start. A shared store has that itself, and without issuers there is nobody to deny.
+fn keep_denials(
+    config: &Config,
+    (denied, tasks, clock): (&Arc<Denied>, &Tasks, &Clock),
+) -> Result<Option<Arc<DenialJournal>>, DatabaseError> {
+    match (&config.session.store, &config.state_directory) {
+        (SessionStore::Memory, Some(directory)) if !config.issuers.is_empty() => {
+            DenialJournal::open(&directory.join("denials"), denied, clock, tasks).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Trailers are headers that come late: the same law holds for them, and nobody vouches for them.

@@ -46,11 +46,10 @@ pub(super) async fn deliver(
     Ok(guard(gateway, identity, response, exchange))
 }
 
-/// Events may come for hours: they end with the session that may have them. Nothing else is watched, so that a short answer
-/// costs nothing.
+/// Events, messages of gRPC and large files may come for hours: they end with the session that may have them.
 fn lasting(gateway: &Gateway, identity: Option<&Identity>, response: Response<UpstreamBody>) -> Response<Body> {
-    match identity.filter(|_| is_event_stream(response.headers())) {
-        Some(identity) => response.map(|body| Body::until(gateway.authenticator.session_end(identity), body)),
+    match identity {
+        Some(identity) => response.map(|body| Body::of_session(body, || gateway.authenticator.session_end(identity))),
         None => response.map(Body::Upstream),
     }
 }
@@ -80,10 +79,11 @@ fn switch(
             None => pending().await,
         }
     };
+    let code = route.websocket_close_code;
     let until = async move {
         match select(pin!(readiness.drain_begins()), pin!(over)).await {
             Either::Left(_) => Goodbye::GoingAway,
-            Either::Right(_) => Goodbye::SessionOver,
+            Either::Right(_) => Goodbye::SessionOver { code },
         }
     };
     upgrade::start(client, upstream, route.timeouts.idle, until, move |TunnelReport { end, sent, received }| {
@@ -189,12 +189,6 @@ fn says_json(headers: &HeaderMap) -> bool {
         let media_type = media_type.trim().to_ascii_lowercase();
         matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json")
     })
-}
-
-/// Whether it is a stream of server-sent events (WHATWG HTML §9.2.5).
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
-    media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// Whether there is a content coding, although none was asked for.

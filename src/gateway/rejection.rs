@@ -11,7 +11,7 @@ use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
 use crate::auth::sign_in::SignInError;
 use crate::auth::step_up::Insufficient;
-use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
 use crate::auth::verify::LogoutTokenError;
 use crate::forwarding::{BodyTooLarge, ForwardError};
 use crate::issuer::local::NotSignedIn;
@@ -68,7 +68,7 @@ pub enum Rejection {
     BodyTooLarge,
     /// The application could not be asked, or its answer not be had; the variant inside says whose fault it is.
     #[error(transparent)]
-    Forward(#[from] ForwardError),
+    Forward(ForwardError),
     /// The application's login gave out tokens that do not count. The operator, or the login service.
     #[error("the login service gave out tokens that Usher does not accept")]
     LoginTokens(#[source] Unauthenticated),
@@ -114,6 +114,15 @@ impl Rejection {
 impl From<BodyTooLarge> for Rejection {
     fn from(_: BodyTooLarge) -> Self {
         Self::BodyTooLarge
+    }
+}
+
+impl From<ForwardError> for Rejection {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::SessionOver => Self::Unauthenticated(Unauthenticated::SessionEnded(SessionEnd::Denied)),
+            error => Self::Forward(error),
+        }
     }
 }
 

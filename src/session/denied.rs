@@ -11,6 +11,7 @@
 
 mod denial;
 mod entries;
+mod journal;
 mod names;
 mod shared;
 mod subjects;
@@ -30,6 +31,7 @@ use super::store::Now;
 use crate::clock::Timestamp;
 
 pub use denial::{Denial, What};
+pub use journal::DenialJournal;
 pub use names::{SidHash, SubjectHash, TokenHash};
 pub use shared::SharedDenials;
 

@@ -1,8 +1,8 @@
 //! What Usher remembers of a session: sealed cookies, the records of renewals, and what was denied before its time.
 //!
 //! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which the
-//! records are in this process or on a server that several instances [share](shared), as the denials may be; [`seal`] knows
-//! nothing of it.
+//! records are in this process or on a server that several instances [share](shared), as the denials may be, which are on disk
+//! otherwise; [`seal`] knows nothing of it.
 
 pub mod denied;
 pub mod seal;
@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-pub use denied::{Denied, SharedDenials, SidHash, TokenHash};
+pub use denied::{DenialJournal, Denied, SharedDenials, SidHash, TokenHash};
 pub use seal::{SealError, Sealer};
 pub use store::{Policy, Store};
 

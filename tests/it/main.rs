@@ -70,9 +70,10 @@ mod step_up;
 mod step_up_attacks;
 mod step_up_elsewhere;
 
-// Signing out: here, at the issuer, by the issuer, and with everything that is still open.
+// Signing out: here, at the issuer, by the issuer, over a restart, and with everything that is still open.
 mod sign_out;
 mod sign_out_by_issuer;
+mod sign_out_restart;
 mod sign_out_streams;
 
 // A real browser: people sign in and out, and how the pages look.

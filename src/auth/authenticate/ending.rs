@@ -98,6 +98,7 @@ impl Authenticator {
             }
         }
         tracing::info!(target: "usher::audit", issuer = %issuer.name, what = ?token.signed_out, "signed out by the issuer");
+        self.survive_restart().await;
         Ok(())
     }
 
@@ -108,9 +109,9 @@ impl Authenticator {
         issuers: &[IssuerId],
     ) -> Option<EndedSession> {
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
-        match self.cookies.read(found, &every) {
+        let ended = match self.cookies.read(found, &every) {
             Ok(Some(presented)) => self.end(&presented, issuers, successor).await,
-            Ok(None) => None,
+            Ok(None) => return None,
             Err(Unreadable) => {
                 let mut ended = None;
                 for half in found.apart() {
@@ -120,6 +121,15 @@ impl Authenticator {
                 }
                 ended
             }
+        };
+        self.survive_restart().await;
+        ended
+    }
+
+    /// An answer that says somebody is signed out must be true whatever becomes of this process.
+    async fn survive_restart(&self) {
+        if let Some(journal) = &self.journal {
+            journal.written().await;
         }
     }
 

@@ -317,6 +317,9 @@ fn route_keys() {
     refused(&route("strip_prefix: /other"), &at("path"), "strip_prefix");
     refused(&route("rewrite_host: 'a b'"), &at("rewrite_host"), "not a host");
     refused(&route("timeouts: { idle: 0s }"), &at("timeouts.idle"), "longer than 0s");
+    for wrong in ["999", "1001", "1006", "1015", "2999", "5000"] {
+        refused(&route(&format!("websocket_close_code: {wrong}")), &at("websocket_close_code"), "not a status");
+    }
     refused(&route("body_limit: lots"), &at("body_limit"), "size");
     refused(&route("allowed_origins: ['*']"), &at("allowed_origins[0]"), "origin");
     refused(&route("upstream: { url: 'http://a', server_name: b }"), &at("upstream.url"), "https");

@@ -29,6 +29,7 @@ pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
         unauthenticated: Unauthenticated::Auto,
         explain_refusals: false,
         resend_forms: None,
+        websocket_close_code: 1008,
         timeouts: Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO },
         body_limit: None,
         allowed_origins: Vec::new(),

@@ -49,7 +49,7 @@ impl Fleet {
 pub(crate) struct Troubled {
     pub(crate) instances: Vec<Gateway>,
     pub(crate) issuer: Issuer,
-    _upstream: Upstream,
+    pub(crate) upstream: Upstream,
     yaml: String,
 }
 
@@ -61,9 +61,14 @@ impl Troubled {
 
     /// The same by a clock that the test moves. The store has its own.
     pub(crate) async fn start_by(clock: &Clock, redis: &str) -> Self {
-        let (issuer, upstream) = (Issuer::start(clock).await, Upstream::start().await);
+        Self::before(Upstream::start().await, clock, redis).await
+    }
+
+    /// The same before this application.
+    pub(crate) async fn before(upstream: Upstream, clock: &Clock, redis: &str) -> Self {
+        let issuer = Issuer::start(clock).await;
         let yaml = configuration(&ISSUERS.replace("$ISSUER", &issuer.url()), &upstream, redis);
-        Self { instances: gateways(2, &yaml, clock).await, issuer, _upstream: upstream, yaml }
+        Self { instances: gateways(2, &yaml, clock).await, issuer, upstream, yaml }
     }
 
     /// An instance more.

@@ -74,6 +74,7 @@ impl Check<'_> {
             explain_refusals: layer.explain_refusals.unwrap_or(false),
             // What would be refused the next time need not be kept.
             resend_forms: layer.resend_forms.filter(|size| *size > 0).map(|size| size.min(body_limit.unwrap_or(size))),
+            websocket_close_code: layer.websocket_close_code.unwrap_or(defaults::WEBSOCKET_CLOSE_CODE),
             timeouts: layer.timeouts.complete(),
             body_limit,
             allowed_origins,
