@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use usher::clock::Clock;
 
 use crate::fleet::instances::Troubled;
 use crate::harness::body::fed;
@@ -160,7 +161,8 @@ async fn the_list_of_denials_stays_for_as_long_as_the_longest_of_them() {
 #[tokio::test]
 async fn a_sign_out_on_one_instance_cuts_a_download_and_a_grpc_stream_on_another() {
     let Some(redis) = Redis::start("streams on every instance").await else { return };
-    let fleet = Troubled::before(Upstream::start_h2c().await, &Clock::system(), &format!("url: '{}'", redis.url())).await;
+    let fleet =
+        Troubled::before(Upstream::start_h2c().await, &Clock::system(), &format!("url: '{}'", redis.url())).await;
     let [alice, bob] = ["alice", "bob"].map(|subject| jar(&fleet.issuer.sign_in(subject)));
     let mut open = Vec::new();
     let mut feeds = Vec::new();
