@@ -47,6 +47,7 @@ mod refresh_trouble;
 // Several instances that share their records of renewals in a real Redis, and what becomes of them without it.
 mod fleet;
 mod fleet_denials;
+mod fleet_example;
 mod fleet_servers;
 mod fleet_trouble;
 

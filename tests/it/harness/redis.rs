@@ -124,7 +124,8 @@ fn run(port: u16, arguments: &[String], directory: &Path) -> Child {
     command.kill_on_drop(true).spawn().unwrap()
 }
 
-async fn is_installed() -> bool {
+/// Whether there is one to start.
+pub(crate) async fn is_installed() -> bool {
     let mut there = true;
     for program in ["redis-server", "redis-cli"] {
         let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
