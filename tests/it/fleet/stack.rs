@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use usher::clock::Clock;
 
+use crate::fleet::people;
 use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::issuer::CLIENT_SECRET;
@@ -140,15 +141,7 @@ impl Stack {
 
     /// A browser in which somebody has signed in. Its requests have gone to one instance and the other in turn.
     pub(crate) async fn sign_in(&self, subject: &str) -> Browser {
-        let mut browser = Browser::new(self.client(Protocol::Http1));
-        let entrance = browser.visit("https://localhost/reports?from=1").await;
-        let entrance = format!("https://localhost{}", entrance.assert_status(302).header("location").unwrap());
-        let provider = browser.visit(&entrance).await;
-        let callback = self.issuer.authorize(provider.assert_status(302).header("location").unwrap(), subject);
-        let (url, answer) = browser.sign_in(callback.as_str()).await;
-        assert_eq!(url.as_str(), "https://localhost/reports?from=1");
-        answer.assert_status(200);
-        browser
+        people::sign_in(self.client(Protocol::Http1), &self.issuer, "localhost", subject).await
     }
 }
 
