@@ -107,6 +107,8 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
             check.report.note(&root.key("state_directory"), message);
         }
     }
+    let asserts = sites.sites.iter().flat_map(|site| &site.routes).any(|route| route.assertion);
+    check.of_one_instance(&session.store, &issuers, asserts);
     let config = Config {
         issuers: issuers.checked(&session, state_directory.as_deref()),
         listen,
