@@ -50,6 +50,7 @@ mod fleet_denials;
 mod fleet_example;
 mod fleet_secrets;
 mod fleet_servers;
+mod fleet_store;
 mod fleet_trouble;
 
 // Users of Usher's own, and the command that keeps them.
