@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use usher::clock::Clock;
 
+use crate::fleet::instances::sealed;
 use crate::fleet::people::{Person, sign_in};
-use crate::harness::issuer::CLIENT_SECRET;
-use crate::harness::scene::{ISSUERS, SITES, echoed};
+use crate::harness::scene::echoed;
 use crate::harness::{Answer, Gateway, Issuer, Jar, Redis, SetCookie, Upstream, eventually, get, post};
 
 const OLD: &str = "'the old secret of the tests, 0123456789'";
@@ -21,12 +21,8 @@ struct Around {
 
 impl Around {
     fn yaml(&self, secrets: &[&str]) -> String {
-        let issuers = ISSUERS.replace("$ISSUER", &self.issuer.url()).replace("$CLIENT_SECRET", CLIENT_SECRET);
-        let (secrets, url) = (secrets.join(", "), self.redis.url());
-        let session =
-            format!("session:\n  secret: [{secrets}]\n  store: {{ redis: {{ url: '{url}', timeout: 3s }} }}\n");
-        let sites = SITES.replace("connect: 1s, response: 2s", "connect: 20s, response: 20s");
-        format!("{issuers}{session}{sites}").replace("$UPSTREAM", &self.upstream.url())
+        let redis = format!("url: '{}', timeout: 3s", self.redis.url());
+        sealed(&self.issuer, &self.upstream, &format!("[{}]", secrets.join(", ")), &redis)
     }
 
     async fn gateway(&self, secrets: &[&str]) -> Gateway {

@@ -52,6 +52,7 @@ mod fleet_secrets;
 mod fleet_servers;
 mod fleet_store;
 mod fleet_trouble;
+mod fleet_versions;
 
 // Users of Usher's own, and the command that keeps them.
 mod local_issuer;
