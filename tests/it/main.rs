@@ -48,6 +48,7 @@ mod refresh_trouble;
 mod fleet;
 mod fleet_denials;
 mod fleet_example;
+mod fleet_faults;
 mod fleet_secrets;
 mod fleet_servers;
 mod fleet_store;
