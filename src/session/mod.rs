@@ -5,6 +5,8 @@
 //! otherwise; [`seal`] knows nothing of it.
 
 pub mod denied;
+#[cfg(test)]
+pub(crate) mod formats;
 pub mod seal;
 pub mod shared;
 pub mod store;

@@ -48,8 +48,13 @@ mod refresh_trouble;
 mod fleet;
 mod fleet_costs;
 mod fleet_denials;
+mod fleet_example;
+mod fleet_faults;
+mod fleet_secrets;
 mod fleet_servers;
+mod fleet_store;
 mod fleet_trouble;
+mod fleet_versions;
 
 // Users of Usher's own, and the command that keeps them.
 mod local_issuer;

@@ -120,6 +120,8 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     if file.state_directory.is_none() {
         check.without_state(&root.key("state_directory"), file, &issuers, &session);
     }
+    let asserts = sites.sites.iter().flat_map(|site| &site.routes).any(|route| route.assertion);
+    check.of_one_instance(&session.store, &issuers, asserts);
     let config = Config {
         issuers: issuers.checked(&session, state_directory.as_deref()),
         listen,

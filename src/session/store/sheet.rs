@@ -101,7 +101,11 @@ impl Sheet {
         if layout != LAYOUT {
             return Err(Unreadable);
         }
-        let written: WrittenSheet = postcard::from_bytes(rest).map_err(|_| Unreadable)?;
+        let (written, more): (WrittenSheet, _) = postcard::take_from_bytes(rest).map_err(|_| Unreadable)?;
+        // Whatever follows, the version that wrote it counts on it, and it would be lost with the next step.
+        if !more.is_empty() {
+            return Err(Unreadable);
+        }
         Ok(Self {
             records: written.records.into_iter().map(|record| record.read(calendar)).collect(),
             ended: written

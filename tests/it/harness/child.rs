@@ -21,7 +21,12 @@ pub(crate) struct Usher {
 impl Usher {
     /// Runs the binary with these arguments, in `directory`.
     pub(crate) fn run(arguments: &[&str], directory: &Path) -> Self {
-        let mut command = Command::new(binary());
+        Self::run_by(&binary(), arguments, directory)
+    }
+
+    /// The same by another binary.
+    pub(crate) fn run_by(binary: &str, arguments: &[&str], directory: &Path) -> Self {
+        let mut command = Command::new(binary);
         command.args(arguments);
         Self::start(command, directory)
     }
@@ -49,8 +54,13 @@ impl Usher {
 
     /// `usher serve` with this configuration.
     pub(crate) fn serve(yaml: &str, directory: &Path) -> Self {
+        Self::serve_by(&binary(), yaml, directory)
+    }
+
+    /// The same by another binary.
+    pub(crate) fn serve_by(binary: &str, yaml: &str, directory: &Path) -> Self {
         std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
-        Self::run(&["serve", "--config", "usher.yaml"], directory)
+        Self::run_by(binary, &["serve", "--config", "usher.yaml"], directory)
     }
 
     /// `usher serve` with this configuration, by a shell that has run `setup` first and then becomes the process.
@@ -112,7 +122,7 @@ fn shell(setup: &str, yaml: &str, directory: &Path) -> Command {
 }
 
 /// The binary under test: another one than that of this build where `USHER_TEST_BINARY` names it.
-fn binary() -> String {
+pub(crate) fn binary() -> String {
     std::env::var("USHER_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_usher").to_owned())
 }
 

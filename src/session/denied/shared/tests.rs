@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::config::Secret;
 use crate::session::denied::{SubjectHash, What};
+use crate::session::formats::committed;
 use crate::session::shared::simulated::Simulated;
 use crate::session::{SessionId, SidHash, TokenHash};
 
@@ -157,6 +158,15 @@ async fn lost_messages_delay_a_denial_and_no_more() {
     server.lose_messages(|| true);
     one.deny(session(2));
     other.refuses(session(2)).await;
+}
+
+#[tokio::test]
+async fn an_entry_of_the_list_is_read_as_it_was_committed() {
+    let server = Simulated::new(&Clock::system());
+    let one = Instance::start(&server, "a session secret");
+    let entry = committed("store", "denial");
+    server.append("usher:denials", &entry, BOUNDS, "usher:denied").await.unwrap();
+    one.refuses(session(7)).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::sheets::purpose;
 use super::*;
 use crate::config::Secret;
 use crate::oauth::RefreshToken;
+use crate::session::formats::committed;
 use crate::session::shared::simulated::Simulated;
 use crate::session::store::{Access, Need, Tokens};
 
@@ -82,6 +83,21 @@ async fn who_reads_the_server_learns_no_token_and_no_name() {
     let text = format!("{values:?}");
     assert!(!text.contains("canary") && !text.contains("company"), "{text}");
     assert!(values.keys().all(|key| key.starts_with("usher:")));
+}
+
+/// The chain of `one`, which was renewed to `two`, and the pointer to it, under the keys that they stand at.
+#[tokio::test]
+async fn a_chain_is_found_and_read_as_it_was_committed() {
+    let bench = Bench::new();
+    for name in ["chain", "pointer"] {
+        let stored = committed("store", name);
+        let (key, value) = stored.split_once(' ').unwrap();
+        bench.server.overwrite(key, value);
+    }
+    let store = bench.instance(&["a session secret"]);
+    for token in ["one", "two"] {
+        assert_eq!(recorded(&store, token).await.as_deref(), Some("two"));
+    }
 }
 
 #[tokio::test]
