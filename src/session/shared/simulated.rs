@@ -21,6 +21,8 @@ pub struct Simulated {
 struct State {
     started: Instant,
     values: HashMap<String, Vec<u8>>,
+    /// For how long each of them was to stay.
+    lasts: HashMap<String, Duration>,
     lists: HashMap<String, List>,
     places: usize,
     listeners: Vec<(String, Listener)>,
@@ -61,6 +63,7 @@ impl Simulated {
         let state = State {
             started: clock.instant(),
             values: HashMap::new(),
+            lasts: HashMap::new(),
             lists: HashMap::new(),
             places: 0,
             listeners: Vec::new(),
@@ -111,6 +114,11 @@ impl Simulated {
         self.state().writes
     }
 
+    /// For how long a value was to stay when it was written.
+    pub(crate) fn lasts(&self, key: &str) -> Option<Duration> {
+        self.state().lasts.get(key).copied()
+    }
+
     /// All keys and values.
     pub(crate) fn values(&self) -> HashMap<String, String> {
         let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
@@ -157,6 +165,7 @@ impl Server for Simulated {
                 return Some(Reading { at, value: held });
             }
             state.values.insert(swap.key.to_owned(), swap.value.into());
+            state.lasts.insert(swap.key.to_owned(), swap.lasts);
             state.writes += 1;
             if let Some((channel, message)) = swap.tell {
                 state.say(channel, message);
@@ -171,8 +180,12 @@ impl Server for Simulated {
         Ok(String::from_utf8(value).unwrap_or_default())
     }
 
-    async fn put(&self, key: &str, value: &str, _lasts: Duration) -> Result<(), Away> {
-        self.ask(|state, _| drop(state.values.insert(key.to_owned(), value.into()))).await
+    async fn put(&self, key: &str, value: &str, lasts: Duration) -> Result<(), Away> {
+        self.ask(|state, _| {
+            state.values.insert(key.to_owned(), value.into());
+            state.lasts.insert(key.to_owned(), lasts);
+        })
+        .await
     }
 
     async fn append(

@@ -43,6 +43,8 @@ pub struct Policy {
     pub idle: Duration,
     /// So long a spent token is remembered as spent, and a session as ended: the longest life of a session.
     pub keep: Duration,
+    /// Cookies say themselves until when they count: nobody comes with an older one.
+    pub dated: bool,
     /// Bound on the number of records, and on that of ended sessions.
     pub max_records: usize,
     /// Bound on the bytes of the tokens in them.
@@ -58,8 +60,23 @@ impl Policy {
             grace: session.refresh_grace,
             idle: session.idle_timeout,
             keep: session.absolute_timeout,
+            dated: session.cookies == config::Cookies::Sealed,
             max_records: session.max_records,
             max_bytes: session.max_records.saturating_mul(2048),
+        }
+    }
+}
+
+/// What is known of tokens stays so much longer than they count: clocks differ.
+const SPARE: Duration = Duration::from_secs(3600);
+
+impl Policy {
+    /// For how long what is known of tokens is of use, when the access token that came last is accepted until then, if that is
+    /// known. A cookie that says until when it counts does so for the idle time-out after its access token.
+    fn lasts(&self, accepted_until: Option<Timestamp>, now: Timestamp) -> Duration {
+        match accepted_until.filter(|_| self.dated) {
+            Some(until) => until.since(now).saturating_add(self.idle).saturating_add(SPARE).min(self.keep),
+            None => self.keep,
         }
     }
 }

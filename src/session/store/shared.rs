@@ -200,10 +200,11 @@ impl<S: Server> SharedStore<S> {
         ticket: &Ticket,
         outcome: &Outcome,
     ) -> Result<Recording, Away> {
-        if let Outcome::Tokens { successor, .. } = outcome
+        if let Outcome::Tokens { successor, tokens, .. } = outcome
             && ChainId::beginning_with(successor) != chain
         {
-            let lasts = self.terms.load().policy.keep;
+            let accepted_until = tokens.access.as_ref().map(|access| access.expires_at);
+            let lasts = self.terms.load().policy.lasts(accepted_until, self.clock.now());
             self.server.put(&self.pointer_key(successor), &chain.to_string(), lasts).await?;
         }
         let reading = self.server.read(&self.sheet_key(chain)).await?;

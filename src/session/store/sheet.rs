@@ -117,6 +117,12 @@ impl Sheet {
         })
     }
 
+    /// Until when the newest access token is accepted, if there is one.
+    pub(super) fn accepted_until(&self) -> Option<Timestamp> {
+        let tokens = self.records.iter().filter_map(|(_, record)| record.tokens.as_ref());
+        tokens.filter_map(|fresh| fresh.tokens.access.as_ref()).map(|access| access.expires_at).max()
+    }
+
     /// Nobody is taken for dead before `until`: those who are not could not say so.
     pub(super) fn spare_leaders(&mut self, until: Instant) {
         for (_, record) in &mut self.records {

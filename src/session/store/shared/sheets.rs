@@ -77,7 +77,8 @@ impl<S: Server> SharedStore<S> {
             }
             let value = Self::seal(&terms, chain, &after)?;
             let tell = wakes.then_some((channel.as_str(), told.as_str()));
-            let (held, lasts) = (distinct(&reading.value), terms.policy.keep);
+            let lasts = terms.policy.lasts(taken.sheet.accepted_until(), now.wall);
+            let held = distinct(&reading.value);
             match self.server.swap(&Swap { key: &key, held, value: &value, lasts, tell }).await? {
                 None => return Ok(taken),
                 Some(faster) => reading = faster,

@@ -6,12 +6,13 @@ use crate::config::Secret;
 use crate::oauth::RefreshToken;
 use crate::session::formats::committed;
 use crate::session::shared::simulated::Simulated;
-use crate::session::store::{Access, Need, Tokens};
+use crate::session::store::{Access, Need, SPARE, Tokens};
 
 const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
     idle: Duration::from_secs(8 * 3600),
     keep: Duration::from_secs(30 * 86_400),
+    dated: true,
     max_records: 100_000,
     max_bytes: 100_000_000,
 };
@@ -92,7 +93,7 @@ async fn a_chain_is_found_and_read_as_it_was_committed() {
     for name in ["chain", "pointer"] {
         let stored = committed("store", name);
         let (key, value) = stored.split_once(' ').unwrap();
-        bench.server.overwrite(key, value);
+        bench.server.overwrite(key, value.as_bytes());
     }
     let store = bench.instance(&["a session secret"]);
     for token in ["one", "two"] {
@@ -114,6 +115,23 @@ async fn looking_writes_nothing_that_is_known_already() {
         assert!(matches!(store.look(&ask("never heard of")).await, Standing::Vacant));
     }
     assert_eq!(bench.server.writes(), writes);
+}
+
+#[tokio::test]
+async fn what_is_known_of_tokens_stays_for_as_long_as_cookies_with_them_count() {
+    let bench = Bench::new();
+    for (dated, token, stays) in
+        [(true, "one", Duration::from_secs(300) + POLICY.idle + SPARE), (false, "two", POLICY.keep)]
+    {
+        let store = bench.instance(&["s"]);
+        store.set_terms(Policy { dated, ..POLICY }, sealer(&["s"]));
+        let successor = format!("after {token}");
+        bench.renew(&store, token, &successor).await;
+        let sheet = store.sheet_key(ChainId::beginning_with(&key(token)));
+        for key in [sheet, store.pointer_key(&key(&successor))] {
+            assert_eq!(bench.server.lasts(&key), Some(stays), "{dated} {key}");
+        }
+    }
 }
 
 #[tokio::test]
