@@ -74,6 +74,9 @@ mod sign_out;
 mod sign_out_by_issuer;
 mod sign_out_streams;
 
+// Sessions whose tokens are in the store.
+mod server_sessions;
+
 // A real browser: people sign in and out, and how the pages look.
 mod browser;
 mod languages;

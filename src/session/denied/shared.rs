@@ -100,7 +100,11 @@ impl<S: Server> SharedDenials<S> {
         self.more.called.notify_one();
     }
 
-    async fn add(&self, denial: Denial) -> Result<(), Away> {
+    /// Tells all instances of a denial: what they look at has it when this returns.
+    ///
+    /// # Errors
+    /// [`Away`]
+    pub async fn add(&self, denial: Denial) -> Result<(), Away> {
         let entry = match self.seal(denial) {
             Ok(entry) => entry,
             Err(error) => {

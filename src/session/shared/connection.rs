@@ -71,13 +71,21 @@ impl Connection {
         tasks.attend(keep_open(Arc::downgrade(&self.0)));
     }
 
+    /// Waits until it was tried for the first time.
+    ///
+    /// # Errors
+    /// [`Away`]: in vain.
+    pub async fn wait(&self) -> Result<(), Away> {
+        self.0.connected().await.map(drop)
+    }
+
     /// Whether the server is out of reach.
     #[must_use]
     pub fn is_away(&self) -> bool {
         matches!(*self.0.link.borrow(), State::Away)
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
         let inner = &self.0;
         let answer = timeout(inner.redis.timeout, async {
             let mut link = inner.connected().await?;

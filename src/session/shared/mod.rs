@@ -8,6 +8,7 @@
 mod arrangement;
 mod connection;
 mod link;
+mod sets;
 #[cfg(test)]
 pub mod simulated;
 
