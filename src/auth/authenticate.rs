@@ -141,8 +141,10 @@ impl Authenticator {
         let outcome = match self.cookies.read(&credentials.cookies, allowed).await {
             Ok(Some(presented)) => {
                 let outcome = self.by_presented(&presented, allowed, may_renew, jar).await;
-                if let Ok(identity) = &outcome {
-                    self.move_over(&presented, identity, jar).await;
+                if let Ok(identity) = &outcome
+                    && self.is_elsewhere(&presented)
+                {
+                    Box::pin(self.move_over(&presented, identity, jar)).await;
                 }
                 outcome
             }
@@ -151,8 +153,10 @@ impl Authenticator {
         };
         match &outcome {
             // Whoever ended it on purpose has cleared these cookies, or set those of another session, which have the same
-            // names: an answer that comes late must not clear them.
-            Err(Unauthenticated::SessionEnded(SessionEnd::Denied | SessionEnd::Renewal(EndReason::SignedOut))) => {}
+            // names: an answer that comes late must not clear them. What the store does not know may have ended so, too.
+            Err(Unauthenticated::SessionEnded(
+                SessionEnd::Denied | SessionEnd::Unknown | SessionEnd::Renewal(EndReason::SignedOut),
+            )) => {}
             Err(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) => self.cookies.clear(jar),
             Ok(_) | Err(_) => {}
         }
@@ -170,11 +174,11 @@ impl Authenticator {
             Some((_, before)) if self.denied.is_denied(Some(before), "") => {
                 Err(Unauthenticated::SessionEnded(SessionEnd::Denied))
             }
-            _ if presented.is_remembered() => self.by_remembered(presented, allowed, may_renew, jar).await,
+            _ if presented.is_remembered() => Box::pin(self.by_remembered(presented, allowed, may_renew, jar)).await,
             _ => self.by_session(presented, allowed, may_renew, jar).await,
         };
         if let Err(Unauthenticated::SessionEnded(_)) = &outcome {
-            self.cookies.forget_stored(presented).await;
+            Box::pin(self.cookies.forget_stored(presented)).await;
         }
         outcome
     }
@@ -239,7 +243,7 @@ impl Authenticator {
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
             self.refuse_denied(&token, presented.session().as_ref())?;
             if let Some(renewed) = renewed.filter(|renewed| renewed.access.token != token.token) {
-                return Ok(self.take_over(presented, refresh, &renewed, jar).await);
+                return Ok(Box::pin(self.take_over(presented, refresh, &renewed, jar)).await);
             }
         }
         Ok(Identity { token, session: presented.session(), source: Source::Cookie })
@@ -334,7 +338,7 @@ impl Authenticator {
         match Box::pin(self.renewals.newest(&session.presented, &session.tokens)).await {
             Some(newest) => {
                 session.tokens = newest;
-                self.write_renewed(&session, jar).await;
+                Box::pin(self.write_renewed(&session, jar)).await;
             }
             None => jar.forget(),
         }

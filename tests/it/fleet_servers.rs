@@ -12,7 +12,7 @@ use crate::harness::scene::assert_renewed;
 use crate::harness::wait::PATIENCE;
 
 /// What a user for Usher needs, as the README says.
-const RULES: [&str; 11] = [
+pub(crate) const RULES: [&str; 11] = [
     "~usher:*",
     "&usher:*",
     "+get",

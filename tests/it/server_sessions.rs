@@ -108,7 +108,7 @@ async fn only_a_refusal_ends_it_and_an_issuer_in_trouble_does_not() {
     scene.issuer.behave(TokenAnswer::InvalidGrant);
     assert_refused(&scene.send(x(&jar)).await, true);
     scene.issuer.behave(TokenAnswer::Rotate);
-    assert_refused(&scene.send(x(&jar)).await, true);
+    assert_refused(&scene.send(x(&jar)).await, false);
 }
 
 #[tokio::test]
@@ -183,14 +183,14 @@ async fn a_key_of_the_browsers_own_never_becomes_one() {
     browser.visit(callback.as_str()).await.assert_status(303);
     let good = browser.jar.value(KEY).unwrap().to_owned();
     assert_ne!(good, own);
-    assert_refused(&scene.send(x(&key(own))).await, true);
+    // It may be that of a session which has just been replaced, so it is not cleared.
+    assert_refused(&scene.send(x(&key(own))).await, false);
 
     let id = usher::session::stored::SessionKey::parse(&good).unwrap().id();
     let changed = format!("{}{}", if good.starts_with('A') { 'B' } else { 'A' }, &good[1..]);
+    assert_refused(&scene.send(x(&key(&changed))).await, false);
     let too_long = good.repeat(100);
-    for wrong in
-        [&changed, &id.to_text(), &good[..21], &format!("{good}="), &format!("{good}A"), &too_long, "%00", "{}"]
-    {
+    for wrong in [&id.to_text(), &good[..21], &format!("{good}="), &format!("{good}A"), &too_long, "%00", "{}"] {
         assert_refused(&scene.send(x(&key(wrong))).await, true);
     }
     scene.send(x(&key(&good))).await.assert_status(200);
@@ -322,7 +322,7 @@ async fn memory_is_bounded_and_whoever_is_idle_for_longest_goes_first() {
     scene.clock.advance(Duration::from_secs(310));
     scene.send(x(&jars[0])).await.assert_status(200);
     jars.push(signed_in(&scene, "alice").await);
-    assert_refused(&scene.send(x(&jars[1])).await, true);
+    assert_refused(&scene.send(x(&jars[1])).await, false);
     for jar in [&jars[0], &jars[2], &jars[3]] {
         scene.send(x(jar)).await.assert_status(200);
     }
@@ -337,7 +337,7 @@ async fn sessions_in_memory_survive_another_configuration_and_no_restart() {
     scene.send(x(&jar)).await.assert_status(200);
     let Scene { upstream, issuer, clock, .. } = scene;
     let restarted = Scene::with(&yaml, upstream, issuer, clock).await;
-    assert_refused(&restarted.send(x(&jar)).await, true);
+    assert_refused(&restarted.send(x(&jar)).await, false);
 }
 
 /// In both directions, and requests that are under way do not mind.

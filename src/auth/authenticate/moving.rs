@@ -6,11 +6,13 @@ use super::{Authenticator, Identity};
 use crate::auth::session_cookies::{CookieJar, PresentedSession};
 
 impl Authenticator {
-    /// Puts the session where the tokens are to be, if the operator has changed that.
+    /// Whether the tokens are not where they are to be: the operator has changed that.
+    pub(super) const fn is_elsewhere(&self, presented: &PresentedSession) -> bool {
+        self.cookies.hold_tokens() != presented.stored.is_none()
+    }
+
+    /// Puts the session where the tokens are to be.
     pub(super) async fn move_over(&self, presented: &PresentedSession, identity: &Identity, jar: &mut CookieJar) {
-        if self.cookies.hold_tokens() == presented.stored.is_none() {
-            return;
-        }
         // The refresh token that goes with the access token: what is remembered of a session may have an older one.
         let anew = match &presented.stored {
             Some(found) if jar.renewed.is_none() => match self.cookies.read_anew(found, &[identity.token.issuer]).await

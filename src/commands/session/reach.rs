@@ -58,11 +58,11 @@ impl Reach {
         })
     }
 
-    /// Denies on every instance whatever `denies` puts on the list.
-    pub(super) async fn deny(&self, denies: impl FnOnce(&Denied, Now)) -> Result<(), Failure> {
-        let denied = Denied::new(DENIALS);
-        denies(&denied, Now::of(&self.clock));
-        for denial in denied.all() {
+    /// Denies on every instance whatever this puts on a list.
+    pub(super) async fn deny(&self, fill: impl FnOnce(&Denied, Now)) -> Result<(), Failure> {
+        let list = Denied::new(DENIALS);
+        fill(&list, Now::of(&self.clock));
+        for denial in list.all() {
             self.denials.add(denial).await.map_err(Failure::world)?;
         }
         Ok(())

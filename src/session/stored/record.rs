@@ -72,8 +72,8 @@ impl StoredSession {
     }
 
     /// `None` for what was sealed for another session, under another secret, or is of another layout.
-    pub(super) fn open(sealed: &str, id: SessionId, sealer: &Sealer) -> Option<Self> {
-        let bytes = Zeroizing::new(sealer.open(&purpose(id), sealed).ok()?);
+    pub(super) fn open(value: &str, id: SessionId, sealer: &Sealer) -> Option<Self> {
+        let bytes = Zeroizing::new(sealer.open(&purpose(id), value).ok()?);
         let (&LAYOUT, bytes) = bytes.split_first()? else { return None };
         let written: Written = postcard::from_bytes(bytes).ok()?;
         let Written { issuer, subject, times: [started_at, renewed_at, idle_until], sid, facts, access, refresh } =
