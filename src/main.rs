@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use usher::clock::Clock;
-use usher::commands::{Failure, check, demo, health, schema, serve, shell, user};
+use usher::commands::{Failure, check, demo, health, schema, serve, session, shell, user};
 
 /// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
 #[global_allocator]
@@ -28,6 +28,8 @@ enum Command {
     Check(check::Args),
     /// Keep the users file of a local issuer
     User(user::Args),
+    /// List and end the sessions that instances share
+    Session(session::Args),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Ask a running gateway whether it is ready
@@ -54,6 +56,9 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Demo(args) => block_on(async { demo::run(args, Clock::system()).await.map_err(Failure::world) }),
         Command::Check(args) => Ok(check::run(args, &Clock::system(), &mut anstream::stdout())?),
         Command::User(args) => user::run(args, &mut anstream::stdout()),
+        Command::Session(args) => {
+            block_on(async { session::run(args, &Clock::system(), &mut anstream::stdout()).await })
+        }
         Command::Schema => Ok(schema::run(&mut anstream::stdout())?),
         Command::Health(args) => health::run(args),
         Command::Completions(args) => Ok(shell::completions(args, &mut Cli::command(), &mut anstream::stdout())?),

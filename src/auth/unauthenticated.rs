@@ -58,6 +58,8 @@ pub enum SessionEnd {
     Denied,
     /// The access token has expired and there is no refresh token.
     Expired,
+    /// The store does not know it: ended, or forgotten.
+    Unknown,
     /// A renewal ended it.
     Renewal(EndReason),
 }
@@ -68,6 +70,7 @@ impl fmt::Display for SessionEnd {
             Self::Idle => "idle for too long",
             Self::Absolute => "the absolute time-out has passed",
             Self::Denied | Self::Renewal(EndReason::SignedOut) => "signed out or revoked",
+            Self::Unknown => "the store does not know it, or no longer",
             Self::Expired => "expired, and there is no refresh token",
             Self::Renewal(EndReason::Rejected) => "the issuer refused the refresh token",
             Self::Renewal(EndReason::Reused) => "a spent refresh token was presented again",

@@ -8,6 +8,7 @@ pub mod health;
 pub mod log;
 pub mod schema;
 pub mod serve;
+pub mod session;
 pub mod shell;
 pub mod source;
 mod table;

@@ -52,7 +52,7 @@ pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};
 pub use secret::Secret;
-pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore};
+pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore, TokenPlace};
 pub use site::{
     Access, Authentication, Condition, ConditionTest, HostPattern, IdentityHeader, IdentitySetId, PathPattern, Route,
     Site, Timeouts, Unauthenticated,

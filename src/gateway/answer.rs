@@ -167,13 +167,8 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             let (status, detail) = describe_forward(error);
             Answer::new(status, fault(error.fault()), detail)
         }
-        Rejection::LoginTokens(Unauthenticated::IssuerUnavailable { retry_after }) => Answer {
-            retry_after: Some(*retry_after),
-            ..Answer::new(S::SERVICE_UNAVAILABLE, "issuer", Word::SignInUnavailable)
-        },
-        Rejection::LoginTokens(_) | Rejection::LoginAnswer => {
-            Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken)
-        }
+        Rejection::LoginTokens(error) => describe_login_tokens(error),
+        Rejection::LoginAnswer => Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
         Rejection::SignIn(error) => sign_in::describe(error),
         Rejection::SignInRequest => Answer::new(S::BAD_REQUEST, "client", Word::SignInIsJson),
         Rejection::LogoutToken(LogoutTokenError::Token(VerifyError::IssuerUnavailable(_))) => {
@@ -185,6 +180,19 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::CookiesNotKept => Answer::new(S::BAD_REQUEST, "client", Word::CookiesNotKept),
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
+    }
+}
+
+/// Why an application's login began no session.
+fn describe_login_tokens(error: &Unauthenticated) -> Answer {
+    let unavailable = |fault, retry_after| Answer {
+        retry_after: Some(retry_after),
+        ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, fault, Word::SignInUnavailable)
+    };
+    match error {
+        Unauthenticated::IssuerUnavailable { retry_after } => unavailable("issuer", *retry_after),
+        Unauthenticated::StoreAway { retry_after } => unavailable("store", *retry_after),
+        _ => Answer::new(StatusCode::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
     }
 }
 

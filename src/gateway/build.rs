@@ -28,6 +28,7 @@ use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
 use crate::session::shared::Connection;
 use crate::session::store::{MemoryStore, Now, SharedStore};
+use crate::session::stored::{SessionsOnServer, StoredSessions};
 use crate::session::{DenialJournal, Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
 use crate::state::database::DatabaseError;
 use crate::tasks::Tasks;
@@ -79,6 +80,7 @@ const OPERATIONS_TO_CATCH_UP: u32 = 8;
 pub(super) struct Lasting {
     tasks: Tasks,
     store: Arc<Store>,
+    sessions: Arc<StoredSessions>,
     denied: Arc<Denied>,
     shared_denials: Option<Arc<SharedDenials>>,
     journal: Option<Arc<DenialJournal>>,
@@ -112,6 +114,7 @@ impl Gateway {
         let denied = Arc::new(Denied::new(config.session.max_records));
         let journal = keep_denials(&config, (&denied, &tasks, &clock))?;
         let (store, connection) = open_store(&config.session, &clock)?;
+        let sessions = Arc::new(open_sessions(&config, connection.as_ref())?);
         let shared_denials = share_denials(&config.session, connection.as_ref(), (&denied, &tasks, &clock))?;
         if let Some(connection) = &connection {
             // Last, for it tells everybody who listens of what there is already.
@@ -120,7 +123,7 @@ impl Gateway {
         readiness.watch_store(connection);
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
         let spent_states = Arc::default();
-        let lasting = Lasting { tasks, store, denied, shared_denials, journal, verifier, spent_states };
+        let lasting = Lasting { tasks, store, sessions, denied, shared_denials, journal, verifier, spent_states };
         Self::build(config, Inheritance { lasting, assertions, clock, readiness })
     }
 
@@ -147,7 +150,7 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, denied, shared_denials, journal, verifier, spent_states } = &self.lasting;
+        let Lasting { tasks, store, sessions, denied, shared_denials, journal, verifier, spent_states } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -165,12 +168,15 @@ impl Gateway {
             Some(journal) => Some(Arc::clone(journal)),
             None => keep_denials(&config, (denied, tasks, &self.clock))?,
         };
-        let (store, denied) = (Arc::clone(store), Arc::clone(denied));
+        let (store, denied, sessions) = (Arc::clone(store), Arc::clone(denied), Arc::clone(sessions));
         let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
-        let (sealer, for_denials) = (Sealer::new(&config.session.secrets)?, Sealer::new(&config.session.secrets)?);
+        let sealer = || Sealer::new(&config.session.secrets);
+        let (sealer, for_denials, for_sessions) = (sealer()?, sealer()?, sealer()?);
+        let most = sessions_here(&config);
         let lasting = Lasting {
             tasks: tasks.clone(),
             store: Arc::clone(&store),
+            sessions: Arc::clone(&sessions),
             denied: Arc::clone(&denied),
             shared_denials: shared_denials.clone(),
             journal,
@@ -180,6 +186,7 @@ impl Gateway {
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
         let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
         store.set_terms(policy, sealer);
+        sessions.set_terms(most, for_sessions);
         if let Some(shared) = shared_denials {
             shared.set_sealer(for_denials);
         }
@@ -212,7 +219,7 @@ impl Gateway {
             clock.clone(),
         );
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
-        let cookies = SessionCookies::new(&config)?;
+        let cookies = SessionCookies::new(&config, &lasting.sessions)?;
         let denials = (denied, lasting.journal.clone());
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denials, clock.clone());
         let (verifier, spent) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.spent_states));
@@ -251,6 +258,25 @@ fn open_store(session: &config::Session, clock: &Clock) -> Result<(Arc<Store>, O
     let terms = (policy, Sealer::new(&session.secrets)?);
     let store = SharedStore::new(connection.clone(), &redis.prefix, terms, clock.clone());
     Ok((Arc::new(Store::Shared(store)), Some(connection)))
+}
+
+/// Where the sessions are that are not in cookies.
+fn open_sessions(config: &Config, connection: Option<&Connection>) -> Result<StoredSessions, SealError> {
+    let (SessionStore::Redis(redis), Some(connection)) = (&config.session.store, connection) else {
+        return Ok(StoredSessions::in_memory(sessions_here(config)));
+    };
+    let server = SessionsOnServer::new(connection.clone(), &redis.prefix, Sealer::new(&config.session.secrets)?);
+    Ok(StoredSessions::on_server(server, sessions_here(config)))
+}
+
+/// How many sessions are in memory, and how many bytes of them: all there are, or those that are remembered.
+fn sessions_here(config: &Config) -> (usize, usize) {
+    let policy = Policy::new(&config.session);
+    let bytes = match config.session.store {
+        SessionStore::Memory => policy.max_bytes,
+        SessionStore::Redis(_) => usize::try_from(config.limits.token_cache_bytes).unwrap_or(usize::MAX),
+    };
+    (policy.max_records, bytes)
 }
 
 /// What is denied here is denied on every instance that shares the store, and what they deny here.

@@ -12,7 +12,7 @@ use crate::harness::wait::PATIENCE;
 use crate::harness::{Jar, Redis};
 
 /// What a user for Usher needs, as the README says.
-const RULES: [&str; 12] = [
+pub(crate) const RULES: [&str; 12] = [
     "~usher:*",
     "&usher:*",
     "+get",

@@ -81,6 +81,10 @@ mod sign_out_by_issuer;
 mod sign_out_restart;
 mod sign_out_streams;
 
+// Sessions whose tokens are in the store: in memory, in a Redis that instances share, and the command that ends them.
+mod server_sessions;
+mod server_sessions_fleet;
+
 // A real browser: people sign in and out, and how the pages look.
 mod browser;
 mod languages;

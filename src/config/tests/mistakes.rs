@@ -52,6 +52,17 @@ sites:
 }
 
 #[test]
+fn tokens_in_the_store_need_cookies_of_our_own_and_a_note_tells_what_memory_means() {
+    let session = |keys: &str| format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, tokens: store{keys} }}\n");
+    refused(&session(", cookies: { sealed: false, access: a, refresh: r }"), "session.tokens", "existing service");
+    refused(&session("s"), "session.tokens", "");
+    let notes = load_yaml(&session("")).unwrap().notes;
+    assert!(notes.iter().any(|note| note.path == "session.tokens" && note.message.contains("restart")), "{notes:?}");
+    let notes = load_yaml(&session(", store: { redis: { url: 'redis://r' } }")).unwrap().notes;
+    assert!(notes.iter().all(|note| note.path != "session.tokens"), "{notes:?}");
+}
+
+#[test]
 fn an_empty_file_says_what_is_needed() {
     let problems = problems("# nothing yet\n");
     let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();

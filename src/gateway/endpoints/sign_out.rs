@@ -63,7 +63,7 @@ pub(super) async fn sign_out<B>(
     if !origin::may_act(request.method(), request.headers(), target.scheme(), target.authority(), &[]) {
         return Err(Rejection::CrossSite);
     }
-    let ended = gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
+    let ended = gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await?;
     let navigation = exchange.kind.navigation;
     let onward = match &ended {
         Some(ended) => onward_from(gateway, target, ended, navigation).await,

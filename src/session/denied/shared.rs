@@ -122,7 +122,11 @@ impl<S: Server> SharedDenials<S> {
         known.ok().and_then(Result::ok).and_then(|known| *known).unwrap_or(Err(Away))
     }
 
-    pub(super) async fn add(&self, denial: Denial) -> Result<(), Away> {
+    /// Tells all instances of a denial: what they look at has it when this returns.
+    ///
+    /// # Errors
+    /// [`Away`]
+    pub async fn add(&self, denial: Denial) -> Result<(), Away> {
         let entry = match self.seal(denial) {
             Ok(entry) => entry,
             Err(error) => {

@@ -71,7 +71,15 @@ impl Connection {
         tasks.attend(keep_open(Arc::downgrade(&self.0)));
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
+    /// Waits until it was tried for the first time.
+    ///
+    /// # Errors
+    /// [`Away`]: in vain.
+    pub async fn wait(&self) -> Result<(), Away> {
+        self.0.connected().await.map(drop)
+    }
+
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
         let inner = &self.0;
         let answer = timeout(inner.redis.timeout, async {
             let mut link = inner.connected().await?;

@@ -8,6 +8,7 @@
 mod arrangement;
 mod connection;
 mod link;
+mod sets;
 #[cfg(test)]
 pub mod simulated;
 
@@ -23,10 +24,10 @@ pub trait Server: Send + Sync + 'static {
     /// Writes a value unless somebody has written since it was read. When somebody has: what stands there now.
     fn swap(&self, swap: &Swap<'_>) -> impl Future<Output = Result<Option<Reading>, Away>> + Send;
 
-    /// The value of a key that never changes, empty where there is none.
+    /// The value of a key, empty where there is none, for whoever need not know when that was.
     fn look_up(&self, key: &str) -> impl Future<Output = Result<String, Away>> + Send;
 
-    /// Writes such a value, which goes after so long.
+    /// Writes a value, whatever stood there, which goes after so long.
     fn put(&self, key: &str, value: &str, lasts: Duration) -> impl Future<Output = Result<(), Away>> + Send;
 
     /// Adds an entry at the end of a list, which keeps so many of them at most and stays for at least so long, and tells a
