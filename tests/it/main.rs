@@ -93,6 +93,9 @@ mod streaming;
 mod upstream_trouble;
 mod websocket;
 
+// Other proxies that serve the application and ask about each request.
+mod forward_auth;
+
 // WebSockets by the test suite of the Autobahn project.
 mod autobahn;
 

@@ -81,6 +81,8 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP for trusted proxies.
     pub plain: Vec<SocketAddr>,
+    /// Where other proxies ask about requests of theirs.
+    pub verify: Vec<SocketAddr>,
     /// Health.
     pub admin: Option<SocketAddr>,
 }
@@ -131,6 +133,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
         https: addresses.https,
         http: addresses.http,
         plain: addresses.plain,
+        verify: addresses.verify,
         admin: admin.as_ref().map(Admin::address),
     };
     if let Some(admin) = admin {
