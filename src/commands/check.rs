@@ -141,7 +141,7 @@ impl<'c> Summary<'c> {
 impl RouteSummary {
     fn of(route: &Route, config: &Config) -> Self {
         let issuer = |id: &config::IssuerId| config.issuers.get(id.0).map(|issuer| issuer.name.to_string());
-        let upstream = config.upstreams.get(route.upstream.0);
+        let upstream = route.upstream.and_then(|id| config.upstreams.get(id.0));
         Self {
             path: route.path.to_string(),
             methods: route.methods.iter().flatten().map(ToString::to_string).collect(),

@@ -13,6 +13,8 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP that is served, to `trusted_proxies` only: a load balancer already ends TLS.
     pub plain: Vec<SocketAddr>,
+    /// Plain HTTP on which other proxies, of `trusted_proxies`, ask about requests of theirs.
+    pub verify: Vec<SocketAddr>,
     /// Health; never on a public listener.
     pub admin: Option<SocketAddr>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header (v1 or v2).

@@ -53,8 +53,8 @@ pub struct Route {
     pub require: Vec<Condition>,
     /// How, and how recently, whoever asks must have signed in. Asks nothing unless `access` is [`Access::Required`].
     pub authentication: Authentication,
-    /// Where the request goes.
-    pub upstream: UpstreamId,
+    /// Where the request goes. `None`: nowhere; another proxy serves it, and only asks here whether it may.
+    pub upstream: Option<UpstreamId>,
     /// Claims to headers.
     pub identity: IdentitySetId,
     /// Send a short-lived signed JWT of the identity in `X-Usher-Assertion`.

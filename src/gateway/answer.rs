@@ -14,6 +14,7 @@ use super::Gateway;
 use super::admit::AdmitError;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
+use super::verify::QuestionError;
 use super::way_in;
 use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::Unauthenticated;
@@ -138,7 +139,8 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotServed)
         },
         Rejection::Malformed(_) | Rejection::AmbiguousPath => Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous),
-        Rejection::UnknownHost => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
+        // Both were directed at a server that is not to produce their answer (RFC 9110 §15.5.20).
+        Rejection::UnknownHost | Rejection::NotForwarded => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
         Rejection::NoPath | Rejection::NoEndpoint => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
         Rejection::Method { allow } => {
             Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }
@@ -179,6 +181,7 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         }
         Rejection::CookiesNotKept => Answer::new(S::BAD_REQUEST, "client", Word::CookiesNotKept),
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
+        Rejection::Question(error) => describe_question(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
     }
 }
@@ -193,6 +196,24 @@ fn describe_login_tokens(error: &Unauthenticated) -> Answer {
         Unauthenticated::IssuerUnavailable { retry_after } => unavailable("issuer", *retry_after),
         Unauthenticated::StoreAway { retry_after } => unavailable("store", *retry_after),
         _ => Answer::new(StatusCode::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
+    }
+}
+
+fn describe_question(error: &QuestionError) -> Answer {
+    use StatusCode as S;
+    match error {
+        QuestionError::Stranger => Answer::new(S::FORBIDDEN, "operator", Word::NothingHere),
+        QuestionError::NoQuestion => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
+        QuestionError::Missing(_) => Answer::new(S::BAD_REQUEST, "operator", Word::Ambiguous),
+        QuestionError::Unreadable(_) | QuestionError::Contradiction(_) | QuestionError::Impostor(_) => {
+            Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous)
+        }
+        QuestionError::LoginPassesBy => Answer::new(S::INTERNAL_SERVER_ERROR, "operator", Word::OurFault),
+        // Once more, and it passes.
+        QuestionError::Overtaken => Answer {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", Word::OurFault)
+        },
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Exchange<'g> {
     pub(super) asked: Option<Authentication>,
     /// The form that was not delivered, where its page is to keep it.
     pub(super) unsent: Option<Box<UnsentForm>>,
+    /// Whether its answer has no body, whatever it says: that of a `HEAD`.
+    pub(super) bodyless: bool,
     /// What the access log will say.
     pub(super) record: Box<Record>,
     route: Option<&'g Route>,
@@ -71,6 +73,7 @@ impl<'g> Exchange<'g> {
             sign_in_with: None,
             asked: None,
             unsent: None,
+            bodyless: *request.method() == Method::HEAD,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
@@ -172,7 +175,7 @@ impl<'g> Exchange<'g> {
     /// Gives the answer what every answer gets, and hands the facts over to the access log, which writes its line when the
     /// body has gone out.
     pub(super) fn finish(mut self, mut response: Response<Body>) -> Response<LoggedBody> {
-        if self.record.method == Method::HEAD {
+        if self.bodyless {
             response = without_body(response);
         }
         let headers = response.headers_mut();

@@ -84,7 +84,7 @@ fn host_field(target: &Target, headers: &HeaderMap) -> Result<HeaderValue, Rejec
 }
 
 /// Who the user is, in the words that the route chose.
-fn speak_for_user(
+pub(super) fn speak_for_user(
     gateway: &Gateway,
     target: &Target,
     route: &Route,

@@ -78,6 +78,8 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP for trusted proxies.
     pub plain: Vec<SocketAddr>,
+    /// Plain HTTP for the questions of other proxies.
+    pub verify: Vec<SocketAddr>,
 }
 
 /// A running server. Dropping it closes every connection at once; [`Server::drain`] is the polite way.
@@ -135,7 +137,12 @@ impl Server {
         let tls = tls.transpose()?;
 
         let listen = &config.listen;
-        let wanted = [(Role::Https, &listen.https), (Role::Redirect, &listen.http), (Role::Plain, &listen.plain)];
+        let wanted = [
+            (Role::Https, &listen.https),
+            (Role::Redirect, &listen.http),
+            (Role::Plain, &listen.plain),
+            (Role::Verify, &listen.verify),
+        ];
         let bound = wanted
             .into_iter()
             .flat_map(|(role, addresses)| addresses.iter().map(move |address| (role, *address)))
@@ -145,6 +152,7 @@ impl Server {
             https: addresses_of(&bound, Role::Https),
             http: addresses_of(&bound, Role::Redirect),
             plain: addresses_of(&bound, Role::Plain),
+            verify: addresses_of(&bound, Role::Verify),
         };
 
         let https_port = addresses.https.first().map(SocketAddr::port);

@@ -19,6 +19,8 @@ pub(super) enum Role {
     Redirect,
     /// Plain HTTP, served to trusted proxies.
     Plain,
+    /// Plain HTTP, on which trusted proxies ask about requests of theirs. Others are told that they must not.
+    Verify,
 }
 
 impl Role {
@@ -28,6 +30,7 @@ impl Role {
             Self::Https => "listen.https",
             Self::Redirect => "listen.http",
             Self::Plain => "listen.plain",
+            Self::Verify => "listen.verify",
         }
     }
 }

@@ -57,7 +57,14 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn config() -> Config {
     let here = "127.0.0.1:0".parse().unwrap();
     Config {
-        listen: Listen { https: vec![here], http: vec![], plain: vec![], admin: None, proxy_protocol: false },
+        listen: Listen {
+            https: vec![here],
+            http: vec![],
+            plain: vec![],
+            verify: vec![],
+            admin: None,
+            proxy_protocol: false,
+        },
         tls: Tls::SelfSigned,
         trusted_proxies: vec![],
         issuers: vec![],

@@ -88,6 +88,8 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP for trusted proxies.
     pub plain: Vec<SocketAddr>,
+    /// Where other proxies ask about requests of theirs.
+    pub verify: Vec<SocketAddr>,
     /// Health.
     pub admin: Option<SocketAddr>,
 }
@@ -98,6 +100,7 @@ impl fmt::Display for Addresses {
             ("https", &self.https[..]),
             ("http", &self.http),
             ("plain", &self.plain),
+            ("verify", &self.verify),
             ("admin", self.admin.as_slice()),
         ];
         let all = keys.into_iter().flat_map(|(key, addresses)| addresses.iter().map(move |address| (key, address)));
@@ -161,6 +164,7 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
         https: addresses.https,
         http: addresses.http,
         plain: addresses.plain,
+        verify: addresses.verify,
         admin: admin.as_ref().map(Admin::address),
     };
     if let Some(admin) = admin {

@@ -117,6 +117,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("listen.https", one.https != other.https),
         ("listen.http", one.http != other.http),
         ("listen.plain", one.plain != other.plain),
+        ("listen.verify", one.verify != other.verify),
         ("listen.admin", one.admin != other.admin),
         ("state_directory", before.state_directory != after.state_directory),
         ("session.store", before.session.store != after.session.store),

@@ -113,7 +113,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
     let tls = check.tls(file.tls.as_ref(), !listen.https.is_empty());
     let issuers = check.issuers(file.issuers.as_ref(), file.sites.as_deref().unwrap_or_default());
-    let sites = check.sites(file.sites.as_deref(), &issuers);
+    let sites = check.sites(file.sites.as_deref(), &issuers, !listen.verify.is_empty());
     let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
     let state_directory =
         file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));

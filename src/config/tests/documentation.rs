@@ -110,7 +110,7 @@ fn the_documented_defaults_are_the_defaults() {
         let mut root = config.sites[0].routes.last().unwrap().as_ref().clone();
         root.issuers.clear();
         root.identity = crate::config::IdentitySetId(0);
-        root.upstream = crate::config::UpstreamId(0);
+        root.upstream = None;
         format!("{root:?}")
     };
     assert_eq!(root(&documented), root(&small));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Access, Authentication, IdentitySetId, PathPattern, Timeouts, Unauthenticated, UpstreamId};
+use crate::config::{Access, Authentication, IdentitySetId, PathPattern, Timeouts, Unauthenticated};
 
 /// A route for a path as it is written in the file; without methods it is for all.
 pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
@@ -19,7 +19,7 @@ pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
         issuers: Vec::new(),
         require: Vec::new(),
         authentication: Authentication::default(),
-        upstream: UpstreamId(0),
+        upstream: None,
         identity: IdentitySetId(0),
         assertion: false,
         forward_access_token: false,

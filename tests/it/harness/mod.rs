@@ -19,6 +19,7 @@ pub(crate) mod left_out;
 pub(crate) mod load;
 pub(crate) mod long;
 pub(crate) mod mirror;
+pub(crate) mod outer_proxy;
 pub(crate) mod place;
 pub(crate) mod random;
 pub(crate) mod raw;

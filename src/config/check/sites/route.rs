@@ -8,7 +8,7 @@ use super::layer::{Layer, Required, Written};
 use super::order::Candidate;
 use super::{CheckedSites, SiteContext};
 use crate::config::file;
-use crate::config::{Access, IssuerId, PathPattern, Route, Unauthenticated, UpstreamId, defaults};
+use crate::config::{Access, IssuerId, PathPattern, Route, Unauthenticated, defaults};
 
 impl Check<'_> {
     pub(super) fn route(
@@ -39,9 +39,10 @@ impl Check<'_> {
             let remedy = "add issuer to the route or its site, or access: public if everybody may see this";
             self.report.conflict(&own, &[own.clone(), inherited], "is missing: nobody's tokens would count", remedy);
         }
-        if layer.upstream.is_none() {
+        if layer.upstream.is_none() && !site.asked {
             let (own, inherited) = (at.key("upstream"), site.at.key("upstream"));
-            let remedy = "add it to the route or its site, as in upstream: http://app:8080";
+            let remedy = "add it to the route or its site, as in upstream: http://app:8080, or listen.verify, where another \
+                          proxy that serves the application asks";
             self.report.conflict(&own, &[own.clone(), inherited], "is missing", remedy);
         }
         let ignore_case = layer.ignore_case.unwrap_or(false);
@@ -62,8 +63,7 @@ impl Check<'_> {
             issuers: if access == Access::Public { Vec::new() } else { layer.issuers.unwrap_or_default() },
             require: conditions,
             authentication,
-            // Without one, there is a problem already.
-            upstream: layer.upstream.unwrap_or(UpstreamId(0)),
+            upstream: layer.upstream,
             identity: layer.identity.unwrap_or_else(|| checked.identity_set(Vec::new())),
             assertion: layer.assertion.unwrap_or(false),
             forward_access_token: layer.forward_access_token.unwrap_or(false),

@@ -40,6 +40,10 @@ impl Library {
         self.0.addresses.plain[0]
     }
 
+    pub(super) fn verify(&self) -> SocketAddr {
+        self.0.addresses.verify[0]
+    }
+
     pub(super) fn admin(&self) -> SocketAddr {
         self.0.addresses.admin.expect("there is an admin listener")
     }

@@ -58,6 +58,11 @@ impl Gateway {
         self.library.plain()
     }
 
+    /// The listener for the questions of other proxies.
+    pub(crate) fn verify(&self) -> SocketAddr {
+        self.library.verify()
+    }
+
     /// The admin listener.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.library.admin()
