@@ -57,7 +57,7 @@ use crate::config::{Config, Tls};
 use crate::gateway::{self, Gateway};
 
 use certificates::Certificates;
-pub use certificates::{CertificateError, check_certificates};
+pub use certificates::{CertificateError, CertificateWarning, certificate_warnings};
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;
