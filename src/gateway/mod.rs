@@ -9,9 +9,11 @@ mod admit;
 mod answer;
 mod assertions;
 mod build;
+mod cross_site;
 mod deliver;
 mod endpoints;
 mod exchange;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod media_type;
@@ -35,10 +37,9 @@ use hyper::body::Incoming;
 use crate::auth::authenticate::Authenticator;
 use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
-use crate::auth::origin;
 use crate::auth::sign_in::SignIns;
 use crate::clock::Clock;
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::forwarding::forwarded::ForwardingHeaders;
 use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
@@ -50,6 +51,7 @@ pub use readiness::Readiness;
 pub use rejection::Rejection;
 
 use admit::admit;
+use cross_site::refuse_cross_site;
 use exchange::Exchange;
 use strip::Stripper;
 
@@ -162,18 +164,7 @@ async fn journey<'g>(
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
     exchange.note_browser(credentials.cookies.in_browser());
-    let acts_by_cookie = route.access != Access::Public && credentials.by_cookie();
-    if (acts_by_cookie || route.login.is_some())
-        && !origin::may_act(
-            request.method(),
-            request.headers(),
-            target.scheme(),
-            target.authority(),
-            &route.allowed_origins,
-        )
-    {
-        return Err(Rejection::CrossSite);
-    }
+    refuse_cross_site(&request, &target, route, &credentials)?;
 
     // 5 Authenticate: verify, or renew and verify the new token the same way (law 4).
     let identity = if exchange.is_preflight(route) {
