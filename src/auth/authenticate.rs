@@ -7,6 +7,7 @@
 mod beginning;
 mod denial;
 mod ending;
+mod foresee;
 mod moving;
 mod remembered;
 mod step_up;
@@ -30,6 +31,7 @@ use crate::session::{DenialJournal, Denied, TokenHash};
 pub(super) use denial::sid_of;
 
 pub use ending::{EndedSession, Successor};
+pub use foresee::{Foreseen, Trust};
 
 /// The refresh protocol with the configured issuers.
 pub type Renewals = refresh::Renewals<IssuerAuthority>;
@@ -76,6 +78,14 @@ pub enum Source {
     Login,
 }
 
+/// What is to be done about a session.
+enum Course {
+    /// Its access token counts.
+    GoOn(Arc<VerifiedToken>),
+    /// Its refresh token decides. Boxed, as few requests have it.
+    Renew(Box<PresentedRefresh>),
+}
+
 impl Authenticator {
     /// Puts the parts together.
     #[must_use]
@@ -113,13 +123,12 @@ impl Authenticator {
         may_renew: bool,
         jar: &mut CookieJar,
     ) -> Result<Option<Identity>, Unauthenticated> {
-        use Unauthenticated::{NoCredentials, SessionEnded, UnreadableCookies};
         if route.access == Access::Public {
             return Ok(None);
         }
         match self.identify(credentials, &route.issuers, may_renew, jar).await {
             Ok(identity) => Ok(Some(identity)),
-            Err(NoCredentials | UnreadableCookies(_) | SessionEnded(_)) if route.access == Access::Optional => Ok(None),
+            Err(error) if passes_without(route, &error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -136,9 +145,7 @@ impl Authenticator {
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
         if let Some(token) = &credentials.bearer {
-            let token = self.verify(token, allowed).await?;
-            self.refuse_denied(&token, None)?;
-            return Ok(Identity { token, session: None, source: Source::Header });
+            return self.by_header(token, allowed).await;
         }
         let outcome = match self.cookies.read(&credentials.cookies, allowed).await {
             Ok(Some(presented)) => {
@@ -153,16 +160,27 @@ impl Authenticator {
             Ok(None) => Err(Unauthenticated::NoCredentials),
             Err(unread) => Err(self.unread(unread)),
         };
-        match &outcome {
+        self.clear_ended(outcome.as_ref().err(), jar);
+        outcome
+    }
+
+    async fn by_header(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Identity, Unauthenticated> {
+        let token = self.verify(token, allowed).await?;
+        self.refuse_denied(&token, None)?;
+        Ok(Identity { token, session: None, source: Source::Header })
+    }
+
+    /// The browser need not keep what is no session any more.
+    fn clear_ended(&self, error: Option<&Unauthenticated>, jar: &mut CookieJar) {
+        match error {
             // Whoever ended it on purpose has cleared these cookies, or set those of another session, which have the same
             // names: an answer that comes late must not clear them. What the store does not know may have ended so, too.
-            Err(Unauthenticated::SessionEnded(
+            Some(Unauthenticated::SessionEnded(
                 SessionEnd::Denied | SessionEnd::Unknown | SessionEnd::Renewal(EndReason::SignedOut),
             )) => {}
-            Err(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) => self.cookies.clear(jar),
-            Ok(_) | Err(_) => {}
+            Some(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) => self.cookies.clear(jar),
+            Some(_) | None => {}
         }
-        outcome
     }
 
     async fn by_presented(
@@ -197,13 +215,27 @@ impl Authenticator {
             Some(access) => self.verify(access, presented.counts_for(allowed)).await,
             None => Err(Unauthenticated::SessionEnded(SessionEnd::Expired)),
         };
+        match self.course(presented, verified, allowed, may_renew)? {
+            Course::GoOn(token) => match &presented.refresh {
+                Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
+                None => Ok(presented.identity(token)),
+            },
+            Course::Renew(refresh) => Box::pin(self.renew(presented, &refresh, jar)).await,
+        }
+    }
+
+    /// What is to be done about a session that is not too old, before anything is done. `verified` is its access token.
+    fn course(
+        &self,
+        presented: &PresentedSession,
+        verified: Result<Arc<VerifiedToken>, Unauthenticated>,
+        allowed: &[IssuerId],
+        may_renew: bool,
+    ) -> Result<Course, Unauthenticated> {
         match (verified, &presented.refresh) {
-            (Ok(token), refresh) => {
+            (Ok(token), _) => {
                 self.refuse_denied(&token, presented.session().as_ref())?;
-                match refresh {
-                    Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
-                    None => Ok(Identity { token, session: presented.session(), source: Source::Cookie }),
-                }
+                Ok(Course::GoOn(token))
             }
             // An issuer that cannot be asked says nothing about the token: no reason to spend the refresh token.
             (Err(error @ Unauthenticated::IssuerUnavailable { .. }), _) => Err(error),
@@ -212,7 +244,7 @@ impl Authenticator {
             (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
                 Some(refresh) => {
                     self.refuse_denied_renewal(presented, &refresh, &error)?;
-                    Box::pin(self.renew(presented, &refresh, jar)).await
+                    Ok(Course::Renew(Box::new(refresh)))
                 }
                 None => Err(Unauthenticated::NoCredentials),
             },
@@ -248,7 +280,13 @@ impl Authenticator {
                 return Ok(Box::pin(self.take_over(presented, refresh, &renewed, jar)).await);
             }
         }
-        Ok(Identity { token, session: presented.session(), source: Source::Cookie })
+        Ok(presented.identity(token))
+    }
+
+    /// Whether little life is left in an access token.
+    fn is_due(&self, token: &VerifiedToken) -> bool {
+        let issued_at = token.issued_at().unwrap_or(token.expires_at);
+        due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now()
     }
 
     /// The first request with this token: its refresh token has reached whoever keeps it as well (R3).
@@ -256,12 +294,6 @@ impl Authenticator {
         if !token.noted.swap(true, Ordering::Relaxed) {
             Box::pin(self.renewals.note_presented(issuer, &refresh.token)).await;
         }
-    }
-
-    /// Whether the token has so little life left that it is to be renewed.
-    fn is_due(&self, token: &VerifiedToken) -> bool {
-        let issued_at = token.issued_at().unwrap_or(token.expires_at);
-        due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now()
     }
 
     async fn renew(
@@ -363,12 +395,7 @@ impl Authenticator {
     }
 
     async fn verify(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Arc<VerifiedToken>, Unauthenticated> {
-        self.verifier.verify(token.expose(), allowed, self.clock.now()).await.map_err(|error| {
-            match error.retry_after() {
-                Some(retry_after) => Unauthenticated::IssuerUnavailable { retry_after },
-                None => Unauthenticated::Token(error),
-            }
-        })
+        Ok(self.verifier.verify(token.expose(), allowed, self.clock.now()).await?)
     }
 
     fn refuse_old(&self, presented: &PresentedSession) -> Result<(), Unauthenticated> {
@@ -392,7 +419,17 @@ fn of_whom(refresh: &PresentedRefresh, claims: &Claims) -> PresentedRefresh {
     refresh
 }
 
+/// Whether a route lets a request that is not authenticated pass without an identity.
+const fn passes_without(route: &Route, error: &Unauthenticated) -> bool {
+    use Unauthenticated::{NoCredentials, SessionEnded, UnreadableCookies};
+    matches!(error, NoCredentials | UnreadableCookies(_) | SessionEnded(_)) && matches!(route.access, Access::Optional)
+}
+
 impl PresentedSession {
+    fn identity(&self, token: Arc<VerifiedToken>) -> Identity {
+        Identity { token, session: self.session(), source: Source::Cookie }
+    }
+
     /// The issuers of whom the access token may be: sealed cookies name theirs, and it is shown to no other one.
     fn counts_for<'a>(&'a self, allowed: &'a [IssuerId]) -> &'a [IssuerId] {
         self.facts.as_ref().map_or(allowed, |facts| std::slice::from_ref(&facts.issuer))

@@ -149,13 +149,22 @@ impl SessionCookies {
     /// # Errors
     /// [`Unread`]
     pub async fn read(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Result<Option<PresentedSession>, Unread> {
+        if self.are_key(found) {
+            Box::pin(self.find(found, allowed)).await
+        } else {
+            Ok(self.read_tokens(found, allowed)?)
+        }
+    }
+
+    /// Whether they count as a key to a session in the store, rather than as tokens.
+    #[must_use]
+    pub fn are_key(&self, found: &FoundCookies) -> bool {
         let is_absent = |found: &Found| found.value == FoundValue::Absent;
-        let by_key = match &self.keeping {
+        match &self.keeping {
             Keeping::Stored(..) => !is_absent(&found.session),
             Keeping::Sealed(_) => is_absent(&found.access) && is_absent(&found.refresh),
             Keeping::Raw => false,
-        };
-        if by_key { Box::pin(self.find(found, allowed)).await } else { Ok(self.read_tokens(found, allowed)?) }
+        }
     }
 
     /// The issuer of this name, if it counts here.

@@ -47,6 +47,15 @@ pub enum Unauthenticated {
     NoRandomness(#[from] NoRandomness),
 }
 
+impl From<VerifyError> for Unauthenticated {
+    fn from(error: VerifyError) -> Self {
+        match error.retry_after() {
+            Some(retry_after) => Self::IssuerUnavailable { retry_after },
+            None => Self::Token(error),
+        }
+    }
+}
+
 /// Why a session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {

@@ -10,9 +10,11 @@ mod admit;
 mod answer;
 mod assertions;
 mod build;
+mod cross_site;
 mod deliver;
 mod endpoints;
 mod exchange;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod media_type;
@@ -37,10 +39,9 @@ use hyper::body::Incoming;
 use crate::auth::authenticate::{Authenticator, Identity};
 use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
-use crate::auth::origin;
 use crate::auth::sign_in::SignIns;
 use crate::clock::Clock;
-use crate::config::{Access, Config, Route};
+use crate::config::{Config, Route};
 use crate::forwarding::forwarded::ForwardingHeaders;
 use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
@@ -52,6 +53,7 @@ pub use readiness::Readiness;
 pub use rejection::Rejection;
 
 use admit::{Target, admit};
+use cross_site::refuse_cross_site;
 use exchange::Exchange;
 use strip::Stripper;
 
@@ -210,18 +212,7 @@ async fn decide<'g, B>(
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
     exchange.note_browser(credentials.cookies.in_browser());
-    let acts_by_cookie = route.access != Access::Public && credentials.by_cookie();
-    if (acts_by_cookie || route.login.is_some())
-        && !origin::may_act(
-            request.method(),
-            request.headers(),
-            target.scheme(),
-            target.authority(),
-            &route.allowed_origins,
-        )
-    {
-        return Err(Rejection::CrossSite);
-    }
+    refuse_cross_site(&request, &target, route, &credentials)?;
 
     // 5 Authenticate: verify, or renew and verify the new token the same way (law 4).
     let identity = if exchange.is_preflight(route) {

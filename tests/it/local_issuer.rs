@@ -61,6 +61,11 @@ impl Scene {
         jar
     }
 
+    /// Its configuration, without what every gateway of the tests has.
+    pub(crate) fn yaml(&self) -> &str {
+        &self.yaml
+    }
+
     pub(crate) async fn visit(&self, jar: &Jar) -> Answer {
         self.send(get("https://app.test/x").header("accept", "application/json").cookies(jar)).await
     }

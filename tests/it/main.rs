@@ -151,7 +151,10 @@ mod commands;
 mod configuration_options;
 mod demo;
 mod documents;
+mod explain;
+mod explain_agrees;
 mod logs;
+mod warnings;
 
 // What the benchmark compares answers rightly.
 mod bench;

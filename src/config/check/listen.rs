@@ -36,8 +36,18 @@ impl Check<'_> {
         listen
     }
 
-    /// Listeners that only make sense when somebody is trusted.
+    /// Listeners that only make sense when somebody is trusted, and not everybody.
     fn trust(&mut self, listen: &Listen, trusted_proxies: &[IpNet]) {
+        if let Some(index) = trusted_proxies.iter().position(|network| network.prefix_len() == 0) {
+            let so = if listen.plain.is_empty() {
+                "whoever connects can say where a request comes from"
+            } else {
+                "whoever connects can say where a request comes from, and browsers that reach the plain listener without TLS \
+                 keep no __Host- cookie: nobody stays signed in there"
+            };
+            let at = KeyPath::root().key("trusted_proxies").index(index);
+            self.report.warn(&at, format!("is everybody: {so}. Name the proxy's own network"));
+        }
         let (at, trusted) = (KeyPath::root().key("listen"), KeyPath::root().key("trusted_proxies"));
         let remedy = "add the load balancer's network, as in trusted_proxies: [10.0.0.0/8]";
         for (key, addresses) in [("plain", &listen.plain), ("verify", &listen.verify)] {

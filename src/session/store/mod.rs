@@ -60,7 +60,7 @@ impl Policy {
             grace: session.refresh_grace,
             idle: session.idle_timeout,
             keep: session.absolute_timeout,
-            dated: session.cookies == config::Cookies::Sealed,
+            dated: !matches!(session.cookies, config::Cookies::Raw { .. }),
             max_records: session.max_records,
             max_bytes: session.max_records.saturating_mul(2048),
         }

@@ -52,6 +52,18 @@ impl Usher {
         Self { process, output }
     }
 
+    /// Runs a command that ends by itself, with this on its standard input: its exit code, and what it wrote to standard output
+    /// and to standard error.
+    pub(crate) async fn finish(arguments: &[&str], directory: &Path, input: &str) -> (Option<i32>, String, String) {
+        let given = directory.join(".standard-input");
+        std::fs::write(&given, input).unwrap();
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(directory).kill_on_drop(true).stdin(std::fs::File::open(given).unwrap());
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("usher ends in time").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (ended.status.code(), text(ended.stdout), text(ended.stderr))
+    }
+
     /// `usher serve` with this configuration.
     pub(crate) fn serve(yaml: &str, directory: &Path) -> Self {
         Self::serve_by(&binary(), yaml, directory)

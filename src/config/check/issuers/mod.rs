@@ -151,6 +151,7 @@ impl Check<'_> {
         let transport = IssuerTransport {
             ca: mirror.ca_file.as_deref().and_then(|path| self.certificate_authorities(&at.key("ca_file"), path)),
             timeout: self.time(&at.key("timeout"), mirror.timeout, defaults::ISSUER_TIMEOUT),
+            offline: false,
         };
         // Only now that everything has been looked at may something be missing.
         let (issuer, keys) = (issuer.unwrap_or_default(), keys?);

@@ -6,6 +6,7 @@ mod login;
 mod order;
 mod require;
 mod route;
+mod suspicious;
 mod upstreams;
 
 use http::HeaderName;
@@ -112,6 +113,7 @@ impl Check<'_> {
             candidates.extend(self.route(&context, &at, route, own.over(&layer), checked));
         }
         self.indistinguishable(&candidates);
+        self.suspicious(&context, &layer, &candidates);
         self.logins(&context, &layer, &mut candidates, checked);
         candidates.sort_by(order::winning);
         let routes: Vec<_> = candidates.into_iter().map(|candidate| std::sync::Arc::new(candidate.route)).collect();
