@@ -20,6 +20,8 @@ pub enum Event {
     SecondFactorFailed,
     /// A session, or all sessions of somebody, have ended because somebody wanted that.
     SignOut,
+    /// Somebody wanted to end a session, and it could not be found.
+    SignOutFailed,
     /// A session was presented that has ended in another way.
     SessionEnded,
     /// A request was refused although, or because, it is known whose it is; or its token does not count.
@@ -34,11 +36,12 @@ pub enum Event {
 
 impl Event {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SecondFactorFailed,
         Self::SignOut,
+        Self::SignOutFailed,
         Self::SessionEnded,
         Self::Refused,
         Self::ReuseDetected,
@@ -54,6 +57,7 @@ impl Event {
             Self::SignInFailed => "sign_in_failed",
             Self::SecondFactorFailed => "second_factor_failed",
             Self::SignOut => "sign_out",
+            Self::SignOutFailed => "sign_out_failed",
             Self::SessionEnded => "session_ended",
             Self::Refused => "refused",
             Self::ReuseDetected => "reuse_detected",

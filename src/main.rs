@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use usher::clock::Clock;
-use usher::commands::{Failure, check, demo, health, schema, serve, user};
+use usher::commands::{Failure, check, demo, explain, health, schema, serve, session, shell, user};
 
 /// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
 #[global_allocator]
@@ -26,12 +26,20 @@ enum Command {
     Demo(demo::Args),
     /// Validate a configuration and print its routes in winning order
     Check(check::Args),
+    /// Say why a request would be let in or refused, step by step
+    Explain(Box<explain::Args>),
     /// Keep the users file of a local issuer
     User(user::Args),
+    /// List and end the sessions that instances share
+    Session(session::Args),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Ask a running gateway whether it is ready
     Health(health::Args),
+    /// Print a script by which a shell completes commands and options
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands
+    Man(shell::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -49,9 +57,17 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Demo(args) => block_on(async { demo::run(args, Clock::system()).await.map_err(Failure::world) }),
         Command::Check(args) => Ok(check::run(args, &Clock::system(), &mut anstream::stdout())?),
+        Command::Explain(args) => {
+            block_on(async { explain::run(args, &Clock::system(), &mut anstream::stdout()).await })
+        }
         Command::User(args) => user::run(args, &mut anstream::stdout()),
+        Command::Session(args) => {
+            block_on(async { session::run(args, &Clock::system(), &mut anstream::stdout()).await })
+        }
         Command::Schema => Ok(schema::run(&mut anstream::stdout())?),
         Command::Health(args) => health::run(args),
+        Command::Completions(args) => Ok(shell::completions(args, &mut Cli::command(), &mut anstream::stdout())?),
+        Command::Man(args) => shell::manual(args, Cli::command(), &mut anstream::stdout()),
     }
 }
 

@@ -1,7 +1,10 @@
-//! The state directory: what must survive a restart, each thing in a file of its own.
+//! The state directory: what must survive a restart, each thing in a file of its own, or where it changes all the time in a
+//! [`database`].
 //!
 //! The files hold keys. So each is there whole or not at all, and nobody but its owner can read it at any moment. This
 //! module does *not* know what is kept, nor when it is to be made anew.
+
+pub mod database;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -4,9 +4,13 @@
 //! Who counts owns what it counts with, and hands it on to its successor at a reload: a count never falls while the process
 //! lives. This module does *not* know what is counted, nor how that is shown.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -47,10 +51,40 @@ impl Open {
         Opened(Arc::clone(&self.0))
     }
 
+    /// Counts as open for as long as this goes on: from when it is first polled until it is over, or dropped.
+    pub fn during<F: Future>(&self, what: F) -> During<F> {
+        During { what, open: self.clone(), opened: None }
+    }
+
     /// How many are.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+pin_project! {
+    /// Something that counts as open while it goes on. Not an `async` block, which would have two places for it.
+    #[derive(Debug)]
+    pub struct During<F> {
+        #[pin]
+        what: F,
+        open: Open,
+        opened: Option<Opened>,
+    }
+}
+
+impl<F: Future> Future for During<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.opened.get_or_insert_with(|| this.open.enter());
+        let polled = this.what.poll(context);
+        if polled.is_ready() {
+            *this.opened = None;
+        }
+        polled
     }
 }
 
@@ -106,6 +140,8 @@ impl Durations {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
@@ -117,6 +153,20 @@ mod tests {
         let buckets: Vec<_> = durations.buckets().collect();
         assert_eq!(buckets, [(0.001, 2), (0.005, 2), (f64::INFINITY, 2)]);
         assert!((durations.seconds() - 60.012_002).abs() < 1e-9, "{}", durations.seconds());
+    }
+
+    #[test]
+    fn what_goes_on_is_open_from_its_first_poll_until_it_is_over_or_dropped() {
+        let (open, context) = (Open::default(), &mut Context::from_waker(Waker::noop()));
+        let mut ends = Box::pin(open.during(std::future::ready(1)));
+        let mut goes_on = Box::pin(open.during(std::future::pending::<()>()));
+        assert_eq!(open.now(), 0);
+        assert!(goes_on.as_mut().poll(context).is_pending());
+        assert_eq!(open.now(), 1);
+        assert_eq!(ends.as_mut().poll(context), Poll::Ready(1));
+        assert_eq!(open.now(), 1);
+        drop(goes_on);
+        assert_eq!(open.now(), 0);
     }
 
     #[test]

@@ -17,13 +17,16 @@ pub struct Tasks {
     runtime: Handle,
     tracker: TaskTracker,
     finishing: CancellationToken,
+    last: TaskTracker,
+    concluding: CancellationToken,
 }
 
 impl Tasks {
     /// Background work on the given runtime.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, tracker: TaskTracker::new(), finishing: CancellationToken::new() }
+        let (tracker, last) = (TaskTracker::new(), TaskTracker::new());
+        Self { runtime, tracker, finishing: CancellationToken::new(), last, concluding: CancellationToken::new() }
     }
 
     /// Starts `work`; it runs to its end whether or not anybody waits for it.
@@ -37,16 +40,25 @@ impl Tasks {
         drop(self.runtime.spawn(work));
     }
 
+    /// Starts work that passes on what all other work leaves behind. It hears when that has ended, and is to end soon then.
+    pub fn conclude<W: Future<Output = ()> + Send + 'static>(&self, work: impl FnOnce(CancellationToken) -> W) {
+        drop(self.last.spawn_on(work(self.concluding.clone()), &self.runtime));
+    }
+
     /// Waits so long between two attempts at something, or until the process is about to end.
     pub async fn rest(&self, duration: Duration) {
         // An error says that the time was up.
         let _finishing = tokio::time::timeout(duration, self.finishing.cancelled()).await;
     }
 
-    /// Waits until all work has ended, or at most `patience`. Returns whether it had.
+    /// Waits until all work has ended, or at most `patience`, and then as long for the work that concludes. Returns whether
+    /// both had.
     pub async fn finish(&self, patience: Duration) -> bool {
         self.finishing.cancel();
         self.tracker.close();
-        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+        let ended = tokio::time::timeout(patience, self.tracker.wait()).await.is_ok();
+        self.concluding.cancel();
+        self.last.close();
+        tokio::time::timeout(patience, self.last.wait()).await.is_ok() && ended
     }
 }

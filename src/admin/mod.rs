@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use self::metrics::Scrape;
+use crate::config::listening_remedy;
 use crate::gateway::Readiness;
 
 /// Connections at once.
@@ -40,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the admin listener cannot start: the operator, or whoever else has the port.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}, which listen.admin names")]
+#[error("cannot listen on {address}, which listen.admin names{}", listening_remedy(source))]
 pub struct AdminError {
     /// As it stands in the configuration.
     pub address: SocketAddr,
@@ -57,14 +58,18 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds `address`. To be called on the runtime that will run it.
+    /// Binds `address`, or takes the socket that listens there already. To be called on the runtime that will run it.
     ///
     /// # Errors
     ///
     /// The address cannot be bound.
-    pub async fn bind(address: SocketAddr) -> Result<Self, AdminError> {
+    pub async fn bind(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Result<Self, AdminError> {
         let failed = |source| AdminError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = match inherited {
+            Some(socket) => TcpListener::from_std(socket),
+            None => TcpListener::bind(address).await,
+        };
+        let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
@@ -213,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn readiness_ends_when_a_drain_begins_and_health_does_not() {
         let readiness = Readiness::default();
-        let admin = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
         let address = admin.address();
         let running = tokio::spawn(admin.run(readiness.clone(), none()));
 

@@ -7,6 +7,9 @@
 mod beginning;
 mod denial;
 mod ending;
+mod foresee;
+mod moving;
+mod remembered;
 mod step_up;
 
 use std::sync::Arc;
@@ -14,31 +17,37 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::authority::IssuerAuthority;
-use super::cookies::{CookieNames, FoundCookies};
+use super::cookies::CookieNames;
 use super::credentials::Credentials;
 use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin};
+use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin, Unkept};
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
-use crate::session::{Denied, TokenHash};
+use crate::session::{DenialJournal, Denied, TokenHash};
 
 pub(super) use denial::sid_of;
 
 pub use ending::{EndedSession, Successor};
+pub use foresee::{Foreseen, Trust};
 
 /// The refresh protocol with the configured issuers.
 pub type Renewals = refresh::Renewals<IssuerAuthority>;
 /// Tokens that it produced.
 type Renewed = refresh::Renewed<VerifiedToken>;
 
+/// What somebody is told to wait who was not served for want of the store.
+const SHORTLY: Duration = Duration::from_secs(1);
+
 /// Verifies and renews what requests present.
 pub struct Authenticator {
     verifier: Arc<Verifier>,
     renewals: Renewals,
     denied: Arc<Denied>,
+    /// Where denials survive a restart by themselves.
+    journal: Option<Arc<DenialJournal>>,
     cookies: SessionCookies,
     refresh_ahead: Duration,
     absolute_timeout: Duration,
@@ -69,19 +78,27 @@ pub enum Source {
     Login,
 }
 
+/// What is to be done about a session.
+enum Course {
+    /// Its access token counts.
+    GoOn(Arc<VerifiedToken>),
+    /// Its refresh token decides. Boxed, as few requests have it.
+    Renew(Box<PresentedRefresh>),
+}
+
 impl Authenticator {
     /// Puts the parts together.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         session: &config::Session,
         cookies: SessionCookies,
         verifier: Arc<Verifier>,
         renewals: Renewals,
-        denied: Arc<Denied>,
+        (denied, journal): (Arc<Denied>, Option<Arc<DenialJournal>>),
         clock: Clock,
     ) -> Self {
         let (refresh_ahead, absolute_timeout) = (session.refresh_ahead, session.absolute_timeout);
-        Self { verifier, renewals, denied, cookies, refresh_ahead, absolute_timeout, clock }
+        Self { verifier, renewals, denied, journal, cookies, refresh_ahead, absolute_timeout, clock }
     }
 
     /// The names of the cookies.
@@ -106,13 +123,12 @@ impl Authenticator {
         may_renew: bool,
         jar: &mut CookieJar,
     ) -> Result<Option<Identity>, Unauthenticated> {
-        use Unauthenticated::{NoCredentials, SessionEnded, UnreadableCookies};
         if route.access == Access::Public {
             return Ok(None);
         }
         match self.identify(credentials, &route.issuers, may_renew, jar).await {
             Ok(identity) => Ok(Some(identity)),
-            Err(NoCredentials | UnreadableCookies(_) | SessionEnded(_)) if route.access == Access::Optional => Ok(None),
+            Err(error) if passes_without(route, &error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -129,21 +145,60 @@ impl Authenticator {
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
         if let Some(token) = &credentials.bearer {
-            let token = self.verify(token, allowed).await?;
-            self.refuse_denied(&token, None)?;
-            return Ok(Identity { token, session: None, source: Source::Header });
+            return self.by_header(token, allowed).await;
         }
-        let outcome = match self.cookies.read(&credentials.cookies, allowed) {
-            Ok(Some(presented)) => self.by_session(&presented, allowed, may_renew, jar).await,
+        let outcome = match self.cookies.read(&credentials.cookies, allowed).await {
+            Ok(Some(presented)) => {
+                let outcome = self.by_presented(&presented, allowed, may_renew, jar).await;
+                if let Ok(identity) = &outcome
+                    && self.is_elsewhere(&presented)
+                {
+                    Box::pin(self.move_over(&presented, identity, jar)).await;
+                }
+                outcome
+            }
             Ok(None) => Err(Unauthenticated::NoCredentials),
-            Err(unreadable) => Err(unreadable.into()),
+            Err(unread) => Err(self.unread(unread)),
         };
-        match &outcome {
+        self.clear_ended(outcome.as_ref().err(), jar);
+        outcome
+    }
+
+    async fn by_header(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Identity, Unauthenticated> {
+        let token = self.verify(token, allowed).await?;
+        self.refuse_denied(&token, None)?;
+        Ok(Identity { token, session: None, source: Source::Header })
+    }
+
+    /// The browser need not keep what is no session any more.
+    fn clear_ended(&self, error: Option<&Unauthenticated>, jar: &mut CookieJar) {
+        match error {
             // Whoever ended it on purpose has cleared these cookies, or set those of another session, which have the same
-            // names: an answer that comes late must not clear them.
-            Err(Unauthenticated::SessionEnded(SessionEnd::Denied | SessionEnd::Renewal(EndReason::SignedOut))) => {}
-            Err(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) => self.cookies.clear(jar),
-            Ok(_) | Err(_) => {}
+            // names: an answer that comes late must not clear them. What the store does not know may have ended so, too.
+            Some(Unauthenticated::SessionEnded(
+                SessionEnd::Denied | SessionEnd::Unknown | SessionEnd::Renewal(EndReason::SignedOut),
+            )) => {}
+            Some(Unauthenticated::SessionEnded(_) | Unauthenticated::UnreadableCookies(_)) => self.cookies.clear(jar),
+            Some(_) | None => {}
+        }
+    }
+
+    async fn by_presented(
+        &self,
+        presented: &PresentedSession,
+        allowed: &[IssuerId],
+        may_renew: bool,
+        jar: &mut CookieJar,
+    ) -> Result<Identity, Unauthenticated> {
+        let outcome = match presented.moves {
+            Some((_, before)) if self.denied.is_denied(Some(before), "") => {
+                Err(Unauthenticated::SessionEnded(SessionEnd::Denied))
+            }
+            _ if presented.is_remembered() => Box::pin(self.by_remembered(presented, allowed, may_renew, jar)).await,
+            _ => self.by_session(presented, allowed, may_renew, jar).await,
+        };
+        if let Err(Unauthenticated::SessionEnded(_)) = &outcome {
+            Box::pin(self.cookies.forget_stored(presented)).await;
         }
         outcome
     }
@@ -160,13 +215,27 @@ impl Authenticator {
             Some(access) => self.verify(access, presented.counts_for(allowed)).await,
             None => Err(Unauthenticated::SessionEnded(SessionEnd::Expired)),
         };
+        match self.course(presented, verified, allowed, may_renew)? {
+            Course::GoOn(token) => match &presented.refresh {
+                Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
+                None => Ok(presented.identity(token)),
+            },
+            Course::Renew(refresh) => Box::pin(self.renew(presented, &refresh, jar)).await,
+        }
+    }
+
+    /// What is to be done about a session that is not too old, before anything is done. `verified` is its access token.
+    fn course(
+        &self,
+        presented: &PresentedSession,
+        verified: Result<Arc<VerifiedToken>, Unauthenticated>,
+        allowed: &[IssuerId],
+        may_renew: bool,
+    ) -> Result<Course, Unauthenticated> {
         match (verified, &presented.refresh) {
-            (Ok(token), refresh) => {
+            (Ok(token), _) => {
                 self.refuse_denied(&token, presented.session().as_ref())?;
-                match refresh {
-                    Some(refresh) => self.ahead(token, presented, refresh, may_renew, jar).await,
-                    None => Ok(Identity { token, session: presented.session(), source: Source::Cookie }),
-                }
+                Ok(Course::GoOn(token))
             }
             // An issuer that cannot be asked says nothing about the token: no reason to spend the refresh token.
             (Err(error @ Unauthenticated::IssuerUnavailable { .. }), _) => Err(error),
@@ -175,7 +244,7 @@ impl Authenticator {
             (Err(error), Some(refresh)) => match self.owned(presented, refresh, &error, allowed) {
                 Some(refresh) => {
                     self.refuse_denied_renewal(presented, &refresh, &error)?;
-                    Box::pin(self.renew(presented, &refresh, jar)).await
+                    Ok(Course::Renew(Box::new(refresh)))
                 }
                 None => Err(Unauthenticated::NoCredentials),
             },
@@ -200,22 +269,31 @@ impl Authenticator {
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
         let issuer = if presented.facts.is_none() { token.issuer } else { refresh.issuer };
-        if !token.noted.swap(true, Ordering::Relaxed) {
-            // The first request with this token: its refresh token has reached the browser as well (R3).
-            Box::pin(self.renewals.note_presented(issuer, &refresh.token)).await;
-        }
-        let issued_at = token.issued_at().unwrap_or(token.expires_at);
-        if may_renew && due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now() {
+        self.note(&token, issuer, refresh).await;
+        if may_renew && self.is_due(&token) {
             let beside = Some((TokenHash::of(token.token.expose()), token.usable_until));
             let refresh = &PresentedRefresh { issuer, beside, ..of_whom(refresh, &token.claims) };
             let renewed = Box::pin(self.renewals.renew_ahead(refresh)).await;
             // Looking may have shown that the refresh token was stolen, which ends the session here and now (R16).
             self.refuse_denied(&token, presented.session().as_ref())?;
             if let Some(renewed) = renewed.filter(|renewed| renewed.access.token != token.token) {
-                return Ok(self.take_over(presented, refresh, &renewed, jar));
+                return Ok(Box::pin(self.take_over(presented, refresh, &renewed, jar)).await);
             }
         }
-        Ok(Identity { token, session: presented.session(), source: Source::Cookie })
+        Ok(presented.identity(token))
+    }
+
+    /// Whether little life is left in an access token.
+    fn is_due(&self, token: &VerifiedToken) -> bool {
+        let issued_at = token.issued_at().unwrap_or(token.expires_at);
+        due_at(issued_at, token.expires_at, self.refresh_ahead) <= self.clock.now()
+    }
+
+    /// The first request with this token: its refresh token has reached whoever keeps it as well (R3).
+    async fn note(&self, token: &VerifiedToken, issuer: IssuerId, refresh: &PresentedRefresh) {
+        if !token.noted.swap(true, Ordering::Relaxed) {
+            Box::pin(self.renewals.note_presented(issuer, &refresh.token)).await;
+        }
     }
 
     async fn renew(
@@ -227,7 +305,7 @@ impl Authenticator {
         match self.renewals.renew(refresh).await {
             Renewal::Renewed(renewed) => {
                 self.refuse_denied(&renewed.access, presented.session().as_ref())?;
-                Ok(self.take_over(presented, refresh, &renewed, jar))
+                Ok(self.take_over(presented, refresh, &renewed, jar).await)
             }
             Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
             Renewal::Unavailable { retry_after } => Err(Unauthenticated::IssuerUnavailable { retry_after }),
@@ -269,8 +347,8 @@ impl Authenticator {
         PresentedRefresh { issuer: named.unwrap_or(refresh.issuer), ..refresh }
     }
 
-    /// The request goes on with renewed tokens, and the browser gets them.
-    fn take_over(
+    /// The request goes on with renewed tokens, and the browser gets them, or the store.
+    async fn take_over(
         &self,
         presented: &PresentedSession,
         refresh: &PresentedRefresh,
@@ -278,8 +356,9 @@ impl Authenticator {
         jar: &mut CookieJar,
     ) -> Identity {
         let origin = presented.session();
-        let session = RenewedSession { presented: refresh.clone(), origin, tokens: Arc::clone(renewed) };
-        self.write_renewed(&session, jar);
+        let (tokens, stored) = (Arc::clone(renewed), presented.stored.clone());
+        let session = RenewedSession { presented: refresh.clone(), origin, tokens, stored };
+        self.write_renewed(&session, jar).await;
         jar.renewed = Some(session);
         Identity { token: Arc::clone(&renewed.access), session: origin, source: Source::Renewal }
     }
@@ -288,39 +367,35 @@ impl Authenticator {
     /// long that the session was renewed again meanwhile, and older cookies must not replace newer ones in the browser (R9);
     /// or that it has ended, and what the browser has by now is another one's (R10).
     pub async fn freshen(&self, jar: &mut CookieJar) {
-        let Some(mut session) = jar.renewed.take() else { return };
+        // Where tokens are in the store, they are there by now, and the browser has nothing to do with them.
+        let Some(mut session) = jar.renewed.take().filter(|_| self.cookies.hold_tokens()) else { return };
         match Box::pin(self.renewals.newest(&session.presented, &session.tokens)).await {
             Some(newest) => {
                 session.tokens = newest;
-                self.write_renewed(&session, jar);
+                Box::pin(self.write_renewed(&session, jar)).await;
             }
             None => jar.forget(),
         }
     }
 
-    fn write_renewed(&self, session: &RenewedSession, jar: &mut CookieJar) {
-        let whose = (session.presented.issuer, session.origin);
-        let Renewed { access, refresh_token } = &*session.tokens;
-        // The request goes on, and it is the next one that pays, with another renewal.
-        if let Err(error) = self.cookies.write(whose, access, Some(refresh_token), self.clock.now(), jar) {
-            tracing::error!(fault = "issuer", %error, "the browser cannot keep this session's tokens");
+    async fn write_renewed(&self, session: &RenewedSession, jar: &mut CookieJar) {
+        match self.cookies.renew(session, self.clock.now(), jar).await {
+            Ok(()) => {}
+            // Whoever comes next presents the old token, and finds by it what it was renewed to.
+            Err(Unkept::Away(_)) => tracing::debug!("a renewed session is not in the shared store yet"),
+            // The request goes on, and it is the next one that pays, with another renewal.
+            Err(error) => tracing::error!(fault = "issuer", %error, "this session's tokens cannot be kept"),
         }
     }
 
-    /// Until when the session of these cookies can go on: the absolute time-out. `None` where the cookies do not say.
+    /// Until when the session of this identity can go on: the absolute time-out. `None` where nobody knows when it began.
     #[must_use]
-    pub fn session_ends_at(&self, found: &FoundCookies, allowed: &[IssuerId]) -> Option<Timestamp> {
-        let facts = self.cookies.read(found, allowed).ok()??.facts?;
-        Some(facts.origin.started_at.after(self.absolute_timeout))
+    pub fn session_ends_at(&self, identity: &Identity) -> Option<Timestamp> {
+        Some(identity.session?.started_at.after(self.absolute_timeout))
     }
 
     async fn verify(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Arc<VerifiedToken>, Unauthenticated> {
-        self.verifier.verify(token.expose(), allowed, self.clock.now()).await.map_err(|error| {
-            match error.retry_after() {
-                Some(retry_after) => Unauthenticated::IssuerUnavailable { retry_after },
-                None => Unauthenticated::Token(error),
-            }
-        })
+        Ok(self.verifier.verify(token.expose(), allowed, self.clock.now()).await?)
     }
 
     fn refuse_old(&self, presented: &PresentedSession) -> Result<(), Unauthenticated> {
@@ -344,7 +419,17 @@ fn of_whom(refresh: &PresentedRefresh, claims: &Claims) -> PresentedRefresh {
     refresh
 }
 
+/// Whether a route lets a request that is not authenticated pass without an identity.
+const fn passes_without(route: &Route, error: &Unauthenticated) -> bool {
+    use Unauthenticated::{NoCredentials, SessionEnded, UnreadableCookies};
+    matches!(error, NoCredentials | UnreadableCookies(_) | SessionEnded(_)) && matches!(route.access, Access::Optional)
+}
+
 impl PresentedSession {
+    fn identity(&self, token: Arc<VerifiedToken>) -> Identity {
+        Identity { token, session: self.session(), source: Source::Cookie }
+    }
+
     /// The issuers of whom the access token may be: sealed cookies name theirs, and it is shown to no other one.
     fn counts_for<'a>(&'a self, allowed: &'a [IssuerId]) -> &'a [IssuerId] {
         self.facts.as_ref().map_or(allowed, |facts| std::slice::from_ref(&facts.issuer))
@@ -352,5 +437,10 @@ impl PresentedSession {
 
     fn session(&self) -> Option<SessionOrigin> {
         self.facts.map(|facts| facts.origin)
+    }
+
+    /// Whether the store may know better.
+    fn is_remembered(&self) -> bool {
+        self.stored.as_ref().is_some_and(|found| found.is_remembered)
     }
 }

@@ -22,12 +22,16 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const OWN_PREFIX: &str = "__Host-usher-";
 const OWN_ACCESS: &str = "__Host-usher-access";
 const OWN_REFRESH: &str = "__Host-usher-refresh";
+const OWN_SESSION: &str = "__Host-usher-session";
 
-/// The names of the two cookies.
+/// The names of the cookies that make a session: one with a key to it, or two with its tokens. Of the other kind, which the
+/// browser may have from before, values are read and cleared.
 #[derive(Clone, Debug)]
 pub struct CookieNames {
     access: Name,
     refresh: Name,
+    session: Name,
+    hold_tokens: bool,
 }
 
 /// One logical cookie.
@@ -58,13 +62,15 @@ pub enum FoundValue {
     Unusable,
 }
 
-/// The two logical cookies of a request.
+/// The logical cookies of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FoundCookies {
     /// The one with the access token.
     pub access: Found,
     /// The one with the refresh token.
     pub refresh: Found,
+    /// The one with the key to a session.
+    pub session: Found,
     /// Whatever else is Usher's own: of sign-ins under way.
     pub others: Vec<OtherCookie>,
 }
@@ -83,6 +89,7 @@ pub struct OtherCookie {
 pub struct InBrowser {
     access: usize,
     refresh: usize,
+    session: usize,
 }
 
 /// A new value cannot stand in cookies: too long, or with bytes that a cookie cannot hold (RFC 6265 §4.1.1). The issuer's
@@ -101,18 +108,20 @@ impl CookieNames {
     #[must_use]
     pub fn new(cookies: &Cookies) -> Self {
         let own = |base: &str| Name { base: base.to_owned(), max_pieces: MAX_PIECES };
-        let foreign = |base: &str| Name { base: base.to_owned(), max_pieces: 1 };
-        match cookies {
-            Cookies::Sealed => Self { access: own(OWN_ACCESS), refresh: own(OWN_REFRESH) },
-            Cookies::Raw { access, refresh } => Self { access: foreign(access), refresh: foreign(refresh) },
-        }
+        let whole = |base: &str| Name { base: base.to_owned(), max_pieces: 1 };
+        let (access, refresh) = match cookies {
+            Cookies::Sealed | Cookies::Stored => (own(OWN_ACCESS), own(OWN_REFRESH)),
+            Cookies::Raw { access, refresh } => (whole(access), whole(refresh)),
+        };
+        Self { access, refresh, session: whole(OWN_SESSION), hold_tokens: *cookies != Cookies::Stored }
     }
 
-    /// Reads both cookies out of all `Cookie` lines and takes them out of the request, so that the application never sees
+    /// Reads the cookies out of all `Cookie` lines and takes them out of the request, so that the application never sees
     /// them (law 9). What remains keeps its bytes and order, on one line (RFC 9113 §8.2.3).
     pub fn take(&self, headers: &mut HeaderMap) -> FoundCookies {
         let mut access = Pieces::default();
         let mut refresh = Pieces::default();
+        let mut session = Pieces::default();
         let mut others: Vec<u8> = Vec::new();
         let mut own = Vec::new();
         let mut rewrite = headers.get_all(COOKIE).iter().nth(1).is_some();
@@ -123,6 +132,8 @@ impl CookieNames {
                 access.add(piece, value);
             } else if let Some(piece) = self.refresh.piece(name) {
                 refresh.add(piece, value);
+            } else if let Some(piece) = self.session.piece(name) {
+                session.add(piece, value);
             } else if !is_own(name) {
                 if !others.is_empty() {
                     others.extend_from_slice(b"; ");
@@ -134,7 +145,8 @@ impl CookieNames {
             }
             rewrite = true;
         }
-        let found = FoundCookies { access: access.join(), refresh: refresh.join(), others: own };
+        let (access, refresh, session) = (access.join(), refresh.join(), session.join());
+        let found = FoundCookies { access, refresh, session, others: own };
         if rewrite {
             headers.remove(COOKIE);
             if let Ok(value) = HeaderValue::from_bytes(&others)
@@ -174,12 +186,37 @@ impl CookieNames {
         self.refresh.set(value, max_age, browser.refresh)
     }
 
-    /// `Set-Cookie` lines that clear both cookies, every piece that the browser has, with the attributes they were set
-    /// with (C02).
+    /// `Set-Cookie` lines that store the key to a session, and clear the tokens that the browser still has.
+    #[must_use]
+    pub fn set_session(&self, key: &str, max_age: u64, browser: InBrowser) -> Vec<HeaderValue> {
+        let mut lines: Vec<_> = line(OWN_SESSION, key, max_age.min(MAX_AGE_CAP)).into_iter().collect();
+        lines.extend(self.clear_other_kind(browser));
+        lines
+    }
+
+    /// `Set-Cookie` lines that clear the cookies, every piece that the browser has, with the attributes they were set with
+    /// (C02).
     #[must_use]
     pub fn clear(&self, browser: InBrowser) -> Vec<HeaderValue> {
-        let mut lines = self.access.clear_from(0, browser.access.max(1));
-        lines.extend(self.refresh.clear_from(0, browser.refresh.max(1)));
+        let mut lines = if self.hold_tokens {
+            let mut lines = self.access.clear_from(0, browser.access.max(1));
+            lines.extend(self.refresh.clear_from(0, browser.refresh.max(1)));
+            lines
+        } else {
+            self.session.clear_from(0, 1)
+        };
+        lines.extend(self.clear_other_kind(browser));
+        lines
+    }
+
+    /// `Set-Cookie` lines that clear what the browser has of the kind that is not used.
+    #[must_use]
+    pub fn clear_other_kind(&self, browser: InBrowser) -> Vec<HeaderValue> {
+        if self.hold_tokens {
+            return self.session.clear_from(0, browser.session);
+        }
+        let mut lines = self.access.clear_from(0, browser.access);
+        lines.extend(self.refresh.clear_from(0, browser.refresh));
         lines
     }
 
@@ -210,26 +247,26 @@ impl CookieNames {
 }
 
 impl FoundCookies {
-    /// Whether the request carries either cookie, usable or not.
+    /// Whether the request carries any of the cookies, usable or not.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.access.pieces > 0 || self.refresh.pieces > 0
+        self.access.pieces > 0 || self.refresh.pieces > 0 || self.session.pieces > 0
     }
 
-    /// Each of the two as if it had come alone.
+    /// Each of the two with tokens as if it had come alone.
     #[must_use]
     pub fn apart(&self) -> [Self; 2] {
         let absent = || Found { value: FoundValue::Absent, pieces: 0 };
         [
-            Self { access: self.access.clone(), refresh: absent(), others: Vec::new() },
-            Self { access: absent(), refresh: self.refresh.clone(), others: Vec::new() },
+            Self { access: self.access.clone(), refresh: absent(), session: absent(), others: Vec::new() },
+            Self { access: absent(), refresh: self.refresh.clone(), session: absent(), others: Vec::new() },
         ]
     }
 
     /// What the browser has.
     #[must_use]
     pub const fn in_browser(&self) -> InBrowser {
-        InBrowser { access: self.access.pieces, refresh: self.refresh.pieces }
+        InBrowser { access: self.access.pieces, refresh: self.refresh.pieces, session: self.session.pieces }
     }
 }
 

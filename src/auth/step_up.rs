@@ -5,10 +5,8 @@
 //! not mention, the ID token of the sign-in counts, whose word is kept in the sealed cookies of the session. A renewal changes
 //! nothing about that: it is no sign-in, and whatever its ID token says, nobody has proved anything new (OIDC Core §12.2).
 
-use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::verify::date;
@@ -16,18 +14,7 @@ use crate::clock::Timestamp;
 use crate::config::Authentication;
 use crate::oauth::Claims;
 
-/// What an ID token says of its sign-in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SignInFacts {
-    /// When it was (`auth_time`).
-    pub auth_time: Option<Timestamp>,
-    /// In which way (`acr`).
-    pub acr: Option<AcrHash>,
-}
-
-/// An Authentication Context Class Reference: 128 bits of a hash, because it travels in cookies and may be as long as a URL.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AcrHash(pub [u8; 16]);
+pub use crate::session::{AcrHash, SignInFacts};
 
 /// Somebody is signed in, but not in the way, or not as recently, as is asked for: 401, for signing in again can mend it. Tells
 /// what the operator wrote, and nothing of the user's claims. The client's, mostly.
@@ -38,20 +25,6 @@ pub struct Insufficient {
     pub asked: Authentication,
     /// What of it is not met.
     pub lacking: Authentication,
-}
-
-impl AcrHash {
-    /// Of this value.
-    #[must_use]
-    pub fn of(acr: &str) -> Self {
-        Self(digest(&SHA256, acr.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default())
-    }
-}
-
-impl fmt::Debug for AcrHash {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AcrHash(…)")
-    }
 }
 
 impl SignInFacts {

@@ -143,6 +143,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::session::formats::{assert_committed, committed, committed_bytes};
 
     fn ticket() -> Ticket {
         Ticket {
@@ -163,6 +164,25 @@ mod tests {
         let value = ticket().seal(Purpose::Access, &sealer).unwrap();
         assert!(!value.contains("canary"));
         assert_eq!(Ticket::open(&value, Purpose::Access, &sealer), Some(ticket()));
+    }
+
+    #[test]
+    fn tickets_are_written_and_read_as_they_were_committed() {
+        let sid = Some(SidHash([9; 16]));
+        let facts = SignInFacts { auth_time: Some(Timestamp(5_000)), acr: Some(AcrHash::of("gold")) };
+        for (name, ticket) in [
+            ("plain", ticket()),
+            ("sid", Ticket { sid, ..ticket() }),
+            ("auth_time", Ticket { facts: SignInFacts { acr: None, ..facts }, ..ticket() }),
+            ("everything", Ticket { sid, facts, ..ticket() }),
+        ] {
+            assert_committed("ticket", name, &ticket.encode());
+            assert_eq!(Ticket::decode(&committed_bytes("ticket", name)), Some(ticket));
+        }
+        let sealer = Sealer::new(&[Secret::new(b"a session secret".to_vec())]).unwrap();
+        for (name, purpose) in [("access_cookie", Purpose::Access), ("refresh_cookie", Purpose::Refresh)] {
+            assert_eq!(Ticket::open(&committed("ticket", name), purpose, &sealer), Some(ticket()));
+        }
     }
 
     #[test]

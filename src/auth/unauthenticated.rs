@@ -47,6 +47,15 @@ pub enum Unauthenticated {
     NoRandomness(#[from] NoRandomness),
 }
 
+impl From<VerifyError> for Unauthenticated {
+    fn from(error: VerifyError) -> Self {
+        match error.retry_after() {
+            Some(retry_after) => Self::IssuerUnavailable { retry_after },
+            None => Self::Token(error),
+        }
+    }
+}
+
 /// Why a session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
@@ -58,6 +67,8 @@ pub enum SessionEnd {
     Denied,
     /// The access token has expired and there is no refresh token.
     Expired,
+    /// The store does not know it: ended, or forgotten.
+    Unknown,
     /// A renewal ended it.
     Renewal(EndReason),
 }
@@ -68,6 +79,7 @@ impl fmt::Display for SessionEnd {
             Self::Idle => "idle for too long",
             Self::Absolute => "the absolute time-out has passed",
             Self::Denied | Self::Renewal(EndReason::SignedOut) => "signed out or revoked",
+            Self::Unknown => "the store does not know it, or no longer",
             Self::Expired => "expired, and there is no refresh token",
             Self::Renewal(EndReason::Rejected) => "the issuer refused the refresh token",
             Self::Renewal(EndReason::Reused) => "a spent refresh token was presented again",

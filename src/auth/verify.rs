@@ -9,6 +9,7 @@ mod cache;
 mod claims;
 mod compact;
 mod error;
+mod examined;
 mod header;
 mod id_token;
 mod introspected;
@@ -29,6 +30,7 @@ use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 pub use cache::CacheCounts;
 pub(in crate::auth) use claims::date;
 pub use error::{Malformed, VerifyError};
+pub use examined::Examined;
 pub use id_token::IdTokenError;
 pub use logout_token::{LogoutToken, LogoutTokenError, SignedOut};
 pub use verified_token::{PerSet, VerifiedToken};
@@ -163,26 +165,12 @@ impl Verifier {
         presented: Presented<'_>,
         now: Timestamp,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
-        let config = issuer.config();
-        presented.header.check(config)?;
-        if config.token_type.is_none() && claims::are_of_another_kind(&presented.claims, &config.identity) {
-            return Err(VerifyError::WrongType);
-        }
         // Everything that costs nothing is looked at before a key is fetched for the token's sake.
-        let validity = Validity::check(&presented.claims, &config.audiences)?;
-        if let (IdentityToken::IdToken, Some(client)) = (&config.identity, &config.client) {
-            claims::authorized_party(&presented.claims, &client.id)?;
-        }
+        let validity = fits(issuer, &presented)?;
         let key = signer(issuer, &presented).await?;
-        let leeway = config.leeway;
-        if let Some(seconds) = validity.not_valid_for(now, leeway) {
-            self.log_skew(issuer, seconds, now);
-            return Err(VerifyError::NotYetValid { seconds });
-        }
-        let usable_until = validity.expires_at.after(leeway);
-        if now >= usable_until {
+        let Some(usable_until) = self.usable_until(issuer, &validity, now)? else {
             return Err(VerifyError::Expired(Box::new(presented.claims)));
-        }
+        };
         if !issuer.stands_by(&presented.claims) {
             return Err(VerifyError::Withdrawn(Box::new(presented.claims)));
         }
@@ -196,6 +184,21 @@ impl Verifier {
         ));
         self.cache.remember(&verified);
         Ok(verified)
+    }
+
+    /// Until when a token counts, whose time must have begun; `None` when that is over.
+    fn usable_until(
+        &self,
+        issuer: &Issuer,
+        validity: &Validity,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, VerifyError> {
+        let leeway = issuer.config().leeway;
+        if let Some(seconds) = validity.not_valid_for(now, leeway) {
+            self.log_skew(issuer, seconds, now);
+            return Err(VerifyError::NotYetValid { seconds });
+        }
+        Ok(Some(validity.expires_at.after(leeway)).filter(|until| now < *until))
     }
 
     /// The issuer that the token names, if that is one of the configuration, a preferred one first; of a token that names none
@@ -231,6 +234,20 @@ impl Verifier {
             );
         }
     }
+}
+
+/// Whether a token is what its issuer signs for us, by all but its signature and its time.
+fn fits(issuer: &Issuer, presented: &Presented<'_>) -> Result<Validity, VerifyError> {
+    let config = issuer.config();
+    presented.header.check(config)?;
+    if config.token_type.is_none() && claims::are_of_another_kind(&presented.claims, &config.identity) {
+        return Err(VerifyError::WrongType);
+    }
+    let validity = Validity::check(&presented.claims, &config.audiences)?;
+    if let (IdentityToken::IdToken, Some(client)) = (&config.identity, &config.client) {
+        claims::authorized_party(&presented.claims, &client.id)?;
+    }
+    Ok(validity)
 }
 
 /// The key of the issuer that has signed the token. When none has, the issuer may have put a new key under the same name:

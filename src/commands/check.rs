@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 
-use anstyle::Style;
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::Failure;
@@ -22,6 +22,9 @@ pub struct Args {
     /// How the answer is written
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
+    /// End with exit code 1 when something is valid but looks wrong
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Why a check did not end well.
@@ -42,6 +45,9 @@ pub enum CheckError {
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
+    /// Something looks wrong, which is on the output already, and whoever asked is strict.
+    #[error("something looks wrong")]
+    Suspicious,
     /// The output cannot be written: its reader went away.
     #[error("cannot write the answer")]
     Output(#[from] io::Error),
@@ -53,6 +59,7 @@ impl From<CheckError> for Failure {
             CheckError::Config(error) => error.into(),
             CheckError::Unusable { .. } => Self::configuration(error),
             CheckError::Told => Self::told(Self::CONFIGURATION),
+            CheckError::Suspicious => Self::told(Self::WORLD),
             CheckError::Output(error) => error.into(),
         }
     }
@@ -64,11 +71,13 @@ impl From<CheckError> for Failure {
 ///
 /// Everything that is wrong with the configuration, or an output that cannot be written.
 pub fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), CheckError> {
-    check(&args.source.sources(), args.output, clock.now(), out)
+    let warnings = check(&args.source.sources(), args.output, clock.now(), out)?;
+    if args.strict && warnings > 0 { Err(CheckError::Suspicious) } else { Ok(()) }
 }
 
-fn check(sources: &Sources, output: Output, now: Timestamp, out: &mut dyn Write) -> Result<(), CheckError> {
-    let loaded = match (config::load(sources), output) {
+/// Returns how much looks wrong.
+fn check(sources: &Sources, output: Output, now: Timestamp, out: &mut dyn Write) -> Result<usize, CheckError> {
+    let mut loaded = match (config::load(sources), output) {
         (Ok(loaded), _) => loaded,
         (Err(error), Output::Text) => return Err(error.into()),
         (Err(error), Output::Json) => {
@@ -76,34 +85,44 @@ fn check(sources: &Sources, output: Output, now: Timestamp, out: &mut dyn Write)
             return Err(CheckError::Told);
         }
     };
-    if let Err(error) = usable(&loaded.config, now) {
-        if let (Output::Json, CheckError::Unusable { key, cause }) = (output, &error) {
-            let message = causes(&**cause).join(": ");
+    match usable(&loaded.config, now) {
+        Ok(warnings) => loaded.notes.extend(warnings),
+        Err(CheckError::Unusable { key, cause }) if output == Output::Json => {
+            let message = causes(&*cause).join(": ");
             json(&serde_json::json!({ "problems": [{ "path": key, "message": message }] }), out)?;
             return Err(CheckError::Told);
         }
-        return Err(error);
+        Err(error) => return Err(error),
     }
     let summary = Summary::of(&loaded);
     match output {
         Output::Text => text(&summary, out)?,
         Output::Json => json(&summary, out)?,
     }
-    Ok(())
+    Ok(summary.warnings.len())
 }
 
-/// What `usher serve` would find out next, by the same code.
-fn usable(config: &Config, now: Timestamp) -> Result<(), CheckError> {
+/// What `usher serve` would find out next, by the same code, and what looks wrong about it.
+fn usable(config: &Config, now: Timestamp) -> Result<Vec<Note>, CheckError> {
+    const CERTIFICATES: &str = "tls.certificates";
     let unusable = |key, cause| CheckError::Unusable { key, cause };
-    server::check_certificates(config, now).map_err(|error| unusable("tls.certificates", error.into()))?;
-    gateway::check_pages(config).map_err(|error| unusable("pages", error.into()))
+    let warnings = server::certificate_warnings(config, now).map_err(|error| unusable(CERTIFICATES, error.into()))?;
+    gateway::check_pages(config).map_err(|error| unusable("pages", error.into()))?;
+    let warning = |warning: server::CertificateWarning| Note {
+        path: CERTIFICATES.to_owned(),
+        message: warning.to_string(),
+        is_warning: true,
+    };
+    Ok(warnings.into_iter().map(warning).collect())
 }
 
 /// What a configuration says, in words.
 #[derive(Debug, Serialize)]
 struct Summary<'c> {
     sites: Vec<SiteSummary>,
-    notes: &'c [Note],
+    /// What looks wrong though it is valid.
+    warnings: Vec<&'c Note>,
+    notes: Vec<&'c Note>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,14 +153,15 @@ impl<'c> Summary<'c> {
             host: site.host.to_string(),
             routes: site.routes.iter().map(|route| RouteSummary::of(route, config)).collect(),
         };
-        Self { sites: config.sites.iter().map(site).collect(), notes: &loaded.notes }
+        let (warnings, notes) = loaded.notes.iter().partition(|note| note.is_warning);
+        Self { sites: config.sites.iter().map(site).collect(), warnings, notes }
     }
 }
 
 impl RouteSummary {
     fn of(route: &Route, config: &Config) -> Self {
         let issuer = |id: &config::IssuerId| config.issuers.get(id.0).map(|issuer| issuer.name.to_string());
-        let upstream = config.upstreams.get(route.upstream.0);
+        let upstream = route.upstream.and_then(|id| config.upstreams.get(id.0));
         Self {
             path: route.path.to_string(),
             methods: route.methods.iter().flatten().map(ToString::to_string).collect(),
@@ -181,6 +201,7 @@ fn conditions(route: &Route) -> Vec<String> {
 
 const COLUMNS: [&str; 6] = ["path", "methods", "access", "issuers", "upstream", "conditions"];
 const HOST: Style = Style::new().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     for site in &summary.sites {
@@ -189,7 +210,10 @@ fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
         table::write("  ", COLUMNS, &rows, out)?;
         writeln!(out)?;
     }
-    for note in summary.notes {
+    for warning in &summary.warnings {
+        writeln!(out, "{WARNING}warning{WARNING:#}: {warning}")?;
+    }
+    for note in &summary.notes {
         writeln!(out, "note: {note}")?;
     }
     let routes: usize = summary.sites.iter().map(|site| site.routes.len()).sum();
@@ -223,7 +247,7 @@ sites:
       - { path: /assets/, access: public, upstream: [http://a, http://b] }
 ";
 
-    fn checked(yaml: &str, output: Output) -> (String, Result<(), CheckError>) {
+    fn checked(yaml: &str, output: Output) -> (String, Result<usize, CheckError>) {
         let mut out = Vec::new();
         let result =
             check(&Sources::text("usher.yaml", Format::Yaml, yaml, ""), output, Clock::system().now(), &mut out);

@@ -4,10 +4,13 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod health;
 pub mod log;
 pub mod schema;
 pub mod serve;
+pub mod session;
+pub mod shell;
 pub mod source;
 mod table;
 pub mod user;

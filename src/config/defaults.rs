@@ -33,6 +33,8 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) const STORE_PREFIX: &str = "usher";
 
 pub(super) const BODY_LIMIT: Option<u64> = Some(10 << 20);
+/// Policy violation (RFC 6455 §7.4.1).
+pub(super) const WEBSOCKET_CLOSE_CODE: u16 = 1008;
 pub(super) const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(5), response: Duration::from_secs(60), idle: Duration::from_secs(5 * 60) };
 

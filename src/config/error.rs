@@ -83,6 +83,9 @@ pub struct Note {
     pub path: String,
     /// What to know.
     pub message: String,
+    /// Whether it looks like a mistake.
+    #[serde(skip)]
+    pub is_warning: bool,
 }
 
 impl fmt::Display for Note {

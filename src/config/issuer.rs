@@ -174,6 +174,8 @@ pub struct IssuerTransport {
     pub ca: Option<Vec<u8>>,
     /// Until an answer is complete; also the bound on one connection attempt.
     pub timeout: Duration,
+    /// Never: whatever would be fetched cannot be had. No key of the file, but what a command that must not dial asks for.
+    pub offline: bool,
 }
 
 /// How a refresh token is exchanged for new tokens.

@@ -1,5 +1,6 @@
 //! Where to listen, and the certificates there.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,10 +13,25 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP that is served, to `trusted_proxies` only: a load balancer already ends TLS.
     pub plain: Vec<SocketAddr>,
+    /// Plain HTTP on which other proxies, of `trusted_proxies`, ask about requests of theirs.
+    pub verify: Vec<SocketAddr>,
     /// Health; never on a public listener.
     pub admin: Option<SocketAddr>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
+}
+
+/// What to do about an address that cannot be listened on, as the end of a sentence. Empty where that is not known.
+#[must_use]
+pub fn listening_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process listens there: end it, or name another port",
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE, or a socket of the service manager"
+        }
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
 }
 
 /// The certificates.

@@ -46,13 +46,13 @@ pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,
     IssuerTransport, KeySource, Login, LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
-pub use listen::{CertificateFiles, Listen, Tls};
+pub use listen::{CertificateFiles, Listen, Tls, listening_remedy};
 pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};
 pub use secret::Secret;
-pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore};
+pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore, TokenPlace};
 pub use site::{
     Access, Authentication, Condition, ConditionTest, HostPattern, IdentityHeader, IdentitySetId, PathPattern, Route,
     RouteId, Site, Timeouts, Unauthenticated,

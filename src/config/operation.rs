@@ -29,7 +29,7 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// A connection older than this is closed gracefully after the request at hand.
     pub connection_age: Duration,
-    /// Bytes of verified tokens that are kept in memory.
+    /// Bytes of verified tokens that are kept in memory, and of sessions that are remembered from a server.
     pub token_cache_bytes: u64,
 }
 

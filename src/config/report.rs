@@ -97,7 +97,16 @@ impl Report {
 
     /// Something worth knowing.
     pub(super) fn note(&mut self, path: &KeyPath, message: impl Into<String>) {
-        let note = Note { path: self.written(path).to_string(), message: message.into() };
+        self.remember(path, message.into(), false);
+    }
+
+    /// Something that is valid and looks like a mistake.
+    pub(super) fn warn(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.remember(path, message.into(), true);
+    }
+
+    fn remember(&mut self, path: &KeyPath, message: String, is_warning: bool) {
+        let note = Note { path: self.written(path).to_string(), message, is_warning };
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }

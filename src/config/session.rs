@@ -25,15 +25,15 @@ pub struct Session {
     pub refresh_wait: Duration,
     /// What a spent token presented after the grace does.
     pub on_reuse: OnReuse,
-    /// Bound on the number of renewal records in memory.
+    /// Bound on the number of renewal records in memory, and on that of sessions.
     pub max_records: usize,
-    /// Where renewals are recorded.
+    /// Where renewals are recorded, and sessions are if they are not in cookies.
     pub store: SessionStore,
     /// The cookies.
     pub cookies: Cookies,
 }
 
-/// Where renewals are recorded.
+/// Where renewals are recorded, and sessions are if they are not in cookies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionStore {
     /// In the memory of the process.
@@ -86,11 +86,23 @@ pub enum OnReuse {
     Refuse,
 }
 
-/// Which cookies carry the tokens.
+/// Where the tokens of a session are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenPlace {
+    /// In the browser's cookies.
+    Cookies,
+    /// In the store; the browser has a key.
+    Store,
+}
+
+/// Which cookies make a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cookies {
-    /// Usher's own: `__Host-usher-access` and `__Host-usher-refresh`, sealed.
+    /// Usher's own with the tokens: `__Host-usher-access` and `__Host-usher-refresh`, sealed.
     Sealed,
+    /// Usher's own with a key to the session in the store, which has the tokens: `__Host-usher-session`.
+    Stored,
     /// Those of an existing service, raw, under its names.
     Raw {
         /// Name of the cookie with the access token.

@@ -59,8 +59,8 @@ pub struct Route {
     pub require: Vec<Condition>,
     /// How, and how recently, whoever asks must have signed in. Asks nothing unless `access` is [`Access::Required`].
     pub authentication: Authentication,
-    /// Where the request goes.
-    pub upstream: UpstreamId,
+    /// Where the request goes. `None`: nowhere; another proxy serves it, and only asks here whether it may.
+    pub upstream: Option<UpstreamId>,
     /// Claims to headers.
     pub identity: IdentitySetId,
     /// Send a short-lived signed JWT of the identity in `X-Usher-Assertion`.
@@ -79,6 +79,8 @@ pub struct Route {
     pub explain_refusals: bool,
     /// Forms of at most so many bytes that meet an ended session come back with its page, to be sent again. `None`: none do.
     pub resend_forms: Option<u64>,
+    /// The status of the frame that closes a WebSocket whose session has ended (RFC 6455 §7.4).
+    pub websocket_close_code: u16,
     /// Time-outs towards the application.
     pub timeouts: Timeouts,
     /// Larger request bodies are refused with 413. `None`: no bound.

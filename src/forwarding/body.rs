@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use crate::forwarding::error::BodyError;
 use crate::forwarding::session_body::SessionBody;
+use crate::forwarding::session_watch::SessionWatch;
 use crate::forwarding::upstream_body::UpstreamBody;
 
 /// A response body.
@@ -21,7 +22,7 @@ pub enum Body {
     /// The same after a beginning that has been read already. `None` once that is sent.
     Begun(Option<Bytes>, UpstreamBody),
     /// What the upstream sends, for as long as a session lasts.
-    Session(Box<SessionBody>),
+    Session(SessionBody),
 }
 
 impl Body {
@@ -30,9 +31,15 @@ impl Body {
         Self::Begun(Some(beginning.into()).filter(|bytes| !bytes.is_empty()), rest)
     }
 
-    /// The upstream's body, cut once the session is `over`.
-    pub fn until(over: impl Future<Output = ()> + Send + Sync + 'static, body: UpstreamBody) -> Self {
-        Self::Session(Box::new(SessionBody::new(body, over)))
+    /// The upstream's body, cut once the session is over, unless it is so short that it is not worth asking.
+    pub fn of_session<F>(body: UpstreamBody, session_end: impl FnOnce() -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + Sync + 'static,
+    {
+        match SessionWatch::over(&body.size_hint(), session_end) {
+            Some(watch) => Self::Session(SessionBody::new(body, watch)),
+            None => Self::Upstream(body),
+        }
     }
 
     /// A body in memory.
@@ -60,7 +67,7 @@ impl http_body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
-            Self::Session(body) => Pin::new(&mut **body).poll_frame(context),
+            Self::Session(body) => Pin::new(body).poll_frame(context),
             Self::Begun(beginning, body) => match beginning.take() {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 None => Pin::new(body).poll_frame(context),

@@ -45,6 +45,9 @@ pub enum ForwardError {
     /// The client: it went away before the request body was complete.
     #[error("the client went away before its request was complete")]
     ClientGone,
+    /// Nobody: whoever sends the request has signed out before it was complete, or was signed out.
+    #[error("the session ended before the request was complete")]
+    SessionOver,
 }
 
 /// Who caused a failure.
@@ -64,7 +67,11 @@ impl ForwardError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::UnknownUpstream => Fault::Us,
-            Self::InvalidAuthority | Self::RequestTooLarge | Self::ClientIdle | Self::ClientGone => Fault::Client,
+            Self::InvalidAuthority
+            | Self::RequestTooLarge
+            | Self::ClientIdle
+            | Self::ClientGone
+            | Self::SessionOver => Fault::Client,
             Self::Unreachable(_)
             | Self::ConnectTimedOut
             | Self::ResponseTimedOut
@@ -85,7 +92,8 @@ impl ForwardError {
             | Self::Protocol(_)
             | Self::RequestTooLarge
             | Self::ClientIdle
-            | Self::ClientGone => true,
+            | Self::ClientGone
+            | Self::SessionOver => true,
         }
     }
 }
@@ -138,8 +146,8 @@ pub enum BodyError {
     /// The upstream: silence in the middle of the answer.
     #[error("the upstream fell silent in the middle of its answer")]
     UpstreamIdle,
-    /// Nobody: whoever asked has signed out in the middle of the answer, or was signed out.
-    #[error("the session ended in the middle of the answer")]
+    /// Nobody: whoever asked has signed out in the middle of the answer or of the request, or was signed out.
+    #[error("the session ended in the middle")]
     SessionOver,
     /// The upstream: its connection or stream ended in the middle of the answer.
     #[error("the upstream broke off in the middle of its answer")]

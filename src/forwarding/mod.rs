@@ -29,6 +29,7 @@ mod parked;
 mod request_body;
 mod response_timer;
 mod session_body;
+mod session_watch;
 mod silence;
 mod stream;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use crate::forwarding::arriving::Arriving;
 use crate::forwarding::error::BodyError;
+use crate::forwarding::session_watch::SessionWatch;
 use crate::forwarding::silence::Silence;
 use crate::forwarding::trailers;
 use crate::forwarding::upload::{Upload, UploadFailure};
@@ -27,7 +28,7 @@ pub type TrailerFilter = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 /// The body of a request to an upstream: what the client sends, as it comes, within bounds.
 ///
 /// It ends in an error, which makes the connection abort the request, when the client goes away, falls silent for too
-/// long or sends too much: a request that was cut short never looks whole to the upstream.
+/// long, sends too much or is signed out: a request that was cut short never looks whole to the upstream.
 pub struct RequestBody {
     /// Boxed: most requests have none, and carry this around.
     source: Option<Box<Source>>,
@@ -41,6 +42,8 @@ struct Source {
     allowance: Option<u64>,
     silence: Silence,
     trailers: Option<TrailerFilter>,
+    /// Over the session that may send it.
+    watch: Option<SessionWatch>,
     upload: Arc<Upload>,
 }
 
@@ -64,6 +67,7 @@ impl RequestBody {
             allowance: None,
             silence: Silence::new(idle),
             trailers: None,
+            watch: None,
             upload: Arc::new(Upload::new(idle)),
         };
         Self { source: Some(Box::new(source)) }
@@ -91,6 +95,16 @@ impl RequestBody {
         }
     }
 
+    /// Aborts it once the session is over that it was let in with, unless it is so short that it is not worth asking.
+    pub fn belong_to_session<F>(&mut self, session_end: impl FnOnce() -> F)
+    where
+        F: Future<Output = ()> + Send + Sync + 'static,
+    {
+        if let Some(source) = &mut self.source {
+            source.watch = SessionWatch::over(&source.incoming.size_hint(), session_end);
+        }
+    }
+
     /// The progress of the body, if there is one.
     pub(super) fn upload(&self) -> Option<Arc<Upload>> {
         self.source.as_ref().map(|source| Arc::clone(&source.upload))
@@ -99,6 +113,16 @@ impl RequestBody {
 
 impl Source {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(mut watch) = self.watch.take() else { return self.poll_arriving(context) };
+        let polled = watch.poll(context, |context| self.poll_arriving(context));
+        self.watch = Some(watch);
+        match ready!(polled) {
+            Some(next) => Poll::Ready(next),
+            None => Poll::Ready(Some(Err(self.fail(UploadFailure::SessionOver, BodyError::SessionOver)))),
+        }
+    }
+
+    fn poll_arriving(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(context) else {
             self.upload.await_client();
             ready!(self.silence.poll(None, context));

@@ -1,24 +1,25 @@
 //! An answer that goes on for as long as a session does: cut when that is over, and seen to be cut.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::forwarding::error::BodyError;
+use crate::forwarding::session_watch::SessionWatch;
 use crate::forwarding::upstream_body::UpstreamBody;
 
-/// The upstream's body until somebody says that the session is over.
+/// The upstream's body until the session is over.
 pub struct SessionBody {
     /// `None` once it was cut: the upstream is let go at that moment.
     body: Option<UpstreamBody>,
-    over: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+    watch: SessionWatch,
 }
 
 impl SessionBody {
-    pub(super) fn new(body: UpstreamBody, over: impl Future<Output = ()> + Send + Sync + 'static) -> Self {
-        Self { body: Some(body), over: Box::pin(over) }
+    pub(super) const fn new(body: UpstreamBody, watch: SessionWatch) -> Self {
+        Self { body: Some(body), watch }
     }
 }
 
@@ -32,11 +33,11 @@ impl http_body::Body for SessionBody {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        if this.over.as_mut().poll(context).is_ready() {
-            this.body = None;
-            return Poll::Ready(Some(Err(BodyError::SessionOver)));
+        if let Some(next) = ready!(this.watch.poll(context, |context| Pin::new(body).poll_frame(context))) {
+            return Poll::Ready(next);
         }
-        Pin::new(body).poll_frame(context)
+        this.body = None;
+        Poll::Ready(Some(Err(BodyError::SessionOver)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -29,12 +29,13 @@ pub(super) enum Progress {
     Failed(UploadFailure),
 }
 
-/// Why a request body ended early. Always the client's doing.
+/// Why a request body ended early. The client's doing, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UploadFailure {
     TooLarge,
     ClientIdle,
     ClientGone,
+    SessionOver,
 }
 
 impl From<UploadFailure> for ForwardError {
@@ -43,6 +44,7 @@ impl From<UploadFailure> for ForwardError {
             UploadFailure::TooLarge => Self::RequestTooLarge,
             UploadFailure::ClientIdle => Self::ClientIdle,
             UploadFailure::ClientGone => Self::ClientGone,
+            UploadFailure::SessionOver => Self::SessionOver,
         }
     }
 }

@@ -8,16 +8,21 @@ pub enum Goodbye {
     /// The gateway goes away.
     GoingAway,
     /// Whoever opened it may have it no more.
-    SessionOver,
+    SessionOver {
+        /// The status of the close frame.
+        code: u16,
+    },
 }
 
 impl Goodbye {
-    /// What tells the client of a WebSocket: a close frame of status 1001 or 1008 (RFC 6455 §7.4.1).
+    /// What tells the client of a WebSocket: a close frame with a status (RFC 6455 §7.4.1), which is 1001 for the first.
     pub(super) const fn close_frame(self) -> [u8; 4] {
-        match self {
-            Self::GoingAway => [0x88, 2, 0x03, 0xe9],
-            Self::SessionOver => [0x88, 2, 0x03, 0xf0],
-        }
+        let code = match self {
+            Self::GoingAway => 1001,
+            Self::SessionOver { code } => code,
+        };
+        let [high, low] = code.to_be_bytes();
+        [0x88, 2, high, low]
     }
 }
 

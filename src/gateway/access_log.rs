@@ -59,6 +59,8 @@ pub(super) struct Record {
     pub(super) source: Option<Source>,
     /// Why the request was refused, and whose fault that is; `None` when the application answered.
     pub(super) refusal: Option<(Box<str>, &'static str)>,
+    /// Whether another proxy was told that the request may pass.
+    pub(super) verified: bool,
     pub(super) status: StatusCode,
     /// Whether the answer changes the browser's cookies.
     pub(super) cookies: bool,
@@ -97,6 +99,7 @@ impl Record {
             subject: None,
             source: None,
             refusal: None,
+            verified: false,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             cookies: false,
             authentication: Duration::ZERO,
@@ -143,6 +146,7 @@ impl Record {
             decision = match (&self.refusal, self.upstream) {
                 (Some(_), _) => "refused",
                 (None, Some(_)) => "forwarded",
+                (None, None) if self.verified => "verified",
                 (None, None) => "answered",
             },
             reason,

@@ -100,7 +100,7 @@ fn check_method(method: &Method) -> Result<(), AdmitError> {
 }
 
 /// Exactly one host, from wherever the protocol version puts it.
-fn authority<B>(request: &Request<B>) -> Result<Cow<'_, str>, AdmitError> {
+pub(super) fn authority<B>(request: &Request<B>) -> Result<Cow<'_, str>, AdmitError> {
     let mut lines = request.headers().get_all(HOST).iter();
     let header = match (lines.next(), lines.next()) {
         (Some(_), Some(_)) => return Err(AdmitError::SeveralHosts),

@@ -15,6 +15,7 @@ use super::admit::AdmitError;
 use super::audit;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
+use super::verify::QuestionError;
 use super::way_in;
 use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::Unauthenticated;
@@ -139,7 +140,8 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotServed)
         },
         Rejection::Malformed(_) | Rejection::AmbiguousPath => Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous),
-        Rejection::UnknownHost => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
+        // Both were directed at a server that is not to produce their answer (RFC 9110 §15.5.20).
+        Rejection::UnknownHost | Rejection::NotForwarded => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
         Rejection::NoPath | Rejection::NoEndpoint => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
         Rejection::Method { allow } => {
             Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }
@@ -168,13 +170,8 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
             let (status, detail) = describe_forward(error);
             Answer::new(status, fault(error.fault()), detail)
         }
-        Rejection::LoginTokens(Unauthenticated::IssuerUnavailable { retry_after }) => Answer {
-            retry_after: Some(*retry_after),
-            ..Answer::new(S::SERVICE_UNAVAILABLE, "issuer", Word::SignInUnavailable)
-        },
-        Rejection::LoginTokens(_) | Rejection::LoginAnswer => {
-            Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken)
-        }
+        Rejection::LoginTokens(error) => describe_login_tokens(error),
+        Rejection::LoginAnswer => Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
         Rejection::SignIn(error) => sign_in::describe(error),
         Rejection::SignInRequest => Answer::new(S::BAD_REQUEST, "client", Word::SignInIsJson),
         Rejection::LogoutToken(LogoutTokenError::Token(VerifyError::IssuerUnavailable(_))) => {
@@ -185,7 +182,39 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         }
         Rejection::CookiesNotKept => Answer::new(S::BAD_REQUEST, "client", Word::CookiesNotKept),
         Rejection::NotSignedIn(error) => describe_not_signed_in(error),
+        Rejection::Question(error) => describe_question(error),
         Rejection::Internal => Answer::new(S::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
+    }
+}
+
+/// Why an application's login began no session.
+fn describe_login_tokens(error: &Unauthenticated) -> Answer {
+    let unavailable = |fault, retry_after| Answer {
+        retry_after: Some(retry_after),
+        ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, fault, Word::SignInUnavailable)
+    };
+    match error {
+        Unauthenticated::IssuerUnavailable { retry_after } => unavailable("issuer", *retry_after),
+        Unauthenticated::StoreAway { retry_after } => unavailable("store", *retry_after),
+        _ => Answer::new(StatusCode::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
+    }
+}
+
+fn describe_question(error: &QuestionError) -> Answer {
+    use StatusCode as S;
+    match error {
+        QuestionError::Stranger => Answer::new(S::FORBIDDEN, "operator", Word::NothingHere),
+        QuestionError::NoQuestion => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
+        QuestionError::Missing(_) => Answer::new(S::BAD_REQUEST, "operator", Word::Ambiguous),
+        QuestionError::Unreadable(_) | QuestionError::Contradiction(_) | QuestionError::Impostor(_) => {
+            Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous)
+        }
+        QuestionError::LoginPassesBy => Answer::new(S::INTERNAL_SERVER_ERROR, "operator", Word::OurFault),
+        // Once more, and it passes.
+        QuestionError::Overtaken => Answer {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Answer::new(S::SERVICE_UNAVAILABLE, "us", Word::OurFault)
+        },
     }
 }
 
@@ -264,7 +293,8 @@ const fn describe_forward(error: &ForwardError) -> (StatusCode, Word) {
         ForwardError::RequestTooLarge => (S::PAYLOAD_TOO_LARGE, Word::BodyTooLarge),
         ForwardError::ClientIdle => (S::REQUEST_TIMEOUT, Word::BodySlow),
         // Nobody may be there to read this; a body whose framing is broken looks the same.
-        ForwardError::ClientGone => (S::BAD_REQUEST, Word::BodyCutShort),
+        // Who was signed out is told that, not this.
+        ForwardError::ClientGone | ForwardError::SessionOver => (S::BAD_REQUEST, Word::BodyCutShort),
     }
 }
 
@@ -293,7 +323,7 @@ fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
 }
 
 /// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::access_log::Record;
+use super::answer::chain;
 use super::exchange::Exchange;
+use super::verify::QuestionError;
 use super::{Gateway, Rejection};
 use crate::audit::{Event, TARGET};
 use crate::auth::authenticate::Identity;
@@ -77,6 +79,23 @@ pub(super) fn signed_out(exchange: &Exchange<'_>, by: By, issuer: Option<IssuerI
     );
 }
 
+/// A session was to end, and could not be found: it goes on.
+pub(super) fn not_signed_out(exchange: &Exchange<'_>, by: By, error: &Unauthenticated) {
+    let event = Event::SignOutFailed.happens();
+    let record = &exchange.record;
+    tracing::warn!(
+        target: TARGET,
+        event,
+        request_id = exchange.id(),
+        client = &*record.client,
+        host = host(record),
+        by = by.name(),
+        reason = chain(error),
+        fault = "store",
+        "not signed out"
+    );
+}
+
 /// The session of somebody has ended because the users file says so.
 pub(super) fn signed_out_by_administrator(gateway: &Gateway, issuer: &str, subject: &str) {
     let event = Event::SignOut.happens();
@@ -93,7 +112,7 @@ pub(super) fn signed_out_by_administrator(gateway: &Gateway, issuer: &str, subje
 
 /// A request ends with this rejection, which may be of interest to an auditor.
 pub(super) fn rejected(exchange: &Exchange<'_>, rejection: &Rejection, (reason, fault): (&str, &'static str)) {
-    let Some(event) = event_of(rejection) else { return };
+    let Some(event) = event_of(rejection).filter(|_| exchange.is_audited) else { return };
     let event = event.happens();
     let record = &exchange.record;
     let known = shown(exchange.gateway(), subject_of(rejection));
@@ -162,6 +181,15 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         | Rejection::CookiesNotKept
         | Rejection::NotSignedIn(NotSignedIn::CodeNeeded(_))
         | Rejection::LogoutRequest
+        | Rejection::NotForwarded
+        | Rejection::Question(
+            QuestionError::NoQuestion
+            | QuestionError::Missing(_)
+            | QuestionError::Unreadable(_)
+            | QuestionError::Contradiction(_)
+            | QuestionError::LoginPassesBy
+            | QuestionError::Overtaken,
+        )
         | Rejection::NoEndpoint
         | Rejection::Internal => None,
         Rejection::Credentials(_)
@@ -169,7 +197,8 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         | Rejection::Forbidden(_)
         | Rejection::NoSubject
         | Rejection::Unauthenticated(Unauthenticated::Token(_) | Unauthenticated::UnreadableCookies(_))
-        | Rejection::LogoutToken(_) => Some(Event::Refused),
+        | Rejection::LogoutToken(_)
+        | Rejection::Question(QuestionError::Stranger | QuestionError::Impostor(_)) => Some(Event::Refused),
         Rejection::Unauthenticated(Unauthenticated::SessionEnded(_)) => Some(Event::SessionEnded),
         Rejection::NotSignedIn(NotSignedIn::WrongCode { .. } | NotSignedIn::Throttled { subject: Some(_), .. }) => {
             Some(Event::SecondFactorFailed)

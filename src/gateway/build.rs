@@ -30,7 +30,9 @@ use crate::issuer::{Issuers, IssuersError};
 use crate::routing::Router;
 use crate::session::shared::Connection;
 use crate::session::store::{MemoryStore, Now, SharedStore};
-use crate::session::{Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
+use crate::session::stored::{SessionsOnServer, StoredSessions};
+use crate::session::{DenialJournal, Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
+use crate::state::database::DatabaseError;
 use crate::tasks::Tasks;
 
 /// Why a gateway cannot be built from a configuration that has passed its checks.
@@ -48,6 +50,9 @@ pub enum BuildError {
     /// The operator's, or the disk's.
     #[error("the key of the signed assertions cannot be used")]
     Assertions(#[from] AssertionKeyError),
+    /// The operator's, or the disk's.
+    #[error("the sign-outs before this start cannot be read")]
+    Denials(#[from] DatabaseError),
     /// Ours.
     #[error("the session secrets cannot be used")]
     Sealing(#[from] SealError),
@@ -62,18 +67,25 @@ impl BuildError {
     pub const fn is_configuration(&self) -> bool {
         match self {
             Self::Issuers(error) => error.is_configuration(),
+            Self::Denials(error) => error.is_configuration(),
             Self::Upstreams(_) | Self::Pages(_) => true,
             Self::Assertions(_) | Self::Sealing(_) | Self::Randomness => false,
         }
     }
 }
 
+/// Other instances' denials are waited for as long as so many operations of the shared store may take: connecting, which is
+/// four of them, and reading.
+const OPERATIONS_TO_CATCH_UP: u32 = 8;
+
 /// What outlives a configuration: whatever has been learnt while serving, so that another configuration signs nobody out.
 pub(super) struct Lasting {
     tasks: Tasks,
     pub(super) store: Arc<Store>,
+    pub(super) sessions: Arc<StoredSessions>,
     denied: Arc<Denied>,
     shared_denials: Option<Arc<SharedDenials>>,
+    journal: Option<Arc<DenialJournal>>,
     pub(super) verifier: Arc<Verifier>,
     spent_states: Arc<SpentStates>,
     /// What is counted of renewals at each issuer, by its name.
@@ -106,7 +118,9 @@ impl Gateway {
         let issuers = Issuers::new(&config.issuers, &tasks, &clock)?;
         let verifier = Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
+        let journal = keep_denials(&config, (&denied, &tasks, &clock))?;
         let (store, connection) = open_store(&config.session, &clock)?;
+        let sessions = Arc::new(open_sessions(&config, connection.as_ref())?);
         let shared_denials = share_denials(&config.session, connection.as_ref(), (&denied, &tasks, &clock))?;
         if let Some(connection) = &connection {
             // Last, for it tells everybody who listens of what there is already.
@@ -116,9 +130,35 @@ impl Gateway {
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
         let renewals = refresh::Settings::new(&config.issuers, &config.session);
         let (spent_states, counted) = (Arc::default(), renewals.counts());
-        let lasting = Lasting { tasks, store, denied, shared_denials, verifier, spent_states, renewals: counted };
+        let lasting = Lasting {
+            tasks,
+            store,
+            sessions,
+            denied,
+            shared_denials,
+            journal,
+            verifier,
+            spent_states,
+            renewals: counted,
+        };
         let counts = Counts::new(&config.sites);
         Self::build(config, Inheritance { lasting, assertions, clock, readiness, counts, renewals })
+    }
+
+    /// Waits until what other instances have denied is known here too: whoever was signed out there must not be let in because
+    /// this one has just started. Where instances share nothing, that is at once; where the store is away, it is not waited
+    /// for.
+    pub async fn catch_up(&self) {
+        let (Some(shared), SessionStore::Redis(redis)) = (&self.lasting.shared_denials, &self.config.session.store)
+        else {
+            return;
+        };
+        if shared.caught_up(redis.timeout.saturating_mul(OPERATIONS_TO_CATCH_UP)).await.is_err() {
+            tracing::warn!(
+                fault = "store",
+                "serving without knowing what other instances have denied, until the shared store can be read"
+            );
+        }
     }
 
     /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those
@@ -128,7 +168,8 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, denied, shared_denials, verifier, spent_states, renewals: counted } = &self.lasting;
+        let Lasting { tasks, store, sessions, denied, shared_denials, journal, .. } = &self.lasting;
+        let Lasting { verifier, spent_states, renewals: counted, .. } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -144,14 +185,22 @@ impl Gateway {
         };
         let mut renewals = refresh::Settings::new(&config.issuers, &config.session);
         renewals.count_on_from(counted);
-        let (store, denied) = (Arc::clone(store), Arc::clone(denied));
+        let journal = match journal {
+            Some(journal) => Some(Arc::clone(journal)),
+            None => keep_denials(&config, (denied, tasks, &self.clock))?,
+        };
+        let (store, denied, sessions) = (Arc::clone(store), Arc::clone(denied), Arc::clone(sessions));
         let (policy, max_records) = (Policy::new(&config.session), config.session.max_records);
-        let (sealer, for_denials) = (Sealer::new(&config.session.secrets)?, Sealer::new(&config.session.secrets)?);
+        let sealer = || Sealer::new(&config.session.secrets);
+        let (sealer, for_denials, for_sessions) = (sealer()?, sealer()?, sealer()?);
+        let most = sessions_here(&config);
         let lasting = Lasting {
             tasks: tasks.clone(),
             store: Arc::clone(&store),
+            sessions: Arc::clone(&sessions),
             denied: Arc::clone(&denied),
             shared_denials: shared_denials.clone(),
+            journal,
             verifier,
             spent_states: Arc::clone(spent_states),
             renewals: renewals.counts(),
@@ -161,6 +210,7 @@ impl Gateway {
         let inheritance = Inheritance { lasting, assertions, clock, readiness, counts, renewals };
         let gateway = Self::build(config, inheritance)?;
         store.set_terms(policy, sealer);
+        sessions.set_terms(most, for_sessions);
         if let Some(shared) = shared_denials {
             shared.set_sealer(for_denials);
         }
@@ -194,8 +244,9 @@ impl Gateway {
             clock.clone(),
         );
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
-        let cookies = SessionCookies::new(&config)?;
-        let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denied, clock.clone());
+        let cookies = SessionCookies::new(&config, &lasting.sessions)?;
+        let denials = (denied, lasting.journal.clone());
+        let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denials, clock.clone());
         let (verifier, spent) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.spent_states));
         let sign_ins = SignIns::new(&config.session, verifier, spent, clock.clone())?;
         let mut process = [0; 8];
@@ -235,6 +286,25 @@ fn open_store(session: &config::Session, clock: &Clock) -> Result<(Arc<Store>, O
     Ok((Arc::new(Store::Shared(store)), Some(connection)))
 }
 
+/// Where the sessions are that are not in cookies.
+fn open_sessions(config: &Config, connection: Option<&Connection>) -> Result<StoredSessions, SealError> {
+    let (SessionStore::Redis(redis), Some(connection)) = (&config.session.store, connection) else {
+        return Ok(StoredSessions::in_memory(sessions_here(config)));
+    };
+    let server = SessionsOnServer::new(connection.clone(), &redis.prefix, Sealer::new(&config.session.secrets)?);
+    Ok(StoredSessions::on_server(server, sessions_here(config)))
+}
+
+/// How many sessions are in memory, and how many bytes of them: all there are, or those that are remembered.
+fn sessions_here(config: &Config) -> (usize, usize) {
+    let policy = Policy::new(&config.session);
+    let bytes = match config.session.store {
+        SessionStore::Memory => policy.max_bytes,
+        SessionStore::Redis(_) => usize::try_from(config.limits.token_cache_bytes).unwrap_or(usize::MAX),
+    };
+    (policy.max_records, bytes)
+}
+
 /// What is denied here is denied on every instance that shares the store, and what they deny here.
 fn share_denials(
     session: &config::Session,
@@ -248,6 +318,19 @@ fn share_denials(
     let shared = shared.map_err(|_| BuildError::Randomness)?;
     shared.start(tasks);
     Ok(Some(shared))
+}
+
+/// What was denied before this start. A shared store has that itself, and without issuers there is nobody to deny.
+fn keep_denials(
+    config: &Config,
+    (denied, tasks, clock): (&Arc<Denied>, &Tasks, &Clock),
+) -> Result<Option<Arc<DenialJournal>>, DatabaseError> {
+    match (&config.session.store, &config.state_directory) {
+        (SessionStore::Memory, Some(directory)) if !config.issuers.is_empty() => {
+            DenialJournal::open(&directory.join("denials"), denied, clock, tasks).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Trailers are headers that come late: the same law holds for them, and nobody vouches for them.

@@ -51,8 +51,10 @@ pub struct Counts {
     unrouted: Arc<RouteCounts>,
     /// Upgraded connections.
     pub tunnels: Open,
-    /// Streams of events that end with a session.
-    pub event_streams: Open,
+    /// Bodies of answers that go on for so long that the session they belong to is watched.
+    pub answers: Open,
+    /// Bodies of requests that do.
+    pub uploads: Open,
 }
 
 /// What is counted of the requests of one route.
@@ -98,7 +100,8 @@ impl Counts {
             own_paths: Arc::new(RouteCounts::new(NONE.into(), OWN_PATHS.into())),
             unrouted: Arc::new(RouteCounts::new(NONE.into(), NONE.into())),
             tunnels: Open::default(),
-            event_streams: Open::default(),
+            answers: Open::default(),
+            uploads: Open::default(),
         };
         none.succeeded_by(sites)
     }
@@ -117,7 +120,8 @@ impl Counts {
             own_paths: Arc::clone(&self.own_paths),
             unrouted: Arc::clone(&self.unrouted),
             tunnels: self.tunnels.clone(),
-            event_streams: self.event_streams.clone(),
+            answers: self.answers.clone(),
+            uploads: self.uploads.clone(),
         }
     }
 
@@ -133,16 +137,25 @@ impl Counts {
 
     /// It is for one of Usher's own paths.
     pub(super) fn note_own_path<'g>(&'g self, counting: &mut Counting<'g>) {
-        counting.counts = Some(&self.own_paths);
+        if counting.counts.is_some() {
+            counting.counts = Some(&self.own_paths);
+        }
     }
 
     /// It is for this route.
     pub(super) fn note_route<'g>(&'g self, route: RouteId, counting: &mut Counting<'g>) {
-        counting.counts = self.routes.get(route.0).map(Arc::as_ref);
+        if counting.counts.is_some() {
+            counting.counts = self.routes.get(route.0).map(Arc::as_ref);
+        }
     }
 }
 
 impl Counting<'_> {
+    /// It is not counted at all.
+    pub(super) const fn cancel(&mut self) {
+        self.counts = None;
+    }
+
     /// It is answered.
     pub(super) fn answered(&mut self, answered: &Answered) {
         if let Some(counts) = self.counts.take() {

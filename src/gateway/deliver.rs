@@ -47,18 +47,12 @@ pub(super) async fn deliver(
     Ok(guard(gateway, identity, response, exchange))
 }
 
-/// Events may come for hours: they end with the session that may have them. Nothing else is watched, so that a short answer
-/// costs nothing.
+/// Events, messages of gRPC and large files may come for hours: they end with the session that may have them.
 fn lasting(gateway: &Gateway, identity: Option<&Identity>, response: Response<UpstreamBody>) -> Response<Body> {
-    match identity.filter(|_| is_event_stream(response.headers())) {
+    match identity {
         Some(identity) => {
-            let (session_end, open) =
-                (gateway.authenticator.session_end(identity), gateway.counts.event_streams.enter());
-            let over = async move {
-                session_end.await;
-                drop(open);
-            };
-            response.map(|body| Body::until(over, body))
+            let session_end = || gateway.counts.answers.during(gateway.authenticator.session_end(identity));
+            response.map(|body| Body::of_session(body, session_end))
         }
         None => response.map(Body::Upstream),
     }
@@ -89,10 +83,11 @@ fn switch(
             None => pending().await,
         }
     };
+    let code = route.websocket_close_code;
     let until = async move {
         match select(pin!(readiness.drain_begins()), pin!(over)).await {
             Either::Left(_) => Goodbye::GoingAway,
-            Either::Right(_) => Goodbye::SessionOver,
+            Either::Right(_) => Goodbye::SessionOver { code },
         }
     };
     let open = gateway.counts.tunnels.enter();
@@ -201,12 +196,6 @@ fn says_json(headers: &HeaderMap) -> bool {
         let media_type = media_type.trim().to_ascii_lowercase();
         matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json")
     })
-}
-
-/// Whether it is a stream of server-sent events (WHATWG HTML §9.2.5).
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
-    media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// Whether there is a content coding, although none was asked for.

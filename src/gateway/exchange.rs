@@ -43,8 +43,12 @@ pub(super) struct Exchange<'g> {
     pub(super) asked: Option<Authentication>,
     /// The form that was not delivered, where its page is to keep it.
     pub(super) unsent: Option<Box<UnsentForm>>,
+    /// Whether its answer has no body, whatever it says: that of a `HEAD`.
+    pub(super) bodyless: bool,
     /// What the access log will say.
     pub(super) record: Box<Record>,
+    /// Whether an auditor is told what becomes of it.
+    pub(super) is_audited: bool,
     counting: Counting<'g>,
     route: Option<&'g Route>,
     origin: Option<HeaderValue>,
@@ -73,7 +77,9 @@ impl<'g> Exchange<'g> {
             sign_in_with: None,
             asked: None,
             unsent: None,
+            bodyless: *request.method() == Method::HEAD,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
+            is_audited: true,
             counting: gateway.counts.begin(),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
@@ -81,6 +87,14 @@ impl<'g> Exchange<'g> {
             accept_language: headers.get(ACCEPT_LANGUAGE).filter(|_| asks_for_language).cloned(),
             preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
+    }
+
+    /// The same for a request that is only talked about: it is not counted, and no auditor is told of it.
+    pub(super) fn hypothetical<B>(gateway: &'g Gateway, connection: &Connection, request: &Request<B>) -> Self {
+        let mut exchange = Self::begin(gateway, connection, request);
+        exchange.counting.cancel();
+        exchange.is_audited = false;
+        exchange
     }
 
     /// Notes the canonical target.
@@ -186,7 +200,7 @@ impl<'g> Exchange<'g> {
     /// Gives the answer what every answer gets, and hands the facts over to the access log, which writes its line when the
     /// body has gone out.
     pub(super) fn finish(mut self, mut response: Response<Body>) -> Response<LoggedBody> {
-        if self.record.method == Method::HEAD {
+        if self.bodyless {
             response = without_body(response);
         }
         let headers = response.headers_mut();

@@ -7,6 +7,7 @@ use super::Gateway;
 use super::counts::Counts;
 use crate::auth::refresh::RenewalCounts;
 use crate::auth::verify::CacheCounts;
+use crate::config::Cookies;
 use crate::issuer::Issuer;
 
 /// How an issuer is, at the moment.
@@ -60,5 +61,12 @@ impl Gateway {
     #[must_use]
     pub fn renewal_records(&self) -> Option<usize> {
         self.lasting.store.records()
+    }
+
+    /// How many sessions this process keeps that have not ended; `None` where browsers keep them, or a shared store does.
+    #[must_use]
+    pub fn stored_sessions(&self) -> Option<usize> {
+        let is_stored = self.config.session.cookies == Cookies::Stored;
+        is_stored.then(|| self.lasting.sessions.living(self.clock.now())).flatten()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The order of the steps is the security property (the ordering laws), so it stands in one place. Each step is a small
 //! room of its own; any of them may end in a [`Rejection`], which one total match turns into an answer. What the browser
-//! must be told about its cookies goes out on every answer, whatever became of the request.
+//! must be told about its cookies goes out on every answer, whatever became of the request. Where another proxy serves the
+//! request and asks here about it, [`verify`] does the same but the last two steps.
 
 mod access_log;
 mod admit;
@@ -11,9 +12,11 @@ mod assertions;
 mod audit;
 mod build;
 mod counts;
+mod cross_site;
 mod deliver;
 mod endpoints;
 mod exchange;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod measures;
@@ -27,6 +30,7 @@ mod request_kind;
 mod step_up;
 mod strip;
 mod unsent_form;
+mod verify;
 mod way_in;
 
 use std::net::SocketAddr;
@@ -35,13 +39,12 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::auth::authenticate::Authenticator;
+use crate::auth::authenticate::{Authenticator, Identity};
 use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
-use crate::auth::origin;
 use crate::auth::sign_in::SignIns;
 use crate::clock::Clock;
-use crate::config::{Access, Config};
+use crate::config::{Config, Route};
 use crate::forwarding::forwarded::ForwardingHeaders;
 use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
@@ -54,7 +57,8 @@ pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;
 pub use rejection::Rejection;
 
-use admit::admit;
+use admit::{Target, admit};
+use cross_site::refuse_cross_site;
 use exchange::Exchange;
 use strip::Stripper;
 
@@ -95,6 +99,8 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Whether TLS is spoken on this connection.
     pub secure: bool,
+    /// Whether other proxies ask here about requests of theirs, and nothing is forwarded.
+    pub questions: bool,
     /// The name of the TLS handshake (SNI), if there was one.
     pub server_name: Option<Box<str>>,
     /// The client as the access log names it, unless a trusted proxy says better.
@@ -114,7 +120,13 @@ impl Connection {
     ) -> Self {
         let forwarding = ForwardingHeaders::new(client, peer_trusted, secure);
         let client_name = client.ip().to_canonical().to_string().into();
-        Self { client, peer_trusted, local, secure, server_name, client_name, forwarding }
+        Self { client, peer_trusted, local, secure, questions: false, server_name, client_name, forwarding }
+    }
+
+    /// The same on a listener where other proxies ask about requests of theirs.
+    #[must_use]
+    pub fn for_questions(self) -> Self {
+        Self { questions: true, ..self }
     }
 }
 
@@ -130,6 +142,10 @@ impl Worker {
 /// Answers one request: never fails, for a failure is an answer too.
 pub async fn handle(worker: &Worker, connection: &Connection, request: Request<Incoming>) -> Response<LoggedBody> {
     let gateway = &worker.gateway;
+    if connection.questions {
+        // Boxed, as most connections never need its place.
+        return Box::pin(verify::answer(gateway, connection, request.map(drop))).await;
+    }
     let mut exchange = Exchange::begin(gateway, connection, &request);
     let (version, body_timeout) = (request.version(), gateway.config.limits.body_timeout);
     // Boxed: it goes down through the steps, and each future on the way would have two places for it.
@@ -162,6 +178,40 @@ async fn journey<'g>(
         return Box::pin(endpoints::answer(gateway, &target, *request, exchange)).await;
     }
 
+    // 3 to 6: whose request it is, and whether they may.
+    let decision = match decide(gateway, &target, &mut request, exchange).await {
+        Ok(decision) => decision,
+        // What somebody has typed may come back with the refusal.
+        Err(refusal) => return Err(unsent_form::keep(gateway, &target, request, exchange, refusal).await),
+    };
+    let Decision { route, credentials, identity } = &decision;
+    let upstream = route.upstream.ok_or(Rejection::NotForwarded)?;
+
+    // 7 Prepare: hop-by-hop out first, then identity in, so that a client cannot name our headers away (law 5).
+    let prepared = prepare::prepare(gateway, connection, &target, route, identity.as_ref(), request, exchange)?;
+
+    // 8 Forward, and make the answer safe to hand on.
+    let asked = gateway.clock.instant();
+    let outcome = worker.forwarder.send(upstream, prepared.request, &route.timeouts).await;
+    exchange.note_upstream(asked);
+    deliver::deliver(gateway, route, identity.as_ref(), prepared.client, credentials, outcome?, exchange).await
+}
+
+/// What has been decided about a request that may pass.
+struct Decision<'g> {
+    route: &'g Route,
+    credentials: Credentials,
+    identity: Option<Identity>,
+}
+
+/// Steps 3 to 6 of the journey, which are those of a request that [another proxy](verify) asks about as well. What is Usher's
+/// has been taken out of the request's headers then.
+async fn decide<'g, B>(
+    gateway: &'g Gateway,
+    target: &Target,
+    request: &mut Request<B>,
+    exchange: &mut Exchange<'g>,
+) -> Result<Decision<'g>, Rejection> {
     // 3 Find the route: nothing is open by omission (law 3).
     target.check_site(&gateway.router)?;
     let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
@@ -169,18 +219,7 @@ async fn journey<'g>(
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
     exchange.note_browser(credentials.cookies.in_browser());
-    let acts_by_cookie = route.access != Access::Public && credentials.by_cookie();
-    if (acts_by_cookie || route.login.is_some())
-        && !origin::may_act(
-            request.method(),
-            request.headers(),
-            target.scheme(),
-            target.authority(),
-            &route.allowed_origins,
-        )
-    {
-        return Err(Rejection::CrossSite);
-    }
+    refuse_cross_site(&request, &target, route, &credentials)?;
 
     // 5 Authenticate: verify, or renew and verify the new token the same way (law 4).
     let identity = if exchange.is_preflight(route) {
@@ -190,11 +229,7 @@ async fn journey<'g>(
         let started = gateway.clock.instant();
         let outcome = gateway.authenticator.authenticate(&credentials, route, may_renew, &mut exchange.jar).await;
         exchange.note_authentication(started);
-        match outcome {
-            Ok(identity) => identity,
-            // What somebody has typed may come back with the refusal.
-            Err(refusal) => return Err(unsent_form::keep(gateway, &target, route, request, exchange, refusal).await),
-        }
+        outcome?
     };
     exchange.note_identity(identity.as_ref());
 
@@ -202,19 +237,9 @@ async fn journey<'g>(
     // nobody is asked for one.
     if let Some(identity) = &identity {
         authorize(&identity.token.claims, &route.require)?;
-        if !route.authentication.is_any()
-            && let Err(refusal) = step_up::check(gateway, route, identity, &credentials, exchange)
-        {
-            return Err(unsent_form::keep(gateway, &target, route, request, exchange, refusal).await);
+        if !route.authentication.is_any() {
+            step_up::check(gateway, route, identity, &credentials, exchange)?;
         }
     }
-
-    // 7 Prepare: hop-by-hop out first, then identity in, so that a client cannot name our headers away (law 5).
-    let prepared = prepare::prepare(gateway, connection, &target, route, identity.as_ref(), request, exchange)?;
-
-    // 8 Forward, and make the answer safe to hand on.
-    let asked = gateway.clock.instant();
-    let outcome = worker.forwarder.send(route.upstream, prepared.request, &route.timeouts).await;
-    exchange.note_upstream(asked);
-    deliver::deliver(gateway, route, identity.as_ref(), prepared.client, &credentials, outcome?, exchange).await
+    Ok(Decision { route, credentials, identity })
 }

@@ -41,6 +41,9 @@ pub(super) fn prepare(
     let body = request.body_mut();
     body.limit(route.body_limit)?;
     body.pass_trailers(&gateway.trailer_filter);
+    if let Some(identity) = identity {
+        body.belong_to_session(|| gateway.counts.uploads.during(gateway.authenticator.session_end(identity)));
+    }
 
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let headers = request.headers_mut();
@@ -81,7 +84,7 @@ fn host_field(target: &Target, headers: &HeaderMap) -> Result<HeaderValue, Rejec
 }
 
 /// Who the user is, in the words that the route chose.
-fn speak_for_user(
+pub(super) fn speak_for_user(
     gateway: &Gateway,
     target: &Target,
     route: &Route,

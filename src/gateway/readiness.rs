@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
 use crate::issuer::Issuers;
-use crate::session::shared::Connection;
+use crate::session::shared::{Connection, Server as _};
 
 /// Ready until a drain begins. Clones are one and the same.
 #[derive(Clone, Debug, Default)]

@@ -5,13 +5,14 @@
 use http::HeaderValue;
 
 use super::admit::AdmitError;
+use super::verify::QuestionError;
 use crate::auth::assertion::AssertionError;
 use crate::auth::authorize::Refusal;
 use crate::auth::credentials::CredentialsError;
 use crate::auth::identity_headers::ClaimTooLong;
 use crate::auth::sign_in::SignInError;
 use crate::auth::step_up::Insufficient;
-use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
 use crate::auth::verify::LogoutTokenError;
 use crate::forwarding::{BodyTooLarge, ForwardError};
 use crate::issuer::local::NotSignedIn;
@@ -68,7 +69,7 @@ pub enum Rejection {
     BodyTooLarge,
     /// The application could not be asked, or its answer not be had; the variant inside says whose fault it is.
     #[error(transparent)]
-    Forward(#[from] ForwardError),
+    Forward(ForwardError),
     /// The application's login gave out tokens that do not count. The operator, or the login service.
     #[error("the login service gave out tokens that Usher does not accept")]
     LoginTokens(#[source] Unauthenticated),
@@ -93,6 +94,14 @@ pub enum Rejection {
     /// What an issuer says about somebody's sign-out does not count; the variant inside says whose fault it is.
     #[error(transparent)]
     LogoutToken(#[from] LogoutTokenError),
+    /// Another proxy serves the route, and only asks here whether it may. Whoever sends the request here.
+    #[error(
+        "the route has no upstream: the proxy that serves it asks at listen.verify, and forwards the request itself"
+    )]
+    NotForwarded,
+    /// Another proxy's question is none that can be answered; the variant inside says whose fault it is.
+    #[error(transparent)]
+    Question(#[from] QuestionError),
     /// One of Usher's own paths, and nothing is there. The client.
     #[error("there is no such endpoint of Usher")]
     NoEndpoint,
@@ -102,6 +111,14 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Whether it is about somebody's session or sign-in, and so may pass with another one.
+    pub(super) const fn is_about_sign_in(&self) -> bool {
+        matches!(
+            self,
+            Self::Unauthenticated(_) | Self::InsufficientAuthentication(_) | Self::SignIn(SignInError::UnmetHere(_))
+        )
+    }
+
     /// Whether the log has it already: anybody can have it come again with each visit.
     pub(super) const fn is_said(&self) -> bool {
         matches!(
@@ -114,6 +131,15 @@ impl Rejection {
 impl From<BodyTooLarge> for Rejection {
     fn from(_: BodyTooLarge) -> Self {
         Self::BodyTooLarge
+    }
+}
+
+impl From<ForwardError> for Rejection {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::SessionOver => Self::Unauthenticated(Unauthenticated::SessionEnded(SessionEnd::Denied)),
+            error => Self::Forward(error),
+        }
     }
 }
 

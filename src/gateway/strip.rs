@@ -82,12 +82,7 @@ impl Stripper {
     /// `reserved`: every identity header and `strip_headers` of every site. A name that an application would fold
     /// together with a reserved one is reserved as well: `X_Role` in the configuration keeps `X-Role` out.
     pub(crate) fn new(reserved: &[HeaderName]) -> Self {
-        let folded = |name: &HeaderName| {
-            let name: String =
-                name.as_str().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-            HeaderName::try_from(name).ok()
-        };
-        let reserved: HashSet<_> = reserved.iter().cloned().chain(reserved.iter().filter_map(folded)).collect();
+        let reserved: HashSet<_> = reserved.iter().cloned().chain(reserved.iter().filter_map(fold)).collect();
         let lengths = reserved.iter().fold(0, |lengths, name| lengths | length_bit(name.as_str()));
         Self { reserved, lengths }
     }
@@ -100,6 +95,19 @@ impl Stripper {
         for name in refused {
             headers.remove(name);
         }
+    }
+
+    /// The first field that would make an application believe what only Usher may say, whoever sends it, and whatever the
+    /// spelling: what is taken off where a request passes, and has to be refused where it does not. `overwritten` are the
+    /// fields whose exact names are none, because another value takes their place.
+    pub(crate) fn impostor<'h>(&self, headers: &'h HeaderMap, overwritten: &[HeaderName]) -> Option<&'h HeaderName> {
+        let is_reserved = |name: &HeaderName| {
+            self.reserved.contains(name)
+                || never::NAMES.contains(&name.as_str())
+                || never::PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+        };
+        let is_impostor = |name: &HeaderName| is_reserved(name) || fold(name).is_none_or(|folded| is_reserved(&folded));
+        headers.keys().find(|name| !overwritten.contains(name) && is_impostor(name))
     }
 
     fn may_pass(&self, name: &HeaderName, peer_trusted: bool) -> bool {
@@ -119,6 +127,13 @@ impl Stripper {
         }
         !among(&never::NAMES, &never::PREFIXES) && (peer_trusted || !among(&by_proxies::NAMES, &by_proxies::PREFIXES))
     }
+}
+
+/// The name as an application might read it that folds names together.
+fn fold(name: &HeaderName) -> Option<HeaderName> {
+    let folded: String =
+        name.as_str().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    HeaderName::try_from(folded).ok()
 }
 
 fn length_bit(name: &str) -> u64 {
@@ -247,6 +262,22 @@ mod tests {
         let mut headers = map(&names);
         stripper().strip(&mut headers, false);
         assert_eq!(headers, map(&names));
+    }
+
+    #[test]
+    fn an_impostor_is_found_in_every_spelling_but_those_that_are_overwritten() {
+        let overwritten = ["x-user", "x-groups", "remote_user"].map(HeaderName::from_static);
+        let impostor = |name: &str| {
+            stripper().impostor(&map(&["accept", name, "x-forwarded-for"]), &overwritten).map(ToString::to_string)
+        };
+        for name in ["x_user", "x.user", "x-groups_", "remote-user", "x-usher-a", "x_usher_a", "proxy", "x_http.method"]
+        {
+            let folds_to_one = !matches!(name, "x-groups_");
+            assert_eq!(impostor(name).as_deref(), folds_to_one.then_some(name));
+        }
+        for name in ["x-user", "remote_user", "my_field", "x-forwarded-uri", "cookie"] {
+            assert_eq!(impostor(name), None);
+        }
     }
 
     #[test]

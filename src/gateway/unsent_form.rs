@@ -52,19 +52,20 @@ impl Room {
     }
 }
 
-/// Has the answer to a refused request bring the form of that back, where the route wants it and it can be sent again.
+/// Has the answer to a refused request bring the form of that back, where a sign-in would mend it, the route wants it and it
+/// can be sent again.
 ///
 /// Boxed, as few requests need it: the future of every request has a place for it.
 pub(super) async fn keep(
     gateway: &Gateway,
     target: &Target,
-    route: &Route,
     request: Box<Request<RequestBody>>,
     exchange: &mut Exchange<'_>,
-    refusal: impl Into<Rejection>,
+    refusal: Rejection,
 ) -> Rejection {
-    let refusal = refusal.into();
-    exchange.unsent = Box::pin(UnsentForm::of(gateway, target, route, exchange.kind, *request)).await.map(Box::new);
+    if let Some(route) = exchange.route().filter(|_| refusal.is_about_sign_in()) {
+        exchange.unsent = Box::pin(UnsentForm::of(gateway, target, route, exchange.kind, *request)).await.map(Box::new);
+    }
     refusal
 }
 

@@ -165,7 +165,7 @@ impl Issuer {
                 pass.issuer_failed(now());
             }
             // What an answer says is of one code, which anybody may have made up.
-            Ok(_) | Err(_) => pass.issuer_answered(),
+            Ok(_) | Err(_) => pass.issuer_answered(now()),
         }
         outcome
     }

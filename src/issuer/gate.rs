@@ -2,8 +2,14 @@
 //!
 //! Requests of one kind to one issuer wait at their gate alone, so a stuck issuer is nobody else's trouble. After several
 //! failures in a row the circuit opens: one request at a time goes through to see whether the issuer is back, all others are
-//! told to come again. One success closes it. Who leaves without having seen anything leaves the try to the next one: with
-//! requests that are given up at once, anybody could use up all tries. The gate does *not* know what is asked.
+//! told to come again: the later, the longer it has been down, and not all at the same moment. One success closes it. Who
+//! leaves without having seen anything leaves the try to the next one: with requests that are given up at once, anybody could
+//! use up all tries.
+//!
+//! An issuer that has just come back is met by everybody at once, and may be slow: whoever it keeps waiting for too long gives
+//! up, and a refresh token whose answer nobody waited for is lost. So the first success makes room for two, and each answer
+//! that does not take much longer than the first one did makes room for one more. That ends after some minutes in any case: an
+//! issuer that was quick once and never again is slow, and not run over. The gate does *not* know what is asked.
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,10 +20,23 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Requests under way.
 const PLACES: usize = 32;
+/// How many there may be just after the issuer has come back.
+const PLACES_AT_FIRST: usize = 2;
+/// An answer is slow if it took this much longer than twice the one that showed that the issuer is back.
+const SLOWER_BY: Duration = Duration::from_secs(1);
+/// A return lasts no longer.
+const LONGEST_RETURN: Duration = Duration::from_secs(120);
 /// Failures in a row that open the circuit.
 const OPENS_AFTER: u32 = 5;
-/// Between two tries while it is open, and what those turned away are told.
+/// Between two tries while it is open, and the least that those turned away are told.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// They are told a part of the time that the issuer has been down: who comes again after that has waited little longer than
+/// the issuer was away, and all who come again are not a load of their own.
+const PART_OF_DOWN_TIME: u32 = 8;
+/// The most that they are told.
+const LONGEST: Duration = Duration::from_secs(30);
+/// 2³² by the golden ratio: its multiples lie evenly between 0 and 2³², however many there are.
+const GOLDEN: u32 = 0x9E37_79B9;
 
 /// The gate.
 #[derive(Debug)]
@@ -31,13 +50,30 @@ struct Circuit {
     failures: u32,
     trying: bool,
     tried_at: Option<Instant>,
+    /// The first failure of those in a row.
+    down_since: Option<Instant>,
+    turned_away: u32,
+    returning: Option<Return>,
+}
+
+/// The issuer has come back, and is not asked by as many as there may be yet.
+#[derive(Clone, Copy, Debug)]
+struct Return {
+    began: Instant,
+    /// How long the first answer took.
+    first_took: Duration,
+    /// How many may be inside.
+    allowed: usize,
+    /// How many places there are: more than that as long as some of them are taken.
+    places: usize,
 }
 
 /// A place behind the gate, until it is dropped.
 #[derive(Debug)]
 pub struct Pass<'g> {
     gate: &'g Gate,
-    _place: SemaphorePermit<'g>,
+    place: Option<SemaphorePermit<'g>>,
+    asked_at: Instant,
     on_trial: bool,
     has_seen: bool,
 }
@@ -73,8 +109,28 @@ impl Gate {
             Either::Left((Err(_), _)) | Either::Right(_) => return Err(TurnedAway(BETWEEN_TRIES)),
         };
         // Only now: those who queued up while the issuer went down must not all go through.
-        let on_trial = self.circuit().admit(now())?;
-        Ok(Pass { gate: self, _place: place, on_trial, has_seen: false })
+        let asked_at = now();
+        let on_trial = self.circuit().admit(asked_at)?;
+        Ok(Pass { gate: self, place: Some(place), asked_at, on_trial, has_seen: false })
+    }
+
+    /// Whether the issuer is down and nobody is needed to try it: who sees that first need not begin anything.
+    pub fn turns_away(&self, now: Instant) -> Option<TurnedAway> {
+        self.circuit().turns_away(now)
+    }
+
+    /// The issuer is back: there are fewer places for a while.
+    fn begin_return(&self, first_took: Duration, began: Instant) -> Return {
+        let places = PLACES - self.places.forget_permits(PLACES - PLACES_AT_FIRST);
+        Return { began, first_took, allowed: PLACES_AT_FIRST, places }
+    }
+
+    /// So many may be inside. Nothing is left to do once that is as many as ever.
+    fn allow(&self, returning: Return, allowed: usize) -> Option<Return> {
+        let missing = allowed.saturating_sub(returning.places);
+        self.places.add_permits(missing);
+        let returning = Return { allowed, places: returning.places + missing, ..returning };
+        (allowed < PLACES).then_some(returning)
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -82,27 +138,66 @@ impl Gate {
     }
 }
 
+impl Return {
+    /// How many may be inside after an answer that took so long.
+    fn allowed_after(&self, took: Duration, now: Instant) -> usize {
+        if now.saturating_duration_since(self.began) > LONGEST_RETURN {
+            PLACES
+        } else if took > self.first_took * 2 + SLOWER_BY {
+            self.allowed.saturating_sub(1).max(1)
+        } else {
+            self.allowed + 1
+        }
+    }
+}
+
 impl Circuit {
     /// Whether whoever goes through is on trial.
     fn admit(&mut self, now: Instant) -> Result<bool, TurnedAway> {
-        if self.failures < OPENS_AFTER {
-            return Ok(false);
+        if let Some(turned_away) = self.turns_away(now) {
+            return Err(turned_away);
         }
+        let is_open = self.failures >= OPENS_AFTER;
+        if is_open {
+            self.trying = true;
+            self.tried_at = Some(now);
+        }
+        Ok(is_open)
+    }
+
+    fn turns_away(&mut self, now: Instant) -> Option<TurnedAway> {
         let since = self.tried_at.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
-        if self.trying || since < BETWEEN_TRIES {
-            return Err(TurnedAway(BETWEEN_TRIES));
-        }
-        self.trying = true;
-        self.tried_at = Some(now);
-        Ok(true)
+        let waits = self.failures >= OPENS_AFTER && (self.trying || since < BETWEEN_TRIES);
+        waits.then(|| TurnedAway(self.come_again_in(now)))
+    }
+
+    /// Between half of the longest time and all of it.
+    fn come_again_in(&mut self, now: Instant) -> Duration {
+        let down_for = self.down_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let half = (down_for / PART_OF_DOWN_TIME).min(LONGEST) / 2;
+        self.turned_away = self.turned_away.wrapping_add(1);
+        let part = f64::from(self.turned_away.wrapping_mul(GOLDEN)) / f64::from(u32::MAX);
+        (half + half.mul_f64(part)).max(BETWEEN_TRIES)
     }
 }
 
 impl Pass<'_> {
+    /// No answer came, and the issuer is asked once more.
+    pub const fn asks_again(&mut self, now: Instant) {
+        self.asked_at = now;
+    }
+
     /// The issuer answered, be it with a refusal.
-    pub fn issuer_answered(mut self) {
+    pub fn issuer_answered(mut self, now: Instant) {
         self.has_seen = true;
-        self.gate.circuit().failures = 0;
+        let took = now.saturating_duration_since(self.asked_at);
+        let mut circuit = self.gate.circuit();
+        if circuit.failures >= OPENS_AFTER {
+            circuit.returning.get_or_insert_with(|| self.gate.begin_return(took, now));
+        } else if let Some(returning) = circuit.returning {
+            circuit.returning = self.gate.allow(returning, returning.allowed_after(took, now));
+        }
+        (circuit.failures, circuit.down_since) = (0, None);
     }
 
     /// The issuer had trouble.
@@ -111,90 +206,32 @@ impl Pass<'_> {
         let mut circuit = self.gate.circuit();
         circuit.failures = circuit.failures.saturating_add(1);
         circuit.tried_at = Some(now);
+        circuit.down_since.get_or_insert(now);
+        // Down again: who comes is told so, and does not queue for that.
+        if circuit.failures >= OPENS_AFTER
+            && let Some(returning) = circuit.returning
+        {
+            circuit.returning = self.gate.allow(returning, PLACES);
+        }
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
+        let mut circuit = self.gate.circuit();
         if self.on_trial {
-            let mut circuit = self.gate.circuit();
             circuit.trying = false;
             circuit.tried_at = circuit.tried_at.filter(|_| self.has_seen);
+        }
+        if let Some(returning) = &mut circuit.returning
+            && returning.places > returning.allowed
+            && let Some(place) = self.place.take()
+        {
+            place.forget();
+            returning.places -= 1;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-    use std::future::{pending, ready};
-
-    fn enter(gate: &Gate, now: Instant) -> Option<Result<Pass<'_>, TurnedAway>> {
-        gate.enter(pending(), || now).now_or_never()
-    }
-
-    fn fail(gate: &Gate, times: u32, now: Instant) {
-        for _ in 0..times {
-            enter(gate, now).unwrap().unwrap().issuer_failed(now);
-        }
-    }
-
-    #[test]
-    fn only_so_many_are_under_way_and_who_leaves_makes_room() {
-        let (gate, now) = (Gate::new(), Instant::now());
-        let mut inside: Vec<_> = (0..PLACES).map(|_| enter(&gate, now).unwrap().unwrap()).collect();
-        assert!(enter(&gate, now).is_none());
-        inside.pop();
-        assert!(enter(&gate, now).unwrap().is_ok());
-    }
-
-    #[test]
-    fn waiting_for_a_place_is_bounded() {
-        let (gate, now) = (Gate::new(), Instant::now());
-        let _inside: Vec<_> = (0..PLACES).map(|_| enter(&gate, now).unwrap().unwrap()).collect();
-        let turned_away = gate.enter(ready(()), || now).now_or_never().unwrap();
-        assert_eq!(turned_away.err(), Some(TurnedAway(BETWEEN_TRIES)));
-    }
-
-    #[test]
-    fn an_issuer_that_keeps_failing_is_tried_by_one_at_a_time_and_once_a_second() {
-        let (gate, now) = (Gate::new(), Instant::now());
-        fail(&gate, OPENS_AFTER, now);
-        assert!(enter(&gate, now).unwrap().is_err());
-        let later = now + BETWEEN_TRIES;
-        let trial = enter(&gate, later).unwrap().unwrap();
-        assert!(enter(&gate, later + BETWEEN_TRIES).unwrap().is_err());
-        trial.issuer_failed(later + BETWEEN_TRIES);
-        assert!(enter(&gate, later + BETWEEN_TRIES).unwrap().is_err());
-        assert!(enter(&gate, later + 2 * BETWEEN_TRIES).unwrap().is_ok());
-    }
-
-    #[test]
-    fn one_success_lets_everybody_through_again() {
-        let (gate, now) = (Gate::new(), Instant::now());
-        fail(&gate, OPENS_AFTER, now);
-        enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap().issuer_answered();
-        let _inside: Vec<_> = (0..PLACES).map(|_| enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap()).collect();
-    }
-
-    #[test]
-    fn a_trial_that_vanishes_does_not_keep_the_gate_shut() {
-        let (gate, now) = (Gate::new(), Instant::now());
-        fail(&gate, OPENS_AFTER, now);
-        for _ in 0..3 {
-            drop(enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap());
-        }
-        enter(&gate, now + BETWEEN_TRIES).unwrap().unwrap().issuer_failed(now + BETWEEN_TRIES);
-        assert!(enter(&gate, now + BETWEEN_TRIES).unwrap().is_err());
-    }
-
-    #[test]
-    fn scattered_failures_do_not_open_the_circuit() {
-        let (gate, now) = (Gate::new(), Instant::now());
-        for _ in 0..10 {
-            fail(&gate, OPENS_AFTER - 1, now);
-            enter(&gate, now).unwrap().unwrap().issuer_answered();
-        }
-    }
-}
+mod tests;

@@ -142,7 +142,7 @@ impl Issuer {
         let issuer = &self.config.name;
         match &outcome {
             Ok(_) => {
-                pass.issuer_answered();
+                pass.issuer_answered(clock.instant());
                 if trouble.is_over() {
                     tracing::info!(%issuer, "tokens can be introspected again");
                 }
@@ -152,7 +152,7 @@ impl Issuer {
                     pass.issuer_failed(clock.instant());
                     trouble
                 } else {
-                    pass.issuer_answered();
+                    pass.issuer_answered(clock.instant());
                     oddity
                 };
                 if kind.is_news() {

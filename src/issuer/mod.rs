@@ -174,7 +174,7 @@ impl Issuers {
                 issuers.push(before.succeeded_by(IssuerId(index), config.clone()));
                 continue;
             }
-            let alike = issuers.iter().find(|other| is_alike(&other.config.transport, &config.transport));
+            let alike = issuers.iter().find(|other| other.config.transport == config.transport);
             let transport = match alike {
                 Some(other) => other.transport.clone(),
                 None => Transport::new(&config.transport)
@@ -226,10 +226,6 @@ fn publishes_alike(before: &Issuer, other: &config::Issuer) -> bool {
     }
     (&one.name, &one.issuer, &one.keys, &one.algorithms, &one.transport)
         == (&other.name, &other.issuer, &other.keys, &other.algorithms, &other.transport)
-}
-
-fn is_alike(one: &config::IssuerTransport, other: &config::IssuerTransport) -> bool {
-    one.ca == other.ca && one.timeout == other.timeout
 }
 
 impl Issuer {

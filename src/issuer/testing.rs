@@ -200,7 +200,7 @@ pub(crate) fn configured(issuer: &str, keys: KeySource) -> config::Issuer {
         leeway: Duration::ZERO,
         refresh: None,
         login: None,
-        transport: IssuerTransport { ca: None, timeout: Duration::from_secs(3) },
+        transport: IssuerTransport { ca: None, timeout: Duration::from_secs(3), offline: false },
     }
 }
 

@@ -168,7 +168,7 @@ impl Issuer {
         };
         match self.transport.post(post, LIMIT).await {
             Ok(answer) => dialect.judge(answer).map_err(|error| error.without(token.expose())),
-            Err(error @ TransportError::Connect(_)) => Err(never(error.into())),
+            Err(error @ (TransportError::Connect(_) | TransportError::Offline)) => Err(never(error.into())),
             Err(error) => {
                 Err(RefreshError::Unavailable { cause: error.into(), sent: Sent::Unknown, retry_after: None })
             }

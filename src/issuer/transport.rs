@@ -49,6 +49,9 @@ pub enum TransportError {
     /// The connection stood and then broke, or no answer came in time. What was sent may have had its effect.
     #[error("the exchange with the issuer broke off")]
     Broken(#[source] reqwest::Error),
+    /// Nothing is dialled: whoever started this wants it so. Nothing was sent.
+    #[error("nobody is dialled, as was asked for")]
+    Offline,
     /// The answer is longer than anything sensible.
     #[error("the answer is longer than {limit} bytes")]
     TooLarge {
@@ -60,7 +63,8 @@ pub enum TransportError {
 /// An HTTP client for issuers that are dialled alike. Clones share its connections.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
-    client: reqwest::Client,
+    /// `None`: nothing is dialled.
+    client: Option<reqwest::Client>,
 }
 
 /// What came back.
@@ -85,6 +89,9 @@ impl Transport {
     /// # Errors
     /// [`ClientError`] when the CA or TLS is unusable.
     pub(super) fn new(config: &IssuerTransport) -> Result<Self, ClientError> {
+        if config.offline {
+            return Ok(Self { client: None });
+        }
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(config.ca.as_deref())?)
             .redirect(redirect::Policy::none())
@@ -98,22 +105,26 @@ impl Transport {
             .user_agent(concat!("usher/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(ClientError::Http)?;
-        Ok(Self { client })
+        Ok(Self { client: Some(client) })
     }
 
     /// Fetches a document of at most `limit` bytes.
     pub(super) async fn get(&self, url: Url, limit: usize) -> Result<Answer, TransportError> {
-        answer(self.client.get(url), limit).await
+        answer(self.client()?.get(url), limit).await
     }
 
     /// Posts, and reads an answer of at most `limit` bytes.
     pub(super) async fn post(&self, post: Post, limit: usize) -> Result<Answer, TransportError> {
-        let mut request = self.client.post(post.url).header(CONTENT_TYPE, post.content_type).body(post.body);
+        let mut request = self.client()?.post(post.url).header(CONTENT_TYPE, post.content_type).body(post.body);
         if let Some(mut authorization) = post.authorization {
             authorization.set_sensitive(true);
             request = request.header(AUTHORIZATION, authorization);
         }
         answer(request, limit).await
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, TransportError> {
+        self.client.as_ref().ok_or(TransportError::Offline)
     }
 }
 

@@ -71,15 +71,10 @@ impl Router {
         let table = self.table(host).ok_or(NoRoute::UnknownHost)?;
         let decoded = path.decoded();
         let found = table.find(&decoded).ok_or(NoRoute::NoPath)?;
-        let entry = found.entry;
-        let elsewhere = |reading: &str, found: Option<Match<'_>>| {
-            found.is_none_or(|found| !std::ptr::eq(found.entry, entry) || table.slash_hides_exact(reading, &found))
-        };
-        let readings = path.other_readings().ok_or(NoRoute::AmbiguousPath)?;
-        if elsewhere(&decoded, Some(found)) || readings.iter().any(|reading| elsewhere(reading, table.find(reading))) {
+        if table.misreading(path, &decoded, found).is_some() {
             return Err(NoRoute::AmbiguousPath);
         }
-        entry.route(method).map_err(|allow| NoRoute::Method { allow })
+        found.entry.route(method).map_err(|allow| NoRoute::Method { allow })
     }
 
     /// The site of a canonical host, whatever the path.
@@ -88,7 +83,7 @@ impl Router {
         self.table(host).map(|table| &table.site)
     }
 
-    fn table(&self, host: &str) -> Option<&SiteTable> {
+    pub(super) fn table(&self, host: &str) -> Option<&SiteTable> {
         self.exact.get(host).or_else(|| {
             let (label, suffix) = host.split_at_checked(host.find('.')?)?;
             self.one_label.get(suffix).filter(|_| !label.is_empty())
@@ -96,16 +91,25 @@ impl Router {
     }
 }
 
+/// What makes a path mean more than one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misreading {
+    /// An application could read it as this one, percent-decoded, which another route covers, or none.
+    As(String),
+    /// It can be read in more ways than anybody means.
+    TooMany,
+}
+
 /// The routes of one site: those for which case counts, and those for which it does not.
 #[derive(Debug)]
-struct SiteTable {
-    site: Site,
+pub(super) struct SiteTable {
+    pub(super) site: Site,
     by_case: Node,
     without_case: Option<Node>,
 }
 
 impl SiteTable {
-    fn new(site: Site) -> Self {
+    pub(super) fn new(site: Site) -> Self {
         let mut by_case = Node::default();
         let mut without_case = None;
         for route in &site.routes {
@@ -119,13 +123,25 @@ impl SiteTable {
     }
 
     /// The most specific entry; where one of each kind is equally so, the one for which case counts.
-    fn find(&self, path: &str) -> Option<Match<'_>> {
+    pub(super) fn find(&self, path: &str) -> Option<Match<'_>> {
         let by_case = self.by_case.find(path);
         let folded = self.without_case.as_ref().and_then(|table| table.find(&fold_case(path)));
         match (by_case, folded) {
             (Some(one), Some(other)) if other.rank > one.rank => Some(other),
             (one, other) => one.or(other),
         }
+    }
+
+    /// The first reading of a path, of which `decoded` is the plain one, that does not win what has been `found` for that.
+    pub(super) fn misreading(&self, path: &CanonicalPath<'_>, decoded: &str, found: Match<'_>) -> Option<Misreading> {
+        let elsewhere = |reading: &str, other: Option<Match<'_>>| {
+            other.is_none_or(|other| !std::ptr::eq(other.entry, found.entry) || self.slash_hides_exact(reading, &other))
+        };
+        if elsewhere(decoded, Some(found)) {
+            return Some(Misreading::As(decoded.trim_end_matches('/').to_owned()));
+        }
+        let Some(readings) = path.other_readings() else { return Some(Misreading::TooMany) };
+        readings.into_iter().find(|reading| elsewhere(reading, self.find(reading))).map(Misreading::As)
     }
 
     /// Whether a slash at the end takes the path away from the exact route that it has without, while no route was written

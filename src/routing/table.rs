@@ -70,6 +70,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether this very route is one of them.
+    pub(super) fn has(&self, route: &Arc<Route>) -> bool {
+        self.routes.iter().any(|own| Arc::ptr_eq(own, route))
+    }
+
     /// The route for a method. Method names are compared as they are, case included (RFC 9110 §9.1).
     ///
     /// A route that names the method wins, then for HEAD one that names GET (RFC 9110 §9.3.2: the same answer without

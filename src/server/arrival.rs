@@ -97,7 +97,7 @@ impl Reception {
         if role == Role::Plain && !self.trusts(peer.ip()) {
             return Err(Turned::Untrusted);
         }
-        let origin = self.origin(&mut stream, peer).await?;
+        let origin = self.origin(&mut stream, peer, role).await?;
         // A trusted proxy speaks for many clients: its own connections are bounded by the sum only.
         if !self.trusts(origin.client.ip()) && !permit.count_for(origin.client.ip()) {
             return Err(Turned::TooMany);
@@ -107,14 +107,16 @@ impl Reception {
             _ => (Transport::Plain(stream), Protocol::Http1, None),
         };
         let connection = Connection::new(origin.client, origin.trusted, origin.local, role == Role::Https, server_name);
+        let connection = if role == Role::Verify { connection.for_questions() } else { connection };
         Ok(Arrived { protocol, transport, connection, permit, alive: connections.token() })
     }
 
-    async fn origin(&self, stream: &mut TcpStream, peer: SocketAddr) -> Result<Origin, Turned> {
+    async fn origin(&self, stream: &mut TcpStream, peer: SocketAddr, role: Role) -> Result<Origin, Turned> {
         let local = stream.local_addr()?;
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         let trusted = self.trusts(peer.ip());
-        if !(self.proxy_protocol && trusted) {
+        // A question is the proxy's own: it has no other client to announce.
+        if !(self.proxy_protocol && trusted) || role == Role::Verify {
             return Ok(Origin { client: peer, local, trusted });
         }
         Ok(match proxy_protocol::read(stream).await? {

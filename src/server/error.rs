@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::certificates::CertificateError;
+use crate::config::listening_remedy;
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum StartupError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// The operator, or whoever else has the port: an address that cannot be listened on.
-    #[error("cannot listen on {address}, which {key} names")]
+    #[error("cannot listen on {address}, which {key} names{}", listening_remedy(source))]
     Bind {
         /// The key of the configuration.
         key: &'static str,

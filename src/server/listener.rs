@@ -88,7 +88,9 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
     let http = &terms.plan.http;
     match role {
         Role::Redirect => http.serve(arrived, Arc::clone(&worker.redirect), &terms.retired).await,
-        Role::Https | Role::Plain => http.serve(arrived, Arc::clone(&worker.handler), &terms.retired).await,
+        Role::Https | Role::Plain | Role::Verify => {
+            http.serve(arrived, Arc::clone(&worker.handler), &terms.retired).await;
+        }
     }
 }
 

@@ -55,9 +55,10 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::{Config, Tls};
 use crate::gateway::{self, Gateway};
+use crate::service_manager::Sockets;
 
 use certificates::Certificates;
-pub use certificates::{CertificateError, CertificateExpiry, check_certificates};
+pub use certificates::{CertificateError, CertificateExpiry, CertificateWarning, certificate_warnings};
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;
@@ -77,6 +78,8 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP for trusted proxies.
     pub plain: Vec<SocketAddr>,
+    /// Plain HTTP for the questions of other proxies.
+    pub verify: Vec<SocketAddr>,
 }
 
 /// A running server. Dropping it closes every connection at once; [`Server::drain`] is the polite way.
@@ -90,27 +93,33 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the certificates, binds every address and starts one worker thread per core.
+    /// Reads the certificates, binds every address that no socket of `sockets` listens on already, and starts one worker
+    /// thread per core.
     ///
     /// # Errors
     ///
     /// A certificate that cannot be used, an address that cannot be bound, a thread that cannot be started.
-    pub fn start(config: &Config, gateway: &Arc<Gateway>, clock: &Clock) -> Result<Self, StartupError> {
+    pub fn start(
+        config: &Config,
+        gateway: &Arc<Gateway>,
+        clock: &Clock,
+        sockets: &mut Sockets,
+    ) -> Result<Self, StartupError> {
         let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let current = Arc::new(ArcSwap::from(Arc::clone(gateway)));
         let latest = Arc::clone(&current);
         let handler = move || Arc::new(gateway::Worker::new(latest.load_full()));
-        let mut server = Self::start_with(config, clock, workers, handler, Finding::tell)?;
+        let mut server = Self::start_with(config, clock, (workers, sockets), handler, Finding::tell)?;
         server.reload.gateway = Some(current);
         Ok(server)
     }
 
-    /// As [`Server::start`], with `workers` threads that answer requests with what `handler` makes for each of them, and
+    /// As [`Server::start`], with so many threads that answer requests with what `handler` makes for each of them, and
     /// a watchdog that tells `told` what it notices about them.
     fn start_with<H: Handler>(
         config: &Config,
         clock: &Clock,
-        workers: usize,
+        (workers, sockets): (usize, &mut Sockets),
         handler: impl Fn() -> H + Clone + Send + 'static,
         told: impl Fn(Finding) + Send + 'static,
     ) -> Result<Self, StartupError> {
@@ -128,16 +137,22 @@ impl Server {
         let tls = tls.transpose()?;
 
         let listen = &config.listen;
-        let wanted = [(Role::Https, &listen.https), (Role::Redirect, &listen.http), (Role::Plain, &listen.plain)];
+        let wanted = [
+            (Role::Https, &listen.https),
+            (Role::Redirect, &listen.http),
+            (Role::Plain, &listen.plain),
+            (Role::Verify, &listen.verify),
+        ];
         let bound = wanted
             .into_iter()
             .flat_map(|(role, addresses)| addresses.iter().map(move |address| (role, *address)))
-            .map(|(role, address)| Bound::new(role, address, workers))
+            .map(|(role, address)| Bound::new(role, address, workers, sockets.take(address)))
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = Addresses {
             https: addresses_of(&bound, Role::Https),
             http: addresses_of(&bound, Role::Redirect),
             plain: addresses_of(&bound, Role::Plain),
+            verify: addresses_of(&bound, Role::Verify),
         };
 
         let https_port = addresses.https.first().map(SocketAddr::port);

@@ -19,6 +19,8 @@ pub(super) enum Role {
     Redirect,
     /// Plain HTTP, served to trusted proxies.
     Plain,
+    /// Plain HTTP, on which trusted proxies ask about requests of theirs. Others are told that they must not.
+    Verify,
 }
 
 impl Role {
@@ -28,6 +30,7 @@ impl Role {
             Self::Https => "listen.https",
             Self::Redirect => "listen.http",
             Self::Plain => "listen.plain",
+            Self::Verify => "listen.verify",
         }
     }
 }
@@ -43,10 +46,25 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds `count` sockets to `wanted`. Port 0 is chosen by the first of them, the others join it.
-    pub(super) fn new(role: Role, wanted: SocketAddr, count: usize) -> Result<Self, StartupError> {
-        bind(role, wanted, count).map_err(|source| StartupError::Bind { key: role.key(), address: wanted, source })
+    /// Binds `count` sockets to `wanted`. Port 0 is chosen by the first of them, the others join it. Where a service manager
+    /// listens there already, all of them are that one socket.
+    pub(super) fn new(
+        role: Role,
+        wanted: SocketAddr,
+        count: usize,
+        inherited: Option<TcpListener>,
+    ) -> Result<Self, StartupError> {
+        match inherited {
+            Some(socket) => share(role, wanted, count, &socket),
+            None => bind(role, wanted, count),
+        }
+        .map_err(|source| StartupError::Bind { key: role.key(), address: wanted, source })
     }
+}
+
+fn share(role: Role, address: SocketAddr, count: usize, socket: &TcpListener) -> io::Result<Bound> {
+    let sockets: io::Result<_> = (0..count).map(|_| socket.try_clone()).collect();
+    Ok(Bound { role, address, sockets: sockets? })
 }
 
 fn bind(role: Role, wanted: SocketAddr, count: usize) -> io::Result<Bound> {
@@ -93,7 +111,7 @@ mod tests {
 
     #[test]
     fn all_sockets_of_an_address_share_the_port_that_the_first_one_got() {
-        let bound = Bound::new(Role::Https, "127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let bound = Bound::new(Role::Https, "127.0.0.1:0".parse().unwrap(), 3, None).unwrap();
         assert_ne!(bound.address.port(), 0);
         let hands = deal(vec![bound], 3);
         assert_eq!(hands.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
@@ -103,8 +121,8 @@ mod tests {
 
     #[test]
     fn an_address_that_another_gateway_listens_on_is_refused() {
-        let first = Bound::new(Role::Https, "127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let second = Bound::new(Role::Https, first.address, 1);
+        let first = Bound::new(Role::Https, "127.0.0.1:0".parse().unwrap(), 1, None).unwrap();
+        let second = Bound::new(Role::Https, first.address, 1, None);
         let Err(StartupError::Bind { key, source, .. }) = second else { panic!("{second:?}") };
         assert_eq!((key, source.kind()), ("listen.https", io::ErrorKind::AddrInUse));
     }

@@ -31,6 +31,7 @@ use crate::config::{
     SessionStore, Shutdown, Site, Tls,
 };
 use crate::gateway::Connection;
+use crate::service_manager::Sockets;
 
 /// Longer than anything takes that is going to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,7 +57,14 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn config() -> Config {
     let here = "127.0.0.1:0".parse().unwrap();
     Config {
-        listen: Listen { https: vec![here], http: vec![], plain: vec![], admin: None, proxy_protocol: false },
+        listen: Listen {
+            https: vec![here],
+            http: vec![],
+            plain: vec![],
+            verify: vec![],
+            admin: None,
+            proxy_protocol: false,
+        },
         tls: Tls::SelfSigned,
         trusted_proxies: vec![],
         issuers: vec![],
@@ -204,7 +212,7 @@ pub(super) fn start_watched(
     answer: Answer,
     told: impl Fn(Finding) + Send + 'static,
 ) -> Result<Server, StartupError> {
-    Server::start_with(config, &Clock::system(), 2, move || answer.clone(), told)
+    Server::start_with(config, &Clock::system(), (2, &mut Sockets::default()), move || answer.clone(), told)
 }
 
 pub(crate) fn client_config(trusted: &[&CertificateFile], alpn: &[&[u8]]) -> Arc<ClientConfig> {

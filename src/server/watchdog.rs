@@ -2,8 +2,9 @@
 //!
 //! Each worker has a [`Pulse`] that a task of its runtime beats, and one thread outside of all runtimes looks at them. A
 //! request costs nothing for it. The watchdog *tells*; it does not end the worker, whose other requests are served as soon
-//! as the thread comes free. When it was not running itself, nobody was: the process was stopped or had no processor, and no
-//! worker is blamed for that.
+//! as the thread comes free. A service manager that waits for signs of life gets them while no worker stands still, and may
+//! decide otherwise. When the watchdog was not running itself, nobody was: the process was stopped or had no processor, and
+//! no worker is blamed for that.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::service_manager::{self, Word};
 
 /// How often a worker says that it runs.
 const BEAT: Duration = Duration::from_millis(500);
@@ -124,6 +127,9 @@ impl Watchdog {
             let mut watch = Watch::new(pulses, Instant::now());
             while held.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 watch.look(Instant::now()).into_iter().for_each(&told);
+                if watch.all_run() {
+                    service_manager::tell(Word::Alive);
+                }
             }
         };
         let thread = thread::Builder::new().name("usher-watchdog".to_owned()).spawn(watch)?;
@@ -151,6 +157,11 @@ struct Watch {
 impl Watch {
     fn new(pulses: Vec<Arc<Pulse>>, now: Instant) -> Self {
         Self { pulses: pulses.into_iter().map(|pulse| (pulse, None)).collect(), looked: now }
+    }
+
+    /// Whether no worker stood still at the last look.
+    fn all_run(&self) -> bool {
+        self.pulses.iter().all(|(_, told)| told.is_none())
     }
 
     fn look(&mut self, now: Instant) -> Vec<Finding> {
@@ -201,6 +212,8 @@ mod tests {
                 beat(&pulses[1], now);
             }
             told.extend(watch.look(now));
+            // Told in the second in which the silence is long enough, until it runs again.
+            assert_eq!(watch.all_run(), !(4..7).contains(&second), "in second {second}");
         }
         let [Finding::Blocked { worker: 1, since }, Finding::Running { worker: 1, after }] = told[..] else {
             panic!("{told:?}")

@@ -11,10 +11,12 @@
 
 mod denial;
 mod entries;
+mod journal;
 mod names;
 mod shared;
 mod subjects;
 mod taken;
+mod telling;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -23,12 +25,13 @@ use tokio::sync::{broadcast, watch};
 
 use self::entries::Entries;
 use self::names::LogoutHash;
-use self::subjects::Subjects;
+use self::subjects::{Made, Subjects};
 use super::SessionId;
 use super::store::Now;
 use crate::clock::Timestamp;
 
 pub use denial::{Denial, What};
+pub use journal::DenialJournal;
 pub use names::{SidHash, SubjectHash, TokenHash};
 pub use shared::SharedDenials;
 
@@ -209,6 +212,27 @@ impl Denied {
 
     /// Takes a denial over that was made elsewhere, or before a restart.
     pub fn apply(&self, denial: Denial, now: Now) {
+        self.enter(denial, Made::Elsewhere, now);
+    }
+
+    /// From now on, what is told comes back from where the denials of all instances stand in one order: see [`Denied::place`].
+    fn share(&self) {
+        self.lists.write().unwrap_or_else(PoisonError::into_inner).subjects.share();
+    }
+
+    /// A denial that was made here has come back. What others have begun before that, which [`Denied::apply`] may have brought
+    /// in since it was made, it denies.
+    fn place(&self, denial: &Denial) {
+        if let What::Subject { name, issued_until } = &denial.what {
+            self.lists.write().unwrap_or_else(PoisonError::into_inner).subjects.place(name, *issued_until);
+        }
+    }
+
+    fn tell(&self, denial: Denial, now: Now) {
+        self.enter(denial, Made::Here, now);
+    }
+
+    fn enter(&self, denial: Denial, made: Made, now: Now) {
         let Denial { what, until } = denial;
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         lists.drop_ended(now);
@@ -216,20 +240,23 @@ impl Denied {
             What::Session(session) => lists.sessions.insert(session, until, now),
             What::Sid(sid) => lists.sids.insert(sid, until, now),
             What::AccessToken(token) => lists.access_tokens.insert(token, until, now),
-            What::Subject { name, issued_until } => lists.subjects.deny(name, issued_until, until, now),
-            // It refuses nothing, so nobody has to look again.
-            What::Begun(session) => return lists.subjects.begin(session, until, now),
+            What::Subject { name, issued_until } => lists.subjects.deny(name, (issued_until, until), made, now),
+            What::Begun(session) => lists.subjects.begin(session, until, made, now),
         }
-        // Behind the entry: who sees the new epoch finds the entry.
-        self.epoch.fetch_add(1, Ordering::Release);
+        // A beginning refuses nothing, so nobody has to look again.
+        let refuses = !matches!(what, What::Begun(_));
+        if refuses {
+            // Behind the entry: who sees the new epoch finds the entry.
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+        if made == Made::Here {
+            // With the lists at hand, for it is told in the order in which it counts here. An error says that nobody listens.
+            let _ = self.news.send(denial);
+        }
         drop(lists);
-        self.changes.send_replace(());
-    }
-
-    fn tell(&self, denial: Denial, now: Now) {
-        self.apply(denial, now);
-        // An error says that nobody listens.
-        let _ = self.news.send(denial);
+        if refuses {
+            self.changes.send_replace(());
+        }
     }
 }
 

@@ -1,13 +1,18 @@
-//! What Usher remembers of a session: sealed cookies, the records of renewals, and what was denied before its time.
+//! What Usher remembers of a session: sealed cookies, or the session itself with its tokens, the records of renewals, and
+//! what was denied before its time.
 //!
 //! Nothing here speaks to an issuer or decides about a request: `auth` does. The [`store`] is the seam behind which the
-//! records are in this process or on a server that several instances [share](shared), as the denials may be; [`seal`] knows
-//! nothing of it.
+//! records are in this process or on a server that several instances [share](shared), as the denials may be, which are on disk
+//! otherwise, and the sessions that are [stored] rather than in cookies; [`seal`] knows nothing of it.
 
 pub mod denied;
+#[cfg(test)]
+pub(crate) mod formats;
 pub mod seal;
 pub mod shared;
+mod sign_in_facts;
 pub mod store;
+pub mod stored;
 
 use std::fmt;
 
@@ -15,14 +20,15 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-pub use denied::{Denied, SharedDenials, SidHash, TokenHash};
+pub use denied::{DenialJournal, Denied, SharedDenials, SidHash, TokenHash};
 pub use seal::{SealError, Sealer};
+pub use sign_in_facts::{AcrHash, SignInFacts};
 pub use store::{Policy, Store};
 
 use store::RecordKey;
 
 /// One sign-in of one browser, through all its renewals: 128 bits, random for a session of Usher's own, derived for raw
-/// cookies. As good as a name for the session, so it stays out of logs.
+/// cookies and for sessions in the store. A name for the session and no key to it, but as that it stays out of logs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub [u8; 16]);
 
@@ -47,6 +53,20 @@ impl SessionId {
     #[must_use]
     pub fn beginning_with(key: &RecordKey) -> Self {
         Self(start(key.as_bytes()))
+    }
+
+    /// As commands show it and stores know it: 32 hexadecimal digits.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+
+    /// What [`SessionId::to_text`] has written.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_written = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_written)?;
+        Some(Self(number.to_be_bytes()))
     }
 }
 

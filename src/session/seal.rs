@@ -114,6 +114,7 @@ fn derive(secret: &Secret) -> Result<RandomizedNonceKey, SealError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::formats::committed;
     use proptest::prelude::*;
 
     fn sealer(secrets: &[&str]) -> Sealer {
@@ -136,6 +137,12 @@ mod tests {
         assert_eq!(new.open("p", &after), Ok(b"value".to_vec()));
         assert_eq!(old.open("p", &after), Err(SealError::NotAuthentic));
         assert_eq!(new.open("p", &before), Err(SealError::NotAuthentic));
+    }
+
+    #[test]
+    fn what_was_sealed_once_opens() {
+        let sealed = committed("seal", "value");
+        assert_eq!(sealer(&["a session secret"]).open("purpose", &sealed), Ok(b"a value".to_vec()));
     }
 
     #[test]

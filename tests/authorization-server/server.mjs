@@ -10,6 +10,8 @@
 //
 //   POST /test/tokens?sub=alice&lifetime=-10   first tokens of a new grant, without a browser
 //   POST /test/delay?ms=500                    every later token request takes that much longer
+//   POST /test/fault?is=error                  the next token request is answered with 500, and nothing was rotated
+//   POST /test/fault?is=hangup                 the next token request is answered by closing the connection, after rotation
 //   POST /test/next?sub=root                   whoever signs in from now on is this user (alice at first)
 //   POST /test/next?sub=alice&ago=3600         the same, and they have signed in so many seconds ago
 //   POST /test/next?sub=alice&acr=ignored      the same, and nobody minds in which way (acr_values); they do at first
@@ -42,6 +44,7 @@ const USERS = {
 
 const stats = { token_requests: 0, tokens_issued: 0, reuses: 0, grants_revoked: 0, revocations: 0, introspections: 0 };
 let delay = 0;
+let fault;
 let outcome = { sub: 'alice' };
 let gateway;
 
@@ -204,6 +207,9 @@ async function testEndpoints(provider, context, next) {
   } else if (path === '/test/delay') {
     delay = Number(query.ms);
     context.body = {};
+  } else if (path === '/test/fault') {
+    fault = query.is;
+    context.body = {};
   } else if (path === '/test/gateway') {
     gateway = Number(query.port);
     context.body = {};
@@ -219,10 +225,27 @@ async function testEndpoints(provider, context, next) {
   }
 }
 
+/** Goes on, unless somebody has asked for a fault. */
+async function meetFault(context, next) {
+  const met = fault;
+  fault = undefined;
+  if (met === 'error') {
+    context.status = 500;
+    return;
+  }
+  await next();
+  if (met === 'hangup') {
+    context.respond = false;
+    context.req.socket.destroy();
+  }
+}
+
 async function countTokenRequests(context, next) {
   if (context.path === '/token') {
     stats.token_requests += 1;
     await sleep(delay);
+    await meetFault(context, next);
+    return;
   } else if (context.path === '/token/revocation') {
     stats.revocations += 1;
   } else if (context.path === '/token/introspection') {

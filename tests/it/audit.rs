@@ -22,6 +22,22 @@ use crate::local_issuer::{usual_users, write_users};
 const SIGN_IN: &str = "https://other.test/.usher/issuer/sign-in";
 const BACKCHANNEL: &str = "http://schemas.openid.net/event/backchannel-logout";
 
+/// What happens in the usual process; a sign-out fails only where a store is away.
+fn usual() -> impl Iterator<Item = Event> {
+    Event::ALL.into_iter().filter(|event| *event != Event::SignOutFailed)
+}
+
+/// The lines of a process, by the event.
+fn lines_of(usher: &Usher) -> BTreeMap<String, Vec<Value>> {
+    let output = usher.output();
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut lines_of = BTreeMap::<String, Vec<Value>>::new();
+    for line in lines.filter(|line| line["target"] == "usher::audit") {
+        lines_of.entry(line["event"].as_str().expect("an event").to_owned()).or_default().push(line);
+    }
+    lines_of
+}
+
 /// A process with people of an authorization server, of a login service and of its own.
 struct Audited {
     usher: Usher,
@@ -137,21 +153,14 @@ sites:
 
     /// Its lines, by the event.
     fn lines(&self) -> BTreeMap<String, Vec<Value>> {
-        let output = self.usher.output();
-        let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut lines_of = BTreeMap::<String, Vec<Value>>::new();
-        for line in lines.filter(|line| line["target"] == "usher::audit") {
-            lines_of.entry(line["event"].as_str().expect("an event").to_owned()).or_default().push(line);
-        }
-        lines_of
+        lines_of(&self.usher)
     }
 
     async fn everything_happens(&self) {
         self.people_sign_in().await;
         self.people_sign_out().await;
         self.sessions_go_wrong().await;
-        eventually("every event is said", || Event::ALL.iter().all(|event| self.lines().contains_key(event.name())))
-            .await;
+        eventually("every event is said", || usual().all(|event| self.lines().contains_key(event.name()))).await;
     }
 }
 
@@ -205,7 +214,7 @@ async fn every_event_is_said_once_with_who_and_where_and_counted() {
         assert!(line["request_id"].is_string() && line["client"] == "127.0.0.1" && line["host"].is_string(), "{line}");
     }
     let metrics = Metrics::of(audited.usher.address("admin").await).await;
-    for event in Event::ALL {
+    for event in usual() {
         let counted = metrics.count("usher_audit_events_total", &[("event", event.name())]);
         assert_eq!(counted, lines[event.name()].len(), "{event:?}");
     }
@@ -226,6 +235,76 @@ async fn the_audit_log_shows_subjects_as_the_log_does_and_nothing_secret() {
             assert!(!line.contains(name), "{name} in {line}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_sign_out_that_finds_the_store_away_is_told_by_whom_it_was_wanted() {
+    let (directory, issuer) = (tempfile::tempdir().unwrap(), Issuer::start(&Clock::system()).await);
+    let store = "store: { redis: { url: 'redis://127.0.0.1:9', timeout: 100ms } }";
+    let yaml = format!(
+        "log: {{ format: json }}
+{ISSUERS}session: {{ secret: '$SECRET', tokens: store, {store} }}
+sites: [{{ host: app.test, issuer: main, upstream: 'http://127.0.0.1:9', routes: [{{ path: / }}] }}]
+"
+    );
+    let yaml = yaml.replace("$ISSUER", &issuer.url()).replace("$CLIENT_SECRET", CLIENT_SECRET);
+    let usher = Usher::serve(&complete(&yaml, &directory), directory.path());
+    let client = Client { address: usher.address("https").await, protocol: Protocol::Http1 };
+    let key = Jar::of(&[(crate::server_sessions::KEY, "abcdefghijklmnopqrstuA")]);
+    client.send(crate::server_sessions::sign_out(&key)).await.assert_status(503);
+    let frame = format!("https://app.test/.usher/frontchannel-logout?iss={}&sid=some", issuer.url());
+    client.send(get(&frame).cookies(&key)).await.assert_status(200);
+    for by in ["user", "issuer_front_channel"] {
+        usher.says(&format!("\"by\":\"{by}\"")).await;
+    }
+    let lines = lines_of(&usher);
+    assert_eq!(lines.keys().collect::<Vec<_>>(), ["sign_out_failed"], "{lines:?}");
+    for (line, by) in lines["sign_out_failed"].iter().zip(["user", "issuer_front_channel"]) {
+        assert_eq!((&line["by"], &line["fault"], &line["host"]), (&by.into(), &"store".into(), &"app.test".into()));
+        assert!(line["request_id"].is_string() && line["reason"].as_str().unwrap().contains("shared store"), "{line}");
+    }
+}
+
+/// nginx asks about a request, and again for what it is to show.
+#[tokio::test]
+async fn a_request_that_another_proxy_asks_about_is_told_of_once_and_counted_under_its_route() {
+    let (directory, issuer) = (tempfile::tempdir().unwrap(), Issuer::start(&Clock::system()).await);
+    let yaml = format!(
+        "log: {{ format: json }}
+listen: {{ verify: '127.0.0.1:0', admin: '127.0.0.1:0' }}
+trusted_proxies: [127.0.0.0/8]
+{ISSUERS}{SESSION}sites:
+  - host: app.test
+    issuer: main
+    routes: [{{ path: / }}, {{ path: /admin/, require: {{ realm_access.roles: admin }} }}]
+"
+    );
+    let yaml = yaml.replace("$ISSUER", &issuer.url()).replace("$CLIENT_SECRET", CLIENT_SECRET);
+    let usher = Usher::serve(&complete(&yaml, &directory), directory.path());
+    let (client, verify) = (reqwest::Client::builder().no_proxy().build().unwrap(), usher.address("verify").await);
+    let token = issuer.access_token("carol");
+    for (path, uri, status) in [
+        ("verify", "/x", 200),
+        ("auth-request", "/admin/x", 403),
+        ("auth-request/refusal", "/admin/x", 403),
+        ("verify", "/.usher/x", 404),
+    ] {
+        let ask = client.get(format!("http://{verify}/.usher/{path}")).bearer_auth(&token);
+        let ask = ask.header("x-forwarded-method", "GET").header("x-forwarded-proto", "https");
+        let answer = ask.header("x-forwarded-host", "app.test").header("x-forwarded-uri", uri).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {uri}");
+    }
+    let metrics = Metrics::of(usher.address("admin").await).await;
+    let answers = |route: &str, code: &str| metrics.count("usher_requests_total", &[("route", route), ("code", code)]);
+    assert_eq!((answers("app.test/", "200"), answers("app.test/admin/", "403")), (1, 2), "{}", metrics.text);
+    assert_eq!(answers("/.usher/", "404"), 1, "{}", metrics.text);
+    assert_eq!(metrics.count("usher_upstream_duration_seconds_count", &[]), 0);
+    assert_eq!(metrics.count("usher_audit_events_total", &[]), 1);
+    usher.says("\"event\":\"refused\"").await;
+    let lines = lines_of(&usher);
+    let refused = &lines["refused"];
+    assert_eq!((lines.len(), refused.len()), (1, 1), "{lines:?}");
+    assert_eq!((&refused[0]["subject"], &refused[0]["route"]), (&"carol".into(), &"app.test/admin/".into()));
 }
 
 /// The document names what there is.

@@ -13,6 +13,8 @@ use crate::harness::body::fed;
 use crate::harness::child::{Usher, listening};
 use crate::harness::client::try_tls;
 use crate::harness::gateway::complete;
+use crate::harness::issuer::CLIENT_SECRET;
+use crate::harness::scene::ISSUERS;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Client, Place, Process, Protocol, eventually, get, left_out, long, post};
 
@@ -159,6 +161,12 @@ fn with_state(directory: &tempfile::TempDir) -> String {
     complete(&format!("state_directory: state\n{site}"), directory)
 }
 
+/// The same with somebody who can sign out.
+fn with_sign_outs(directory: &tempfile::TempDir) -> String {
+    let issuers = ISSUERS.replace("$ISSUER", "http://127.0.0.1:9").replace("$CLIENT_SECRET", CLIENT_SECRET);
+    format!("{}{issuers}", with_state(directory))
+}
+
 #[tokio::test]
 async fn a_state_directory_that_cannot_be_written_is_told_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
@@ -198,6 +206,15 @@ async fn a_full_disk_is_told_at_the_start_and_a_read_only_one_with_the_key_is_fi
     let read_only = inside("cp kept/* state/ && mount -o remount,ro state");
     let usher = Usher::serve_after(&read_only, &with_state(&directory), directory.path());
     usher.address("https").await;
+
+    // Sign-outs are written all the time.
+    let mut usher = Usher::serve_after(&read_only, &with_sign_outs(&directory), directory.path());
+    assert_eq!(usher.exit().await.code(), Some(78));
+    usher.says("state_directory must be writable").await;
+    let mut usher = Usher::serve_after(&inside("cp kept/* state/"), &with_sign_outs(&directory), directory.path());
+    assert_ne!(usher.exit().await.code(), Some(0));
+    usher.says("the sign-outs before this start cannot be read").await;
+    usher.says("No space left").await;
 }
 
 #[tokio::test]

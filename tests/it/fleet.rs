@@ -4,6 +4,8 @@
 //! the whole grant when it sees a refresh token twice.
 
 pub(crate) mod instances;
+pub(crate) mod people;
+pub(crate) mod stack;
 
 use std::time::{Duration, Instant};
 

@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use usher::clock::Clock;
 
 use crate::fleet::instances::Troubled;
+use crate::harness::body::fed;
 use crate::harness::scene::jar;
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Answer, Jar, Redis, get, post};
+use crate::harness::{Answer, Jar, Redis, Upstream, eventually, get, post};
 use crate::websocket::{cookies, open_at, origin};
 
 /// Whether an instance knows by now that these cookies count no more, and how long that took.
@@ -101,4 +104,103 @@ async fn a_sign_out_while_the_store_is_away_holds_at_once_here_and_elsewhere_onc
     fleet.ask(0, &alice).await.assert_status(401);
     fleet.ask(1, &alice).await.assert_status(200);
     is_refused(&fleet, 1, &alice).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_starts_lets_nobody_in_whom_another_has_signed_out() {
+    let Some(redis) = Redis::start("sign-outs before a start").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    // Shorter than an operation may take.
+    redis.command(&["CLIENT", "PAUSE", "300", "ALL"]).await;
+    let later = fleet.another().await;
+    later.client().send(get("https://app.test/x").cookies(&alice)).await.assert_status(401);
+}
+
+#[tokio::test]
+async fn what_somebody_else_adds_to_the_list_of_denials_is_neither_heeded_nor_fetched() {
+    let Some(redis) = Redis::start("strange entries among the denials").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    fleet.ask(1, &alice).await.assert_status(200);
+    let add = "for n = 1, 8 do redis.call('XADD', KEYS[1], '*', 'e', string.rep(string.char(255), 1000000)) end \
+               redis.call('XADD', KEYS[1], '*', 'a', '1', 'b', '2')";
+    redis.command(&["EVAL", add, "1", "usher:denials"]).await;
+    let before = sent(&redis).await;
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    let bytes = sent(&redis).await - before;
+    assert!(bytes < 1_000_000, "{bytes} bytes");
+}
+
+/// How many bytes a server has sent.
+async fn sent(redis: &Redis) -> u64 {
+    let statistics = redis.command(&["INFO", "stats"]).await;
+    let bytes = statistics.lines().find_map(|line| line.trim().strip_prefix("total_net_output_bytes:"));
+    bytes.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_list_of_denials_stays_for_as_long_as_the_longest_of_them() {
+    let Some(redis) = Redis::start("how long denials stay").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    let alice = jar(&fleet.issuer.sign_in("alice"));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    // What a denial of a token that is good for ninety days would have brought about.
+    let (ninety_days, bob) = (90 * 86_400_000_u64, jar(&fleet.issuer.sign_in("bob")));
+    redis.command(&["PEXPIRE", "usher:denials", &ninety_days.to_string()]).await;
+    sign_out(&fleet, 0, &bob).await.assert_status(204);
+    is_refused(&fleet, 1, &bob).await;
+    let left: u64 = redis.command(&["PTTL", "usher:denials"]).await.parse().unwrap();
+    assert!(left > ninety_days - 60_000, "{left} ms");
+}
+
+#[tokio::test]
+async fn a_sign_out_on_one_instance_cuts_a_download_and_a_grpc_stream_on_another() {
+    let Some(redis) = Redis::start("streams on every instance").await else { return };
+    let fleet =
+        Troubled::before(Upstream::start_h2c().await, &Clock::system(), &format!("url: '{}'", redis.url())).await;
+    let [alice, bob] = ["alice", "bob"].map(|subject| jar(&fleet.issuer.sign_in(subject)));
+    let mut open = Vec::new();
+    let mut feeds = Vec::new();
+    for (jar, file, call) in [(&alice, "/alice", "/a.Service/Watch"), (&bob, "/bob", "/b.Service/Watch")] {
+        let mut connection = fleet.instances[1].http2().connect("app.test").await;
+        let download = fleet.upstream.stream(file, &[("content-type", "application/octet-stream")]);
+        let response = connection.open(get(&format!("https://app.test{file}")).cookies(jar)).await.unwrap();
+        download.chunk(vec![7; 200_000]);
+        let grpc = fleet.upstream.stream(call, &[("content-type", "application/grpc")]);
+        let (messages, body) = fed();
+        let ask = post(&format!("https://app.test{call}")).header("origin", "https://app.test").cookies(jar);
+        let ask = ask.header("content-type", "application/grpc").header("te", "trailers").streamed(body);
+        messages.chunk(&b"\0\0\0\0\x01a"[..]);
+        let stream = connection.open(ask).await.unwrap();
+        grpc.chunk(&b"\0\0\0\0\x01b"[..]);
+        feeds.push((download, grpc, messages));
+        open.push((connection, response, stream));
+    }
+    for (_, download, stream) in &mut open {
+        for body in [download.body_mut(), stream.body_mut()] {
+            body.frame().await.unwrap().unwrap();
+        }
+    }
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    let (_connection, download, stream) = open.remove(0);
+    for response in [download, stream] {
+        let answer = timeout(PATIENCE, Answer::read(response)).await.expect("it ends with the session");
+        assert!(!answer.complete && answer.trailers.is_none(), "cut, not ended: {:?}", answer.status);
+    }
+    let (download, grpc, _messages) = feeds.remove(0);
+    eventually("the application is let go", || download.is_dropped() && grpc.is_dropped()).await;
+    let (download, grpc, _messages) = &feeds[0];
+    let (_connection, of_download, of_stream) = &mut open[0];
+    for (feed, response) in [(download, of_download), (grpc, of_stream)] {
+        feed.chunk("still");
+        let mut read = Vec::new();
+        while !read.ends_with(b"still") {
+            read.extend_from_slice(response.body_mut().frame().await.unwrap().unwrap().data_ref().unwrap());
+        }
+    }
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::fleet::instances::Troubled;
-use crate::harness::Redis;
 use crate::harness::certificates::authority;
 use crate::harness::redis::free_port;
 use crate::harness::scene::assert_renewed;
 use crate::harness::wait::PATIENCE;
+use crate::harness::{Jar, Redis};
 
 /// What a user for Usher needs, as the README says.
-const RULES: [&str; 11] = [
+pub(crate) const RULES: [&str; 12] = [
     "~usher:*",
     "&usher:*",
     "+get",
@@ -24,6 +24,7 @@ const RULES: [&str; 11] = [
     "+xadd",
     "+xrange",
     "+pexpire",
+    "+pttl",
 ];
 
 async fn assert_shared(fleet: &Troubled) {
@@ -143,4 +144,62 @@ async fn a_cluster_is_shared() {
     }
     let keys = join_all(nodes.iter().map(|node| node.command(&["DBSIZE"]))).await;
     assert!(keys.iter().filter(|keys| *keys != "0").count() >= 2, "they are spread over the nodes: {keys:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_whose_shard_fails_over_is_followed() {
+    let what = "a store that is a Cluster of which a node dies";
+    let arguments = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes", "--cluster-node-timeout", "1000"];
+    let arguments = [&arguments[..], &["--repl-diskless-sync-delay", "0"]].concat();
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        let Some(node) = Redis::start_with(&arguments, what).await else { return };
+        nodes.push(node);
+    }
+    for (node, slots) in nodes.iter().zip([["0", "5460"], ["5461", "10922"], ["10923", "16383"]]) {
+        assert_eq!(node.command(&["CLUSTER", "ADDSLOTSRANGE", slots[0], slots[1]]).await, "OK");
+    }
+    for node in nodes.iter().skip(1) {
+        let port = node.port().to_string();
+        assert_eq!(nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port]).await, "OK");
+    }
+    for node in &nodes {
+        answers(node, &["CLUSTER", "INFO"], "cluster_known_nodes:4").await;
+        answers(node, &["CLUSTER", "INFO"], "cluster_state:ok").await;
+    }
+    // The fourth replicates the first, and takes its place.
+    let first = nodes[0].command(&["CLUSTER", "MYID"]).await;
+    assert_eq!(nodes[3].command(&["CLUSTER", "REPLICATE", &first]).await, "OK");
+    answers(&nodes[3], &["INFO", "replication"], "master_link_status:up").await;
+    answers(&nodes[1], &["CLUSTER", "REPLICAS", &first], "slave").await;
+    let urls: Vec<String> = nodes.iter().map(|node| format!("'{}'", node.url())).collect();
+    let fleet = Troubled::start(&format!("url: [{}], cluster: true, timeout: 300ms", urls.join(", "))).await;
+    assert_shared(&fleet).await;
+
+    // Sessions of every shard, of which some have been renewed already.
+    let sessions: Vec<Jar> = (0..12).map(|_| fleet.expired()).collect();
+    for old in &sessions {
+        assert_renewed(fleet.ask(0, old).await.assert_status(200));
+    }
+    answers(&nodes[0], &["WAIT", "1", "1000"], "1").await;
+    let (asked, started) = (fleet.issuer.token_requests(), Instant::now());
+    nodes[0].kill().await;
+    for old in &sessions {
+        loop {
+            let both = [fleet.ask(0, old).await, fleet.ask(1, old).await];
+            if both.iter().all(|answer| answer.status == 200) {
+                break;
+            }
+            assert!(both.iter().all(|answer| matches!(answer.status.as_u16(), 200 | 503)), "{both:?}");
+            assert!(started.elapsed() < PATIENCE, "{both:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    println!("records of all shards were found {:?} after the master of one was killed", started.elapsed());
+    assert_eq!(
+        (fleet.issuer.token_requests(), fleet.issuer.reuses()),
+        (asked, 0),
+        "nothing that was recorded is forgotten"
+    );
+    assert_shared(&fleet).await;
 }

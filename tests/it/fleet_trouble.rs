@@ -102,6 +102,40 @@ async fn a_store_that_is_full_and_evicts_nothing_puts_renewals_off_until_there_i
 }
 
 #[tokio::test]
+async fn what_somebody_else_puts_under_a_key_concerns_nobody_but_whose_key_it_is() {
+    let Some(redis) = Redis::start("strange values in the store").await else { return };
+    let fleet = Troubled::start(&format!("url: '{}'", redis.url())).await;
+    // The records are lost with the key. This issuer gives its answer once more.
+    fleet.issuer.forgive_reuse();
+    let old = fleet.expired();
+    assert_renewed(fleet.ask(0, &old).await.assert_status(200));
+    let before = connections(&redis).await;
+    let no_text = "for _, key in ipairs(redis.call('KEYS', 'usher:*:*')) do \
+                   redis.call('SET', key, string.rep(string.char(255), 40)) end";
+    for instance in [0, 1] {
+        redis.command(&["EVAL", no_text, "0"]).await;
+        assert_renewed(fleet.ask(instance, &old).await.assert_status(200));
+    }
+    let no_string = "for _, key in ipairs(redis.call('KEYS', 'usher:*:*')) do \
+                     redis.call('DEL', key) redis.call('RPUSH', key, '1') end";
+    redis.command(&["EVAL", no_string, "0"]).await;
+    for _ in 0..4 {
+        assert_put_off(&fleet.ask(0, &old).await);
+        assert_renewed(fleet.ask(0, &fleet.expired()).await.assert_status(200));
+    }
+    // Whoever asked the server by hand connected for that.
+    let by_hand = 4;
+    assert_eq!(connections(&redis).await - before, by_hand, "nobody has given up a connection");
+}
+
+/// How many connections a server has seen.
+async fn connections(redis: &Redis) -> u64 {
+    let statistics = redis.command(&["INFO", "stats"]).await;
+    let seen = statistics.lines().find_map(|line| line.trim().strip_prefix("total_connections_received:"));
+    seen.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
 async fn an_instance_that_starts_without_its_store_serves_who_needs_no_renewal() {
     let Some(mut redis) = Redis::start("a store that is not there yet").await else { return };
     redis.kill().await;

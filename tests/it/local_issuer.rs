@@ -3,14 +3,17 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::timeout;
 use usher::clock::Clock;
 
 use crate::harness::child::Usher;
 use crate::harness::gateway::complete;
 use crate::harness::totp::SECRET;
-use crate::harness::{Answer, Ask, Client, Gateway, Jar, Protocol, Upstream, get, long, post};
+use crate::harness::wait::PATIENCE;
+use crate::harness::{Answer, Ask, Client, Gateway, Jar, Protocol, Upstream, eventually, get, long, post};
 
 pub(crate) const SIGN_IN: &str = "https://app.test/.usher/issuer/sign-in";
 
@@ -56,6 +59,11 @@ impl Scene {
         let mut jar = Jar::default();
         jar.take(&self.sign_in(username, password).await.assert_status(200).headers);
         jar
+    }
+
+    /// Its configuration, without what every gateway of the tests has.
+    pub(crate) fn yaml(&self) -> &str {
+        &self.yaml
     }
 
     pub(crate) async fn visit(&self, jar: &Jar) -> Answer {
@@ -325,6 +333,29 @@ async fn another_password_or_no_such_user_ends_the_sessions_and_the_access_token
     scene.sign_in("alice", "wonderland").await.assert_status(401);
     let alice = scene.session("alice", "looking-glass").await;
     scene.visit(&alice).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn what_a_user_has_open_is_cut_when_the_user_is_disabled_and_that_of_others_is_not() {
+    let scene = Scene::start().await;
+    let [alice, bob] = [scene.session("alice", "wonderland").await, scene.session("bob", "builder").await];
+    let mut open = Vec::new();
+    for jar in [&alice, &bob] {
+        let feed = scene.upstream.stream("/long", &[("content-type", "application/octet-stream")]);
+        let mut connection = scene.gateway.client().connect("app.test").await;
+        let mut response = connection.open(get("https://app.test/long").cookies(jar)).await.unwrap();
+        feed.chunk("so far");
+        response.body_mut().frame().await.unwrap().unwrap();
+        open.push((connection, response, feed));
+    }
+    scene.change_users(&scene.users().replacen("alice: {", "alice: { disabled: true,", 1)).await;
+    let (_connection, response, feed) = open.remove(0);
+    let answer = timeout(PATIENCE, Answer::read(response)).await.expect("it ends with the session");
+    assert!(!answer.complete, "cut, not ended");
+    eventually("the application is let go", || feed.is_dropped()).await;
+    let (_connection, response, feed) = &mut open[0];
+    feed.chunk("still");
+    assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "still");
 }
 
 #[tokio::test]

@@ -46,9 +46,15 @@ mod refresh_trouble;
 
 // Several instances that share their records of renewals in a real Redis, and what becomes of them without it.
 mod fleet;
+mod fleet_costs;
 mod fleet_denials;
+mod fleet_example;
+mod fleet_faults;
+mod fleet_secrets;
 mod fleet_servers;
+mod fleet_store;
 mod fleet_trouble;
+mod fleet_versions;
 
 // Users of Usher's own, and the command that keeps them.
 mod local_issuer;
@@ -69,10 +75,15 @@ mod step_up;
 mod step_up_attacks;
 mod step_up_elsewhere;
 
-// Signing out: here, at the issuer, by the issuer, and with everything that is still open.
+// Signing out: here, at the issuer, by the issuer, over a restart, and with everything that is still open.
 mod sign_out;
 mod sign_out_by_issuer;
+mod sign_out_restart;
 mod sign_out_streams;
+
+// Sessions whose tokens are in the store: in memory, in a Redis that instances share, and the command that ends them.
+mod server_sessions;
+mod server_sessions_fleet;
 
 // A real browser: people sign in and out, and how the pages look.
 mod browser;
@@ -93,6 +104,10 @@ mod streaming;
 mod upstream_trouble;
 mod websocket;
 
+// Other proxies that serve the application and ask about each request: their questions, and real ones.
+mod forward_auth;
+mod forward_auth_proxies;
+
 // WebSockets by the test suite of the Autobahn project.
 mod autobahn;
 
@@ -102,6 +117,7 @@ mod drain;
 mod framing;
 mod limits;
 mod reload;
+mod service_manager;
 
 // Frames and bytes that no client library would send, and clients that are slow.
 mod http1_bytes;
@@ -136,9 +152,12 @@ mod commands;
 mod configuration_options;
 mod demo;
 mod documents;
+mod explain;
+mod explain_agrees;
 mod logs;
 mod metrics;
 mod monitoring;
+mod warnings;
 
 // What the benchmark compares answers rightly.
 mod bench;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::harness::body::fed;
 use crate::harness::metrics::Metrics;
 use crate::harness::promtool::promtool;
 use crate::harness::scene::{ISSUERS, SESSION, SITES, jar};
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Ask, Redis, Scene, TokenAnswer, UpstreamAnswer, get, post};
+use crate::server_sessions::sign_out;
+use crate::sign_out::signed_in;
 use crate::websocket::{cookies, open, origin};
 
 async fn scrape(scene: &Scene) -> Metrics {
@@ -132,12 +135,55 @@ async fn known_tokens_issuers_their_keys_certificates_and_streams_are_measured()
     assert!(expiry > now + 86_400.0 && expiry < now + 1e9 * 70.0, "{expiry}");
     assert!(metrics.text.contains(&format!("usher_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))));
     assert_eq!(metrics.find("usher_store_up", &[]), None, "no store is shared");
+    assert_eq!(metrics.find("usher_stored_sessions", &[]), None, "they are in cookies");
 
     drop(socket);
     until(&scene, "the stream is closed", |metrics| metrics.count("usher_streams", &[]) == 0).await;
     scene.issuer.set_down(true);
     scene.clock.advance(Duration::from_secs(700));
     until(&scene, "the issuer is down", |metrics| metrics.count("usher_issuer_up", &[]) == 0).await;
+}
+
+#[tokio::test]
+async fn bodies_that_go_on_are_open_streams_while_they_are_watched_and_short_ones_are_none() {
+    let sites = SITES.replacen("response: 2s, idle: 2s", "response: 60s, idle: 60s", 1);
+    let scene = Scene::start(&format!("{ISSUERS}{SESSION}{sites}")).await;
+    let (jar, streams) = (scene.session("alice"), |kind: &'static str, wanted: usize| {
+        move |metrics: &Metrics| metrics.count("usher_streams", &[("kind", kind)]) == wanted
+    });
+    let events = scene.upstream.stream("/events", &[("content-type", "text/event-stream")]);
+    let mut connection = scene.client().connect("app.test").await;
+    let answer = connection.open(get("https://app.test/events").cookies(&jar)).await.unwrap();
+    events.chunk("data: one\n\n");
+    until(&scene, "events are open", streams("answer", 1)).await;
+
+    let (feed, body) = fed();
+    feed.chunk("half of it");
+    let ask = post("https://app.test/upload").header("origin", "https://app.test").cookies(&jar).streamed(body);
+    let (client, scene) = (scene.client(), &scene);
+    let uploading = tokio::spawn(async move { client.send(ask).await });
+    until(scene, "an upload is open", streams("upload", 1)).await;
+    scene.send(get("https://app.test/x").cookies(&jar)).await.assert_status(200);
+    let metrics = scrape(scene).await;
+    assert!(streams("answer", 1)(&metrics) && streams("upload", 1)(&metrics) && streams("tunnel", 0)(&metrics));
+
+    uploading.abort();
+    drop((answer, connection, events));
+    until(scene, "all are closed", |metrics| metrics.count("usher_streams", &[]) == 0).await;
+}
+
+#[tokio::test]
+async fn sessions_in_memory_are_counted_until_they_end() {
+    let session = "session: { secret: '$SECRET', tokens: store, idle_timeout: 1h }\n";
+    let scene = Scene::start(&format!("{ISSUERS}{session}{SITES}")).await;
+    let sessions = |metrics: &Metrics| metrics.find("usher_stored_sessions", &[]);
+    assert_eq!(sessions(&scrape(&scene).await), Some(0.0));
+    let (alice, _bob) = (signed_in(&scene, "alice").await, signed_in(&scene, "bob").await);
+    assert_eq!(sessions(&scrape(&scene).await), Some(2.0));
+    scene.send(sign_out(&alice)).await.assert_status(204);
+    assert_eq!(sessions(&scrape(&scene).await), Some(1.0));
+    scene.clock.advance(Duration::from_secs(2 * 3_600));
+    assert_eq!(sessions(&scrape(&scene).await), Some(0.0), "idle for too long");
 }
 
 #[tokio::test]

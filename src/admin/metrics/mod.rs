@@ -102,9 +102,9 @@ impl Readings {
         let help = "Connections of clients that are open.";
         families.gauge("usher_connections", help, &self.connections)?;
         let counts = self.gateway.counts();
-        let streams =
-            [([("kind", "tunnel")], counts.tunnels.now()), ([("kind", "events")], counts.event_streams.now())];
-        let help = "Upgraded connections, and streams of events that end with a session, that are open.";
+        let streams = [("tunnel", &counts.tunnels), ("answer", &counts.answers), ("upload", &counts.uploads)];
+        let streams = streams.map(|(kind, open)| ([("kind", kind)], open.now()));
+        let help = "Upgraded connections, and bodies that take so long that they are watched and end with a session.";
         families.gauges("usher_streams", help, streams)?;
         let expiry = |certificate: &Certificate| {
             let file = certificate.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
@@ -150,6 +150,9 @@ impl Readings {
         let help = "Records of renewals that this process keeps; absent where they are in a shared store.";
         let records = self.gateway.renewal_records();
         families.gauges("usher_renewal_records", help, records.map(|records| (NO_LABELS, records)))?;
+        let help = "Sessions in the memory of this process; absent where they are in cookies or in a shared store.";
+        let sessions = self.gateway.stored_sessions();
+        families.gauges("usher_stored_sessions", help, sessions.map(|sessions| (NO_LABELS, sessions)))?;
         let events = Event::ALL.into_iter().map(|event| ([("event", event.name())], event.times()));
         let help = "Events of the audit log.";
         families.counters("usher_audit_events", help, events)

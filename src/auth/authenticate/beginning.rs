@@ -1,12 +1,11 @@
 //! Beginning a session: with tokens of a sign-in that has just succeeded, in whatever way.
 
 use super::denial::sid_of;
-use super::{Authenticator, Identity, Source, Successor};
+use super::{Authenticator, Identity, SHORTLY, Source, Successor};
 use crate::auth::cookies::FoundCookies;
-use crate::auth::session_cookies::{CookieJar, SessionOrigin};
+use crate::auth::session_cookies::{CookieJar, Unkept};
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::config::IssuerId;
-use crate::session::SessionId;
 use crate::session::store::Now;
 
 impl Authenticator {
@@ -16,7 +15,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`Unauthenticated::Token`] when the access token does not count, [`Unauthenticated::IssuerUnavailable`] when that
-    /// cannot be found out, [`Unauthenticated::Unkept`], [`Unauthenticated::NoRandomness`].
+    /// cannot be found out, [`Unauthenticated::StoreAway`], [`Unauthenticated::Unkept`], [`Unauthenticated::NoRandomness`].
     pub async fn begin_session(
         &self,
         issuer: IssuerId,
@@ -28,13 +27,17 @@ impl Authenticator {
         let token = self.verify(&tokens.access, &[issuer]).await?;
         let now = self.clock.now();
         let sid = tokens.sid.or_else(|| sid_of(&token.claims));
-        let origin = |id| SessionOrigin { id, started_at: now, sid, facts: tokens.facts };
-        let session = if self.cookies.are_sealed() { Some(origin(SessionId::random()?)) } else { None };
+        let named = self.cookies.name(now, sid, tokens.facts)?;
+        let session = named.map(|named| named.origin);
         if let (Some(session), Some(iss), Some(subject)) = (session, token.claims.text("iss"), token.claims.subject()) {
             let until = now.after(self.absolute_timeout);
             self.denied.begin_session(session.id, iss, subject, until, Now::of(&self.clock));
         }
-        self.cookies.write((issuer, session), &token, tokens.refresh.as_ref(), now, jar)?;
+        let begun = self.cookies.begin((issuer, named), &token, tokens.refresh.as_ref(), now, jar).await;
+        begun.map_err(|error| match error {
+            Unkept::Away(_) => Unauthenticated::StoreAway { retry_after: SHORTLY },
+            error => error.into(),
+        })?;
         if found.any() {
             self.replace_session(successor, found, &[issuer]).await;
         }

@@ -74,13 +74,16 @@ impl Authenticator {
     /// Ends when the session that has authenticated a request does, for streams that outlive it: by a denial, within a second
     /// and at once where nobody else was denied just before, or by the absolute time-out. Without a session of ours, which
     /// alone says when it began, that is counted from now. The access token may expire meanwhile: it is renewed by others.
+    /// Nothing is looked at, listened to or timed before it is polled.
     pub fn session_end(&self, identity: &Identity) -> impl Future<Output = ()> + Send + Sync + 'static {
         let (denied, token, session) = (Arc::clone(&self.denied), Arc::clone(&identity.token), identity.session);
-        let mut changes = denied.changes();
-        let now = self.clock.now();
-        let started_at = session.map_or(now, |session| session.started_at);
-        let ends_at = Instant::now() + started_at.after(self.absolute_timeout).since(now);
+        let (clock, lasts) = (self.clock.clone(), self.absolute_timeout);
+        let begun = session.is_none().then(|| clock.now());
         async move {
+            let now = clock.now();
+            let started_at = session.map(|session| session.started_at).or(begun).unwrap_or(now);
+            let ends_at = Instant::now() + started_at.after(lasts).since(now);
+            let mut changes = denied.changes();
             // The first look is for what was denied since the request was let in.
             while !is_denied(&denied, &token, session.as_ref()) {
                 let Ok(Ok(())) = timeout_at(ends_at, changes.changed()).await else { return };

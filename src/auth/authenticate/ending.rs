@@ -1,17 +1,20 @@
 //! The end of the session that a browser's cookies hold: a sign-out, or a sign-in that takes its place.
 
-use super::{Authenticator, sid_of};
+use super::{Authenticator, SHORTLY, sid_of};
 use crate::auth::cookies::FoundCookies;
 use crate::auth::login::IssuedTokens;
 use crate::auth::refresh::PresentedRefresh;
-use crate::auth::session_cookies::{CookieJar, PresentedSession, Unreadable};
+use crate::auth::session_cookies::{CookieJar, PresentedSession, Unread};
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutToken, LogoutTokenError, SignedOut, VerifyError};
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::Issuer;
 use crate::oauth::AccessToken;
+use crate::session::shared::Away;
 use crate::session::store::Now;
 use crate::session::{SidHash, TokenHash};
+
+const AWAY: Unauthenticated = Unauthenticated::StoreAway { retry_after: SHORTLY };
 
 /// The tokens of a sign-in that has just succeeded, which take the place of a session.
 #[derive(Clone, Copy)]
@@ -36,27 +39,38 @@ impl Authenticator {
     /// Ends the session that the cookies hold: on this instance at once, at the issuer in the background (R10). Of cookies
     /// that make no session together, each ends its own. Whose they are is not asked; `issuers` come first where they do
     /// not say. Says which one has ended, if that is known.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::StoreAway`]: it cannot be found, and its cookie stays, for somebody may have a copy of that.
     pub async fn end_session(
         &self,
         found: &FoundCookies,
         issuers: &[IssuerId],
         jar: &mut CookieJar,
-    ) -> Option<EndedSession> {
+    ) -> Result<Option<EndedSession>, Unauthenticated> {
         let ended = self.end_session_but(None, found, issuers).await;
+        let ended = ended.map_err(|_| AWAY)?;
         self.cookies.clear_all(found, jar);
-        ended
+        Ok(ended)
     }
 
     /// The same, if this is what the issuer of that name calls the session (`iss` and `sid`).
+    ///
+    /// # Errors
+    /// [`Unauthenticated::StoreAway`]: it is not known whether it is.
     pub async fn end_named_session(
         &self,
         (iss, sid): (&str, &str),
         found: &FoundCookies,
         issuers: &[IssuerId],
         jar: &mut CookieJar,
-    ) -> Option<EndedSession> {
+    ) -> Result<Option<EndedSession>, Unauthenticated> {
         let named = Some(SidHash::of(iss, sid));
-        let Ok(Some(presented)) = self.cookies.read(found, issuers) else { return None };
+        let presented = match self.cookies.read(found, issuers).await {
+            Ok(Some(presented)) => presented,
+            Ok(None) | Err(Unread::Unknown(_) | Unread::Unreadable(_)) => return Ok(None),
+            Err(Unread::Away(_)) => return Err(AWAY),
+        };
         let mut is_named = named == presented.session().and_then(|session| session.sid);
         if let Some(access) = presented.access.as_ref().filter(|_| !is_named) {
             let of_token =
@@ -64,18 +78,19 @@ impl Authenticator {
             is_named = of_token == named;
         }
         if !is_named {
-            return None;
+            return Ok(None);
         }
-        let ended = self.end_session(found, issuers, jar).await;
+        let ended = self.end_session(found, issuers, jar).await?;
         // Of tokens whose time is up, less is known.
         let issuer = || presented.facts.as_ref().map(|facts| facts.issuer).or_else(|| issuers.first().copied());
-        ended.or_else(|| Some(EndedSession { issuer: issuer()?, subject: None, id_token: None }))
+        Ok(ended.or_else(|| Some(EndedSession { issuer: issuer()?, subject: None, id_token: None })))
     }
 
     /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
     /// are of the new session then.
     pub(super) async fn replace_session(&self, successor: &Successor<'_>, found: &FoundCookies, issuers: &[IssuerId]) {
-        self.end_session_but(Some(successor), found, issuers).await;
+        // Should the store be away by now, the cookie is another one all the same.
+        let _ended = self.end_session_but(Some(successor), found, issuers).await;
     }
 
     /// Ends what the issuer says has signed out there (OIDC Back-Channel Logout 1.0 §2.7), on this instance: its sessions here
@@ -101,6 +116,7 @@ impl Authenticator {
                 }
             }
         }
+        self.survive_restart().await;
         Ok(token)
     }
 
@@ -109,20 +125,31 @@ impl Authenticator {
         successor: Option<&Successor<'_>>,
         found: &FoundCookies,
         issuers: &[IssuerId],
-    ) -> Option<EndedSession> {
+    ) -> Result<Option<EndedSession>, Away> {
         let every: Vec<_> = issuers.iter().copied().chain(self.verifier.issuers().iter().map(Issuer::id)).collect();
-        match self.cookies.read(found, &every) {
-            Ok(Some(presented)) => self.end(&presented, issuers, successor).await,
-            Ok(None) => None,
-            Err(Unreadable) => {
+        let ended = match self.cookies.read(found, &every).await {
+            Ok(Some(presented)) => Ok(self.end(&presented, issuers, successor).await),
+            // What nobody knows has ended. To deny it would let everybody fill the list with names of their own making.
+            Ok(None) | Err(Unread::Unknown(_)) => return Ok(None),
+            Err(Unread::Away(away)) => return Err(away),
+            Err(Unread::Unreadable(_)) => {
                 let mut ended = None;
                 for half in found.apart() {
-                    if let Ok(Some(presented)) = self.cookies.read(&half, &every) {
+                    if let Ok(Some(presented)) = self.cookies.read_tokens(&half, &every) {
                         ended = self.end(&presented, issuers, successor).await.or(ended);
                     }
                 }
-                ended
+                Ok(ended)
             }
+        };
+        self.survive_restart().await;
+        ended
+    }
+
+    /// An answer that says somebody is signed out must be true whatever becomes of this process.
+    async fn survive_restart(&self) {
+        if let Some(journal) = &self.journal {
+            journal.written().await;
         }
     }
 
@@ -135,8 +162,12 @@ impl Authenticator {
         let new_tokens = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
-            self.denied.deny_session(session.id, now.wall.after(self.absolute_timeout), now);
+            let names = [Some(session.id), presented.moves.map(|(_, before)| before)];
+            for name in names.into_iter().flatten() {
+                self.denied.deny_session(name, now.wall.after(self.absolute_timeout), now);
+            }
         }
+        self.cookies.forget_stored(presented).await;
         let is_new =
             |refresh: &PresentedRefresh| new_tokens.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
         let (mut issuer, mut subject) = (None, None);

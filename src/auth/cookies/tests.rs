@@ -164,3 +164,23 @@ fn the_application_cannot_set_own_cookies() {
     assert_eq!(own().remove_reserved(&mut headers), 2);
     assert_eq!(headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), ["a=1", "b=2; Path=/"]);
 }
+
+#[test]
+fn the_kind_of_cookies_that_is_not_used_is_cleared_together_with_the_one_that_is() {
+    let names = |lines: &[HeaderValue]| -> Vec<String> {
+        texts(lines).iter().map(|line| line.split('=').next().unwrap().replace("__Host-usher-", "")).collect()
+    };
+    let stored = CookieNames::new(&Cookies::Stored);
+    let mut headers = request(&["__Host-usher-access=A; __Host-usher-access-1=B; __Host-usher-session=K"]);
+    let browser = stored.take(&mut headers).in_browser();
+    assert!(headers.is_empty());
+    let set = stored.set_session("key", u64::MAX, browser);
+    assert!(texts(&set)[0].starts_with("__Host-usher-session=key; Max-Age=34560000; Path=/; Secure; HttpOnly"));
+    for lines in [set, stored.clear(browser)] {
+        assert_eq!(names(&lines), ["session", "access", "access-1"]);
+    }
+    assert_eq!(names(&own().clear(browser)), ["access", "access-1", "refresh", "session"]);
+    let nothing = stored.take(&mut HeaderMap::new()).in_browser();
+    assert_eq!(names(&stored.clear(nothing)), ["session"]);
+    assert_eq!(names(&own().clear(nothing)), ["access", "refresh"]);
+}

@@ -1,6 +1,6 @@
 //! Cookies: the application's pass unchanged, Usher's never do, and nobody but Usher makes one that counts.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -11,6 +11,7 @@ use crate::auth::ticket::{Purpose, Ticket};
 use crate::config::fuzzing::CONFIG;
 use crate::config::{Cookies, IssuerId};
 use crate::session::Sealer;
+use crate::session::stored::StoredSessions;
 
 /// The names of both kinds of cookies, with how many pieces each may have.
 struct Kind {
@@ -33,7 +34,10 @@ static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| {
     ]
 });
 
-static SESSIONS: LazyLock<SessionCookies> = LazyLock::new(|| SessionCookies::new(&CONFIG).expect("a session secret"));
+static SESSIONS: LazyLock<SessionCookies> = LazyLock::new(|| {
+    let stored = Arc::new(StoredSessions::in_memory((1, 1)));
+    SessionCookies::new(&CONFIG, &stored).expect("a session secret")
+});
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&CONFIG.session.secrets).expect("a session secret"));
 
 /// Lines of cookies, which a client sends in as many `Cookie` fields, and an application in as many `Set-Cookie` fields.
@@ -69,7 +73,7 @@ fn request(kind: &Kind, lines: &[HeaderValue]) {
     assert!(found.access.value == kind.expected(kind.access, &ours), "the access cookie");
     assert!(found.refresh.value == kind.expected(kind.refresh, &ours), "the refresh cookie");
     if kind.pieces > 1
-        && let Ok(Some(session)) = SESSIONS.read(&found, &[IssuerId(0)])
+        && let Ok(Some(session)) = SESSIONS.read_tokens(&found, &[IssuerId(0)])
     {
         let values = [&found.access.value, &found.refresh.value];
         let genuine = values.iter().all(|value| match value {
@@ -184,7 +188,7 @@ mod tests {
         let line = format!("a=1; __Host-usher-access={access}; __Host-usher-refresh={refresh}");
         let mut headers = HeaderMap::from_iter([(COOKIE, HeaderValue::try_from(line).unwrap())]);
         let found = KINDS[0].names.take(&mut headers);
-        let session = SESSIONS.read(&found, &[IssuerId(0)]).unwrap().unwrap();
+        let session = SESSIONS.read_tokens(&found, &[IssuerId(0)]).unwrap().unwrap();
         assert!(session.access.is_some() && session.refresh.is_some());
     }
 }

@@ -159,7 +159,7 @@ fn issuer(name: &str, keys: KeySource, algorithms: &[Algorithm]) -> Issuer {
         leeway: Duration::ZERO,
         refresh: None,
         login: None,
-        transport: IssuerTransport { ca: None, timeout: Duration::from_secs(3) },
+        transport: IssuerTransport { ca: None, timeout: Duration::from_secs(3), offline: false },
     }
 }
 

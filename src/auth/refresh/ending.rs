@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use tokio::sync::oneshot;
 
 use super::{Authority, Background, PresentedRefresh, Renewals, report};
@@ -48,26 +49,35 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 report::ended(renewals.issuer_name(presented.issuer), ask.key, cause);
             }
             drop(over);
-            let recorded = ending.as_ref().is_none_or(|ending| ending.recorded);
-            let told = ending.filter(|_| revocation == Revocation::AtIssuer);
-            if let Some(token) = told.and_then(|ending| ending.refresh_token) {
-                renewals.revoke(presented.issuer, &token).await;
+            let Some(Ending { refresh_token, recorded, .. }) = ending else { return };
+            let revoking = renewals.revoke_by(revocation, presented.issuer, refresh_token.as_ref());
+            if recorded {
+                return revoking.await;
             }
-            if !recorded {
-                renewals.end_everywhere(&presented, &ask, cause).await;
-            }
+            // Neither the others nor the issuer wait for each other.
+            let telling = async {
+                let ending = renewals.end_everywhere(&presented, &ask, cause).await;
+                let newest = ending.and_then(|ending| ending.refresh_token);
+                let newest = newest.filter(|newest| refresh_token.as_ref() != Some(newest));
+                renewals.revoke_by(revocation, presented.issuer, newest.as_ref()).await;
+            };
+            join(revoking, telling).await;
         });
         let _over = ended.await;
     }
 
-    /// The shared store is away: the session has ended here, and ends for the others as soon as it is back.
-    async fn end_everywhere(&self, presented: &PresentedRefresh, ask: &Ask, cause: EndCause) {
+    /// The shared store is away, or has not answered: the session has ended here, and ends for the others as soon as the store
+    /// is back. Only that says what renewals on other instances have brought.
+    async fn end_everywhere(&self, presented: &PresentedRefresh, ask: &Ask, cause: EndCause) -> Option<Ending> {
         loop {
             self.0.background.sleep(END_AGAIN_AFTER).await;
-            match self.0.store.end(ask, cause).await {
+            match self.0.store.end_again(ask, cause).await {
                 Some(Ending { recorded: false, .. }) => {}
-                Some(ending) => return self.deny(presented, &ending),
-                None => return,
+                Some(ending) => {
+                    self.deny(presented, &ending);
+                    return Some(ending);
+                }
+                None => return None,
             }
         }
     }
@@ -78,6 +88,12 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         self.0.denied.deny_session(ending.session, until, now);
         for (access_token, until) in &ending.access_tokens {
             self.0.denied.deny_access_token(*access_token, *until, now);
+        }
+    }
+
+    async fn revoke_by(&self, revocation: Revocation, issuer: IssuerId, token: Option<&RefreshToken>) {
+        if let Some(token) = token.filter(|_| revocation == Revocation::AtIssuer) {
+            self.revoke(issuer, token).await;
         }
     }
 

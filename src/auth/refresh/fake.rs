@@ -25,6 +25,7 @@ pub(super) const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
     idle: Duration::from_secs(8 * 3600),
     keep: Duration::from_secs(30 * 86_400),
+    dated: true,
     max_records: 100,
     max_bytes: 100_000,
 };

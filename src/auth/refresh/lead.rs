@@ -13,7 +13,7 @@ use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHOR
 use super::{Claimed, due_at, report};
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
-use crate::issuer::{Sent, TurnedAway};
+use crate::issuer::Sent;
 use crate::oauth::{RefreshToken, TokenResponse};
 use crate::session::TokenHash;
 use crate::session::shared::Away;
@@ -98,26 +98,28 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let issuer = presented.issuer;
         let Some(gate) = self.0.gates.get(issuer.0) else { return Err(Outcome::NotSent(SHORTLY)) };
         let patience = self.0.background.sleep(self.0.settings.wait);
-        let pass = gate.enter(patience, || self.0.clock.instant()).await.map_err(|TurnedAway(retry_after)| {
+        let mut pass = gate.enter(patience, || self.0.clock.instant()).await.map_err(|_turned_away| {
             report::turned_away(self.issuer_name(issuer), lead.ticket.key);
-            Outcome::NotSent(retry_after)
+            // Whatever others are told, whoever tries again sooner is not kept out once the issuer is back.
+            Outcome::NotSent(SHORTLY)
         })?;
 
         let mut answer = self.0.authority.spend(issuer, &lead.token).await;
         let mut answer_lost = is_lost(&answer);
         if answer_lost && !lead.answer_lost {
             report::answer_lost(self.issuer_name(issuer), lead.ticket.key);
+            pass.asks_again(self.0.clock.instant());
             answer = self.0.authority.spend(issuer, &lead.token).await;
             answer_lost = true;
         }
 
         match answer {
             Ok(tokens) => {
-                pass.issuer_answered();
+                pass.issuer_answered(self.0.clock.instant());
                 Ok(tokens)
             }
             Err(SpendError::Rejected) => {
-                pass.issuer_answered();
+                pass.issuer_answered(self.0.clock.instant());
                 report::rejected(self.issuer_name(issuer), lead.ticket.key, answer_lost || lead.answer_lost);
                 Err(Outcome::Rejected)
             }

@@ -18,6 +18,8 @@ mod lead;
 mod model;
 #[cfg(test)]
 mod model_fleet;
+#[cfg(test)]
+mod outage;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::IssuerId;
-use crate::issuer::Gate;
+use crate::issuer::{Gate, TurnedAway};
 use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::shared::Away;
 use crate::session::store::{Ask, EndCause, Need, Newest, Pending, RecordKey, Standing, Tokens};
@@ -111,7 +113,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         match self.0.store.look(&ask).await {
             Standing::Recorded(tokens) => self.hand_out(presented, tokens).await.ok(),
             Standing::Vacant => {
-                drop(self.start_renewal(presented, ask));
+                if self.turned_away(presented.issuer).is_none() {
+                    drop(self.start_renewal(presented, ask));
+                }
                 None
             }
             Standing::Reused => {
@@ -213,6 +217,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                     continue;
                 }
                 Standing::Vacant if !led => {
+                    if let Some(TurnedAway(retry_after)) = self.turned_away(presented.issuer) {
+                        return Renewal::Unavailable { retry_after };
+                    }
                     // Now wait like the others. Where another renewal was faster, whoever leads that may die yet (R14).
                     match self.start_renewal(presented, ask.clone()).await {
                         Ok(Err(Away)) => Renewal::StoreAway { retry_after: SHORTLY },
@@ -239,6 +246,12 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 Standing::Away => Renewal::StoreAway { retry_after: SHORTLY },
             };
         }
+    }
+
+    /// Whether nothing can come of a renewal now. While an issuer is down, everybody whose token has expired comes again and
+    /// again: the store is not to be written to for each of them.
+    fn turned_away(&self, issuer: IssuerId) -> Option<TurnedAway> {
+        self.0.gates.get(issuer.0)?.turns_away(self.0.clock.instant())
     }
 
     /// Until the renewal is over, or has to be looked at again.

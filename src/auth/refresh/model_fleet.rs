@@ -276,3 +276,31 @@ fn a_sign_out_on_one_instance_wins_over_a_renewal_on_another() {
         });
     });
 }
+
+/// Whichever answers of the server are lost, and whoever has renewed the session.
+#[test]
+fn a_sign_out_that_hears_nothing_from_the_server_denies_and_revokes_what_renewals_brought() {
+    explore_fairly(|| {
+        block_on(async {
+            let (worlds, server) = fleet();
+            let token = worlds[0].issuer.sign_in("alice");
+            let renewal = worlds[1].renewals.renew(&presented(&token)).await;
+            let renewed = renewal.into_renewed().unwrap();
+            settle(&worlds).await;
+            server.lose_answers(half_of_the_time);
+            worlds[0].renewals.end(&presented(&token)).await;
+            server.lose_answers(|| false);
+            while !worlds.iter().all(|world| world.background.is_idle()) {
+                for _ in 0..40 {
+                    yield_now().await;
+                }
+                pass(&worlds, Duration::from_millis(500));
+            }
+            assert!(worlds[0].denied.is_denied(None, &renewed.access.text));
+            let revocations = worlds[0].issuer.revocations();
+            assert!(revocations.contains(&renewed.refresh_token.expose().to_owned()), "{revocations:?}");
+            let renewal = worlds[1].renewals.renew(&presented(&renewed.refresh_token)).await;
+            assert!(matches!(renewal, Renewal::Ended(EndReason::SignedOut)), "{renewal:?}");
+        });
+    });
+}

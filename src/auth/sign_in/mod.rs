@@ -89,7 +89,7 @@ impl SignIns {
         spent: Arc<SpentStates>,
         clock: Clock,
     ) -> Result<Self, SealError> {
-        let keeps_facts = matches!(session.cookies, Cookies::Sealed);
+        let keeps_facts = !matches!(session.cookies, Cookies::Raw { .. });
         Ok(Self { sealer: Sealer::new(&session.secrets)?, keeps_facts, verifier, spent, clock })
     }
 

@@ -58,6 +58,11 @@ impl Header {
         if is_one { Ok(()) } else { Err(VerifyError::WrongType) }
     }
 
+    /// The kind of token that it says to be.
+    pub(super) fn typ(&self) -> Option<&str> {
+        self.typ.as_deref()
+    }
+
     /// `typ` keeps one kind of token from passing for another (RFC 8725 §3.11): a logout token of the same issuer is no
     /// access token. Where nothing is configured, an untyped one may be.
     fn is_type(&self, configured: Option<&str>) -> bool {

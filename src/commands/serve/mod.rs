@@ -3,12 +3,14 @@
 //! The first SIGTERM or SIGINT begins a drain: `/readyz` turns 503, after `shutdown.delay` the listeners close, requests at
 //! hand get until `shutdown.deadline`, renewals in the background are waited for, and the exit code is 0. A second signal
 //! ends the process at once, with 128 and the signal's number (130 or 143). SIGHUP, or a change of a file, reloads the
-//! configuration ([`mod@reload`]); in a drain it does nothing.
+//! configuration ([`mod@reload`]); in a drain it does nothing. A service manager is told of all that, and its sockets are
+//! used ([`crate::service_manager`]).
 
 mod metrics;
 pub mod reload;
 mod watch;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::gateway::{self, Gateway, Readiness};
 use crate::server::{self, Server};
+use crate::service_manager::{self, Sockets, SocketsError, Word};
 use crate::tasks::Tasks;
 
 /// Threads for what is not a request: health, renewals, key fetches.
@@ -58,6 +61,9 @@ pub enum StartupError {
     /// The operator, or whoever else has the port.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The operator: units and configuration do not fit together.
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
     /// Us: starting panicked.
     #[error("a defect of Usher: starting panicked")]
     Defect(#[from] tokio::task::JoinError),
@@ -68,6 +74,7 @@ impl From<StartupError> for Failure {
         match &error {
             StartupError::Server(server) if server.is_configuration() => Self::configuration(error),
             StartupError::Gateway(gateway) if gateway.is_configuration() => Self::configuration(error),
+            StartupError::Sockets(_) => Self::configuration(error),
             _ => Self::world(error),
         }
     }
@@ -82,8 +89,27 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// Plain HTTP for trusted proxies.
     pub plain: Vec<SocketAddr>,
+    /// Where other proxies ask about requests of theirs.
+    pub verify: Vec<SocketAddr>,
     /// Health and metrics.
     pub admin: Option<SocketAddr>,
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = [
+            ("https", &self.https[..]),
+            ("http", &self.http),
+            ("plain", &self.plain),
+            ("verify", &self.verify),
+            ("admin", self.admin.as_slice()),
+        ];
+        let all = keys.into_iter().flat_map(|(key, addresses)| addresses.iter().map(move |address| (key, address)));
+        for (index, (key, address)) in all.enumerate() {
+            write!(formatter, "{}{key} {address}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
 }
 
 /// A gateway that serves. Dropping it ends everything at once; [`Running::drain`] is the polite way.
@@ -104,6 +130,11 @@ pub struct Running {
 ///
 /// See [`StartupError`].
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError> {
+    start_on(Sockets::default(), config, clock).await
+}
+
+/// As [`start`], with these sockets where the configuration names their addresses, and others elsewhere.
+async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<Running, StartupError> {
     // For libraries that ask the process for its provider. Whoever came first has installed the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let background = Background::start().map_err(StartupError::Runtime)?;
@@ -111,16 +142,18 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
     let readiness = Readiness::default();
     let admin = match config.listen.admin {
         // On the background runtime, to which the socket then belongs.
-        Some(address) => Some(background.handle().spawn(Admin::bind(address)).await??),
+        Some(address) => Some(background.handle().spawn(Admin::bind(address, sockets.take(address))).await??),
         None => None,
     };
     // Reading certificates and building the tables is not for a thread that has requests to serve.
     let build = {
-        let (tasks, readiness) = (tasks.clone(), readiness.clone());
+        let (tasks, readiness, runtime) = (tasks.clone(), readiness.clone(), background.handle().clone());
         move || -> Result<(Server, Reloads), StartupError> {
             let config = Arc::new(config);
             let gateway = Gateway::new(Arc::clone(&config), tasks, clock.clone(), readiness)?;
-            let server = Server::start(&config, &gateway, &clock)?;
+            runtime.block_on(gateway.catch_up());
+            let server = Server::start(&config, &gateway, &clock, &mut sockets)?;
+            sockets.all_taken()?;
             let reloads = Reloads::new(server.reload(), config, gateway, clock);
             Ok((server, reloads))
         }
@@ -132,6 +165,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartupError
         https: addresses.https,
         http: addresses.http,
         plain: addresses.plain,
+        verify: addresses.verify,
         admin: admin.as_ref().map(Admin::address),
     };
     if let Some(admin) = admin {
@@ -184,10 +218,12 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     if let Err(error) = server::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of file descriptors stays as it is");
     }
+    let sockets = Sockets::inherited().map_err(Failure::configuration)?;
     let mut signals = Signals::new().map_err(Failure::world)?;
     let hang_ups = signal(SignalKind::hangup()).map_err(Failure::world)?;
-    let mut running = start(config, Clock::system()).await?;
-    tracing::info!(addresses = ?running.addresses, "serving");
+    let mut running = start_on(sockets, config, Clock::system()).await?;
+    service_manager::tell(Word::Serving);
+    tracing::info!(addresses = %running.addresses, "serving");
     let reloading = running.background.handle().spawn(reload::run(source, running.reloads(), hang_ups));
 
     let failed = tokio::select! {
@@ -197,6 +233,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     // The end has begun: no other configuration is put in force.
     reloading.abort();
     tracing::info!("draining");
+    service_manager::tell(Word::Draining);
     tokio::select! {
         () = running.drain() => {}
         code = signals.end() => return Err(Failure::world("ended at once by a second signal").with_code(code)),

@@ -20,6 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
+use crate::service_manager::{self, Word};
 use crate::tally::Count;
 
 /// Between two looks at the files; a change counts with the second one.
@@ -175,6 +176,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("listen.https", one.https != other.https),
         ("listen.http", one.http != other.http),
         ("listen.plain", one.plain != other.plain),
+        ("listen.verify", one.verify != other.verify),
         ("listen.admin", one.admin != other.admin),
         ("state_directory", before.state_directory != after.state_directory),
         ("session.store", before.session.store != after.session.store),
@@ -286,6 +288,12 @@ async fn renew_certificates(reloads: &Reloads) {
 }
 
 async fn reload(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
+    service_manager::tell(Word::Reloading);
+    adopt(reloads, loaded).await;
+    service_manager::tell(Word::Serving);
+}
+
+async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
     let Loaded { config, notes, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(ConfigError { problems, .. }) => {

@@ -23,6 +23,7 @@ impl Check<'_> {
             https: self.addresses(&at.key("https"), mirror.https.as_ref()),
             http: self.addresses(&at.key("http"), mirror.http.as_ref()),
             plain: self.addresses(&at.key("plain"), mirror.plain.as_ref()),
+            verify: self.addresses(&at.key("verify"), mirror.verify.as_ref()),
             admin: mirror.admin.as_ref().and_then(|text| self.accept(&at.key("admin"), address(text))),
             proxy_protocol: mirror.proxy_protocol.unwrap_or(false),
         };
@@ -35,13 +36,25 @@ impl Check<'_> {
         listen
     }
 
-    /// Listeners that only make sense when somebody is trusted.
+    /// Listeners that only make sense when somebody is trusted, and not everybody.
     fn trust(&mut self, listen: &Listen, trusted_proxies: &[IpNet]) {
+        if let Some(index) = trusted_proxies.iter().position(|network| network.prefix_len() == 0) {
+            let so = if listen.plain.is_empty() {
+                "whoever connects can say where a request comes from"
+            } else {
+                "whoever connects can say where a request comes from, and browsers that reach the plain listener without TLS \
+                 keep no __Host- cookie: nobody stays signed in there"
+            };
+            let at = KeyPath::root().key("trusted_proxies").index(index);
+            self.report.warn(&at, format!("is everybody: {so}. Name the proxy's own network"));
+        }
         let (at, trusted) = (KeyPath::root().key("listen"), KeyPath::root().key("trusted_proxies"));
         let remedy = "add the load balancer's network, as in trusted_proxies: [10.0.0.0/8]";
-        if !listen.plain.is_empty() && trusted_proxies.is_empty() {
-            let message = "serves trusted_proxies only, and there are none";
-            self.report.conflict(&at.key("plain"), std::slice::from_ref(&trusted), message, remedy);
+        for (key, addresses) in [("plain", &listen.plain), ("verify", &listen.verify)] {
+            if !addresses.is_empty() && trusted_proxies.is_empty() {
+                let message = "serves trusted_proxies only, and there are none";
+                self.report.conflict(&at.key(key), std::slice::from_ref(&trusted), message, remedy);
+            }
         }
         if listen.proxy_protocol && trusted_proxies.is_empty() {
             let message = "is believed of trusted_proxies only, and there are none";
@@ -59,7 +72,8 @@ impl Check<'_> {
 
     fn no_address_twice(&mut self, listen: &Listen) {
         let at = KeyPath::root().key("listen");
-        let keys = [("https", &listen.https), ("http", &listen.http), ("plain", &listen.plain)];
+        let keys =
+            [("https", &listen.https), ("http", &listen.http), ("plain", &listen.plain), ("verify", &listen.verify)];
         let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
         let public = keys.into_iter().flat_map(|(key, addresses)| addresses.iter().map(move |address| (key, *address)));
         for (key, address) in public.chain(listen.admin.map(|address| ("admin", address))) {

@@ -16,10 +16,12 @@ mod values;
 
 use std::path::Path;
 
-use super::Config;
 use super::file::File;
 use super::path::KeyPath;
 use super::report::{Advice, Report};
+use super::{Config, Cookies, Session, SessionStore};
+
+use issuers::CheckedIssuers;
 
 pub(super) use issuers::{algorithm_names, client_key_algorithm_names, own_host, users_of};
 
@@ -70,6 +72,20 @@ impl Check<'_> {
         self.accept(at, parse(given))
     }
 
+    /// Nothing is kept on disk: what that means where it means anything.
+    fn without_state(&mut self, at: &KeyPath, file: &File, issuers: &CheckedIssuers<'_>, session: &Session) {
+        for name in issuers.local_names() {
+            let message = format!("is not set: a restart signs out everybody who has signed in with {name}");
+            self.report.note(at, message);
+        }
+        let has_secret = file.session.as_ref().is_some_and(|keys| keys.secret.is_some() || keys.secret_file.is_some());
+        let outlives_restart = has_secret || session.cookies != Cookies::Sealed;
+        if outlives_restart && session.store == SessionStore::Memory && issuers.keep_sessions_of_others() {
+            let message = "is not set: a restart forgets who has signed out, and a copy of their cookies counts again";
+            self.report.note(at, message);
+        }
+    }
+
     /// The items that are right; a problem for each that is not, and one when the list is empty.
     fn each<T, U>(
         &mut self,
@@ -97,16 +113,15 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
     let tls = check.tls(file.tls.as_ref(), !listen.https.is_empty());
     let issuers = check.issuers(file.issuers.as_ref(), file.sites.as_deref().unwrap_or_default());
-    let sites = check.sites(file.sites.as_deref(), &issuers);
+    let sites = check.sites(file.sites.as_deref(), &issuers, !listen.verify.is_empty());
     let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
     let state_directory =
         file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));
     if file.state_directory.is_none() {
-        for name in issuers.local_names() {
-            let message = format!("is not set: a restart signs out everybody who has signed in with {name}");
-            check.report.note(&root.key("state_directory"), message);
-        }
+        check.without_state(&root.key("state_directory"), file, &issuers, &session);
     }
+    let asserts = sites.sites.iter().flat_map(|site| &site.routes).any(|route| route.assertion);
+    check.of_one_instance(&session.store, &issuers, asserts);
     let config = Config {
         issuers: issuers.checked(&session, state_directory.as_deref()),
         listen,

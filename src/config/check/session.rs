@@ -7,7 +7,7 @@ use super::secrets::{Given, not_empty, not_well_known, without_newline};
 use super::values::cookie_name;
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, SecretFile, TextOr};
-use crate::config::{Cookies, Secret, Session, defaults};
+use crate::config::{Cookies, Secret, Session, SessionStore, TokenPlace, defaults};
 
 /// Shorter secrets are worth a word, though any length works.
 const SHORT: usize = 16;
@@ -22,13 +22,19 @@ impl Check<'_> {
     ) -> Option<Session> {
         let at = KeyPath::root().key("session");
         let mirror = mirror.cloned().unwrap_or_default();
-        let cookies = self.cookies(&at.key("cookies"), mirror.cookies.as_ref());
+        let tokens = mirror.tokens.unwrap_or(TokenPlace::Cookies);
+        let cookies = self.cookies(&at, mirror.cookies.as_ref(), tokens);
         let mut secrets = self.session_secrets(&at, &mirror);
         let store = self.store(&at, mirror.store.as_ref(), !secrets.is_empty());
         if secrets.is_empty() {
-            let sealing = cookies == Cookies::Sealed && issuers.keep_sessions();
+            let sealing = !matches!(cookies, Cookies::Raw { .. }) && issuers.keep_sessions();
             self.without_secret(&at, sealing, development);
             secrets.push(self.accept(&at.key("secret"), random())?);
+        }
+        if cookies == Cookies::Stored && store == SessionStore::Memory {
+            let note =
+                "keeps sessions in the memory of this process: a restart signs everybody out. With Redis it does not";
+            self.report.note(&at.key("tokens"), note);
         }
         let session = Session {
             secrets,
@@ -112,7 +118,8 @@ impl Check<'_> {
         }
     }
 
-    fn cookies(&mut self, at: &KeyPath, mirror: Option<&file::Cookies>) -> Cookies {
+    fn cookies(&mut self, session: &KeyPath, mirror: Option<&file::Cookies>, tokens: TokenPlace) -> Cookies {
+        let (at, tokens_at) = (&session.key("cookies"), session.key("tokens"));
         let mirror = mirror.cloned().unwrap_or_default();
         let names = [("access", mirror.access.as_ref()), ("refresh", mirror.refresh.as_ref())];
         if mirror.sealed.unwrap_or(true) {
@@ -121,7 +128,15 @@ impl Check<'_> {
                 let remedy = "add sealed: false to use the cookies of an existing service";
                 self.report.conflict(&at.key(key), &[at.key("sealed")], message, remedy);
             }
-            return Cookies::Sealed;
+            return match tokens {
+                TokenPlace::Cookies => Cookies::Sealed,
+                TokenPlace::Store => Cookies::Stored,
+            };
+        }
+        if tokens == TokenPlace::Store {
+            let message = "wants the tokens in the store, but they are in the cookies of an existing service";
+            let remedy = "write tokens: cookies, or take sealed: false and the names of those cookies out";
+            self.report.conflict(&tokens_at, &[tokens_at.clone(), at.key("sealed")], message, remedy);
         }
         let [access, refresh] = names.map(|(key, name)| {
             if name.is_none() {

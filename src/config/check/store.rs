@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::issuers::CheckedIssuers;
 use super::secrets::Given;
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, OneOrMany, TextOr};
@@ -49,6 +50,28 @@ impl Check<'_> {
             self.report.conflict(&at, &depends, "needs a session secret, which seals what is stored", remedy);
         }
         self.redis(&at.key("redis"), mirror).map_or(SessionStore::Memory, |redis| SessionStore::Redis(Box::new(redis)))
+    }
+
+    /// What each instance has for itself, although a store that is shared says that there may be several. One instance may use
+    /// such a store as well, so this is no problem in itself.
+    pub(super) fn of_one_instance(&mut self, store: &SessionStore, issuers: &CheckedIssuers<'_>, asserts: bool) {
+        if *store == SessionStore::Memory {
+            return;
+        }
+        for name in issuers.local_names() {
+            self.report.note(
+                &KeyPath::root().key("issuers").key(name).key("local"),
+                "has keys and sessions of each instance's own, though session.store is shared: where several instances run, what \
+                 one gives out is refused by the others, and people are signed out; run one, or sign in elsewhere",
+            );
+        }
+        if asserts {
+            self.report.note(
+                &KeyPath::root().key("state_directory"),
+                "has a key for assertions that each instance makes for itself: where several run, give all of them the same \
+                 assertion-key.pem",
+            );
+        }
     }
 
     fn redis(&mut self, at: &KeyPath, mirror: &file::Redis) -> Option<Redis> {

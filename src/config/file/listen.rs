@@ -17,6 +17,9 @@ pub struct Listen {
     pub http: Option<OneOrMany<String>>,
     /// Plain HTTP that is served, to `trusted_proxies` only, where a load balancer already ends TLS. One or a list.
     pub plain: Option<OneOrMany<String>>,
+    /// Plain HTTP on which other proxies, of `trusted_proxies`, ask whether a request of theirs may pass, and as whom
+    /// (forward authentication). Routes need no `upstream` then. One or a list.
+    pub verify: Option<OneOrMany<String>>,
     /// `/healthz`, `/readyz` and `/metrics`; never on a public listener. Default: none.
     pub admin: Option<String>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header, v1 or v2. Default: false.

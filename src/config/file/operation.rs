@@ -30,7 +30,7 @@ pub struct Limits {
     pub body_timeout: Option<HumanDuration>,
     /// A connection older than this is closed after the request at hand. Default: 1h.
     pub connection_age: Option<HumanDuration>,
-    /// Memory for tokens that were verified already. Default: 32MiB.
+    /// Memory for tokens that were verified already, and as much for sessions that are in Redis. Default: 32MiB.
     pub token_cache_bytes: Option<ByteSize>,
 }
 

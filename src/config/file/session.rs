@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{HumanDuration, OneOrMany, TextOr};
-use crate::config::{OnReuse, Secret};
+use crate::config::{OnReuse, Secret, TokenPlace};
 
 /// Cookies, life times and renewal.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -31,7 +31,9 @@ pub struct Session {
     /// Where renewals are recorded: `memory`, or a server that several instances share. Default: memory.
     #[schemars(with = "Option<TextOr<StoreName, Store>>")]
     pub store: Option<TextOr<String, Store>>,
-    /// How many renewals are remembered at most. Default: 100000.
+    /// Where the tokens of sessions are: in `cookies`, or in the `store`, with a random key in the cookie. Default: cookies.
+    pub tokens: Option<TokenPlace>,
+    /// How many renewals are remembered at most, and how many sessions are kept in memory. Default: 100000.
     pub max_records: Option<usize>,
     /// The cookies that carry the tokens. Default: Usher's own, sealed.
     pub cookies: Option<Cookies>,

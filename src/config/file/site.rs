@@ -93,6 +93,8 @@ site_and_route! {
     /// A form of at most this size that meets an ended session is kept by the page that says so, to be sent again. Default: 0,
     /// none is.
     resend_forms: ByteSize,
+    /// The status of the frame that closes a WebSocket whose session has ended: 1000, 1008, or 3000 to 4999. Default: 1008.
+    websocket_close_code: u16,
     /// Time-outs towards the application; single ones can be overridden.
     timeouts: Timeouts,
     /// Larger request bodies are refused. `none` lifts the bound. Default: 10MiB.

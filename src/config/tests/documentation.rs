@@ -31,9 +31,9 @@ fn documented_config() -> Config {
     let (directory, text) = documented();
     let loaded = load(&Sources::text("config/usher.yaml", Format::Yaml, &text, directory.path()));
     let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
-    // It has a local issuer, and the default for where that keeps its sessions.
+    // It has a local issuer and others, and the default for where sessions and sign-outs are kept.
     let notes: Vec<_> = loaded.notes.iter().map(|note| &*note.path).collect();
-    assert_eq!(notes, ["state_directory"]);
+    assert_eq!(notes, ["state_directory", "state_directory"]);
     loaded.config
 }
 
@@ -111,7 +111,7 @@ fn the_documented_defaults_are_the_defaults() {
         root.id = crate::config::RouteId(0);
         root.issuers.clear();
         root.identity = crate::config::IdentitySetId(0);
-        root.upstream = crate::config::UpstreamId(0);
+        root.upstream = None;
         format!("{root:?}")
     };
     assert_eq!(root(&documented), root(&small));

@@ -107,6 +107,20 @@ fn other_parts_of_the_file_bound_what_is_kept_and_for_how_long() {
 }
 
 #[test]
+fn what_each_instance_has_for_itself_is_told_of_where_a_store_is_shared() {
+    let directory = with_users(ONE_USER);
+    let notes = |more: &str| -> Vec<String> {
+        let text = LOCAL.replace("routes: [{ path: / }]", "routes: [{ path: /, assertion: true }]");
+        let notes = loaded(&format!("{text}{more}"), directory.path()).unwrap().notes.into_iter();
+        let of_instances = notes.filter(|note| note.message.contains("each instance"));
+        of_instances.map(|note| note.path).collect()
+    };
+    let shared = "session: { secret: 0123456789abcdef, store: { redis: { url: redis://redis } } }";
+    assert_eq!(notes(shared), ["issuers.staff.local", "state_directory"]);
+    assert_eq!(notes("session: { secret: 0123456789abcdef }"), [""; 0]);
+}
+
+#[test]
 fn a_user_may_have_claims_of_their_own() {
     let users = "users:\n  alice:\n    password: $HASH\n    name: Alice Liddell\n    email: alice@example.com\n    disabled: true\n    subject: 7f3\n    claims: { roles: [user, admin], nested: { deep: 1 } }\n";
     let config = config(LOCAL, users);

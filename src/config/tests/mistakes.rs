@@ -52,6 +52,17 @@ sites:
 }
 
 #[test]
+fn tokens_in_the_store_need_cookies_of_our_own_and_a_note_tells_what_memory_means() {
+    let session = |keys: &str| format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, tokens: store{keys} }}\n");
+    refused(&session(", cookies: { sealed: false, access: a, refresh: r }"), "session.tokens", "existing service");
+    refused(&session("s"), "session.tokens", "");
+    let notes = load_yaml(&session("")).unwrap().notes;
+    assert!(notes.iter().any(|note| note.path == "session.tokens" && note.message.contains("restart")), "{notes:?}");
+    let notes = load_yaml(&session(", store: { redis: { url: 'redis://r' } }")).unwrap().notes;
+    assert!(notes.iter().all(|note| note.path != "session.tokens"), "{notes:?}");
+}
+
+#[test]
 fn an_empty_file_says_what_is_needed() {
     let problems = problems("# nothing yet\n");
     let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
@@ -317,6 +328,9 @@ fn route_keys() {
     refused(&route("strip_prefix: /other"), &at("path"), "strip_prefix");
     refused(&route("rewrite_host: 'a b'"), &at("rewrite_host"), "not a host");
     refused(&route("timeouts: { idle: 0s }"), &at("timeouts.idle"), "longer than 0s");
+    for wrong in ["999", "1001", "1006", "1015", "2999", "5000"] {
+        refused(&route(&format!("websocket_close_code: {wrong}")), &at("websocket_close_code"), "not a status");
+    }
     refused(&route("body_limit: lots"), &at("body_limit"), "size");
     refused(&route("allowed_origins: ['*']"), &at("allowed_origins[0]"), "origin");
     refused(&route("upstream: { url: 'http://a', server_name: b }"), &at("upstream.url"), "https");

@@ -63,8 +63,8 @@ fn a_route_inherits_and_overrides_key_by_key() {
     assert_eq!(api.require[0].claim.to_string(), "scope");
     assert_eq!((api.timeouts.connect.as_secs(), api.timeouts.idle.as_secs()), (1, 9));
     assert_eq!(api.timeouts.response, crate::config::defaults::TIMEOUTS.response);
-    assert_eq!(config.upstreams[api.upstream.0].addresses.len(), 2);
-    assert_eq!(config.upstreams[root.upstream.0].addresses.len(), 1);
+    assert_eq!(config.upstreams[api.upstream.unwrap().0].addresses.len(), 2);
+    assert_eq!(config.upstreams[root.upstream.unwrap().0].addresses.len(), 1);
     assert_eq!(api.identity, root.identity);
     assert_eq!(config.identity_sets[root.identity.0].len(), 1);
     assert_eq!(config.reserved_headers, ["x-user"]);

@@ -242,6 +242,7 @@ pub(super) fn code(error: &ForwardError) -> StatusCode {
         ForwardError::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ForwardError::ClientIdle => StatusCode::REQUEST_TIMEOUT,
         ForwardError::ClientGone => StatusCode::from_u16(499).unwrap(),
+        ForwardError::SessionOver => StatusCode::UNAUTHORIZED,
     }
 }
 

@@ -38,11 +38,18 @@ pub(super) async fn receive(
             let (found, jar) = (&credentials.cookies, &mut exchange.jar);
             gateway.authenticator.end_named_session((&iss, &sid), found, issuers, jar).await
         }
-        _ => None,
+        _ => Ok(None),
     };
-    if let Some(EndedSession { issuer, subject, .. }) = &ended {
-        audit::signed_out(exchange, By::FrontChannel, Some(*issuer), subject.as_deref());
-    }
-    let headers: &[_] = if ended.is_some() { &[FORGET_PAGES] } else { &[] };
+    let headers: &[_] = match &ended {
+        Ok(Some(EndedSession { issuer, subject, .. })) => {
+            audit::signed_out(exchange, By::FrontChannel, Some(*issuer), subject.as_deref());
+            &[FORGET_PAGES]
+        }
+        Ok(None) => &[],
+        Err(error) => {
+            audit::not_signed_out(exchange, By::FrontChannel, error);
+            &[]
+        }
+    };
     with_header(Body::Empty, StatusCode::OK, headers)
 }

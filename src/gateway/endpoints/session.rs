@@ -26,7 +26,7 @@ pub(super) async fn show(
         Ok(identity) => {
             exchange.note_identity(Some(&identity));
             let now = gateway.clock.now();
-            let session_ends = gateway.authenticator.session_ends_at(&credentials.cookies, issuers);
+            let session_ends = gateway.authenticator.session_ends_at(&identity);
             json!({
                 "signed_in": true,
                 "sub": identity.token.claims.subject(),

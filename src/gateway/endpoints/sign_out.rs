@@ -65,6 +65,7 @@ pub(super) async fn sign_out<B>(
         return Err(Rejection::CrossSite);
     }
     let ended = gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
+    let ended = ended.inspect_err(|error| audit::not_signed_out(exchange, By::User, error))?;
     if let Some(EndedSession { issuer, subject, .. }) = &ended {
         audit::signed_out(exchange, By::User, Some(*issuer), subject.as_deref());
     }

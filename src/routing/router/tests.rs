@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{
-    Access, Authentication, IdentitySetId, PathPattern, RouteId, Timeouts, Unauthenticated, UpstreamId,
-};
+use crate::config::{Access, Authentication, IdentitySetId, PathPattern, RouteId, Timeouts, Unauthenticated};
 
 /// A route for a path as it is written in the file; without methods it is for all.
 pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
@@ -22,7 +20,7 @@ pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
         issuers: Vec::new(),
         require: Vec::new(),
         authentication: Authentication::default(),
-        upstream: UpstreamId(0),
+        upstream: None,
         identity: IdentitySetId(0),
         assertion: false,
         forward_access_token: false,
@@ -32,6 +30,7 @@ pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
         unauthenticated: Unauthenticated::Auto,
         explain_refusals: false,
         resend_forms: None,
+        websocket_close_code: 1008,
         timeouts: Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO },
         body_limit: None,
         allowed_origins: Vec::new(),

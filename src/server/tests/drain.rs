@@ -189,7 +189,13 @@ async fn a_worker_that_panics_is_noticed() {
     let certificate = CertificateFile::new(&["app.test"]);
     let config = Config { tls: crate::config::Tls::Files(vec![certificate.files.clone()]), ..config() };
     let broken = || -> Answer { panic!("as the test wants it") };
-    let mut server =
-        Server::start_with(&config, &Clock::system(), 1, broken, super::super::watchdog::Finding::tell).unwrap();
+    let mut server = Server::start_with(
+        &config,
+        &Clock::system(),
+        (1, &mut crate::service_manager::Sockets::default()),
+        broken,
+        super::super::watchdog::Finding::tell,
+    )
+    .unwrap();
     tokio::time::timeout(PATIENCE, server.failed()).await.unwrap();
 }

@@ -86,6 +86,7 @@ impl Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::formats::{assert_committed, committed_bytes};
 
     #[test]
     fn every_denial_is_read_as_it_was_written() {
@@ -100,6 +101,24 @@ mod tests {
         ] {
             let denial = Denial { what, until: Timestamp(2_000) };
             assert_eq!(Denial::from_bytes(&denial.to_bytes()), Some(denial));
+        }
+    }
+
+    #[test]
+    fn denials_are_written_and_read_as_they_were_committed() {
+        let session = SessionId([7; 16]);
+        let issued_until = Timestamp(1_700_000_000);
+        for (name, what) in [
+            ("session", What::Session(session)),
+            ("sid", What::Sid(SidHash::of("company", "s-1"))),
+            ("access_token", What::AccessToken(TokenHash::of("a.b.c"))),
+            ("subject", What::Subject { name: SubjectHash::of("company", "alice"), issued_until }),
+            ("nameless", What::Subject { name: SubjectHash::of_nameless("company", "alice"), issued_until }),
+            ("begun", What::Begun(session)),
+        ] {
+            let denial = Denial { what, until: Timestamp(32_503_680_000) };
+            assert_committed("denial", name, &denial.to_bytes());
+            assert_eq!(Denial::from_bytes(&committed_bytes("denial", name)), Some(denial));
         }
     }
 

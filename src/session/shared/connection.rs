@@ -71,13 +71,15 @@ impl Connection {
         tasks.attend(keep_open(Arc::downgrade(&self.0)));
     }
 
-    /// Whether the server is out of reach.
-    #[must_use]
-    pub fn is_away(&self) -> bool {
-        matches!(*self.0.link.borrow(), State::Away)
+    /// Waits until it was tried for the first time.
+    ///
+    /// # Errors
+    /// [`Away`]: in vain.
+    pub async fn wait(&self) -> Result<(), Away> {
+        self.0.connected().await.map(drop)
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
         let inner = &self.0;
         let answer = timeout(inner.redis.timeout, async {
             let mut link = inner.connected().await?;
@@ -107,8 +109,8 @@ impl Server for Connection {
     }
 
     async fn look_up(&self, key: &str) -> Result<String, Away> {
-        let value: Option<String> = self.ask(link::look_up(key)).await?;
-        Ok(value.unwrap_or_default())
+        let value: Option<Vec<u8>> = self.ask(link::look_up(key)).await?;
+        Ok(link::text(&value.unwrap_or_default()))
     }
 
     async fn put(&self, key: &str, value: &str, lasts: Duration) -> Result<(), Away> {
@@ -119,13 +121,16 @@ impl Server for Connection {
         self.ask(link::append(list, entry, bounds, channel)).await
     }
 
-    async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
-        let entries: Vec<(String, Vec<String>)> = self.ask(link::after(list, place, most)).await?;
-        Ok(entries.into_iter().map(link::listed).collect())
+    async fn page(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
+        self.ask(link::page(list, place, most)).await.map(|page| link::listed(&page))
     }
 
     fn listen(&self, channel: &str, listener: Listener) {
         self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push((channel.to_owned(), listener));
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(*self.0.link.borrow(), State::Away)
     }
 
     fn regained_at(&self) -> Option<Instant> {
@@ -156,6 +161,11 @@ impl Inner {
     }
 
     fn failed(&self, error: &RedisError) -> Away {
+        // What somebody else has put under a key of ours says nothing of other keys.
+        if error.code() == Some("WRONGTYPE") {
+            tracing::debug!("a key of the shared store holds what is not a string");
+            return Away;
+        }
         let useless = match error.kind() {
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
             // One server that refuses an operation is read only, full, or starting, and refuses the next one too. Of a

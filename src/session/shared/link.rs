@@ -22,11 +22,27 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 return {}";
 
-/// Adds to a stream, whose places are times and so only grow.
+/// Adds to a stream, whose places are times and so only grow. It stays for as long as any entry has asked for; where the user
+/// may not ask how long that is, for as long as the last one has.
 const APPEND: &str = "
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local left = redis.pcall('PTTL', KEYS[1])
+if type(left) ~= 'number' or left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('PUBLISH', ARGV[4], '')";
+
+/// Places and entries by turns. What is no entry of ours, or too long for one, says nothing, but does not keep what is behind
+/// it from being read.
+const PAGE: &str = "
+local page = {}
+for _, listed in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
+  local fields = listed[2]
+  page[#page + 1] = listed[1]
+  page[#page + 1] = #fields == 2 and #fields[2] <= tonumber(ARGV[3]) and fields[2] or ''
+end
+return page";
+
+/// The longest entry in bytes. Ours are an eighth of that.
+const LONGEST_ENTRY: usize = 1024;
 
 /// An open connection. Clones share it.
 #[derive(Clone)]
@@ -51,8 +67,8 @@ impl Link {
     }
 }
 
-/// As the server answers: seconds, microseconds, value; or nothing.
-pub(super) type Answer = Vec<String>;
+/// As the server answers: seconds, microseconds, value; or nothing. Anybody may have written the value.
+pub(super) type Answer = Vec<Vec<u8>>;
 
 pub(super) fn read(key: &str) -> Cmd {
     let mut command = cmd("EVAL");
@@ -88,18 +104,22 @@ pub(super) fn append(list: &str, entry: &str, (most, lasts): (usize, std::time::
     command
 }
 
-pub(super) fn after(list: &str, place: &str, most: usize) -> Cmd {
-    let start = if place.is_empty() { "-".to_owned() } else { format!("({place}") };
-    let mut command = cmd("XRANGE");
-    command.arg(list).arg(start).arg("+").arg("COUNT").arg(most);
+pub(super) fn page(list: &str, place: &str, most: usize) -> Cmd {
+    let place = if place.is_empty() { "-" } else { place };
+    let mut command = cmd("EVAL");
+    command.arg(PAGE).arg(1).arg(list).arg(place).arg(most).arg(LONGEST_ENTRY);
     command
 }
 
-/// An entry as it comes from a stream: its place, and one field with its value. What is anything else was not written by us,
-/// and says nothing, but does not keep what is behind it from being read.
-pub(super) fn listed((place, fields): (String, Vec<String>)) -> Listed {
-    let entry = <[String; 2]>::try_from(fields).map(|[_, entry]| entry).unwrap_or_default();
-    Listed { place, entry }
+/// A page of a list.
+pub(super) fn listed(page: &Answer) -> Vec<Listed> {
+    let pairs = page.chunks_exact(2).filter_map(<[Vec<u8>]>::first_chunk);
+    pairs.map(|[place, entry]| Listed { place: text(place), entry: text(entry) }).collect()
+}
+
+/// What is no text was not written by us, and says nothing.
+pub(super) fn text(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).unwrap_or_default().to_owned()
 }
 
 /// A thousand years: the server refuses what would not fit its clock.
@@ -107,8 +127,8 @@ const LONGEST: u64 = 31_536_000_000_000;
 
 /// What was read; `None` for an answer of nothing.
 pub(super) fn reading(answer: Answer) -> Option<Reading> {
-    let [seconds, micros, value] = <[String; 3]>::try_from(answer).ok()?;
-    let (seconds, micros): (u64, u64) = (seconds.parse().ok()?, micros.parse().ok()?);
+    let [seconds, micros, value] = <[Vec<u8>; 3]>::try_from(answer).ok()?;
+    let (seconds, micros): (u64, u64) = (text(&seconds).parse().ok()?, text(&micros).parse().ok()?);
     Some(Reading { at: seconds.saturating_mul(1000).saturating_add(micros / 1000), value })
 }
 
@@ -116,20 +136,22 @@ pub(super) fn reading(answer: Answer) -> Option<Reading> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_entry_that_is_none_has_a_place_all_the_same() {
-        for fields in [&[][..], &["e"], &["e", "1", "f", "2"]] {
-            let read = listed(("5-0".to_owned(), fields.iter().map(ToString::to_string).collect()));
-            assert_eq!(read.place, "5-0", "what is behind it can be read");
-        }
+    fn answer(parts: &[&[u8]]) -> Answer {
+        parts.iter().map(|part| part.to_vec()).collect()
     }
 
     #[test]
-    fn the_time_is_in_milliseconds() {
-        let answer = |parts: &[&str]| parts.iter().map(ToString::to_string).collect();
-        let read = reading(answer(&["12", "345678", "value"])).unwrap();
-        assert_eq!((read.at, read.value.as_str()), (12_345, "value"));
+    fn an_entry_that_is_none_has_a_place_all_the_same() {
+        let read = listed(&answer(&[b"5-0", b"\xff\xfe", b"6-0", b"sealed"]));
+        let read: Vec<_> = read.iter().map(|listed| (listed.place.as_str(), listed.entry.as_str())).collect();
+        assert_eq!(read, [("5-0", ""), ("6-0", "sealed")], "what is behind it can be read");
+    }
+
+    #[test]
+    fn the_time_is_in_milliseconds_and_the_value_is_whatever_stands_there() {
+        let read = reading(answer(&[b"12", b"345678", b"\xff"])).unwrap();
+        assert_eq!((read.at, read.value.as_slice()), (12_345, &b"\xff"[..]));
         assert!(reading(answer(&[])).is_none());
-        assert!(reading(answer(&["x", "1", ""])).is_none());
+        assert!(reading(answer(&[b"x", b"1", b""])).is_none());
     }
 }

@@ -8,6 +8,7 @@
 mod arrangement;
 mod connection;
 mod link;
+mod sets;
 #[cfg(test)]
 pub mod simulated;
 
@@ -23,14 +24,14 @@ pub trait Server: Send + Sync + 'static {
     /// Writes a value unless somebody has written since it was read. When somebody has: what stands there now.
     fn swap(&self, swap: &Swap<'_>) -> impl Future<Output = Result<Option<Reading>, Away>> + Send;
 
-    /// The value of a key that never changes, empty where there is none.
+    /// The value of a key, empty where there is none, for whoever need not know when that was.
     fn look_up(&self, key: &str) -> impl Future<Output = Result<String, Away>> + Send;
 
-    /// Writes such a value, which goes after so long.
+    /// Writes a value, whatever stood there, which goes after so long.
     fn put(&self, key: &str, value: &str, lasts: Duration) -> impl Future<Output = Result<(), Away>> + Send;
 
-    /// Adds an entry at the end of a list, which keeps so many of them at most and goes so long after the last one, and tells
-    /// a channel.
+    /// Adds an entry at the end of a list, which keeps so many of them at most and stays for at least so long, and tells a
+    /// channel.
     fn append(
         &self,
         list: &str,
@@ -39,11 +40,15 @@ pub trait Server: Send + Sync + 'static {
         channel: &str,
     ) -> impl Future<Output = Result<(), Away>> + Send;
 
-    /// The entries of a list behind a place, at most so many, in their order. An empty place is before all of them.
-    fn after(&self, list: &str, place: &str, most: usize) -> impl Future<Output = Result<Vec<Listed>, Away>> + Send;
+    /// The entries of a list from a place on, the one there included, at most so many, in their order. An empty place is before
+    /// all of them. What is too long for one of ours is empty, so that so many never take more than a moment.
+    fn page(&self, list: &str, place: &str, most: usize) -> impl Future<Output = Result<Vec<Listed>, Away>> + Send;
 
     /// From now on `listener` hears what is said in `channel`. To be called before anything is asked.
     fn listen(&self, channel: &str, listener: Listener);
+
+    /// Whether it is known to be out of reach.
+    fn is_away(&self) -> bool;
 
     /// When the server was last found again after it had been away.
     fn regained_at(&self) -> Option<Instant>;
@@ -54,14 +59,14 @@ pub trait Server: Send + Sync + 'static {
 pub struct Reading {
     /// Milliseconds since 1970 by the server's clock, at the moment of reading.
     pub at: u64,
-    /// The value, empty when there is none.
-    pub value: String,
+    /// The value, empty when there is none: whatever bytes somebody has written there.
+    pub value: Vec<u8>,
 }
 
 /// An entry of a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Where it stands: what [`Server::after`] goes on from.
+    /// Where it stands: what [`Server::page`] goes on from.
     pub place: String,
     /// The entry.
     pub entry: String,
@@ -74,7 +79,7 @@ pub struct Swap<'a> {
     pub key: &'a str,
     /// What the old value must begin with still: all of it, or a part that no other value has. Empty when there must be
     /// none.
-    pub held: &'a str,
+    pub held: &'a [u8],
     /// The new value.
     pub value: &'a str,
     /// How long it is kept unless it is written again.

@@ -20,8 +20,11 @@ pub struct Simulated {
 
 struct State {
     started: Instant,
-    values: HashMap<String, String>,
-    lists: HashMap<String, Vec<Listed>>,
+    values: HashMap<String, Vec<u8>>,
+    /// For how long each of them was to stay.
+    lasts: HashMap<String, Duration>,
+    lists: HashMap<String, List>,
+    places: usize,
     listeners: Vec<(String, Listener)>,
     away: bool,
     regained_at: Option<Instant>,
@@ -30,7 +33,23 @@ struct State {
     writes: usize,
 }
 
+#[derive(Default)]
+struct List {
+    entries: Vec<Listed>,
+    /// In milliseconds of the server's clock.
+    ends_at: u64,
+}
+
 impl State {
+    /// A list, which is empty once its time is over.
+    fn list(&mut self, name: &str, at: u64) -> &mut List {
+        let list = self.lists.entry(name.to_owned()).or_default();
+        if list.ends_at <= at {
+            *list = List::default();
+        }
+        list
+    }
+
     fn say(&self, channel: &str, message: &str) {
         let listeners = self.listeners.iter().filter(|(listened, _)| listened == channel);
         for (_, listener) in listeners.filter(|_| !(self.loses_messages)()) {
@@ -44,7 +63,9 @@ impl Simulated {
         let state = State {
             started: clock.instant(),
             values: HashMap::new(),
+            lasts: HashMap::new(),
             lists: HashMap::new(),
+            places: 0,
             listeners: Vec::new(),
             away: false,
             regained_at: None,
@@ -71,9 +92,10 @@ impl Simulated {
         }
     }
 
-    /// It forgets everything.
+    /// It forgets everything, and its clock is set back so far that places begin anew.
     pub(crate) fn flush(&self) {
         let mut state = self.state();
+        state.places = 0;
         state.values.clear();
         state.lists.clear();
     }
@@ -92,14 +114,20 @@ impl Simulated {
         self.state().writes
     }
 
+    /// For how long a value was to stay when it was written.
+    pub(crate) fn lasts(&self, key: &str) -> Option<Duration> {
+        self.state().lasts.get(key).copied()
+    }
+
     /// All keys and values.
     pub(crate) fn values(&self) -> HashMap<String, String> {
-        self.state().values.clone()
+        let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+        self.state().values.iter().map(|(key, value)| (key.clone(), text(value))).collect()
     }
 
     /// Whatever stood there, this does now.
-    pub(crate) fn overwrite(&self, key: &str, value: &str) {
-        self.state().values.insert(key.to_owned(), value.to_owned());
+    pub(crate) fn overwrite(&self, key: &str, value: &[u8]) {
+        self.state().values.insert(key.to_owned(), value.to_vec());
     }
 
     /// One operation: the way there, what happens there at one moment, the way back.
@@ -136,7 +164,8 @@ impl Server for Simulated {
             if !held.starts_with(swap.held) || (swap.held.is_empty() && !held.is_empty()) {
                 return Some(Reading { at, value: held });
             }
-            state.values.insert(swap.key.to_owned(), swap.value.to_owned());
+            state.values.insert(swap.key.to_owned(), swap.value.into());
+            state.lasts.insert(swap.key.to_owned(), swap.lasts);
             state.writes += 1;
             if let Some((channel, message)) = swap.tell {
                 state.say(channel, message);
@@ -147,19 +176,32 @@ impl Server for Simulated {
     }
 
     async fn look_up(&self, key: &str) -> Result<String, Away> {
-        self.ask(|state, _| state.values.get(key).cloned().unwrap_or_default()).await
+        let value = self.ask(|state, _| state.values.get(key).cloned().unwrap_or_default()).await?;
+        Ok(String::from_utf8(value).unwrap_or_default())
     }
 
-    async fn put(&self, key: &str, value: &str, _lasts: Duration) -> Result<(), Away> {
-        self.ask(|state, _| drop(state.values.insert(key.to_owned(), value.to_owned()))).await
-    }
-
-    async fn append(&self, list: &str, entry: &str, (most, _): (usize, Duration), channel: &str) -> Result<(), Away> {
+    async fn put(&self, key: &str, value: &str, lasts: Duration) -> Result<(), Away> {
         self.ask(|state, _| {
+            state.values.insert(key.to_owned(), value.into());
+            state.lasts.insert(key.to_owned(), lasts);
+        })
+        .await
+    }
+
+    async fn append(
+        &self,
+        list: &str,
+        entry: &str,
+        (most, lasts): (usize, Duration),
+        channel: &str,
+    ) -> Result<(), Away> {
+        self.ask(|state, at| {
             state.writes += 1;
-            let number = state.writes;
-            let entries = state.lists.entry(list.to_owned()).or_default();
-            entries.push(Listed { place: format!("{number:020}"), entry: entry.to_owned() });
+            state.places += 1;
+            let place = format!("{:020}", state.places);
+            let List { entries, ends_at } = state.list(list, at);
+            *ends_at = at.saturating_add(u64::try_from(lasts.as_millis()).unwrap()).max(*ends_at);
+            entries.push(Listed { place, entry: entry.to_owned() });
             let surplus = entries.len().saturating_sub(most);
             entries.drain(..surplus);
             state.say(channel, "");
@@ -167,16 +209,20 @@ impl Server for Simulated {
         .await
     }
 
-    async fn after(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
-        self.ask(|state, _| {
-            let entries = state.lists.get(list).into_iter().flatten();
-            entries.filter(|listed| listed.place.as_str() > place).take(most).cloned().collect()
+    async fn page(&self, list: &str, place: &str, most: usize) -> Result<Vec<Listed>, Away> {
+        self.ask(|state, at| {
+            let entries = state.list(list, at).entries.iter();
+            entries.filter(|listed| listed.place.as_str() >= place).take(most).cloned().collect()
         })
         .await
     }
 
     fn listen(&self, channel: &str, listener: Listener) {
         self.state().listeners.push((channel.to_owned(), listener));
+    }
+
+    fn is_away(&self) -> bool {
+        self.state().away
     }
 
     fn regained_at(&self) -> Option<Instant> {

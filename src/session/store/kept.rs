@@ -1,4 +1,8 @@
 //! What could not be recorded because the server is away, so that those who ask here still have it.
+//!
+//! No other instance knows of it until it is recorded, nor of the token that it brought: it is in a browser by then, and another
+//! instance that gets the server back sooner may spend it as one of which nothing is known. The record that comes later says that
+//! it is unspent. This is *not* prevented: keeping the new token back instead would lose it with the process.
 
 use std::collections::HashMap;
 

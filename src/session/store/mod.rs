@@ -43,6 +43,8 @@ pub struct Policy {
     pub idle: Duration,
     /// So long a spent token is remembered as spent, and a session as ended: the longest life of a session.
     pub keep: Duration,
+    /// Cookies say themselves until when they count: nobody comes with an older one.
+    pub dated: bool,
     /// Bound on the number of records, and on that of ended sessions.
     pub max_records: usize,
     /// Bound on the bytes of the tokens in them.
@@ -58,8 +60,23 @@ impl Policy {
             grace: session.refresh_grace,
             idle: session.idle_timeout,
             keep: session.absolute_timeout,
+            dated: !matches!(session.cookies, config::Cookies::Raw { .. }),
             max_records: session.max_records,
             max_bytes: session.max_records.saturating_mul(2048),
+        }
+    }
+}
+
+/// What is known of tokens stays so much longer than they count: clocks differ.
+const SPARE: Duration = Duration::from_secs(3600);
+
+impl Policy {
+    /// For how long what is known of tokens is of use, when the access token that came last is accepted until then, if that is
+    /// known. A cookie that says until when it counts does so for the idle time-out after its access token.
+    fn lasts(&self, accepted_until: Option<Timestamp>, now: Timestamp) -> Duration {
+        match accepted_until.filter(|_| self.dated) {
+            Some(until) => until.since(now).saturating_add(self.idle).saturating_add(SPARE).min(self.keep),
+            None => self.keep,
         }
     }
 }
@@ -260,7 +277,8 @@ pub struct Ending {
     pub refresh_token: Option<RefreshToken>,
     /// The access tokens that renewals produced and that have not expired.
     pub access_tokens: Vec<(TokenHash, Timestamp)>,
-    /// Whether all who share the store know of it. If not, it is away, and the session is to be ended again later.
+    /// Whether all who share the store know of it. If not, it is away, and the session is to be [ended
+    /// again](Store::end_again) later.
     pub recorded: bool,
 }
 
@@ -454,6 +472,20 @@ impl Store {
             Self::Shared(store) => Box::pin(store.end(ask, cause)).await,
             #[cfg(test)]
             Self::Simulated(store) => Box::pin(store.end(ask, cause)).await,
+            #[cfg(test)]
+            Self::Distant(store) => distant(|| store.end(ask, cause)).await,
+        }
+    }
+
+    /// The same once more after an end that was not [recorded](Ending::recorded), or of which that is not known: it may be the
+    /// answer alone that was lost. So what is left to do is said even when the session has ended before.
+    pub async fn end_again(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
+        match self {
+            // Its answers are never lost.
+            Self::Memory(store) => store.end(ask, cause),
+            Self::Shared(store) => Box::pin(store.end_again(ask, cause)).await,
+            #[cfg(test)]
+            Self::Simulated(store) => Box::pin(store.end_again(ask, cause)).await,
             #[cfg(test)]
             Self::Distant(store) => distant(|| store.end(ask, cause)).await,
         }

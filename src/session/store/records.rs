@@ -241,13 +241,23 @@ impl Records {
         if self.ended_at.len() > self.policy.max_records {
             self.forget_oldest_end();
         }
+        Some(self.ending(ask, now))
+    }
+
+    /// The same by somebody who has tried before, and may have been the one who ended it.
+    pub(super) fn end_again(&mut self, ask: &Ask, cause: EndCause, now: Now) -> Ending {
+        self.end(ask, cause, now).unwrap_or_else(|| self.ending(ask, now))
+    }
+
+    fn ending(&self, ask: &Ask, now: Now) -> Ending {
+        let session = self.session_of(ask);
         let refresh_token = match self.tip(&ask.key) {
             Some((_, record)) if record.is_rejected() || record.is_in_flight(now.instant) => None,
             Some((key, record)) if key != ask.key => record.refresh_token(),
             // Revoking a token that was spent makes most issuers revoke what came of it.
             Some(_) | None => Some(ask.token.clone()),
         };
-        Some(Ending { session, refresh_token, access_tokens: self.access_tokens(&ask.key, now), recorded: true })
+        Ending { session, refresh_token, access_tokens: self.access_tokens(&ask.key, now), recorded: true }
     }
 
     /// The end of the chain that a token belongs to.

@@ -200,10 +200,11 @@ impl<S: Server> SharedStore<S> {
         ticket: &Ticket,
         outcome: &Outcome,
     ) -> Result<Recording, Away> {
-        if let Outcome::Tokens { successor, .. } = outcome
+        if let Outcome::Tokens { successor, tokens, .. } = outcome
             && ChainId::beginning_with(successor) != chain
         {
-            let lasts = self.terms.load().policy.keep;
+            let accepted_until = tokens.access.as_ref().map(|access| access.expires_at);
+            let lasts = self.terms.load().policy.lasts(accepted_until, self.clock.now());
             self.server.put(&self.pointer_key(successor), &chain.to_string(), lasts).await?;
         }
         let reading = self.server.read(&self.sheet_key(chain)).await?;
@@ -241,11 +242,17 @@ impl<S: Server> SharedStore<S> {
 
     /// While the server is away, the end is known here only, and to be recorded later.
     pub(super) async fn end(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
+        self.end_by(ask, |records, now| records.end(ask, cause, now)).await
+    }
+
+    pub(super) async fn end_again(&self, ask: &Ask, cause: EndCause) -> Option<Ending> {
+        self.end_by(ask, |records, now| Some(records.end_again(ask, cause, now))).await
+    }
+
+    async fn end_by(&self, ask: &Ask, end: impl Fn(&mut Records, Now) -> Option<Ending>) -> Option<Ending> {
         let found = async {
             let (chain, reading) = self.find(&ask.key).await?;
-            let taken = self
-                .step(At { chain, reading, or: None, wakes: true }, |records, now| records.end(ask, cause, now))
-                .await?;
+            let taken = self.step(At { chain, reading, or: None, wakes: true }, &end).await?;
             self.waiting.wake(chain);
             Ok::<_, Away>(taken.answer)
         };
@@ -254,9 +261,9 @@ impl<S: Server> SharedStore<S> {
         }
         let mut local = self.local();
         let (now, policy) = (self.now_without_server(&local), self.terms.load().policy);
-        let ending = match local.kept.step(&ask.key, policy, |records| records.end(ask, cause, now)) {
+        let ending = match local.kept.step(&ask.key, policy, |records| end(records, now)) {
             Some(ending) => ending,
-            None => Records::new(policy).end(ask, cause, now),
+            None => end(&mut Records::new(policy), now),
         };
         ending.map(|ending| Ending { recorded: false, ..ending })
     }

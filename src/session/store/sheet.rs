@@ -101,7 +101,11 @@ impl Sheet {
         if layout != LAYOUT {
             return Err(Unreadable);
         }
-        let written: WrittenSheet = postcard::from_bytes(rest).map_err(|_| Unreadable)?;
+        let (written, more): (WrittenSheet, _) = postcard::take_from_bytes(rest).map_err(|_| Unreadable)?;
+        // Whatever follows, the version that wrote it counts on it, and it would be lost with the next step.
+        if !more.is_empty() {
+            return Err(Unreadable);
+        }
         Ok(Self {
             records: written.records.into_iter().map(|record| record.read(calendar)).collect(),
             ended: written
@@ -111,6 +115,12 @@ impl Sheet {
                 .collect(),
             last_ticket: written.last_ticket,
         })
+    }
+
+    /// Until when the newest access token is accepted, if there is one.
+    pub(super) fn accepted_until(&self) -> Option<Timestamp> {
+        let tokens = self.records.iter().filter_map(|(_, record)| record.tokens.as_ref());
+        tokens.filter_map(|fresh| fresh.tokens.access.as_ref()).map(|access| access.expires_at).max()
     }
 
     /// Nobody is taken for dead before `until`: those who are not could not say so.

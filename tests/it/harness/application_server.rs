@@ -26,7 +26,7 @@ pub(crate) const HELLO: &[u8] = b"Anybody may read this.";
 pub(crate) const NUMBER: &str = "x-number";
 
 /// Runs the server, and kills it with all its children when standard input closes: also when the test is killed.
-const LEASH: &str = r#""$@" </dev/null & cat >/dev/null; kill -s KILL -- -$$"#;
+pub(crate) const LEASH: &str = r#""$@" </dev/null & cat >/dev/null; kill -s KILL -- -$$"#;
 
 const TOMCAT: &str = "/usr/share/tomcat10";
 

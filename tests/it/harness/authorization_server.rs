@@ -116,6 +116,12 @@ impl AuthorizationServer {
         self.http.post(url).send().await.unwrap().error_for_status().unwrap();
     }
 
+    /// The next token request meets this: `error` or `hangup`, which `server.mjs` explains.
+    pub(crate) async fn fault(&self, is: &str) {
+        let url = format!("{}/test/fault?is={is}", self.issuer);
+        self.http.post(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
     /// Whoever signs in from now on is this user (`sub=root`), or is sent back with this error (`error=access_denied`).
     pub(crate) async fn next(&self, outcome: &str) {
         let url = format!("{}/test/next?{outcome}", self.issuer);

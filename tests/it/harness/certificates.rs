@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use usher::clock::Clock;
 
 /// The authority that signs every certificate of a test run.
 pub(crate) struct Authority {
@@ -34,14 +36,22 @@ impl Authority {
 
     /// Writes a certificate for `names` and its key to `{stem}.pem` and `{stem}.key` in `directory`.
     pub(crate) fn write(&self, names: &[&str], directory: &Path, stem: &str) {
-        let (certificate, key) = self.issue(names);
+        Self::keep(self.issue(names, None), directory, stem);
+    }
+
+    /// The same, and it expires in so many days and a half.
+    pub(crate) fn write_until(&self, names: &[&str], directory: &Path, stem: &str, days: u64) {
+        Self::keep(self.issue(names, Some(days)), directory, stem);
+    }
+
+    fn keep((certificate, key): (rcgen::Certificate, KeyPair), directory: &Path, stem: &str) {
         std::fs::write(directory.join(format!("{stem}.pem")), certificate.pem()).unwrap();
         std::fs::write(directory.join(format!("{stem}.key")), key.serialize_pem()).unwrap();
     }
 
     /// A server for `names` that offers these protocols by ALPN.
     pub(crate) fn server(&self, names: &[&str], alpn: &[&[u8]]) -> Arc<ServerConfig> {
-        let (certificate, key) = self.issue(names);
+        let (certificate, key) = self.issue(names, None);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
@@ -66,12 +76,16 @@ impl Authority {
         Arc::new(config)
     }
 
-    fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
+    fn issue(&self, names: &[&str], days: Option<u64>) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
         // Another name than that of the authority: OpenSSL takes subject and issuer of the same name for self-signed.
         parameters.distinguished_name.push(DnType::CommonName, "a server of the tests");
+        if let Some(days) = days {
+            let end = Clock::system().now().after(Duration::from_secs((2 * days + 1) * 12 * 60 * 60));
+            parameters.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end.0);
+        }
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         (certificate, key)
     }

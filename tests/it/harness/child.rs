@@ -1,6 +1,7 @@
 //! The real binary in a process of its own: for what only a process has, such as its log, its signals, its exit code.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -20,17 +21,26 @@ pub(crate) struct Usher {
 impl Usher {
     /// Runs the binary with these arguments, in `directory`.
     pub(crate) fn run(arguments: &[&str], directory: &Path) -> Self {
-        let mut command = Command::new(binary());
+        Self::run_by(&binary(), arguments, directory)
+    }
+
+    /// The same by another binary.
+    pub(crate) fn run_by(binary: &str, arguments: &[&str], directory: &Path) -> Self {
+        let mut command = Command::new(binary);
         command.args(arguments);
         Self::start(command, directory)
     }
 
     fn start(mut command: Command, directory: &Path) -> Self {
+        command.stdin(Stdio::null());
+        Self::spawn(command, directory)
+    }
+
+    fn spawn(mut command: Command, directory: &Path) -> Self {
         let mut process = command
             .current_dir(directory)
             .env_remove("RUST_LOG")
             .env("TMPDIR", directory)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -42,18 +52,39 @@ impl Usher {
         Self { process, output }
     }
 
+    /// Runs a command that ends by itself, with this on its standard input: its exit code, and what it wrote to standard output
+    /// and to standard error.
+    pub(crate) async fn finish(arguments: &[&str], directory: &Path, input: &str) -> (Option<i32>, String, String) {
+        let given = directory.join(".standard-input");
+        std::fs::write(&given, input).unwrap();
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(directory).kill_on_drop(true).stdin(std::fs::File::open(given).unwrap());
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("usher ends in time").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (ended.status.code(), text(ended.stdout), text(ended.stderr))
+    }
+
     /// `usher serve` with this configuration.
     pub(crate) fn serve(yaml: &str, directory: &Path) -> Self {
+        Self::serve_by(&binary(), yaml, directory)
+    }
+
+    /// The same by another binary.
+    pub(crate) fn serve_by(binary: &str, yaml: &str, directory: &Path) -> Self {
         std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
-        Self::run(&["serve", "--config", "usher.yaml"], directory)
+        Self::run_by(binary, &["serve", "--config", "usher.yaml"], directory)
     }
 
     /// `usher serve` with this configuration, by a shell that has run `setup` first and then becomes the process.
     pub(crate) fn serve_after(setup: &str, yaml: &str, directory: &Path) -> Self {
-        std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{setup}\nexec \"$0\" serve --config usher.yaml"), &binary()]);
-        Self::start(command, directory)
+        Self::start(shell(setup, yaml, directory), directory)
+    }
+
+    /// `usher serve` with this configuration, on this socket of a service manager (`sd_listen_fds(3)`).
+    pub(crate) fn serve_on(socket: &std::net::TcpListener, yaml: &str, directory: &Path) -> Self {
+        let mut command = shell("exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$", yaml, directory);
+        command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
+        Self::spawn(command, directory)
     }
 
     /// The id of its process.
@@ -94,8 +125,16 @@ impl Usher {
     }
 }
 
+/// A shell that runs `setup` and then becomes `usher serve` with this configuration.
+fn shell(setup: &str, yaml: &str, directory: &Path) -> Command {
+    std::fs::write(directory.join("usher.yaml"), yaml).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{setup}\nexec \"$0\" serve --config usher.yaml"), &binary()]);
+    command
+}
+
 /// The binary under test: another one than that of this build where `USHER_TEST_BINARY` names it.
-fn binary() -> String {
+pub(crate) fn binary() -> String {
     std::env::var("USHER_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_usher").to_owned())
 }
 
@@ -112,10 +151,11 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static, output: &Arc<Mutex<S
     });
 }
 
-/// The first address of a listener in the line that says where all of them are:
-/// `… https: [127.0.0.1:8443], http: [], plain: [], admin: Some(127.0.0.1:9901) …`.
+/// The first address of a listener in the line that says where all of them are, which older versions write as
+/// `https: [127.0.0.1:8443], admin: Some(127.0.0.1:9901)` and this one as `https 127.0.0.1:8443, admin 127.0.0.1:9901`.
 pub(crate) fn listening(line: &str, listener: &str) -> Option<SocketAddr> {
-    let rest = line.split(&format!(" {listener}: ")).nth(1)?;
-    let first = rest.trim_start_matches("Some(").trim_start_matches('[');
-    first.split([',', ']', ')']).next()?.parse().ok()
+    let (_, rest) = line.split_once("addresses")?;
+    let mut named = rest.split(listener).skip(1);
+    let first = named.find_map(|rest| [": [", ": Some(", " "].iter().find_map(|sign| rest.strip_prefix(sign)))?;
+    first.split([',', ')', '"']).next()?.trim_end_matches(']').parse().ok()
 }

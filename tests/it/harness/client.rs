@@ -240,6 +240,11 @@ impl Ask {
     }
 }
 
+/// The request as it stands on an HTTP/1.1 connection.
+pub(crate) fn origin_form(ask: Ask) -> Request<TestBody> {
+    ask.into_request(Version::HTTP_11)
+}
+
 /// A whole answer.
 #[derive(Debug)]
 pub(crate) struct Answer {

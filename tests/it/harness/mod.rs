@@ -20,6 +20,7 @@ pub(crate) mod load;
 pub(crate) mod long;
 pub(crate) mod metrics;
 pub(crate) mod mirror;
+pub(crate) mod outer_proxy;
 pub(crate) mod place;
 pub(crate) mod promtool;
 pub(crate) mod random;

@@ -112,7 +112,7 @@ pub(crate) fn free_port() -> u16 {
 
 fn run(port: u16, arguments: &[String], directory: &Path) -> Child {
     let port = port.to_string();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(server());
     // A Sentinel begins with the file that it keeps its state in.
     let (file, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "sentinel.conf");
     command.args(file).args(["--port", &port, "--bind", "127.0.0.1", "--daemonize", "no", "--logfile", "log"]);
@@ -124,9 +124,15 @@ fn run(port: u16, arguments: &[String], directory: &Path) -> Child {
     command.kill_on_drop(true).spawn().unwrap()
 }
 
-async fn is_installed() -> bool {
+/// What is started: another server, such as `valkey-server`, where `USHER_TEST_REDIS` names it.
+fn server() -> String {
+    std::env::var("USHER_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// Whether there is one to start.
+pub(crate) async fn is_installed() -> bool {
     let mut there = true;
-    for program in ["redis-server", "redis-cli"] {
+    for program in [server().as_str(), "redis-cli"] {
         let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
         there &= version.is_ok_and(|status| status.success());
     }

@@ -75,7 +75,7 @@ impl Check<'_> {
             leeway,
             refresh: None,
             login: None,
-            transport: IssuerTransport { ca: None, timeout: defaults::ISSUER_TIMEOUT },
+            transport: IssuerTransport { ca: None, timeout: defaults::ISSUER_TIMEOUT, offline: false },
         })
     }
 

@@ -64,6 +64,13 @@ impl<'a> CheckedIssuers<'a> {
             .any(|issuer| issuer.login.is_some() || issuer.refresh.is_some() || issuer.local().is_some())
     }
 
+    /// Whether one of those who are not Usher itself has any.
+    pub(super) fn keep_sessions_of_others(&self) -> bool {
+        let others = self.entries.iter().filter(|entry| entry.mirror.local.is_none());
+        let mut others = others.filter_map(|entry| entry.issuer.as_ref());
+        others.any(|issuer| issuer.login.is_some() || issuer.refresh.is_some())
+    }
+
     /// Whether the issuer is asked about its tokens.
     pub(super) fn introspects(&self, id: IssuerId) -> bool {
         self.entries.get(id.0).is_some_and(|entry| entry.mirror.identity == Some(file::Identity::Introspection))
@@ -144,6 +151,7 @@ impl Check<'_> {
         let transport = IssuerTransport {
             ca: mirror.ca_file.as_deref().and_then(|path| self.certificate_authorities(&at.key("ca_file"), path)),
             timeout: self.time(&at.key("timeout"), mirror.timeout, defaults::ISSUER_TIMEOUT),
+            offline: false,
         };
         // Only now that everything has been looked at may something be missing.
         let (issuer, keys) = (issuer.unwrap_or_default(), keys?);

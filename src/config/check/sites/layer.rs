@@ -52,6 +52,7 @@ pub(super) struct Layer {
     pub(super) unauthenticated: Option<Unauthenticated>,
     pub(super) explain_refusals: Option<bool>,
     pub(super) resend_forms: Option<u64>,
+    pub(super) websocket_close_code: Option<u16>,
     pub(super) timeouts: PartialTimeouts,
     pub(super) body_limit: Option<BodyLimit>,
     pub(super) ignore_case: Option<bool>,
@@ -97,6 +98,7 @@ impl Layer {
             unauthenticated: self.unauthenticated.or(below.unauthenticated),
             explain_refusals: self.explain_refusals.or(below.explain_refusals),
             resend_forms: self.resend_forms.or(below.resend_forms),
+            websocket_close_code: self.websocket_close_code.or(below.websocket_close_code),
             timeouts: PartialTimeouts {
                 connect: self.timeouts.connect.or(below.timeouts.connect),
                 response: self.timeouts.response.or(below.timeouts.response),
@@ -157,6 +159,9 @@ impl Check<'_> {
             unauthenticated: keys.unauthenticated.copied(),
             explain_refusals: keys.explain_refusals.copied(),
             resend_forms: keys.resend_forms.and_then(|size| self.accept(&written("resend_forms"), resend_forms(*size))),
+            websocket_close_code: keys
+                .websocket_close_code
+                .and_then(|code| self.accept(&written("websocket_close_code"), close_code(*code))),
             timeouts: self.timeouts(&written("timeouts"), keys),
             body_limit: keys.body_limit.copied(),
             ignore_case: keys.ignore_case.copied(),
@@ -240,6 +245,18 @@ fn resend_forms(size: ByteSize) -> Result<u64, Mistake> {
         ));
     }
     Ok(size.0)
+}
+
+/// What may be said in a close frame and says that somebody was signed out (RFC 6455 §7.4.1 and §7.4.2): the other statuses of the
+/// protocol itself have meanings of their own, or are never sent.
+fn close_code(code: u16) -> Result<u16, Mistake> {
+    match code {
+        1000 | 1008 | 3000..=4999 => Ok(code),
+        _ => Err(Mistake::new(
+            "is not a status for the end of a session",
+            "write 1008 (policy violation), 1000 (normal), or one of your own from 3000 to 4999",
+        )),
+    }
 }
 
 /// A path into the claims.

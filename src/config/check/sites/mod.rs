@@ -6,6 +6,7 @@ mod login;
 mod order;
 mod require;
 mod route;
+mod suspicious;
 mod upstreams;
 
 use std::sync::Arc;
@@ -55,10 +56,18 @@ struct SiteContext<'a> {
     at: &'a KeyPath,
     host: &'a str,
     issuers: &'a CheckedIssuers<'a>,
+    /// Whether other proxies ask about requests that they serve themselves.
+    asked: bool,
 }
 
 impl Check<'_> {
-    pub(super) fn sites(&mut self, mirror: Option<&[file::Site]>, issuers: &CheckedIssuers<'_>) -> CheckedSites {
+    /// `asked`: other proxies ask about requests that they serve themselves, so that an upstream may be missing.
+    pub(super) fn sites(
+        &mut self,
+        mirror: Option<&[file::Site]>,
+        issuers: &CheckedIssuers<'_>,
+        asked: bool,
+    ) -> CheckedSites {
         let at = KeyPath::root().key("sites");
         let mut checked = CheckedSites::default();
         let mirror = mirror.unwrap_or_default();
@@ -67,7 +76,7 @@ impl Check<'_> {
         }
         for (index, site) in mirror.iter().enumerate() {
             let at = at.index(index);
-            if let Some(site) = self.site(&at, site, issuers, &mut checked) {
+            if let Some(site) = self.site(&at, site, (issuers, asked), &mut checked) {
                 if checked.sites.iter().any(|other| other.host == site.host) {
                     self.report.problem(
                         &at.key("host"),
@@ -86,13 +95,13 @@ impl Check<'_> {
         &mut self,
         at: &KeyPath,
         mirror: &file::Site,
-        issuers: &CheckedIssuers<'_>,
+        (issuers, asked): (&CheckedIssuers<'_>, bool),
         checked: &mut CheckedSites,
     ) -> Option<Site> {
         let remedy = "add it, as in host: app.example.com";
         let host = self.needed(&at.key("host"), mirror.host.as_deref(), host_pattern, remedy);
         let name = mirror.host.as_deref().unwrap_or("?").to_lowercase();
-        let context = SiteContext { at, host: &name, issuers };
+        let context = SiteContext { at, host: &name, issuers, asked };
         let layer = self.layer(at, &mirror.keys(), issuers, checked);
         let routes = mirror.routes.as_deref().unwrap_or_default();
         if routes.is_empty() {
@@ -106,6 +115,7 @@ impl Check<'_> {
             candidates.extend(self.route(&context, &at, route, own.over(&layer), checked));
         }
         self.indistinguishable(&candidates);
+        self.suspicious(&context, &layer, &candidates);
         self.logins(&context, &layer, &mut candidates, checked);
         candidates.sort_by(order::winning);
         let first = checked.sites.iter().map(|site| site.routes.len()).sum::<usize>();

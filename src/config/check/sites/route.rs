@@ -8,7 +8,7 @@ use super::layer::{Layer, Required, Written};
 use super::order::Candidate;
 use super::{CheckedSites, SiteContext};
 use crate::config::file;
-use crate::config::{Access, IssuerId, PathPattern, Route, RouteId, Unauthenticated, UpstreamId, defaults};
+use crate::config::{Access, IssuerId, PathPattern, Route, RouteId, Unauthenticated, defaults};
 
 impl Check<'_> {
     pub(super) fn route(
@@ -39,9 +39,10 @@ impl Check<'_> {
             let remedy = "add issuer to the route or its site, or access: public if everybody may see this";
             self.report.conflict(&own, &[own.clone(), inherited], "is missing: nobody's tokens would count", remedy);
         }
-        if layer.upstream.is_none() {
+        if layer.upstream.is_none() && !site.asked {
             let (own, inherited) = (at.key("upstream"), site.at.key("upstream"));
-            let remedy = "add it to the route or its site, as in upstream: http://app:8080";
+            let remedy = "add it to the route or its site, as in upstream: http://app:8080, or listen.verify, where another \
+                          proxy that serves the application asks";
             self.report.conflict(&own, &[own.clone(), inherited], "is missing", remedy);
         }
         let ignore_case = layer.ignore_case.unwrap_or(false);
@@ -64,8 +65,7 @@ impl Check<'_> {
             issuers: if access == Access::Public { Vec::new() } else { layer.issuers.unwrap_or_default() },
             require: conditions,
             authentication,
-            // Without one, there is a problem already.
-            upstream: layer.upstream.unwrap_or(UpstreamId(0)),
+            upstream: layer.upstream,
             identity: layer.identity.unwrap_or_else(|| checked.identity_set(Vec::new())),
             assertion: layer.assertion.unwrap_or(false),
             forward_access_token: layer.forward_access_token.unwrap_or(false),
@@ -76,6 +76,7 @@ impl Check<'_> {
             explain_refusals: layer.explain_refusals.unwrap_or(false),
             // What would be refused the next time need not be kept.
             resend_forms: layer.resend_forms.filter(|size| *size > 0).map(|size| size.min(body_limit.unwrap_or(size))),
+            websocket_close_code: layer.websocket_close_code.unwrap_or(defaults::WEBSOCKET_CLOSE_CODE),
             timeouts: layer.timeouts.complete(),
             body_limit,
             allowed_origins,

@@ -7,13 +7,14 @@ mod disk;
 mod memory;
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use disk::Disk;
 use memory::Memory;
 use serde::{Deserialize, Serialize};
+
+use crate::state::database::DatabaseError;
 
 /// The tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,21 +75,9 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// Why the store cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process has it. The operator's: two instances need two directories.
-    #[error("{} is in use by another process", .0.display())]
-    InUse(PathBuf),
-    /// It is there, and not what was written. It is never replaced: what it signed would no longer verify.
-    #[error("{} is damaged; put back a copy, or move it away to begin anew, which signs everybody out", .0.display())]
-    Damaged(PathBuf, #[source] Option<Box<redb::Error>>),
-    /// Everybody on this machine may change it, and with it the keys that sign. The operator's.
-    #[error("{} can be written by everybody; take that away with: chmod o-w", .0.display())]
-    Exposed(PathBuf),
-    /// It cannot be made. The operator's, or a full disk.
-    #[error("{} cannot be made: state_directory must be writable", .0.display())]
-    Make(PathBuf, #[source] io::Error),
-    /// It cannot be read or written at the moment. The disk's.
-    #[error("the state of the local issuer cannot be read or written")]
-    Broken(#[source] Box<redb::Error>),
+    /// The database on disk: see there.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// Something that must be in it is not, or cannot be read. The disk's, or whoever has changed it.
     #[error("a row of the local issuer's state cannot be read")]
     Row,
@@ -101,8 +90,8 @@ impl StoreError {
     /// Whether the operator has to mend it before another start can succeed.
     pub(in crate::issuer) const fn is_configuration(&self) -> bool {
         match self {
-            Self::Exposed(_) | Self::Make(..) => true,
-            Self::InUse(_) | Self::Damaged(..) | Self::Broken(_) | Self::Row | Self::GivenUp => false,
+            Self::Database(error) => error.is_configuration(),
+            Self::Row | Self::GivenUp => false,
         }
     }
 }

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::{Rows, Store, StoreError, Table};
+use crate::state::database::DatabaseError;
 
 fn begin(rows: &mut dyn Rows) -> Result<(), StoreError> {
     rows.put(Table::Keys, b"first", b"key")
@@ -58,9 +59,13 @@ fn a_directory_is_for_its_owner_and_for_one_process() {
     let store = open(&path).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(&path.join("state.redb"))), (0o700, 0o600));
-    assert!(matches!(open(&path), Err(StoreError::InUse(_))));
+    assert!(matches!(open(&path), Err(StoreError::Database(DatabaseError::InUse(_)))));
     drop(store);
     open(&path).unwrap();
+}
+
+fn is_exposed(error: &StoreError, path: &Path) -> bool {
+    matches!(error, StoreError::Database(DatabaseError::Exposed(exposed)) if exposed == path)
 }
 
 #[test]
@@ -76,7 +81,7 @@ fn keys_that_everybody_may_change_are_refused_and_those_of_a_group_are_taken() {
         match open(&path) {
             Ok(_) => assert!(is_taken, "{mode:o}"),
             Err(error) => {
-                assert!(!is_taken && matches!(&error, StoreError::Exposed(exposed) if exposed == of), "{error}");
+                assert!(!is_taken && is_exposed(&error, of), "{error}");
             }
         }
         fs::set_permissions(of, before).unwrap();
@@ -90,7 +95,7 @@ fn what_is_damaged_is_refused_and_left_as_it_is() {
     for content in [&b""[..], b"not a store", &[0; 10_000]] {
         fs::write(&path, content).unwrap();
         let error = open(directory.path()).err().unwrap();
-        assert!(matches!(error, StoreError::Damaged(..)), "{error}");
+        assert!(matches!(error, StoreError::Database(DatabaseError::Damaged(..))), "{error}");
         assert_eq!(fs::read(&path).unwrap(), content);
     }
 }
@@ -110,12 +115,12 @@ fn a_file_that_was_cut_anywhere_is_damaged_and_makes_nothing_panic() {
         fs::write(&path, cut).unwrap();
         let read = |store: Store| store.change(|rows| rows.first(Table::Tokens, usize::MAX)).map(|rows| rows.len());
         match open(directory.path()).and_then(read) {
-            Err(StoreError::Damaged(of, _)) => {
+            Err(StoreError::Database(DatabaseError::Damaged(of, ..))) => {
                 assert_eq!(of, path);
                 assert_eq!(fs::read(&path).unwrap(), cut, "{part}: it is left as it is");
                 damaged += 1;
             }
-            Err(StoreError::Broken(_)) | Ok(2_000) => {}
+            Err(StoreError::Database(DatabaseError::Broken(_))) | Ok(2_000) => {}
             other => panic!("{part}: {other:?}"),
         }
     }
@@ -131,7 +136,7 @@ fn a_panic_in_the_midst_of_a_change_is_an_error_and_the_next_change_is_made() {
         put(rows)?;
         panic!("as redb does where the file is not what it was")
     });
-    assert!(matches!(panicked, Err(StoreError::Damaged(..))), "{panicked:?}");
+    assert!(matches!(panicked, Err(StoreError::Database(DatabaseError::Damaged(..)))), "{panicked:?}");
     assert_eq!(store.change(|rows| rows.find(Table::Tokens, b"a")).unwrap(), None);
     store.change(put).unwrap();
 }

@@ -12,6 +12,7 @@ const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
     idle: Duration::from_secs(10_000),
     keep: Duration::from_secs(1_000_000),
+    dated: true,
     max_records: 10_000,
     max_bytes: 1_000_000,
 };

@@ -15,7 +15,7 @@ use crate::session::store::{Now, RecordKey};
 
 /// So often a step is taken anew because another instance was faster.
 const ATTEMPTS: usize = 32;
-/// So many characters of a sealed value no other one begins with: its version and its nonce.
+/// So many bytes of a sealed value no other one begins with: its version and its nonce.
 const DISTINCT: usize = 18;
 
 /// Where a step is taken.
@@ -77,7 +77,8 @@ impl<S: Server> SharedStore<S> {
             }
             let value = Self::seal(&terms, chain, &after)?;
             let tell = wakes.then_some((channel.as_str(), told.as_str()));
-            let (held, lasts) = (distinct(&reading.value), terms.policy.keep);
+            let lasts = terms.policy.lasts(taken.sheet.accepted_until(), now.wall);
+            let held = distinct(&reading.value);
             match self.server.swap(&Swap { key: &key, held, value: &value, lasts, tell }).await? {
                 None => return Ok(taken),
                 Some(faster) => reading = faster,
@@ -93,8 +94,9 @@ impl<S: Server> SharedStore<S> {
         if reading.value.is_empty() {
             return None;
         }
-        let opened = terms.sealer.open(&purpose(chain), &reading.value).map(Zeroizing::new);
-        let sheet = opened.ok().and_then(|bytes| Sheet::from_bytes(&bytes, self.calendar).ok());
+        let sealed = std::str::from_utf8(&reading.value).ok();
+        let opened = sealed.and_then(|sealed| terms.sealer.open(&purpose(chain), sealed).ok()).map(Zeroizing::new);
+        let sheet = opened.and_then(|bytes| Sheet::from_bytes(&bytes, self.calendar).ok());
         if sheet.is_none() && !self.unreadable_told.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 fault = "operator",
@@ -152,6 +154,6 @@ pub(super) fn purpose(chain: ChainId) -> String {
     format!("renewal {chain}")
 }
 
-fn distinct(sealed: &str) -> &str {
+fn distinct(sealed: &[u8]) -> &[u8] {
     sealed.get(..DISTINCT).unwrap_or(sealed)
 }

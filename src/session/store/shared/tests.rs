@@ -4,13 +4,15 @@ use super::sheets::purpose;
 use super::*;
 use crate::config::Secret;
 use crate::oauth::RefreshToken;
+use crate::session::formats::committed;
 use crate::session::shared::simulated::Simulated;
-use crate::session::store::{Access, Need, Tokens};
+use crate::session::store::{Access, Need, SPARE, Tokens};
 
 const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
     idle: Duration::from_secs(8 * 3600),
     keep: Duration::from_secs(30 * 86_400),
+    dated: true,
     max_records: 100_000,
     max_bytes: 100_000_000,
 };
@@ -84,6 +86,21 @@ async fn who_reads_the_server_learns_no_token_and_no_name() {
     assert!(values.keys().all(|key| key.starts_with("usher:")));
 }
 
+/// The chain of `one`, which was renewed to `two`, and the pointer to it, under the keys that they stand at.
+#[tokio::test]
+async fn a_chain_is_found_and_read_as_it_was_committed() {
+    let bench = Bench::new();
+    for name in ["chain", "pointer"] {
+        let stored = committed("store", name);
+        let (key, value) = stored.split_once(' ').unwrap();
+        bench.server.overwrite(key, value.as_bytes());
+    }
+    let store = bench.instance(&["a session secret"]);
+    for token in ["one", "two"] {
+        assert_eq!(recorded(&store, token).await.as_deref(), Some("two"));
+    }
+}
+
 #[tokio::test]
 async fn looking_writes_nothing_that_is_known_already() {
     let bench = Bench::new();
@@ -98,6 +115,23 @@ async fn looking_writes_nothing_that_is_known_already() {
         assert!(matches!(store.look(&ask("never heard of")).await, Standing::Vacant));
     }
     assert_eq!(bench.server.writes(), writes);
+}
+
+#[tokio::test]
+async fn what_is_known_of_tokens_stays_for_as_long_as_cookies_with_them_count() {
+    let bench = Bench::new();
+    for (dated, token, stays) in
+        [(true, "one", Duration::from_secs(300) + POLICY.idle + SPARE), (false, "two", POLICY.keep)]
+    {
+        let store = bench.instance(&["s"]);
+        store.set_terms(Policy { dated, ..POLICY }, sealer(&["s"]));
+        let successor = format!("after {token}");
+        bench.renew(&store, token, &successor).await;
+        let sheet = store.sheet_key(ChainId::beginning_with(&key(token)));
+        for key in [sheet, store.pointer_key(&key(&successor))] {
+            assert_eq!(bench.server.lasts(&key), Some(stays), "{dated} {key}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -133,13 +167,20 @@ async fn what_cannot_be_read_is_as_if_it_were_not_there_and_is_overwritten() {
     let sheet_key = store.sheet_key(ChainId::beginning_with(&key("one")));
     let foreign = bench.server.values()[&sheet_key].clone();
     let of_the_next_version = sealer(&["s"]).seal(&purpose(ChainId::beginning_with(&key("one"))), &[2, 7, 7]).unwrap();
-    for value in
-        ["x", "", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", &foreign, &of_the_next_version]
-    {
+    let no_text = [0xff; 40];
+    for value in [
+        "x".as_bytes(),
+        b"",
+        &no_text,
+        "\u{e9}".repeat(10).as_bytes(),
+        foreign.as_bytes(),
+        of_the_next_version.as_bytes(),
+    ] {
         bench.server.overwrite(&sheet_key, value);
-        assert!(matches!(store.look(&ask("one")).await, Standing::Vacant), "{value}");
+        bench.server.overwrite(&store.pointer_key(&key("one")), value);
+        assert!(matches!(store.look(&ask("one")).await, Standing::Vacant), "{value:?}");
         bench.renew(&store, "one", "two").await;
-        assert_eq!(recorded(&store, "one").await.as_deref(), Some("two"), "{value}");
+        assert_eq!(recorded(&store, "one").await.as_deref(), Some("two"), "{value:?}");
     }
 }
 
@@ -150,8 +191,9 @@ async fn a_value_that_was_moved_to_another_chain_does_not_count_there() {
     bench.renew(&store, "alice", "alice-2").await;
     let sheet = |token: &str| store.sheet_key(ChainId::beginning_with(&key(token)));
     let moved = bench.server.values()[&sheet("alice")].clone();
-    bench.server.overwrite(&sheet("bob"), &moved);
-    bench.server.overwrite(&store.pointer_key(&key("alice")), &ChainId::beginning_with(&key("bob")).to_string());
+    bench.server.overwrite(&sheet("bob"), moved.as_bytes());
+    let chain = ChainId::beginning_with(&key("bob")).to_string();
+    bench.server.overwrite(&store.pointer_key(&key("alice")), chain.as_bytes());
     assert!(matches!(store.look(&ask("alice")).await, Standing::Vacant));
 }
 
@@ -240,11 +282,45 @@ async fn a_session_that_ends_while_the_server_is_away_has_ended_here_and_later_e
     assert!(!ending.recorded);
     assert_eq!(ending.refresh_token.unwrap().expose(), "two");
     bench.server.return_again();
-    let ending = one.end(&ask("two"), EndCause::SignedOut).await.unwrap();
+    let ending = one.end_again(&ask("two"), EndCause::SignedOut).await.unwrap();
     assert!(ending.recorded && ending.access_tokens.len() == 1);
     for token in ["one", "two"] {
         assert!(matches!(other.look(&ask(token)).await, Standing::Ended(EndCause::SignedOut)));
     }
+}
+
+#[tokio::test]
+async fn an_end_whose_answer_was_lost_says_the_second_time_what_is_left_to_do() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let bench = Bench::new();
+    let (one, other) = (bench.instance(&["s"]), bench.instance(&["s"]));
+    bench.renew(&other, "one", "two").await;
+    // The pointer, the sheet, and then the end, which is written.
+    bench.server.lose_answers(|| ASKED.fetch_add(1, Ordering::Relaxed) == 2);
+    let ending = one.end(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(!ending.recorded && ending.access_tokens.is_empty());
+    assert!(matches!(other.look(&ask("two")).await, Standing::Ended(EndCause::SignedOut)));
+    let ending = one.end_again(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(ending.recorded && ending.access_tokens.len() == 1);
+    assert_eq!(ending.refresh_token.unwrap().expose(), "two");
+    assert!(one.end(&ask("one"), EndCause::SignedOut).await.is_none(), "whoever comes later has nothing to do");
+}
+
+#[tokio::test]
+async fn a_session_whose_outcome_is_kept_is_ended_again_until_all_know() {
+    let bench = Bench::new();
+    let (one, other) = (bench.instance(&["s"]), bench.instance(&["s"]));
+    let lead = one.claim(&ask("one")).await.unwrap().unwrap();
+    bench.server.leave();
+    assert_eq!(one.record(&lead.ticket, &bench.tokens("two")).await, Recording::Kept);
+    assert!(!one.end(&ask("one"), EndCause::SignedOut).await.unwrap().recorded);
+    assert!(!one.end_again(&ask("one"), EndCause::SignedOut).await.unwrap().recorded, "nobody else knows yet");
+    bench.server.return_again();
+    assert_eq!(one.record(&lead.ticket, &bench.tokens("two")).await, Recording::Recorded);
+    let ending = one.end_again(&ask("one"), EndCause::SignedOut).await.unwrap();
+    assert!(ending.recorded && ending.access_tokens.len() == 1);
+    assert_eq!(ending.refresh_token.unwrap().expose(), "two");
+    assert!(matches!(other.look(&ask("two")).await, Standing::Ended(EndCause::SignedOut)));
 }
 
 #[tokio::test]

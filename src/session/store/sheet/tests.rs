@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::formats::{assert_committed, committed_bytes};
 
 /// Times of a century or so.
 const TIMES: std::ops::Range<u64> = 0..4_000_000_000_000;
@@ -116,6 +117,10 @@ proptest! {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a part of a length")]
         let length = (bytes.len() as f64 * cut) as usize;
         prop_assert!(Sheet::from_bytes(&bytes[..length], epoch).is_err());
+        for more in [&[0][..], &[1], b"more fields"] {
+            let longer = [&bytes[..], more].concat();
+            prop_assert_eq!(Sheet::from_bytes(&longer, epoch).err(), Some(Unreadable));
+        }
         bytes[0] = LAYOUT + 1;
         prop_assert_eq!(Sheet::from_bytes(&bytes, epoch).err(), Some(Unreadable));
     }
@@ -124,6 +129,64 @@ proptest! {
     fn garbage_is_an_error_and_never_a_panic(garbage in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Sheet::from_bytes(&garbage, calendar());
     }
+}
+
+/// A chain with everything that a sheet can say.
+fn long_chain(calendar: Calendar) -> Sheet {
+    let key = |number: u8| RecordKey::of("company", &RefreshToken::new(&format!("refresh-{number}")));
+    let term = |since| Term { since: calendar.instant(since), length: Duration::from_secs(3) };
+    let troubles = Troubles { in_a_row: 2, answer_lost: true, rest: Some(term(1_000)), nameless: true };
+    let fresh = |number: u8, subject: Option<&str>| Fresh {
+        tokens: Tokens {
+            access: Some(Access {
+                token: AccessToken::new(&format!("access-{number}")),
+                subject: subject.map(Into::into),
+                expires_at: Timestamp(32_503_680_000),
+                due_at: Timestamp(32_503_679_970),
+            }),
+            refresh_token: RefreshToken::new(&format!("refresh-{number}")),
+        },
+        recorded_at: calendar.instant(2_000),
+    };
+    let bare = Fresh {
+        tokens: Tokens { access: None, refresh_token: RefreshToken::new("refresh-5") },
+        recorded_at: calendar.instant(2_001),
+    };
+    let records = [
+        (State::Renewed { successor: key(2), confirmed_at: Some(calendar.instant(1_700_000_000_000)) }, None),
+        (State::Renewed { successor: key(3), confirmed_at: None }, Some(fresh(2, Some("alice")))),
+        (
+            State::InFlight { number: 7, lease: term(1_700_000_000_000), troubles: Troubles::default() },
+            Some(fresh(3, None)),
+        ),
+        (State::Unspent(troubles), Some(bare)),
+        (State::Lapsed, None),
+        (State::Rejected, None),
+    ];
+    let records = records.into_iter().zip(1..).map(|((state, tokens), number)| {
+        let record = Record {
+            session: SessionId([7; 16]),
+            state,
+            tokens,
+            access_tokens: vec![(TokenHash::of("access"), Timestamp(300 + u64::from(number)))],
+            predecessor: (number > 1).then(|| key(number - 1)),
+            seen: calendar.instant(1_700_000_000_000 + u64::from(number)),
+        };
+        (key(number), record)
+    });
+    let causes = [EndCause::SignedOut, EndCause::Reused, EndCause::IdentityChanged];
+    let ended =
+        causes.into_iter().zip(1..).map(|(cause, n)| (calendar.instant(n), SessionId([8; 16]), cause)).collect();
+    Sheet { records: records.collect(), ended, last_ticket: 7 }
+}
+
+#[test]
+fn a_sheet_is_written_and_read_as_it_was_committed() {
+    let calendar = calendar();
+    let sheet = long_chain(calendar);
+    assert_committed("sheet", "everything", &sheet.to_bytes(calendar));
+    let read = Sheet::from_bytes(&committed_bytes("sheet", "everything"), calendar).unwrap();
+    assert_eq!(shown(&read), shown(&sheet));
 }
 
 #[test]

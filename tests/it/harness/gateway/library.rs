@@ -1,10 +1,12 @@
 //! The only place that knows how the library loads a configuration and starts a gateway.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use usher::clock::Clock;
 use usher::commands::serve::{self, Running};
 use usher::config::{self, Config, ConfigError, Format, Sources};
+use usher::tasks::Tasks;
 
 /// The library's handle on a running gateway.
 #[derive(Debug)]
@@ -28,6 +30,13 @@ impl Library {
         self.0.reloads().reload(config).await.map_err(|error| error.to_string())
     }
 
+    /// A gateway of a configuration that only explains.
+    pub(super) fn explainer(yaml: &str, clock: &Clock) -> Arc<usher::gateway::Gateway> {
+        let config = load(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        usher::gateway::Gateway::to_explain(config, false, tasks, clock.clone()).expect("it can be asked")
+    }
+
     pub(super) fn https(&self) -> SocketAddr {
         self.0.addresses.https[0]
     }
@@ -38,6 +47,10 @@ impl Library {
 
     pub(super) fn plain(&self) -> SocketAddr {
         self.0.addresses.plain[0]
+    }
+
+    pub(super) fn verify(&self) -> SocketAddr {
+        self.0.addresses.verify[0]
     }
 
     pub(super) fn admin(&self) -> SocketAddr {

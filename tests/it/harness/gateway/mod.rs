@@ -32,6 +32,12 @@ impl Gateway {
         Self { library: Library::start(&yaml, clock.clone()).await, directory }
     }
 
+    /// A gateway of the library's own that only explains, with what `start` fills in.
+    pub(crate) fn explainer(yaml: &str, clock: &Clock) -> std::sync::Arc<usher::gateway::Gateway> {
+        let directory = tempfile::tempdir().unwrap();
+        Library::explainer(&complete(yaml, &directory), clock)
+    }
+
     /// Another configuration while it runs, or why not.
     pub(crate) async fn reload(&self, yaml: &str) -> Result<(), String> {
         self.library.reload(&complete(yaml, &self.directory)).await
@@ -56,6 +62,11 @@ impl Gateway {
     /// The plain listener.
     pub(crate) fn plain(&self) -> SocketAddr {
         self.library.plain()
+    }
+
+    /// The listener for the questions of other proxies.
+    pub(crate) fn verify(&self) -> SocketAddr {
+        self.library.verify()
     }
 
     /// The admin listener.

@@ -13,6 +13,8 @@ pub(super) struct Families {
     /// Whether a spent token is answered with its successor.
     pub(super) forgiving: bool,
     begun: usize,
+    /// What all later tokens are longer by.
+    pub(super) padding: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -81,7 +83,7 @@ impl Families {
     }
 
     fn insert(&mut self, refresh: Refresh) -> String {
-        let token = format!("refresh-{}", unique());
+        let token = format!("refresh-{}{}", unique(), "x".repeat(self.padding));
         self.tokens.insert(token.clone(), refresh);
         token
     }

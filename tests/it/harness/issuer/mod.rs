@@ -208,6 +208,11 @@ impl Issuer {
         *self.state.down.lock().unwrap() = down;
     }
 
+    /// All later refresh tokens are longer by so many bytes.
+    pub(crate) fn pad_refresh_tokens(&self, by: usize) {
+        self.state.families.lock().unwrap().padding = by;
+    }
+
     /// A spent refresh token is answered with its successor instead of revoking the family, as some issuers do for a
     /// while.
     pub(crate) fn forgive_reuse(&self) {

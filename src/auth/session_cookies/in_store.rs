@@ -1,0 +1,142 @@
+//! Sessions in the store, to which the cookie has a key; and those that move, because the operator wants the tokens elsewhere
+//! than they are.
+
+use super::in_cookies::text;
+use super::{
+    CookieJar, Keeping, PresentedSession, SessionCookies, SessionFacts, SessionOrigin, Unkept, Unread, Unreadable,
+};
+use crate::auth::cookies::FoundCookies;
+use crate::auth::refresh::PresentedRefresh;
+use crate::auth::verify::VerifiedToken;
+use crate::clock::Timestamp;
+use crate::config::IssuerId;
+use crate::oauth::RefreshToken;
+use crate::session::stored::{Found, SessionKey, StoredSession};
+
+impl SessionCookies {
+    /// Whether the browser is to be told of a renewal: where the tokens are in the store, it has nothing to do with them.
+    pub(in crate::auth) const fn hold_tokens(&self) -> bool {
+        !matches!(self.keeping, Keeping::Stored(..))
+    }
+
+    /// The same session as it is now, be it remembered otherwise.
+    ///
+    /// # Errors
+    /// [`Unread::Unknown`], [`Unread::Away`]
+    pub(in crate::auth) async fn read_anew(
+        &self,
+        remembered: &Found,
+        allowed: &[IssuerId],
+    ) -> Result<Option<PresentedSession>, Unread> {
+        let found = self.sessions.find_anew(remembered.id).await?.ok_or(Unread::Unknown(remembered.id))?;
+        Ok(self.presented(found, allowed))
+    }
+
+    /// Forgets what the store has of a session that is over. Should it be away, what is left there ends by itself; the denial
+    /// counts, and the records of its tokens.
+    pub(in crate::auth) async fn forget_stored(&self, session: &PresentedSession) {
+        if let Some(found) = &session.stored
+            && self.sessions.end(found).await.is_err()
+        {
+            tracing::warn!(
+                "a session that has ended stays in the shared store, which is away, until it ends by itself"
+            );
+        }
+    }
+
+    /// Moves a session to where the tokens are to be, if it is somewhere else: from cookies into the store, or out of it.
+    /// What it leaves behind in the store, requests under way may need, and it ends by itself.
+    ///
+    /// # Errors
+    /// [`Unkept`]: it stays where it is.
+    pub(in crate::auth) async fn move_over(
+        &self,
+        session: &PresentedSession,
+        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        now: Timestamp,
+        jar: &mut CookieJar,
+    ) -> Result<(), Unkept> {
+        let Some(SessionFacts { issuer, origin, .. }) = session.facts else { return Ok(()) };
+        match (&self.keeping, session.moves, &session.stored) {
+            (_, Some((key, _)), None) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,
+            // A renewal has written the cookies already.
+            (Keeping::Sealed(_), None, Some(_)) if jar.lines.is_empty() => {
+                self.write((issuer, Some(origin)), access, refresh, now, jar)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn begin_stored(
+        &self,
+        key: SessionKey,
+        (issuer, origin): (IssuerId, SessionOrigin),
+        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        now: Timestamp,
+        jar: &mut CookieJar,
+    ) -> Result<(), Unkept> {
+        let session = self.to_store((issuer, origin), access, refresh, now);
+        let ends_at = origin.started_at.after(self.absolute_timeout);
+        self.sessions.begin(origin.id, session, (now, ends_at)).await?;
+        jar.lines = self.names.set_session(&key.to_text(), ends_at.since(now).as_secs(), jar.browser);
+        Ok(())
+    }
+
+    pub(super) async fn find(
+        &self,
+        found: &FoundCookies,
+        allowed: &[IssuerId],
+    ) -> Result<Option<PresentedSession>, Unread> {
+        let Some(key) = key(found)? else { return Ok(None) };
+        let found = self.sessions.find(key.id()).await?.ok_or(Unread::Unknown(key.id()))?;
+        Ok(self.presented(found, allowed))
+    }
+
+    fn presented(&self, found: Found, allowed: &[IssuerId]) -> Option<PresentedSession> {
+        let session = &found.held.session;
+        let issuer = self.allowed(&session.issuer, allowed)?;
+        let StoredSession { started_at, sid, facts, idle_until, .. } = *session;
+        let refresh = session.refresh.as_ref().map(|token| PresentedRefresh {
+            issuer,
+            token: token.clone(),
+            session: Some(found.id),
+            subject: Some(session.subject.clone()),
+            started_at: Some(started_at),
+            beside: None,
+        });
+        let origin = SessionOrigin { id: found.id, started_at, sid, facts };
+        Some(PresentedSession {
+            access: Some(session.access.clone()),
+            refresh,
+            facts: Some(SessionFacts { issuer, origin, idle_until }),
+            stored: Some(found),
+            moves: None,
+        })
+    }
+
+    pub(super) fn to_store(
+        &self,
+        (issuer, origin): (IssuerId, SessionOrigin),
+        access: &VerifiedToken,
+        refresh: Option<&RefreshToken>,
+        now: Timestamp,
+    ) -> StoredSession {
+        let SessionOrigin { id: _, started_at, sid, facts } = origin;
+        StoredSession {
+            issuer: self.issuer_name(issuer),
+            subject: access.claims.subject().unwrap_or_default().into(),
+            started_at,
+            renewed_at: now,
+            idle_until: self.idle_until(started_at, access, now),
+            sid,
+            facts,
+            access: access.token.clone(),
+            refresh: refresh.cloned(),
+        }
+    }
+}
+
+/// What is no key is not asked for.
+fn key(found: &FoundCookies) -> Result<Option<SessionKey>, Unreadable> {
+    text(&found.session.value)?.map(|value| SessionKey::parse(value).ok_or(Unreadable)).transpose()
+}

@@ -1,0 +1,51 @@
+//! What is read from files and standard input.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::ExplainError;
+use crate::oauth::{AccessToken, Claims};
+
+/// Files, and standard input, which is there once.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    is_taken: bool,
+}
+
+impl Inputs {
+    /// The text of a file; `-` is standard input. `flag` is for errors.
+    pub(super) fn text(&mut self, flag: &str, path: &Path) -> Result<String, ExplainError> {
+        if path == Path::new("-") {
+            return self.standard(flag);
+        }
+        let what = format!("{flag} {}", path.display());
+        fs::read_to_string(path).map_err(|source| ExplainError::Read { what, source })
+    }
+
+    /// Standard input.
+    pub(super) fn standard(&mut self, flag: &str) -> Result<String, ExplainError> {
+        if std::mem::replace(&mut self.is_taken, true) {
+            return Err(ExplainError::InputTwice);
+        }
+        let mut text = String::new();
+        let read = io::stdin().read_to_string(&mut text);
+        read.map_err(|source| ExplainError::Read { what: format!("{flag} -"), source })?;
+        Ok(text)
+    }
+
+    /// A token, without the white space around it.
+    pub(super) fn token(&mut self, path: &Path) -> Result<AccessToken, ExplainError> {
+        Ok(AccessToken::new(self.text("--token-file", path)?.trim()))
+    }
+
+    /// The claims of a JSON object.
+    pub(super) fn claims(&mut self, path: &Path) -> Result<Claims, ExplainError> {
+        match serde_json::from_str(&self.text("--claims", path)?) {
+            Ok(Value::Object(claims)) => Ok(Claims(claims)),
+            _ => Err(ExplainError::Claims(path.display().to_string())),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A line of the access log, in either format that it is written in, and how the present configuration compares.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::ExplainError;
+use super::input::Inputs;
+use crate::auth::unauthenticated::Unauthenticated;
+use crate::gateway::explain::{Decision, Explanation, Presented};
+
+/// Of whose lines this is about.
+const TARGET: &str = "usher::access";
+
+/// What a line says of its request. The members that explaining needs, by the names that they have there.
+#[derive(Debug, Default)]
+pub(super) struct Logged {
+    pub(super) method: String,
+    pub(super) host: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) reason: Option<String>,
+    request_id: String,
+    client: Option<String>,
+    route: Option<String>,
+    issuer: Option<String>,
+    decision: String,
+    status: u16,
+}
+
+/// What was decided then, and whether it would be now.
+#[derive(Debug, Serialize)]
+pub(super) struct Compared {
+    /// The id of the request.
+    pub(super) request_id: String,
+    /// The status that it got.
+    pub(super) status: u16,
+    /// What was decided: `forwarded`, `refused` or `answered`.
+    pub(super) decision: String,
+    /// The route that it fell under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) route: Option<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// Whether the present configuration decides otherwise. `None`: that cannot be known from the log.
+    pub(super) differs: Option<bool>,
+}
+
+impl Logged {
+    /// Reads a line; `-` is the first line of standard input.
+    pub(super) fn read(line: &str, inputs: &mut Inputs) -> Result<Self, ExplainError> {
+        let text;
+        let line = if line == "-" {
+            text = inputs.standard("--log")?;
+            text.lines().next().unwrap_or_default()
+        } else {
+            line
+        };
+        Self::parse(line).ok_or(ExplainError::Line)
+    }
+
+    /// Whatever stands before it, such as the name of a container, is skipped.
+    fn parse(line: &str) -> Option<Self> {
+        let line = anstream::adapter::strip_str(line).to_string();
+        let members = match line.split_once(&format!("{TARGET}: ")) {
+            Some((_, members)) => of_text(members)?,
+            None => of_json(line.get(line.find('{')?..)?)?,
+        };
+        let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            method: text("method")?,
+            host: text("host"),
+            path: text("path"),
+            reason: text("reason"),
+            request_id: text("request_id")?,
+            client: text("client"),
+            route: text("route"),
+            issuer: text("issuer"),
+            decision: text("decision")?,
+            status: u16::try_from(members.get("status")?.as_u64()?).ok()?,
+        })
+    }
+
+    /// Who has asked.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.client.as_ref()?.parse().ok()
+    }
+
+    /// What was presented then, as far as the log tells.
+    pub(super) fn presented(&self) -> Presented {
+        match (&self.issuer, &self.reason) {
+            (Some(issuer), _) => Presented::OfIssuer(issuer.clone()),
+            (None, Some(reason)) if *reason == Unauthenticated::NoCredentials.to_string() => Presented::AsSent,
+            (None, _) => Presented::Unseen,
+        }
+    }
+
+    /// How what is decided now compares.
+    pub(super) fn compare(&self, now: &Explanation) -> Compared {
+        let is_other = match now.decision {
+            _ if self.route != now.route => Some(true),
+            Decision::Unknown => None,
+            Decision::Forwarded => Some(self.decision != "forwarded"),
+            Decision::Answered => Some(self.decision == "forwarded"),
+            Decision::Refused => Some(self.decision != "refused" || !self.had_status_of(now)),
+        };
+        Compared {
+            request_id: self.request_id.clone(),
+            status: self.status,
+            decision: self.decision.clone(),
+            route: self.route.clone(),
+            reason: self.reason.clone(),
+            differs: is_other,
+        }
+    }
+
+    /// Whether it was a person or a program, the log does not say.
+    fn had_status_of(&self, now: &Explanation) -> bool {
+        now.answers
+            .as_ref()
+            .is_some_and(|answers| [answers.browser.status, answers.program.status].contains(&self.status))
+    }
+}
+
+fn of_json(text: &str) -> Option<Map<String, Value>> {
+    let Ok(Value::Object(members)) = serde_json::from_str(text.trim()) else { return None };
+    (members.get("target")?.as_str()? == TARGET).then_some(members)
+}
+
+/// `name=value` with blanks between; texts are quoted as Rust does.
+fn of_text(text: &str) -> Option<Map<String, Value>> {
+    let mut members = Map::new();
+    let mut rest = text.trim();
+    while let Some((name, after)) = rest.split_once('=') {
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            unquoted(quoted).map(|(text, after)| (Value::String(text), after))?
+        } else {
+            let (bare, after) = after.split_once(' ').unwrap_or((after, ""));
+            (serde_json::from_str(bare).unwrap_or_else(|_| Value::String(bare.to_owned())), after)
+        };
+        members.insert(name.trim().to_owned(), value);
+        rest = after.trim_start();
+    }
+    Some(members)
+}
+
+/// The text up to the quote that ends it, and what comes after that.
+fn unquoted(quoted: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some((text, characters.as_str())),
+            '\\' => text.push(match characters.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '0' => '\0',
+                'u' => {
+                    let (digits, after) = characters.as_str().strip_prefix('{')?.split_once('}')?;
+                    characters = after.chars();
+                    char::from_u32(u32::from_str_radix(digits, 16).ok()?)?
+                }
+                other => other,
+            }),
+            other => text.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_they_were_written() {
+        for text in ["/a \"b\"\\", "tab\tline\n", "\u{7f}é\u{200b}'", "/", "", "nul\0 and \u{1} after"] {
+            let members = of_text(&format!("path={text:?} status=200")).unwrap();
+            assert_eq!((members["path"].as_str(), members["status"].as_u64()), (Some(text), Some(200)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_others_are_none() {
+        for line in ["", "{", "{}", r#"{"target":"usher::audit","method":"GET"}"#, "INFO usher::access: "] {
+            assert!(Logged::parse(line).is_none(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `usher session end`: denies first, which counts at once and on every instance, then forgets, then tells the issuer.
+
+use std::io::Write;
+
+use super::{Reach, SessionError};
+use crate::commands::{Failure, causes};
+use crate::config;
+use crate::issuer::{Issuer, RevokeError};
+use crate::oauth::RefreshToken;
+use crate::session::store::{Ask, EndCause, Need, RecordKey};
+use crate::session::stored::StoredSession;
+use crate::session::{SessionId, TokenHash};
+
+/// Ends these sessions.
+pub(super) async fn sessions(reach: &Reach, ids: &[SessionId], out: &mut impl Write) -> Result<(), Failure> {
+    let mut unknown = 0;
+    for id in ids {
+        let held = reach.sessions.read(*id).await.map_err(Failure::world)?;
+        if let Some(held) = held {
+            end(reach, *id, &held.session, out).await?;
+        } else {
+            // An instance may remember what the store has lost.
+            deny(reach, *id, None).await?;
+            reach.sessions.end(*id, None).await.map_err(Failure::world)?;
+            writeln!(out, "{}: not in the store, and denied from now on", id.to_text())?;
+            unknown += 1;
+        }
+    }
+    if unknown == 0 { Ok(()) } else { Err(Failure::world(SessionError::Unknown(unknown, ids.len()))) }
+}
+
+/// Ends all that this user was given until now at these issuers.
+pub(super) async fn user(
+    reach: &Reach,
+    subject: &str,
+    issuers: &[&config::Issuer],
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    reach
+        .deny(|denied, now| {
+            for issuer in issuers {
+                denied.deny_subject(&issuer.issuer, subject, now.wall, now.wall.after(reach.absolute_timeout), now);
+            }
+        })
+        .await?;
+    let names: Vec<&str> = issuers.iter().map(|issuer| &*issuer.name).collect();
+    writeln!(out, "{subject}: whatever was given until now at {} is denied", names.join(", "))?;
+    let mut listing = reach.sessions.list_user(names, subject);
+    while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
+        for (id, session) in &page {
+            end(reach, *id, session, out).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end(reach: &Reach, id: SessionId, session: &StoredSession, out: &mut impl Write) -> Result<(), Failure> {
+    deny(reach, id, Some(session)).await?;
+    let told = tell_issuer(reach, id, session).await?;
+    reach.sessions.end(id, Some(session)).await.map_err(Failure::world)?;
+    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), session.subject, session.issuer)?;
+    Ok(())
+}
+
+async fn deny(reach: &Reach, id: SessionId, session: Option<&StoredSession>) -> Result<(), Failure> {
+    reach
+        .deny(|denied, now| {
+            denied.deny_session(id, now.wall.after(reach.absolute_timeout), now);
+            if let Some(session) = session {
+                denied.deny_access_token(TokenHash::of(session.access.expose()), session.idle_until, now);
+            }
+        })
+        .await
+}
+
+/// Ends the chain of renewals, and revokes what is at its end. Says in words what became of that.
+async fn tell_issuer(reach: &Reach, id: SessionId, session: &StoredSession) -> Result<String, Failure> {
+    let Some(refresh) = &session.refresh else { return Ok("there is no refresh token".to_owned()) };
+    let ask = Ask {
+        key: RecordKey::of(&session.issuer, refresh),
+        token: refresh.clone(),
+        session: Some(id),
+        beside: None,
+        need: Need::Token,
+    };
+    let ending = reach.renewals.end(&ask, EndCause::SignedOut).await;
+    if let Some(ending) = &ending {
+        let tokens = &ending.access_tokens;
+        reach
+            .deny(|denied, now| tokens.iter().for_each(|(token, until)| denied.deny_access_token(*token, *until, now)))
+            .await?;
+    }
+    // While one is being spent, whoever does revokes it.
+    let Some(token) = ending.and_then(|ending| ending.refresh_token) else {
+        return Ok("its refresh token is being spent, or was revoked before".to_owned());
+    };
+    let issuer = reach.issuers.iter().find(|issuer| issuer.config().name.as_ref() == &*session.issuer);
+    Ok(match issuer {
+        Some(issuer) => revoke(issuer, &token).await,
+        None => "its refresh token is with a local issuer, and of no use without the session".to_owned(),
+    })
+}
+
+async fn revoke(issuer: &Issuer, token: &RefreshToken) -> String {
+    match issuer.revoke(token).await {
+        Ok(()) => "its refresh token is revoked".to_owned(),
+        Err(RevokeError::NotOffered) => "the issuer revokes no refresh tokens".to_owned(),
+        Err(error) => format!("its refresh token could not be revoked: {}", causes(&error).join(": ")),
+    }
+}

@@ -1,0 +1,116 @@
+//! `usher session`: lists and ends the sessions that instances share, in the store that the configuration names.
+//!
+//! Nothing is asked of the instances. What is ended is denied where they all look, so it counts on each of them at once. A
+//! token is never shown, and what is shown as the id of a session opens none.
+
+mod end;
+mod list;
+mod reach;
+
+use std::io::Write;
+
+use super::Failure;
+use super::source::{Output, SourceArgs};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::session::SessionId;
+use reach::Reach;
+
+/// What `usher session` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show the sessions in the store
+    List {
+        /// Only those of this user, by the subject
+        #[arg(long, value_name = "SUB")]
+        user: Option<String>,
+        /// Only those of this issuer, by its name in the configuration
+        #[arg(long, value_name = "NAME")]
+        issuer: Option<String>,
+        /// How the list is written
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// End sessions everywhere, and revoke their refresh tokens at the issuer
+    End {
+        /// The ids of the sessions, as the list shows them
+        #[arg(value_name = "ID", value_parser = id, required_unless_present = "user", conflicts_with = "user")]
+        ids: Vec<SessionId>,
+        /// Everything that this user was given until now: sessions in the store, those in cookies, access tokens
+        #[arg(long, value_name = "SUB")]
+        user: Option<String>,
+        /// The user of this issuer only, by its name in the configuration
+        #[arg(long, value_name = "NAME", requires = "user")]
+        issuer: Option<String>,
+    },
+}
+
+/// Why sessions can be neither shown nor ended.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    /// They are in the memory of other processes. The operator's, who may choose otherwise.
+    #[error(
+        "session.store is memory, which no other process sees: name a Redis there, as in session.store: {{ redis: {{ url: redis://redis:6379 }} }}"
+    )]
+    Memory,
+    /// Tokens are in cookies, of which there is no list. The operator's, who may choose otherwise.
+    #[error(
+        "session.tokens is cookies: browsers have the sessions, and nobody a list of them. With tokens: store there is one"
+    )]
+    Cookies,
+    /// There is no issuer of that name. Whoever typed it.
+    #[error("the configuration has no issuer {0}; it has {1}")]
+    NoIssuer(String, String),
+    /// Some of what was to be ended is not there. Whoever typed it.
+    #[error("{0} of {1} sessions are not in the store")]
+    Unknown(usize, usize),
+}
+
+/// Does what is asked, and prints what was done to `out`.
+///
+/// # Errors
+///
+/// The configuration has no store that can be looked at (78), or that is out of reach (1).
+pub async fn run(args: &Args, clock: &Clock, out: &mut impl Write) -> Result<(), Failure> {
+    let config = config::load(&args.source.sources())?.config;
+    let reach = Reach::to(&config, clock).await?;
+    match &args.action {
+        Action::List { user, issuer, output } => {
+            if config.session.cookies != config::Cookies::Stored {
+                return Err(Failure::configuration(SessionError::Cookies));
+            }
+            let issuers = named(&config, issuer.as_deref())?;
+            list::write(&reach, user.as_deref(), &issuers, *output, out).await
+        }
+        Action::End { user: Some(user), issuer, .. } => {
+            end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await
+        }
+        Action::End { ids, .. } => end::sessions(&reach, ids, out).await,
+    }
+}
+
+/// The issuers that are meant.
+fn named<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<&'c config::Issuer>, Failure> {
+    let is_meant = |issuer: &&config::Issuer| name.is_none_or(|name| *issuer.name == *name);
+    let issuers: Vec<_> = config.issuers.iter().filter(is_meant).collect();
+    match name {
+        Some(name) if issuers.is_empty() => {
+            let known = config.issuers.iter().map(|issuer| &*issuer.name).collect::<Vec<_>>().join(", ");
+            Err(Failure::configuration(SessionError::NoIssuer(name.to_owned(), known)))
+        }
+        _ => Ok(issuers),
+    }
+}
+
+fn id(text: &str) -> Result<SessionId, String> {
+    SessionId::parse(text).ok_or_else(|| "an id is 32 hexadecimal digits, as usher session list shows it".to_owned())
+}

@@ -1,0 +1,29 @@
+//! What is taken as presented beside what the request itself carries.
+
+use std::sync::Arc;
+
+use crate::auth::authenticate::{Identity, Source};
+use crate::auth::verify::VerifiedToken;
+use crate::clock::Timestamp;
+use crate::config::IssuerId;
+use crate::oauth::{AccessToken, Claims};
+
+/// What is presented.
+#[derive(Clone, Debug)]
+pub enum Presented {
+    /// What the request itself carries, and nothing else.
+    AsSent,
+    /// A token with these claims, taken as if it had been verified. Whose it is, says `iss`; without that, the first issuer of
+    /// the route is meant.
+    Claims(Claims),
+    /// What is not known any more, but that it counted as a token of the issuer of this name, by the configuration of then.
+    OfIssuer(String),
+    /// Something that is not known any more, if anything.
+    Unseen,
+}
+
+/// An identity of these claims, which somebody vouches for who need not be asked.
+pub(super) fn identity(claims: Claims, issuer: IssuerId) -> Identity {
+    let token = VerifiedToken::new(AccessToken::new(""), issuer, claims, Timestamp(u64::MAX));
+    Identity { token: Arc::new(token), session: None, source: Source::Header }
+}
