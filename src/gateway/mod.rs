@@ -219,7 +219,7 @@ async fn decide<'g, B>(
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
     exchange.note_browser(credentials.cookies.in_browser());
-    refuse_cross_site(&request, &target, route, &credentials)?;
+    refuse_cross_site(request, target, route, &credentials)?;
 
     // 5 Authenticate: verify, or renew and verify the new token the same way (law 4).
     let identity = if exchange.is_preflight(route) {
