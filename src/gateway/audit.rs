@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::access_log::Record;
+use super::access_log::{AccessLog, Record};
 use super::answer::chain;
 use super::exchange::Exchange;
 use super::verify::QuestionError;
@@ -15,7 +15,7 @@ use crate::auth::authenticate::Identity;
 use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutTokenError, VerifyError};
-use crate::config::IssuerId;
+use crate::config::{Config, IssuerId};
 use crate::issuer::local::NotSignedIn;
 
 /// In what way somebody signs in.
@@ -108,6 +108,34 @@ pub(super) fn signed_out_by_administrator(gateway: &Gateway, issuer: &str, subje
         by = By::Administrator.name(),
         "the session of a user who is gone, disabled or changed has ended"
     );
+}
+
+/// What an administrator does by a command, which is a process of its own.
+pub struct CommandAudit {
+    access_log: AccessLog,
+}
+
+impl CommandAudit {
+    /// Shows subjects as the log of this configuration does.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { access_log: AccessLog::new(config.log.subject, config.session.secrets.first()) }
+    }
+
+    /// A session has ended, or all that somebody has. Whose it was is not known of one that is not in the store.
+    pub fn signed_out(&self, of: Option<(&str, &str)>) {
+        let event = Event::SignOut.happens();
+        let (issuer, subject) = of.unzip();
+        let subject = subject.and_then(|subject| self.access_log.subject(subject));
+        tracing::info!(
+            target: TARGET,
+            event,
+            issuer,
+            subject = subject.as_deref(),
+            by = By::Administrator.name(),
+            "signed out"
+        );
+    }
 }
 
 /// A request ends with this rejection, which may be of interest to an auditor.
