@@ -271,7 +271,7 @@ async fn a_request_that_another_proxy_asks_about_is_told_of_once_and_counted_und
     let (directory, issuer) = (tempfile::tempdir().unwrap(), Issuer::start(&Clock::system()).await);
     let yaml = format!(
         "log: {{ format: json }}
-listen: {{ verify: '127.0.0.1:0', admin: '127.0.0.1:0' }}
+listen: {{ https: '127.0.0.1:0', verify: '127.0.0.1:0', admin: '127.0.0.1:0' }}
 trusted_proxies: [127.0.0.0/8]
 {ISSUERS}{SESSION}sites:
   - host: app.test
