@@ -25,13 +25,13 @@
 //! |---|---|
 //! | 8 | `fuzzing`: what the fuzzers hold the crate to; not in the product |
 //! | 7 | `commands`: serve, demo, check, explain, user, session, schema, health |
-//! | 6 | `server`: sockets to requests · `admin`: health, on its own listener |
+//! | 6 | `server`: sockets to requests · `admin`: health and metrics, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints, explanations, answers to other proxies that ask |
 //! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers |
 //! | 3 | `issuer`: discovery, key sets, token endpoint, introspection · `session`: sealing, renewal records, sessions in the store, denials, the server that instances share |
 //! | 2 | `routing`: host, path, method to route · `forwarding`: the upstream side |
 //! | 1 | `config`: the checked configuration |
-//! | 0 | `oauth`: the protocol as data · `clock` · `tasks`: background work · `state`: files that survive a restart · `service_manager`: what it is told, and the sockets that it opens |
+//! | 0 | `oauth`: the protocol as data · `clock` · `tasks`: background work · `state`: files that survive a restart · `service_manager`: what it is told, and the sockets that it opens · `tally`: counting · `audit`: the events of security |
 //!
 //! # Glossary
 //!
@@ -40,6 +40,7 @@
 //! the outcome of spending it.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod commands;
@@ -55,4 +56,5 @@ pub mod server;
 pub mod service_manager;
 pub mod session;
 pub mod state;
+pub mod tally;
 pub mod tasks;

@@ -1,10 +1,12 @@
-//! Health, on a listener of its own that is never public.
+//! Health and metrics, on a listener of its own that is never public.
 //!
 //! `/healthz` says that the process lives, `/readyz` whether it wants traffic: 503 from the moment a drain begins. An
 //! issuer whose keys cannot be had makes it `degraded`, which is still ready: other processes could not have them either.
-//! Everything else is 404. A page in an operator's browser must not be able to ask (a request from another origin is
-//! refused), and nothing here is ever cached. This listener has time-outs and a bound of its own, so that it answers when
-//! the public ones are full.
+//! [`/metrics`](metrics) is what Prometheus reads. Everything else is 404. A page in an operator's browser must not be able
+//! to ask (a request from another origin is refused), and nothing here is ever cached. This listener has time-outs and a
+//! bound of its own, so that it answers when the public ones are full.
+
+pub mod metrics;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -24,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use self::metrics::Scrape;
 use crate::config::listening_remedy;
 use crate::gateway::Readiness;
 
@@ -78,27 +81,27 @@ impl Admin {
     }
 
     /// Answers for as long as it is polled.
-    pub async fn run(self, readiness: Readiness) -> Infallible {
+    pub async fn run(self, readiness: Readiness, metrics: Scrape) -> Infallible {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let readiness = readiness.clone();
+            let (readiness, metrics) = (readiness.clone(), Arc::clone(&metrics));
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             drop(tokio::spawn(async move {
                 // What becomes of a health check's connection is the health checker's affair.
-                let _ = timeout(AGE, serve(stream, readiness)).await;
+                let _ = timeout(AGE, serve(stream, readiness, metrics)).await;
                 drop(place);
             }));
         }
     }
 }
 
-async fn serve(stream: TcpStream, readiness: Readiness) -> hyper::Result<()> {
+async fn serve(stream: TcpStream, readiness: Readiness, metrics: Scrape) -> hyper::Result<()> {
     let respond = service_fn(move |request| {
-        let response = respond(&request, &readiness);
+        let response = respond(&request, &readiness, &metrics);
         async move { Ok::<_, Infallible>(response) }
     });
     http1::Builder::new()
@@ -108,15 +111,17 @@ async fn serve(stream: TcpStream, readiness: Readiness) -> hyper::Result<()> {
         .await
 }
 
-fn respond<B>(request: &Request<B>, readiness: &Readiness) -> Response<Full<Bytes>> {
+fn respond<B>(request: &Request<B>, readiness: &Readiness, metrics: &Scrape) -> Response<Full<Bytes>> {
     if is_foreign(request.headers()) {
         return text(StatusCode::FORBIDDEN, "not from another origin\n");
     }
-    let (status, word) = match request.uri().path() {
+    let path = request.uri().path();
+    let (status, word): (_, Cow<'static, str>) = match path {
         "/healthz" => (StatusCode::OK, "alive\n".into()),
         "/readyz" if readiness.is_ready() => {
             (StatusCode::OK, say_ready(&readiness.failing_issuers(), readiness.is_store_away()))
         }
+        "/metrics" => (StatusCode::OK, metrics().into()),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
         _ => (StatusCode::NOT_FOUND, "not found\n".into()),
     };
@@ -125,7 +130,11 @@ fn respond<B>(request: &Request<B>, readiness: &Readiness) -> Response<Full<Byte
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    text(status, word)
+    let mut response = text(status, word);
+    if path == "/metrics" {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    }
+    response
 }
 
 /// Whether a page of another origin sent the request.
@@ -166,14 +175,19 @@ mod tests {
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
     }
 
+    fn none() -> Scrape {
+        Arc::new(String::new)
+    }
+
     fn status(method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
-        respond(&request(method, path, headers), &Readiness::default()).status().as_u16()
+        respond(&request(method, path, headers), &Readiness::default(), &none()).status().as_u16()
     }
 
     #[test]
-    fn only_the_two_paths_exist_and_only_for_reading() {
+    fn only_the_three_paths_exist_and_only_for_reading() {
         assert_eq!(status(Method::GET, "/healthz", &[]), 200);
         assert_eq!(status(Method::HEAD, "/readyz", &[]), 200);
+        assert_eq!(status(Method::GET, "/metrics", &[]), 200);
         assert_eq!(status(Method::POST, "/readyz", &[]), 405);
         assert_eq!(status(Method::GET, "/", &[]), 404);
         assert_eq!(status(Method::GET, "/healthz/x", &[]), 404);
@@ -196,7 +210,7 @@ mod tests {
     #[test]
     fn no_answer_is_kept() {
         for path in ["/healthz", "/nothing"] {
-            let response = respond(&request(Method::GET, path, &[]), &Readiness::default());
+            let response = respond(&request(Method::GET, path, &[]), &Readiness::default(), &none());
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         }
     }
@@ -206,7 +220,7 @@ mod tests {
         let readiness = Readiness::default();
         let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
         let address = admin.address();
-        let running = tokio::spawn(admin.run(readiness.clone()));
+        let running = tokio::spawn(admin.run(readiness.clone(), none()));
 
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         readiness.begin_drain();

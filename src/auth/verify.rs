@@ -27,6 +27,7 @@ use crate::clock::Timestamp;
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::{Issuer, Issuers, Key, KeyError, Keys};
 
+pub use cache::CacheCounts;
 pub(in crate::auth) use claims::date;
 pub use error::{Malformed, VerifyError};
 pub use examined::Examined;
@@ -43,6 +44,7 @@ pub struct Verifier {
     issuers: Arc<Issuers>,
     cache: Arc<TokenCache>,
     introspected: Arc<Introspected>,
+    counts: Arc<CacheCounts>,
     /// When a clock that is wrong was last logged, as a [`Timestamp`].
     skew_logged: AtomicU64,
 }
@@ -53,7 +55,19 @@ impl Verifier {
     pub fn new(issuers: Arc<Issuers>, cache_bytes: u64) -> Self {
         let cache = Arc::new(TokenCache::new(cache_bytes));
         let introspected = Arc::new(Introspected::new(Arc::clone(&issuers), Arc::clone(&cache)));
-        Self { issuers, cache, introspected, skew_logged: AtomicU64::new(0) }
+        Self { issuers, cache, introspected, counts: Arc::default(), skew_logged: AtomicU64::new(0) }
+    }
+
+    /// The same for other issuers: counts go on, and nothing that was verified counts any more.
+    #[must_use]
+    pub fn succeeded_by(&self, issuers: Arc<Issuers>, cache_bytes: u64) -> Self {
+        Self { counts: Arc::clone(&self.counts), ..Self::new(issuers, cache_bytes) }
+    }
+
+    /// What is counted of the cache.
+    #[must_use]
+    pub fn counts(&self) -> &CacheCounts {
+        &self.counts
     }
 
     /// The issuers.
@@ -101,11 +115,13 @@ impl Verifier {
         allowed: &[IssuerId],
         now: Timestamp,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
-        match self.cached(token, allowed, now) {
-            Some(verified) => Ok(verified),
-            // Boxed: its place would be in the future of every request.
-            None => Box::pin(self.verify_anew(token, allowed, now)).await,
+        if let Some(verified) = self.cached(token, allowed, now) {
+            self.counts.hits.add();
+            return Ok(verified);
         }
+        self.counts.misses.add();
+        // Boxed: its place would be in the future of every request.
+        Box::pin(self.verify_anew(token, allowed, now)).await
     }
 
     async fn verify_anew(

@@ -55,7 +55,7 @@ pub use secret::Secret;
 pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore, TokenPlace};
 pub use site::{
     Access, Authentication, Condition, ConditionTest, HostPattern, IdentityHeader, IdentitySetId, PathPattern, Route,
-    Site, Timeouts, Unauthenticated,
+    RouteId, Site, Timeouts, Unauthenticated,
 };
 pub use totp::{TotpError, TotpSecret};
 pub use upstream::{Upstream, UpstreamAddress, UpstreamId, UpstreamTls};

@@ -33,10 +33,16 @@ pub enum HostPattern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IdentitySetId(pub usize);
 
+/// Index of a route among those of all sites, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId(pub usize);
+
 /// One route, with everything it inherits from its site.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each mirrors a key of the file that is true or false")]
 pub struct Route {
+    /// Which one it is.
+    pub id: RouteId,
     /// Short and stable, for logs: `app.example.com/admin/` plus the methods when there are any.
     pub name: Arc<str>,
     /// What it covers.

@@ -12,6 +12,7 @@ use http::{Method, Request, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::admit::Target;
+use super::counts::Answered;
 use super::request_id::RequestId;
 use crate::auth::authenticate::Source;
 use crate::config::{LogSubject, Secret};
@@ -47,7 +48,7 @@ impl AccessLog {
 pub(super) struct Record {
     pub(super) id: RequestId,
     pub(super) started: Instant,
-    client: Arc<str>,
+    pub(super) client: Arc<str>,
     pub(super) method: Method,
     pub(super) version: Version,
     /// `None` when the request was not admitted.
@@ -109,11 +110,20 @@ impl Record {
         }
     }
 
+    /// What is counted of it, once the head of the answer is there.
+    pub(super) fn answered(&self) -> Answered {
+        let (status, fault) = (self.status, self.refusal.as_ref().map(|(_, fault)| *fault));
+        Answered { status, fault, whole: self.head_after, upstream: self.upstream, own: self.own() }
+    }
+
+    /// Whatever was not waiting for somebody else.
+    fn own(&self) -> Duration {
+        self.head_after.saturating_sub(self.upstream.unwrap_or_default()).saturating_sub(self.authentication)
+    }
+
     fn write(&self) {
         // Microseconds: more digits would be noise.
         let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-        let upstream = self.upstream.unwrap_or_default();
-        let own = self.head_after.saturating_sub(upstream).saturating_sub(self.authentication);
         let (reason, fault) =
             self.refusal.as_ref().map_or((None, None), |(reason, fault)| (Some(&**reason), Some(*fault)));
         tracing::info!(
@@ -152,7 +162,7 @@ impl Record {
             },
             upstream_ms = self.upstream.map(millis),
             authentication_ms = millis(self.authentication),
-            own_ms = millis(own),
+            own_ms = millis(self.own()),
         );
     }
 }

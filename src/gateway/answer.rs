@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Gateway;
 use super::admit::AdmitError;
+use super::audit;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
 use super::verify::QuestionError;
@@ -234,7 +235,7 @@ fn describe_not_signed_in(error: &NotSignedIn) -> Answer {
     use StatusCode as S;
     match error {
         // A program that presents both is not told which of them was wrong.
-        NotSignedIn::Wrong | NotSignedIn::WrongCode => {
+        NotSignedIn::Wrong | NotSignedIn::WrongCode { .. } => {
             Answer { sign_in: false, ..Answer::unauthorized(Challenge::Missing, Word::WrongPassword) }
         }
         NotSignedIn::CodeNeeded(_) => Answer {
@@ -244,7 +245,7 @@ fn describe_not_signed_in(error: &NotSignedIn) -> Answer {
         },
         NotSignedIn::Stale => Answer::new(S::BAD_REQUEST, "client", Word::SignInExpired),
         NotSignedIn::TooLong => Answer::new(S::BAD_REQUEST, "client", Word::PasswordTooLong),
-        NotSignedIn::Throttled { retry_after } => Answer {
+        NotSignedIn::Throttled { retry_after, .. } => Answer {
             retry_after: Some(*retry_after),
             ..Answer::new(S::TOO_MANY_REQUESTS, "client", Word::TooManyAttempts)
         },
@@ -317,6 +318,7 @@ fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
             "request refused"
         );
     }
+    audit::rejected(exchange, rejection, (&reason, answer.fault));
     exchange.record.refusal = Some((reason.into(), answer.fault));
 }
 

@@ -8,6 +8,8 @@ use aws_lc_rs::rand;
 use super::Gateway;
 use super::access_log::AccessLog;
 use super::assertions::Assertions;
+use super::audit;
+use super::counts::Counts;
 use super::pages::{Pages, PagesError};
 use super::readiness::Readiness;
 use super::request_id::RequestIds;
@@ -16,7 +18,7 @@ use super::unsent_form::Room;
 use crate::auth::assertion::AssertionKeyError;
 use crate::auth::authenticate::{Authenticator, Renewals};
 use crate::auth::authority::IssuerAuthority;
-use crate::auth::refresh;
+use crate::auth::refresh::{self, RenewalCounts};
 use crate::auth::session_cookies::SessionCookies;
 use crate::auth::sign_in::{SignIns, SpentStates};
 use crate::auth::verify::Verifier;
@@ -79,13 +81,15 @@ const OPERATIONS_TO_CATCH_UP: u32 = 8;
 /// What outlives a configuration: whatever has been learnt while serving, so that another configuration signs nobody out.
 pub(super) struct Lasting {
     tasks: Tasks,
-    store: Arc<Store>,
-    sessions: Arc<StoredSessions>,
+    pub(super) store: Arc<Store>,
+    pub(super) sessions: Arc<StoredSessions>,
     denied: Arc<Denied>,
     shared_denials: Option<Arc<SharedDenials>>,
     journal: Option<Arc<DenialJournal>>,
-    verifier: Arc<Verifier>,
+    pub(super) verifier: Arc<Verifier>,
     spent_states: Arc<SpentStates>,
+    /// What is counted of renewals at each issuer, by its name.
+    pub(super) renewals: Vec<(Arc<str>, Arc<RenewalCounts>)>,
 }
 
 impl Lasting {
@@ -101,6 +105,8 @@ struct Inheritance {
     assertions: Assertions,
     clock: Clock,
     readiness: Readiness,
+    counts: Counts,
+    renewals: refresh::Settings,
 }
 
 impl Gateway {
@@ -122,9 +128,21 @@ impl Gateway {
         }
         readiness.watch_store(connection);
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
-        let spent_states = Arc::default();
-        let lasting = Lasting { tasks, store, sessions, denied, shared_denials, journal, verifier, spent_states };
-        Self::build(config, Inheritance { lasting, assertions, clock, readiness })
+        let renewals = refresh::Settings::new(&config.issuers, &config.session);
+        let (spent_states, counted) = (Arc::default(), renewals.counts());
+        let lasting = Lasting {
+            tasks,
+            store,
+            sessions,
+            denied,
+            shared_denials,
+            journal,
+            verifier,
+            spent_states,
+            renewals: counted,
+        };
+        let counts = Counts::new(&config.sites);
+        Self::build(config, Inheritance { lasting, assertions, clock, readiness, counts, renewals })
     }
 
     /// Waits until what other instances have denied is known here too: whoever was signed out there must not be let in because
@@ -150,7 +168,8 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, sessions, denied, shared_denials, journal, verifier, spent_states } = &self.lasting;
+        let Lasting { tasks, store, sessions, denied, shared_denials, journal, .. } = &self.lasting;
+        let Lasting { verifier, spent_states, renewals: counted, .. } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -162,8 +181,10 @@ impl Gateway {
             Arc::clone(verifier)
         } else {
             let issuers = verifier.issuers().succeeded_by(&config.issuers, tasks, &self.clock)?;
-            Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes))
+            Arc::new(verifier.succeeded_by(issuers, config.limits.token_cache_bytes))
         };
+        let mut renewals = refresh::Settings::new(&config.issuers, &config.session);
+        renewals.count_on_from(counted);
         let journal = match journal {
             Some(journal) => Some(Arc::clone(journal)),
             None => keep_denials(&config, (denied, tasks, &self.clock))?,
@@ -182,9 +203,12 @@ impl Gateway {
             journal,
             verifier,
             spent_states: Arc::clone(spent_states),
+            renewals: renewals.counts(),
         };
+        let counts = self.counts.succeeded_by(&config.sites);
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
-        let gateway = Self::build(config, Inheritance { lasting, assertions, clock, readiness })?;
+        let inheritance = Inheritance { lasting, assertions, clock, readiness, counts, renewals };
+        let gateway = Self::build(config, inheritance)?;
         store.set_terms(policy, sealer);
         sessions.set_terms(most, for_sessions);
         if let Some(shared) = shared_denials {
@@ -202,20 +226,21 @@ impl Gateway {
         let ended = after.end_sessions(before);
         // Not before: that has waited for the disk.
         let now = Now::of(&self.clock);
-        for EndedSession { issuer, sid, lifetime } in ended {
+        for EndedSession { issuer, name, subject, sid, lifetime } in ended {
+            audit::signed_out_by_administrator(successor, &name, &subject);
             // Requests under the successor find that out by themselves. This is for what is under way.
             self.lasting.denied.deny_sid(SidHash::of(&issuer, &sid), now.wall.after(lifetime), now);
         }
     }
 
     fn build(config: Arc<Config>, inheritance: Inheritance) -> Result<Arc<Self>, BuildError> {
-        let Inheritance { lasting, assertions, clock, readiness } = inheritance;
+        let Inheritance { lasting, assertions, clock, readiness, counts, renewals } = inheritance;
         let (verifier, denied) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.denied));
         let renewals = Renewals::new(
             IssuerAuthority::new(Arc::clone(verifier.issuers()), Arc::clone(&verifier), clock.clone()),
             lasting.tasks.clone(),
             (Arc::clone(&lasting.store), Arc::clone(&denied)),
-            refresh::Settings::new(&config.issuers, &config.session),
+            renewals,
             clock.clone(),
         );
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
@@ -237,6 +262,7 @@ impl Gateway {
             pages: Pages::load(config.pages.as_deref(), &config.translations)?,
             unsent_forms: Room::new(),
             access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
+            counts,
             request_ids: RequestIds::new(u64::from_be_bytes(process)),
             readiness,
             lasting,

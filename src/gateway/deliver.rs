@@ -10,6 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 
+use super::audit::{self, Way};
 use super::exchange::Exchange;
 use super::{Gateway, Rejection};
 use crate::auth::authenticate::{Identity, Successor};
@@ -49,7 +50,10 @@ pub(super) async fn deliver(
 /// Events, messages of gRPC and large files may come for hours: they end with the session that may have them.
 fn lasting(gateway: &Gateway, identity: Option<&Identity>, response: Response<UpstreamBody>) -> Response<Body> {
     match identity {
-        Some(identity) => response.map(|body| Body::of_session(body, || gateway.authenticator.session_end(identity))),
+        Some(identity) => {
+            let session_end = || gateway.counts.answers.during(gateway.authenticator.session_end(identity));
+            response.map(|body| Body::of_session(body, session_end))
+        }
         None => response.map(Body::Upstream),
     }
 }
@@ -86,7 +90,9 @@ fn switch(
             Either::Right(_) => Goodbye::SessionOver { code },
         }
     };
+    let open = gateway.counts.tunnels.enter();
     upgrade::start(client, upstream, route.timeouts.idle, until, move |TunnelReport { end, sent, received }| {
+        drop(open);
         tracing::info!(target: "usher::access", request_id = id, ending = ?end, sent, received, "stream ended");
     });
     Ok(response.map(|_| Body::Empty))
@@ -141,6 +147,7 @@ async fn capture_login(
     let begun = gateway.authenticator.begin_session(issuer, &successor, found, &mut exchange.jar).await;
     let identity = begun.map_err(Rejection::LoginTokens)?;
     exchange.note_identity(Some(&identity));
+    audit::signed_in(exchange, Way::LoginService, &identity);
     Ok(response)
 }
 

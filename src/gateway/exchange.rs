@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
+use super::counts::Counting;
 use super::pages::Reader;
 use super::request_kind::RequestKind;
 use super::unsent_form::UnsentForm;
@@ -46,6 +47,9 @@ pub(super) struct Exchange<'g> {
     pub(super) bodyless: bool,
     /// What the access log will say.
     pub(super) record: Box<Record>,
+    /// Whether an auditor is told what becomes of it.
+    pub(super) is_audited: bool,
+    counting: Counting<'g>,
     route: Option<&'g Route>,
     origin: Option<HeaderValue>,
     referer: Option<HeaderValue>,
@@ -75,6 +79,8 @@ impl<'g> Exchange<'g> {
             unsent: None,
             bodyless: *request.method() == Method::HEAD,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
+            is_audited: true,
+            counting: gateway.counts.begin(),
             route: None,
             origin: headers.get(ORIGIN).cloned(),
             referer: headers.get(REFERER).cloned(),
@@ -83,14 +89,28 @@ impl<'g> Exchange<'g> {
         }
     }
 
+    /// The same for a request that is only talked about: it is not counted, and no auditor is told of it.
+    pub(super) fn hypothetical<B>(gateway: &'g Gateway, connection: &Connection, request: &Request<B>) -> Self {
+        let mut exchange = Self::begin(gateway, connection, request);
+        exchange.counting.cancel();
+        exchange.is_audited = false;
+        exchange
+    }
+
     /// Notes the canonical target.
     pub(super) fn note_target(&mut self, target: Target) -> Arc<Target> {
         Arc::clone(self.record.target.insert(Arc::new(target)))
     }
 
+    /// Notes that it is for one of Usher's own paths.
+    pub(super) fn note_own_path(&mut self) {
+        self.gateway.counts.note_own_path(&mut self.counting);
+    }
+
     /// Notes the route that won.
     pub(super) fn note_route(&mut self, route: &'g Route) -> &'g Route {
         self.record.route = Some(Arc::clone(&route.name));
+        self.gateway.counts.note_route(route.id, &mut self.counting);
         self.route = Some(route);
         route
     }
@@ -118,6 +138,11 @@ impl<'g> Exchange<'g> {
     /// Notes that authentication, which has `started` then, has come to its end: a renewal is the issuer's time, not ours.
     pub(super) fn note_authentication(&mut self, started: std::time::Instant) {
         self.record.authentication = self.clock().instant().saturating_duration_since(started);
+    }
+
+    /// The gateway that it came to.
+    pub(super) const fn gateway(&self) -> &'g Gateway {
+        self.gateway
     }
 
     pub(super) const fn clock(&self) -> &'g Clock {
@@ -189,6 +214,7 @@ impl<'g> Exchange<'g> {
         self.record.id.write(headers);
         self.record.status = response.status();
         self.record.head_after = self.clock().instant().saturating_duration_since(self.record.started);
+        self.counting.answered(&self.record.answered());
         response.map(|body| LoggedBody::new(body, self.record))
     }
 }

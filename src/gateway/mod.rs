@@ -9,7 +9,9 @@ mod access_log;
 mod admit;
 mod answer;
 mod assertions;
+mod audit;
 mod build;
+mod counts;
 mod cross_site;
 mod deliver;
 mod endpoints;
@@ -17,6 +19,7 @@ mod exchange;
 pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod measures;
 mod media_type;
 mod pages;
 mod prepare;
@@ -47,7 +50,10 @@ use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
 
 pub use access_log::LoggedBody;
+pub use audit::CommandAudit;
 pub use build::BuildError;
+pub use counts::{Counts, RouteCounts};
+pub use measures::IssuerHealth;
 pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;
 pub use rejection::Rejection;
@@ -71,6 +77,7 @@ pub struct Gateway {
     pages: pages::Pages,
     unsent_forms: unsent_form::Room,
     access_log: access_log::AccessLog,
+    counts: Counts,
     request_ids: request_id::RequestIds,
     readiness: Readiness,
     lasting: build::Lasting,
@@ -167,6 +174,7 @@ async fn journey<'g>(
 
     // Usher's own paths exist on every site and never reach an application.
     if target.is_own() {
+        exchange.note_own_path();
         // Boxed, as other steps are that few requests take: the future of every request has a place for all of them.
         return Box::pin(endpoints::answer(gateway, &target, *request, exchange)).await;
     }

@@ -42,7 +42,7 @@ pub(super) fn prepare(
     body.limit(route.body_limit)?;
     body.pass_trailers(&gateway.trailer_filter);
     if let Some(identity) = identity {
-        body.belong_to_session(|| gateway.authenticator.session_end(identity));
+        body.belong_to_session(|| gateway.counts.uploads.during(gateway.authenticator.session_end(identity)));
     }
 
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);

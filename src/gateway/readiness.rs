@@ -35,7 +35,13 @@ impl Readiness {
     /// Whether the store that instances share is out of reach. Nor is that a reason to send the traffic elsewhere.
     #[must_use]
     pub fn is_store_away(&self) -> bool {
-        self.store.load().as_ref().is_some_and(|connection| connection.is_away())
+        self.is_store_up() == Some(false)
+    }
+
+    /// The same the other way round; `None` where no store is shared.
+    #[must_use]
+    pub fn is_store_up(&self) -> Option<bool> {
+        self.store.load().as_ref().map(|connection| !connection.is_away())
     }
 
     /// From now on it is not; there is no way back.

@@ -29,6 +29,7 @@ mod token_endpoint;
 mod transport;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::oauth::{Algorithm, Claims};
 use futures_util::FutureExt as _;
@@ -345,6 +346,15 @@ impl Issuer {
         match &self.keys {
             KeyRing::Fixed(_) | KeyRing::Local(_) => false,
             KeyRing::Published(remote) => remote.is_failing(),
+        }
+    }
+
+    /// How long ago its keys were fetched; `None` where they are not fetched, or have not been yet.
+    #[must_use]
+    pub fn key_set_age(&self) -> Option<Duration> {
+        match &self.keys {
+            KeyRing::Fixed(_) | KeyRing::Local(_) => None,
+            KeyRing::Published(remote) => remote.held_for(),
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Remote<T> {
     created: Instant,
     /// When to refresh, in milliseconds since `created`. Outside the lock, because every use looks at it.
     due: AtomicU64,
+    /// When what is held was fetched, in milliseconds since `created`.
+    fetched: AtomicU64,
     schedule: Mutex<Schedule>,
     /// The number of the last attempt that has ended.
     ended: watch::Sender<u64>,
@@ -98,6 +100,7 @@ impl<T: Send + Sync + 'static> Remote<T> {
             fetch,
             held: ArcSwapOption::empty(),
             due: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
             schedule: Mutex::default(),
             ended: watch::Sender::new(0),
         })
@@ -183,6 +186,7 @@ impl<T: Send + Sync + 'static> Remote<T> {
         match (self.fetch)(self.held.load_full()).await {
             Ok(document) => {
                 self.held.store(Some(Arc::new(document)));
+                self.fetched.store(self.age(), Ordering::Relaxed);
                 self.set_due(STALE_AFTER);
                 let mut schedule = self.schedule();
                 if schedule.failures > 0 {
@@ -214,6 +218,12 @@ impl<T: Send + Sync + 'static> Remote<T> {
     pub(super) fn is_failing(self: &Arc<Self>) -> bool {
         self.refresh_if_due();
         self.schedule().last_error.is_some()
+    }
+
+    /// How long ago what is held was fetched, if anything is.
+    pub(super) fn held_for(&self) -> Option<Duration> {
+        let fetched = || self.age().saturating_sub(self.fetched.load(Ordering::Relaxed));
+        self.held.load().is_some().then(|| Duration::from_millis(fetched()))
     }
 
     async fn wait(&self, attempt: Option<u64>) {

@@ -102,6 +102,17 @@ impl CertificateError {
     }
 }
 
+/// When a certificate that clients are shown ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// The first name that it is for; `self-signed` of a self-made one.
+    pub name: String,
+    /// Where it was read from; `None` of a self-made one.
+    pub file: Option<PathBuf>,
+    /// From then on it counts no more.
+    pub at: Timestamp,
+}
+
 /// Which certificate is for which name. Immutable; a reload builds another one.
 #[derive(Debug)]
 pub(super) struct CertificateTable {
@@ -166,6 +177,19 @@ impl CertificateTable {
             made_for: self.made_for.clone(),
         };
         (Self::of(pairs).unwrap_or_else(|_| same()), errors)
+    }
+
+    /// The certificates, each with the time at which it ends.
+    pub(super) fn expiries(&self) -> Vec<CertificateExpiry> {
+        let self_made = self.pairs.is_empty().then(|| (&self.default, Some("self-signed".to_owned()), None));
+        let pairs = self
+            .pairs
+            .iter()
+            .map(|pair| (&pair.key, pair.names.first().map(ToString::to_string), Some(pair.files.certificate.clone())));
+        let expiry = |(key, name, file): (&Arc<CertifiedKey>, Option<String>, Option<PathBuf>)| {
+            Some(CertificateExpiry { name: name.unwrap_or_default(), file, at: ends_at(key)? })
+        };
+        pairs.chain(self_made).filter_map(expiry).collect()
     }
 
     /// Whether it is one self-made certificate for these names.
@@ -325,13 +349,25 @@ fn names(key: &CertifiedKey, path: &Path, now: Timestamp) -> Result<Vec<Box<str>
     Ok(names)
 }
 
+/// When its time is over. The library tells that of a certificate only when it is over: so it is asked at the end of time.
+fn ends_at(key: &CertifiedKey) -> Option<Timestamp> {
+    let leaf = webpki::EndEntityCert::try_from(key.cert.first()?).ok()?;
+    match verdict(&leaf, Timestamp(u64::MAX)) {
+        Err(webpki::Error::CertExpired { not_after, .. }) => Some(Timestamp(not_after.as_secs())),
+        _ => None,
+    }
+}
+
 /// Whether its time is over. One whose time has not begun is used: clocks differ. The library tells of it only when asked
 /// whom the certificate is from, which is nobody's question here: nobody is trusted.
 fn has_expired(leaf: &webpki::EndEntityCert<'_>, now: Timestamp) -> bool {
+    matches!(verdict(leaf, now), Err(webpki::Error::CertExpired { .. }))
+}
+
+fn verdict(leaf: &webpki::EndEntityCert<'_>, now: Timestamp) -> Result<(), webpki::Error> {
     let now = UnixTime::since_unix_epoch(Duration::from_secs(now.0));
     let usage = webpki::KeyUsage::server_auth();
-    let verdict = leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &[], &[], now, usage, None, None);
-    matches!(verdict, Err(webpki::Error::CertExpired { .. }))
+    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &[], &[], now, usage, None, None).map(drop)
 }
 
 #[cfg(test)]

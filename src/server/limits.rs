@@ -61,6 +61,11 @@ impl ConnectionLimits {
         (before < self.all.load(Ordering::Relaxed)).then_some(permit)
     }
 
+    /// How many are open.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         // The map is never left half-changed, so a panic elsewhere does no harm to it.
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
-use super::certificates::{CertificateError, CertificateTable, Certificates};
+use super::certificates::{CertificateError, CertificateExpiry, CertificateTable, Certificates};
 use super::limits::ConnectionLimits;
 use super::self_signed;
 use super::worker::Plan;
@@ -68,6 +68,18 @@ impl Reload {
             // A worker that has ended adopts nothing, and nobody waits for it.
             let _ = adopted.wait_for(|adopted| *adopted >= number).await;
         }
+    }
+
+    /// When the certificates that clients are shown end. None where there is no TLS.
+    #[must_use]
+    pub fn certificate_expiries(&self) -> Vec<CertificateExpiry> {
+        self.tls.as_ref().map(|(certificates, _)| certificates.current().expiries()).unwrap_or_default()
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.limits.open()
     }
 
     /// Reads the certificates in use anew. Each that cannot be used stays as it is, and is told of.

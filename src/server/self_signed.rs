@@ -121,6 +121,12 @@ mod tests {
     }
 
     #[test]
+    fn it_tells_when_it_ends() {
+        let [expiry] = load(&[], None, NOW).unwrap().expiries().try_into().unwrap();
+        assert_eq!((expiry.name.as_str(), expiry.file, expiry.at), ("self-signed", None, NOW.after(LIFETIME)));
+    }
+
+    #[test]
     fn it_is_kept_until_the_hosts_change_or_its_end_is_near() {
         let state = tempfile::tempdir().unwrap();
         let directory = state.path().join("usher");

@@ -46,7 +46,8 @@ fn the_users_of_the_examples_are_users() {
 
 #[test]
 fn every_shell_block_of_a_document_is_shell() {
-    let examples = ["fleet", "forward-auth", "keycloak", "local-users", "login-service", "single-page-app"];
+    let examples =
+        ["fleet", "forward-auth", "keycloak", "local-users", "login-service", "monitoring", "single-page-app"];
     let examples = examples.map(|example| format!("examples/{example}/README.md"));
     for document in examples.iter().map(String::as_str).chain(["README.md"]) {
         let text = std::fs::read_to_string(root().join(document)).unwrap();

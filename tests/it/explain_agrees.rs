@@ -2,15 +2,20 @@
 //! through the explanation, decided alike, by the same route, with the same identity for the application.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 
 use http::{Method, Request};
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber as _;
 use usher::clock::Clock;
 use usher::gateway::Connection;
 use usher::gateway::explain::{Decision, Explanation, Presented};
+use usher::oauth::Claims;
 
+use crate::harness::issuer::CLIENT_SECRET;
 use crate::harness::keys::SigningKey;
 use crate::harness::random::Random;
+use crate::harness::scene::{ISSUERS, SESSION};
 use crate::harness::tokens::Token;
 use crate::harness::{Answer, Ask, Gateway, Seen, Upstream, client, long};
 
@@ -77,6 +82,58 @@ async fn an_explanation_agrees_with_the_gateway_on_random_requests() {
         decided[0] > tenth && decided[2] > tenth && identified > tenth,
         "{decided:?}, {identified} with an identity"
     );
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Nobody has asked for what is only explained.
+#[tokio::test]
+async fn an_explanation_is_not_counted_and_no_auditor_is_told() {
+    let (log, clock) = (Log::default(), Clock::stopped());
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let yaml = format!(
+        "{ISSUERS}{SESSION}sites:
+  - host: app.test
+    issuer: main
+    upstream: 'http://127.0.0.1:9'
+    routes: [{{ path: / }}, {{ path: /admin/, require: {{ role: admin }} }}]
+"
+    );
+    let yaml = yaml.replace("$ISSUER", "http://127.0.0.1:9").replace("$CLIENT_SECRET", CLIENT_SECRET);
+    let explainer = Gateway::explainer(&yaml, &clock);
+    let claims = Presented::Claims(Claims(json!({ "sub": "alice" }).as_object().unwrap().clone()));
+    let asks = async {
+        for (uri, decision) in [
+            ("https://app.test/x", Decision::Forwarded),
+            ("https://app.test/admin/x", Decision::Refused),
+            ("https://unknown.test/", Decision::Refused),
+        ] {
+            let host = uri.split('/').nth(2).unwrap();
+            let request = Request::get(uri).header("host", host).body(()).unwrap();
+            let told = explainer.explain(&from_here(), request, &claims).await;
+            assert_eq!(told.decision, decision, "{uri}: {:?}", told.reason);
+        }
+    };
+    asks.with_subscriber(subscriber).await;
+    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!said.contains("usher::audit"), "{said}");
+    for route in explainer.counts().routes() {
+        let refused = route.refusals().map(|(_, times)| times).sum::<u64>();
+        assert_eq!((route.answers().count(), refused, route.given_up.total()), (0, 0, 0), "{route:?}");
+    }
 }
 
 /// What was explained is what happened. `names` are those of the routes, by the number that each says to the application.

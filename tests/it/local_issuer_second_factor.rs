@@ -211,7 +211,7 @@ async fn a_code_that_was_used_stays_used_after_a_kill_and_the_log_has_no_secret(
         let client = Client { address: usher.address("https").await, protocol: Protocol::Http1 };
         client.send(ask(code)).await.assert_status(status);
         if status == 401 {
-            usher.says("a one-time password after the right password was wrong, or used before").await;
+            usher.says("second_factor_failed").await;
         }
         usher.signal("KILL").await;
         usher.exit().await;

@@ -146,6 +146,7 @@ mod crossed_answers;
 mod soak;
 
 // What the operator sees, and what nobody ever sees.
+mod audit;
 mod canaries;
 mod commands;
 mod configuration_options;
@@ -154,6 +155,8 @@ mod documents;
 mod explain;
 mod explain_agrees;
 mod logs;
+mod metrics;
+mod monitoring;
 mod warnings;
 
 // What the benchmark compares answers rightly.

@@ -96,6 +96,11 @@ async fn run(yaml: &str, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(said).unwrap())
 }
 
+/// What the lines of the audit log say.
+fn audited(said: &str) -> Vec<&str> {
+    said.lines().filter_map(|line| line.split_once("usher::audit: signed out ").map(|(_, facts)| facts)).collect()
+}
+
 fn id(jar: &Jar) -> String {
     SessionKey::parse(jar.value(KEY).unwrap()).unwrap().id().to_text()
 }
@@ -286,6 +291,7 @@ async fn the_command_lists_sessions_and_ends_them_by_id() {
     let (code, said) = fleet.command(&["end", &id(&one)]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("ended (alice at main); its refresh token is revoked"), "{said}");
+    assert_eq!(audited(&said), [r#"event="sign_out" issuer="main" subject="alice" by="administrator""#]);
     assert_eq!(fleet.issuer.asked().revocations.len(), 1);
     for instance in [0, 1] {
         println!("ended by the command, refused {:?} later", fleet.is_refused(instance, &one).await);
@@ -303,6 +309,7 @@ async fn the_command_lists_sessions_and_ends_them_by_id() {
     // The other is remembered yet, and ends all the same.
     let (code, said) = fleet.command(&["end", &id(&other)]).await;
     assert!(code == Some(1) && said.contains("1 of 1 sessions are not in the store"), "{said}");
+    assert_eq!(audited(&said), [r#"event="sign_out" by="administrator""#]);
     for instance in [0, 1] {
         fleet.is_refused(instance, &other).await;
         fleet.ask(instance, &bob).await.assert_status(200);
@@ -322,6 +329,8 @@ async fn the_command_ends_all_that_a_user_was_given_wherever_the_tokens_are() {
         }
         let (code, said) = fleet.command(&["end", "--user", "alice", "--issuer", "main"]).await;
         assert_eq!(code, Some(0), "{said}");
+        let line = r#"event="sign_out" issuer="main" subject="alice" by="administrator""#;
+        assert_eq!(audited(&said), [line], "one for all that somebody has");
         for jar in &jars[..2] {
             fleet.is_refused(0, jar).await;
             fleet.is_refused(1, jar).await;

@@ -6,13 +6,15 @@ use crate::auth::login::IssuedTokens;
 use crate::auth::refresh::PresentedRefresh;
 use crate::auth::session_cookies::{CookieJar, PresentedSession, Unread};
 use crate::auth::unauthenticated::Unauthenticated;
-use crate::auth::verify::{LogoutTokenError, SignedOut, VerifyError};
+use crate::auth::verify::{LogoutToken, LogoutTokenError, SignedOut, VerifyError};
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::Issuer;
 use crate::oauth::AccessToken;
 use crate::session::shared::Away;
 use crate::session::store::Now;
 use crate::session::{SidHash, TokenHash};
+
+const AWAY: Unauthenticated = Unauthenticated::StoreAway { retry_after: SHORTLY };
 
 /// The tokens of a sign-in that has just succeeded, which take the place of a session.
 #[derive(Clone, Copy)]
@@ -25,8 +27,10 @@ pub struct Successor<'a> {
 
 /// A session that has just ended.
 pub struct EndedSession {
-    /// Whose it was.
+    /// At which issuer it was.
     pub issuer: IssuerId,
+    /// Whose it was, if that is known.
+    pub subject: Option<Box<str>>,
     /// An ID token of it that the issuer has signed, when that is what the cookies held.
     pub id_token: Option<AccessToken>,
 }
@@ -45,33 +49,41 @@ impl Authenticator {
         jar: &mut CookieJar,
     ) -> Result<Option<EndedSession>, Unauthenticated> {
         let ended = self.end_session_but(None, found, issuers).await;
-        let ended = ended.map_err(|_| Unauthenticated::StoreAway { retry_after: SHORTLY })?;
+        let ended = ended.map_err(|_| AWAY)?;
         self.cookies.clear_all(found, jar);
         Ok(ended)
     }
 
-    /// The same, if this is what the issuer of that name calls the session (`iss` and `sid`); says whether it is.
+    /// The same, if this is what the issuer of that name calls the session (`iss` and `sid`).
+    ///
+    /// # Errors
+    /// [`Unauthenticated::StoreAway`]: it is not known whether it is.
     pub async fn end_named_session(
         &self,
         (iss, sid): (&str, &str),
         found: &FoundCookies,
         issuers: &[IssuerId],
         jar: &mut CookieJar,
-    ) -> bool {
+    ) -> Result<Option<EndedSession>, Unauthenticated> {
         let named = Some(SidHash::of(iss, sid));
-        let Ok(Some(presented)) = self.cookies.read(found, issuers).await else { return false };
+        let presented = match self.cookies.read(found, issuers).await {
+            Ok(Some(presented)) => presented,
+            Ok(None) | Err(Unread::Unknown(_) | Unread::Unreadable(_)) => return Ok(None),
+            Err(Unread::Away(_)) => return Err(AWAY),
+        };
         let mut is_named = named == presented.session().and_then(|session| session.sid);
         if let Some(access) = presented.access.as_ref().filter(|_| !is_named) {
             let of_token =
                 self.verify(access, presented.counts_for(issuers)).await.ok().and_then(|token| sid_of(&token.claims));
             is_named = of_token == named;
         }
-        if is_named {
-            // It has just been found.
-            let _ended = self.end_session(found, issuers, jar).await;
-            tracing::info!(target: "usher::audit", issuer = iss, "signed out by the issuer, through the browser");
+        if !is_named {
+            return Ok(None);
         }
-        is_named
+        let ended = self.end_session(found, issuers, jar).await?;
+        // Of tokens whose time is up, less is known.
+        let issuer = || presented.facts.as_ref().map(|facts| facts.issuer).or_else(|| issuers.first().copied());
+        Ok(ended.or_else(|| Some(EndedSession { issuer: issuer()?, subject: None, id_token: None })))
     }
 
     /// The same, for a sign-in that has just given out other tokens. A service may give out the same ones again: those
@@ -82,11 +94,11 @@ impl Authenticator {
     }
 
     /// Ends what the issuer says has signed out there (OIDC Back-Channel Logout 1.0 §2.7), on this instance: its sessions here
-    /// and its access tokens, whoever presents them.
+    /// and its access tokens, whoever presents them. Says what has.
     ///
     /// # Errors
     /// [`LogoutTokenError`]; nothing has ended then.
-    pub async fn sign_out_by_issuer(&self, token: &str, issuers: &[IssuerId]) -> Result<(), LogoutTokenError> {
+    pub async fn sign_out_by_issuer(&self, token: &str, issuers: &[IssuerId]) -> Result<LogoutToken, LogoutTokenError> {
         let now = Now::of(&self.clock);
         let token = self.verifier.verify_logout_token(token, issuers, now.wall).await?;
         let issuer = self.verifier.issuers().by_id(token.issuer).ok_or(VerifyError::UntrustedIssuer)?.config();
@@ -104,9 +116,8 @@ impl Authenticator {
                 }
             }
         }
-        tracing::info!(target: "usher::audit", issuer = %issuer.name, what = ?token.signed_out, "signed out by the issuer");
         self.survive_restart().await;
-        Ok(())
+        Ok(token)
     }
 
     async fn end_session_but(
@@ -159,10 +170,11 @@ impl Authenticator {
         self.cookies.forget_stored(presented).await;
         let is_new =
             |refresh: &PresentedRefresh| new_tokens.is_some_and(|new| new.refresh.as_ref() == Some(&refresh.token));
-        let mut issuer = None;
+        let (mut issuer, mut subject) = (None, None);
         if let Some(refresh) = presented.refresh.as_ref().filter(|refresh| !is_new(refresh)) {
             let refresh = self.with_issuer(presented, refresh.clone(), here);
             issuer = Some(refresh.issuer);
+            subject.clone_from(&refresh.subject);
             if successor.is_some_and(|successor| successor.shares_grant_of(&refresh)) {
                 self.renewals.replace(&refresh).await;
             } else {
@@ -187,9 +199,11 @@ impl Authenticator {
                 Ok(token) => {
                     self.denied.deny_access_token(TokenHash::of(access.expose()), token.usable_until, now);
                     issuer = issuer.or(Some(token.issuer));
+                    subject = subject.or_else(|| token.claims.subject().map(Box::from));
                     signed = Some(access);
                 }
-                Err(Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::Withdrawn(_))) => {
+                Err(Unauthenticated::Token(VerifyError::Expired(claims) | VerifyError::Withdrawn(claims))) => {
+                    subject = subject.or_else(|| claims.subject().map(Box::from));
                     signed = Some(access);
                 }
                 Err(_) => {}
@@ -199,7 +213,8 @@ impl Authenticator {
         let config = self.verifier.issuers().by_id(issuer).map(Issuer::config);
         let is_id_token = config.is_some_and(|config| config.identity == IdentityToken::IdToken);
         let id_token = signed.filter(|_| is_id_token).cloned();
-        Some(EndedSession { issuer, id_token })
+        let subject = subject.filter(|subject| !subject.is_empty());
+        Some(EndedSession { issuer, subject, id_token })
     }
 
     /// Those of whom an access token may be whose cookie does not say so: whoever has signed it, but of those that would have to be

@@ -29,6 +29,7 @@ pub(super) enum Revocation {
 impl<A: Authority, B: Background> Renewals<A, B> {
     /// A spent token long after its successor was in use: somebody has a copy of the cookie (R16).
     pub(super) async fn reused(&self, presented: &PresentedRefresh, ask: &Ask) {
+        self.count(presented.issuer, |counts| counts.reused.add());
         report::reused(self.issuer_name(presented.issuer), ask.key, self.0.settings.on_reuse);
         match self.0.settings.on_reuse {
             OnReuse::Revoke => self.end_session(presented, EndCause::Reused, Revocation::AtIssuer).await,

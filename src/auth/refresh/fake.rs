@@ -31,7 +31,8 @@ pub(super) const POLICY: Policy = Policy {
 };
 
 pub(super) fn settings() -> Settings {
-    let issuer = |name: &str| IssuerSettings { name: name.into(), lease: Duration::from_secs(60) };
+    let issuer =
+        |name: &str| IssuerSettings { name: name.into(), lease: Duration::from_secs(60), counts: Arc::default() };
     Settings {
         issuers: vec![issuer("company"), issuer("staff")],
         wait: Duration::from_secs(5),

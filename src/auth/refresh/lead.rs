@@ -23,10 +23,10 @@ use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey
 const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// A token request's answer, judged.
-struct Judged {
-    outcome: Outcome,
+pub(super) struct Judged {
+    pub(super) outcome: Outcome,
     /// The answer ends the session itself.
-    ends_session: bool,
+    pub(super) ends_session: bool,
 }
 
 impl<A: Authority, B: Background> Renewals<A, B> {
@@ -44,7 +44,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         };
         let _heard = claimed.send(Ok(()));
 
-        let Judged { outcome, ends_session } = self
+        let judged = self
             .holding(&lead.ticket, async {
                 let answer = self.spend(presented, &lead);
                 // Should that panic, those who wait must still be answered, and the token not stay claimed.
@@ -53,6 +53,8 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                 self.judge(presented, &lead, answer).await // R6, R7, R8
             })
             .await; // R14
+        self.count(presented.issuer, |counts| counts.ended(&judged));
+        let Judged { outcome, ends_session } = judged;
 
         // The end is recorded first: nobody may find tokens of somebody else.
         if ends_session {

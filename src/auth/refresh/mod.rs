@@ -9,6 +9,7 @@
 //! is [`crate::session::store`]; this module does the talking, and does *not* know cookies or HTTP.
 
 mod authority;
+mod counts;
 mod ending;
 #[cfg(test)]
 mod fake;
@@ -41,6 +42,7 @@ use crate::session::{Denied, Store};
 use crate::tasks::Tasks;
 
 pub use authority::{AcceptError, Authority, Background, NotRevoked, SpendError, VerifiedAccess};
+pub use counts::RenewalCounts;
 pub use types::{EndReason, IssuerSettings, PresentedRefresh, Renewal, Renewed, Settings, due_at};
 
 use ending::Revocation;
@@ -194,7 +196,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     /// Looks until there is an answer. May be abandoned at any point.
     async fn settle(&self, presented: &PresentedRefresh) -> Renewal<A::Access> {
         let ask = self.ask(presented, Need::Token);
-        let mut led = false;
+        let (mut led, mut waited) = (false, false);
         loop {
             return match self.0.store.look(&ask).await {
                 Standing::Recorded(tokens) => match self.hand_out(presented, tokens).await {
@@ -208,6 +210,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                     Err(Withheld::OtherIdentity) => Renewal::Ended(EndReason::IdentityChanged),
                 },
                 Standing::InFlight(pending) => {
+                    if !led && !std::mem::replace(&mut waited, true) {
+                        self.count(presented.issuer, |counts| counts.joined.add());
+                    }
                     self.wait_for(pending).await;
                     continue;
                 }
@@ -301,6 +306,12 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             session: presented.session,
             beside: presented.beside,
             need,
+        }
+    }
+
+    fn count(&self, issuer: IssuerId, count: impl FnOnce(&RenewalCounts)) {
+        if let Some(issuer) = self.0.settings.issuers.get(issuer.0) {
+            count(&issuer.counts);
         }
     }
 

@@ -1,10 +1,12 @@
 //! What the refresh protocol tells the operator. A token is named by the first digits of its record's key, never shown
-//! (law 8). What an auditor looks for goes to the target `usher::audit` as well as everything else.
+//! (law 8). What an auditor looks for is a line of the [audit log](crate::audit); the request that it came of has one too,
+//! which says why it was refused.
 
 use std::error::Error;
 use std::time::Duration;
 
 use super::{AcceptError, NotRevoked};
+use crate::audit::{Event, TARGET};
 use crate::config::OnReuse;
 use crate::issuer::Sent;
 use crate::session::store::{EndCause, Outcome, RecordKey};
@@ -59,7 +61,8 @@ pub(super) fn unusable(issuer: &str, error: &AcceptError) {
 }
 
 pub(super) fn other_identity(issuer: &str) {
-    tracing::warn!(target: "usher::audit", issuer, "a refresh token was presented beside somebody else's access token");
+    let event = Event::IdentityMismatch.happens();
+    tracing::warn!(target: TARGET, event, issuer, "a refresh token was presented beside somebody else's access token");
 }
 
 pub(super) fn reused(issuer: &str, record: RecordKey, on_reuse: OnReuse) {
@@ -67,22 +70,24 @@ pub(super) fn reused(issuer: &str, record: RecordKey, on_reuse: OnReuse) {
         OnReuse::Revoke => "revoked",
         OnReuse::Refuse => "kept",
     };
+    let event = Event::ReuseDetected.happens();
     tracing::warn!(
-        target: "usher::audit", issuer, %record, session,
+        target: TARGET, event, issuer, %record, session,
         "a spent refresh token was presented after its grace: somebody may have a copy of the cookie"
     );
 }
 
 pub(super) fn ended(issuer: &str, record: RecordKey, cause: EndCause) {
     match cause {
-        EndCause::SignedOut => tracing::info!(target: "usher::audit", issuer, %record, "signed out"),
-        EndCause::Reused => {
-            tracing::warn!(target: "usher::audit", issuer, %record, "the session was ended: a spent token was reused");
+        EndCause::SignedOut => tracing::info!(issuer, %record, "the session was ended: signed out"),
+        EndCause::Reused => tracing::info!(issuer, %record, "the session was ended: a spent token was reused"),
+        EndCause::IdentityChanged => {
+            let event = Event::IdentityChanged.happens();
+            tracing::error!(
+                target: TARGET, event, issuer, %record,
+                "the session was ended: its renewal gave tokens of another issuer or subject"
+            );
         }
-        EndCause::IdentityChanged => tracing::error!(
-            target: "usher::audit", issuer, %record,
-            "the session was ended: its renewal gave tokens of another issuer or subject"
-        ),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::RenewalCounts;
 use crate::clock::Timestamp;
 use crate::config::{self, IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
@@ -122,6 +123,8 @@ pub struct IssuerSettings {
     pub name: Arc<str>,
     /// How long a renewal may take before whoever leads it is taken for dead.
     pub lease: Duration,
+    /// What is counted of renewals there.
+    pub counts: Arc<RenewalCounts>,
 }
 
 impl Settings {
@@ -136,6 +139,7 @@ impl Settings {
                 .refresh_wait
                 .saturating_add(issuer.transport.timeout.saturating_mul(5))
                 .saturating_add(Duration::from_secs(10)),
+            counts: Arc::default(),
         };
         Self {
             issuers: issuers.iter().map(settings).collect(),
@@ -143,6 +147,21 @@ impl Settings {
             ahead: session.refresh_ahead,
             on_reuse: session.on_reuse,
             absolute_timeout: session.absolute_timeout,
+        }
+    }
+
+    /// What is counted at each issuer, by its name.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(Arc<str>, Arc<RenewalCounts>)> {
+        self.issuers.iter().map(|issuer| (Arc::clone(&issuer.name), Arc::clone(&issuer.counts))).collect()
+    }
+
+    /// Goes on counting from there, at the issuers that have the same names.
+    pub fn count_on_from(&mut self, before: &[(Arc<str>, Arc<RenewalCounts>)]) {
+        for issuer in &mut self.issuers {
+            if let Some((_, counts)) = before.iter().find(|(name, _)| *name == issuer.name) {
+                issuer.counts = Arc::clone(counts);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use quick_cache::{Equivalent, Weighter};
 
 use super::verified_token::VerifiedToken;
 use crate::oauth::AccessToken;
+use crate::tally::Count;
 
 /// Parsed claims and rendered headers take a few times the bytes of the token that they come from.
 const WEIGHT_PER_BYTE: u64 = 6;
@@ -19,6 +20,15 @@ const WEIGHT_PER_TOKEN: u64 = 1024;
 
 /// What a usual token weighs, for the cache to plan with.
 const USUAL_WEIGHT: u64 = WEIGHT_PER_TOKEN + 900 * WEIGHT_PER_BYTE;
+
+/// How often a presented token was known.
+#[derive(Debug, Default)]
+pub struct CacheCounts {
+    /// It was.
+    pub hits: Count,
+    /// It was not, or not any more: it was verified, or refused.
+    pub misses: Count,
+}
 
 /// The cache.
 pub(super) struct TokenCache {

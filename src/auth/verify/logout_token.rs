@@ -49,6 +49,17 @@ pub enum SignedOut {
     },
 }
 
+impl SignedOut {
+    /// Whose sessions end, where that is said.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::User { subject } => Some(subject),
+            Self::Session { subject, .. } => subject.as_deref(),
+        }
+    }
+}
+
 /// Why a logout token does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutTokenError {

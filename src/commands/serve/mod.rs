@@ -6,6 +6,7 @@
 //! configuration ([`mod@reload`]); in a drain it does nothing. A service manager is told of all that, and its sockets are
 //! used ([`crate::service_manager`]).
 
+mod metrics;
 pub mod reload;
 mod watch;
 
@@ -90,7 +91,7 @@ pub struct Addresses {
     pub plain: Vec<SocketAddr>,
     /// Where other proxies ask about requests of theirs.
     pub verify: Vec<SocketAddr>,
-    /// Health.
+    /// Health and metrics.
     pub admin: Option<SocketAddr>,
 }
 
@@ -168,7 +169,7 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
         admin: admin.as_ref().map(Admin::address),
     };
     if let Some(admin) = admin {
-        drop(background.handle().spawn(admin.run(readiness.clone())));
+        drop(background.handle().spawn(admin.run(readiness.clone(), metrics::scrape(reloads.clone()))));
     }
     Ok(Running { addresses, server, background, tasks, readiness, reloads })
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,11 +15,13 @@ use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::watch::Watch;
-use crate::clock::Clock;
+use crate::admin::metrics;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
 use crate::service_manager::{self, Word};
+use crate::tally::Count;
 
 /// Between two looks at the files; a change counts with the second one.
 const LOOK: Duration = Duration::from_secs(1);
@@ -49,7 +52,18 @@ pub struct Reloads {
     in_force: Arc<ArcSwap<InForce>>,
     /// One at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
+    outcomes: Arc<Outcomes>,
     clock: Clock,
+}
+
+/// What became of reloads so far.
+#[derive(Debug)]
+struct Outcomes {
+    last_failed: AtomicBool,
+    /// As a [`Timestamp`]; the start counts.
+    last_success_at: AtomicU64,
+    successful: Count,
+    failed: Count,
 }
 
 struct InForce {
@@ -60,7 +74,13 @@ struct InForce {
 impl Reloads {
     pub(super) fn new(server: server::Reload, config: Arc<Config>, gateway: Arc<Gateway>, clock: Clock) -> Self {
         let in_force = Arc::new(ArcSwap::from_pointee(InForce { config, gateway }));
-        Self { server, in_force, turn: Arc::default(), clock }
+        let outcomes = Arc::new(Outcomes {
+            last_failed: AtomicBool::new(false),
+            last_success_at: AtomicU64::new(clock.now().0),
+            successful: Count::new(),
+            failed: Count::new(),
+        });
+        Self { server, in_force, turn: Arc::default(), outcomes, clock }
     }
 
     /// The configuration in force.
@@ -69,12 +89,51 @@ impl Reloads {
         Arc::clone(&self.in_force.load().config)
     }
 
+    /// The gateway in force.
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.in_force.load().gateway)
+    }
+
+    /// The server that it is reloaded in.
+    pub(super) const fn server(&self) -> &server::Reload {
+        &self.server
+    }
+
+    /// What became of reloads so far.
+    pub(super) fn outcomes(&self) -> metrics::Reloads {
+        let Outcomes { last_failed, last_success_at, successful, failed } = &*self.outcomes;
+        metrics::Reloads {
+            last_successful: !last_failed.load(Relaxed),
+            last_success_at: Timestamp(last_success_at.load(Relaxed)),
+            successful: successful.total(),
+            failed: failed.total(),
+        }
+    }
+
+    /// Notes that a configuration was put in force, or was not.
+    fn note(&self, successful: bool) {
+        let outcomes = &self.outcomes;
+        outcomes.last_failed.store(!successful, Relaxed);
+        if successful {
+            outcomes.last_success_at.store(self.clock.now().0, Relaxed);
+            outcomes.successful.add();
+        } else {
+            outcomes.failed.add();
+        }
+    }
+
     /// Puts `config` in force, which holds for every request that arrives after this returns.
     ///
     /// # Errors
     ///
     /// See [`ReloadError`]; nothing has changed then.
     pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        let outcome = self.put_in_force(config).await;
+        self.note(outcome.is_ok());
+        outcome
+    }
+
+    async fn put_in_force(&self, config: Config) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let before = self.in_force.load_full();
         let fixed = needs_restart(&before.config, &config);
@@ -238,6 +297,7 @@ async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
     let Loaded { config, notes, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(ConfigError { problems, .. }) => {
+            reloads.note(false);
             for problem in problems {
                 let (place, remedy) = (problem.origin, problem.remedy.or(problem.suggestion));
                 tracing::error!(

@@ -1,4 +1,5 @@
-//! `usher session end`: denies first, which counts at once and on every instance, then forgets, then tells the issuer.
+//! `usher session end`: denies first, which counts at once and on every instance, then forgets, then tells the issuer. As nobody
+//! else knows who wanted that, the line of the audit log is written here.
 
 use std::io::Write;
 
@@ -17,10 +18,14 @@ pub(super) async fn sessions(reach: &Reach, ids: &[SessionId], out: &mut impl Wr
     for id in ids {
         let held = reach.sessions.read(*id).await.map_err(Failure::world)?;
         if let Some(held) = held {
-            end(reach, *id, &held.session, out).await?;
+            let session = &held.session;
+            deny(reach, *id, Some(session)).await?;
+            reach.audit.signed_out(Some((&session.issuer, &session.subject)));
+            end(reach, *id, session, out).await?;
         } else {
             // An instance may remember what the store has lost.
             deny(reach, *id, None).await?;
+            reach.audit.signed_out(None);
             reach.sessions.end(*id, None).await.map_err(Failure::world)?;
             writeln!(out, "{}: not in the store, and denied from now on", id.to_text())?;
             unknown += 1;
@@ -44,18 +49,22 @@ pub(super) async fn user(
         })
         .await?;
     let names: Vec<&str> = issuers.iter().map(|issuer| &*issuer.name).collect();
+    for issuer in &names {
+        reach.audit.signed_out(Some((issuer, subject)));
+    }
     writeln!(out, "{subject}: whatever was given until now at {} is denied", names.join(", "))?;
     let mut listing = reach.sessions.list_user(names, subject);
     while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
         for (id, session) in &page {
+            deny(reach, *id, Some(session)).await?;
             end(reach, *id, session, out).await?;
         }
     }
     Ok(())
 }
 
+/// What is to be done about one that is denied.
 async fn end(reach: &Reach, id: SessionId, session: &StoredSession, out: &mut impl Write) -> Result<(), Failure> {
-    deny(reach, id, Some(session)).await?;
     let told = tell_issuer(reach, id, session).await?;
     reach.sessions.end(id, Some(session)).await.map_err(Failure::world)?;
     writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), session.subject, session.issuer)?;

@@ -10,6 +10,7 @@ mod reach;
 use std::io::Write;
 
 use super::Failure;
+use super::log;
 use super::source::{Output, SourceArgs};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -91,10 +92,13 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut impl Write) -> Result<(),
             let issuers = named(&config, issuer.as_deref())?;
             list::write(&reach, user.as_deref(), &issuers, *output, out).await
         }
-        Action::End { user: Some(user), issuer, .. } => {
-            end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await
+        Action::End { ids, user, issuer } => {
+            let _log = log::start(&config.log).map_err(Failure::configuration)?;
+            match user {
+                Some(user) => end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await,
+                None => end::sessions(&reach, ids, out).await,
+            }
         }
-        Action::End { ids, .. } => end::sessions(&reach, ids, out).await,
     }
 }
 

@@ -9,6 +9,7 @@ use super::SessionError;
 use crate::clock::Clock;
 use crate::commands::Failure;
 use crate::config::{Config, SessionStore};
+use crate::gateway::CommandAudit;
 use crate::issuer::Issuers;
 use crate::session::shared::Connection;
 use crate::session::store::{Now, SharedStore};
@@ -26,6 +27,7 @@ pub(super) struct Reach {
     denials: Arc<SharedDenials>,
     /// Those at which something can be revoked from here: a local one keeps its own accounts.
     pub(super) issuers: Arc<Issuers>,
+    pub(super) audit: CommandAudit,
     pub(super) absolute_timeout: Duration,
     pub(super) clock: Clock,
 }
@@ -53,6 +55,7 @@ impl Reach {
             renewals: Store::Shared(renewals),
             denials: denials.map_err(Failure::world)?,
             issuers,
+            audit: CommandAudit::new(config),
             absolute_timeout: config.session.absolute_timeout,
             clock: clock.clone(),
         })

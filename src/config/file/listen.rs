@@ -20,7 +20,7 @@ pub struct Listen {
     /// Plain HTTP on which other proxies, of `trusted_proxies`, ask whether a request of theirs may pass, and as whom
     /// (forward authentication). Routes need no `upstream` then. One or a list.
     pub verify: Option<OneOrMany<String>>,
-    /// `/healthz` and `/readyz`; never on a public listener. Default: none.
+    /// `/healthz`, `/readyz` and `/metrics`; never on a public listener. Default: none.
     pub admin: Option<String>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header, v1 or v2. Default: false.
     pub proxy_protocol: Option<bool>,

@@ -108,6 +108,7 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(issuer(&documented), issuer(&small));
     let root = |config: &Config| {
         let mut root = config.sites[0].routes.last().unwrap().as_ref().clone();
+        root.id = crate::config::RouteId(0);
         root.issuers.clear();
         root.identity = crate::config::IdentitySetId(0);
         root.upstream = None;

@@ -5,9 +5,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use url::form_urlencoded;
 
+use crate::auth::verify::LogoutToken;
 use crate::config::IssuerId;
 use crate::forwarding::{Body, RequestBody};
 use crate::gateway::answer::{answer_with, with_header};
+use crate::gateway::audit::{self, By};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::{Gateway, Rejection};
 
@@ -29,14 +31,21 @@ pub(super) async fn receive(
     exchange: &mut Exchange<'_>,
 ) -> Response<Body> {
     match sign_out(gateway, request, issuers).await {
-        Ok(()) => with_header(Body::Empty, StatusCode::OK, &[]),
+        Ok(LogoutToken { issuer, signed_out, .. }) => {
+            audit::signed_out(exchange, By::BackChannel, Some(issuer), signed_out.subject());
+            with_header(Body::Empty, StatusCode::OK, &[])
+        }
         Err(rejection) => answer_with(exchange, &rejection, |_, answer| {
             with_header(Body::full(INVALID_REQUEST), answer.status, &[(CONTENT_TYPE, "application/json")])
         }),
     }
 }
 
-async fn sign_out(gateway: &Gateway, request: Request<RequestBody>, issuers: &[IssuerId]) -> Result<(), Rejection> {
+async fn sign_out(
+    gateway: &Gateway,
+    request: Request<RequestBody>,
+    issuers: &[IssuerId],
+) -> Result<LogoutToken, Rejection> {
     if !is_form(request.headers()) {
         return Err(Rejection::LogoutRequest);
     }

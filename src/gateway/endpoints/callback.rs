@@ -9,6 +9,7 @@ use crate::config::IssuerId;
 use crate::forwarding::Body;
 use crate::gateway::admit::Target;
 use crate::gateway::answer::with_header;
+use crate::gateway::audit::{self, Way};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::{Gateway, Rejection};
 
@@ -39,6 +40,7 @@ pub(super) async fn complete(
     let identity = gateway.authenticator.begin_session(completed.issuer, &successor, found, jar).await?;
     gateway.sign_ins.note_completed(&completed, jar)?;
     exchange.note_identity(Some(&identity));
+    audit::signed_in(exchange, Way::AuthorizationCode, &identity);
     Ok(go_on(&completed.return_target))
 }
 

@@ -10,12 +10,14 @@ use http::{Response, StatusCode};
 
 use super::sign_in::parameter;
 use super::sign_out::FORGET_PAGES;
+use crate::auth::authenticate::EndedSession;
 use crate::auth::credentials::Credentials;
 use crate::config::IssuerId;
 use crate::forwarding::Body;
 use crate::gateway::Gateway;
 use crate::gateway::admit::Target;
 use crate::gateway::answer::with_header;
+use crate::gateway::audit::{self, By};
 use crate::gateway::exchange::Exchange;
 
 /// The path.
@@ -31,13 +33,23 @@ pub(super) async fn receive(
     exchange: &mut Exchange<'_>,
 ) -> Response<Body> {
     let query = target.query.as_deref().unwrap_or_default();
-    let has_ended = match (parameter(query, "iss"), parameter(query, "sid")) {
+    let ended = match (parameter(query, "iss"), parameter(query, "sid")) {
         (Some(iss), Some(sid)) => {
             let (found, jar) = (&credentials.cookies, &mut exchange.jar);
             gateway.authenticator.end_named_session((&iss, &sid), found, issuers, jar).await
         }
-        _ => false,
+        _ => Ok(None),
     };
-    let headers: &[_] = if has_ended { &[FORGET_PAGES] } else { &[] };
+    let headers: &[_] = match &ended {
+        Ok(Some(EndedSession { issuer, subject, .. })) => {
+            audit::signed_out(exchange, By::FrontChannel, Some(*issuer), subject.as_deref());
+            &[FORGET_PAGES]
+        }
+        Ok(None) => &[],
+        Err(error) => {
+            audit::not_signed_out(exchange, By::FrontChannel, error);
+            &[]
+        }
+    };
     with_header(Body::Empty, StatusCode::OK, headers)
 }

@@ -12,6 +12,7 @@ use crate::config::IssuerId;
 use crate::forwarding::Body;
 use crate::gateway::admit::Target;
 use crate::gateway::answer::with_header;
+use crate::gateway::audit::{self, By};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::pages::SignOutPage;
 use crate::gateway::{Gateway, Rejection};
@@ -41,7 +42,7 @@ pub(super) async fn ask(
     let mut onward = Vec::new();
     if user.is_some() {
         for issuer in issuers {
-            let issuer = EndedSession { issuer: *issuer, id_token: None };
+            let issuer = EndedSession { issuer: *issuer, subject: None, id_token: None };
             onward.extend(onward_from(gateway, target, &issuer, false).await);
         }
     }
@@ -63,7 +64,11 @@ pub(super) async fn sign_out<B>(
     if !origin::may_act(request.method(), request.headers(), target.scheme(), target.authority(), &[]) {
         return Err(Rejection::CrossSite);
     }
-    let ended = gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await?;
+    let ended = gateway.authenticator.end_session(&credentials.cookies, issuers, &mut exchange.jar).await;
+    let ended = ended.inspect_err(|error| audit::not_signed_out(exchange, By::User, error))?;
+    if let Some(EndedSession { issuer, subject, .. }) = &ended {
+        audit::signed_out(exchange, By::User, Some(*issuer), subject.as_deref());
+    }
     let navigation = exchange.kind.navigation;
     let onward = match &ended {
         Some(ended) => onward_from(gateway, target, ended, navigation).await,

@@ -2,7 +2,7 @@
 //!
 //! Each step is the function that the journey itself calls, in the same order; what is added is only that something is
 //! written down. It goes as far as the request that the application would receive, and sends nothing: no token is spent, no
-//! record written, no store touched. So it does not know what only a running gateway does, such as who has signed out.
+//! record written, no store touched, nothing counted and no auditor told. So it does not know what only a running gateway does, such as who has signed out.
 
 mod answers;
 mod assumed;
@@ -35,7 +35,7 @@ impl Gateway {
     pub async fn explain(&self, connection: &Connection, request: Request<()>, presented: &Presented) -> Explanation {
         let mut told = Explanation::default();
         let request = Box::new(request.map(|()| RequestBody::empty()));
-        let mut exchange = Exchange::begin(self, connection, &request);
+        let mut exchange = Exchange::hypothetical(self, connection, &request);
         request.method().as_str().clone_into(&mut told.request.method);
         told.request.navigation = exchange.kind.navigation;
         match retrace(self, connection, request, presented, &mut exchange, &mut told).await {

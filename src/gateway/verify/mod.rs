@@ -35,6 +35,8 @@ pub(super) async fn answer(
     let question = describe(&mut request, connection, &gateway.router);
     let mut exchange = Exchange::begin(gateway, connection, &request);
     exchange.bodyless = is_head;
+    // Whoever asks for the refusal was refused just before, and the auditor has heard of it.
+    exchange.is_audited = question.is_err() || form != Form::Refusal;
     let outcome = match question {
         Ok(()) => verify(gateway, connection, form, &mut request, &mut exchange).await,
         Err(refusal) => Err(refusal),
@@ -63,6 +65,7 @@ async fn verify<'g>(
     }
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
     if target.is_own() {
+        exchange.note_own_path();
         return Err(Rejection::NoEndpoint);
     }
     let decision = decide(gateway, &target, request, exchange).await?;

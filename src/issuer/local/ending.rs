@@ -10,6 +10,7 @@ use super::in_force::InForce;
 use super::living::Living;
 use super::store::{Rows, Store, StoreError};
 use super::{Lasting, Local};
+use crate::audit::{self, Event};
 use crate::clock::Timestamp;
 use crate::config::Users;
 
@@ -18,6 +19,10 @@ use crate::config::Users;
 pub struct EndedSession {
     /// The `iss` of the tokens.
     pub issuer: String,
+    /// The name of the issuer in the configuration.
+    pub name: Arc<str>,
+    /// Whose they are.
+    pub subject: String,
     /// Their `sid`.
     pub sid: String,
     /// How long the last of them would have been good.
@@ -34,7 +39,7 @@ pub(super) fn review(store: &Store, users: &Users, issuer: &str, now: Timestamp)
                 living.add(&family);
             } else {
                 families::end(rows, &family)?;
-                tell_end(issuer, &family);
+                tell_end(issuer);
             }
         }
         Ok::<_, StoreError>(())
@@ -69,8 +74,8 @@ impl Local {
         }
         let lifetime = self.terms.local.access_token_lifetime.saturating_add(self.terms.leeway);
         let ended = |family: Family| {
-            tell_end(name, &family);
-            EndedSession { issuer: self.terms.issuer.clone(), sid: family.id, lifetime }
+            let (issuer, name) = (self.terms.issuer.clone(), Arc::clone(name));
+            EndedSession { issuer, name, subject: family.subject, sid: family.id, lifetime }
         };
         fallen.into_iter().map(ended).collect()
     }
@@ -83,7 +88,8 @@ impl Local {
     }
 }
 
-fn tell_end(issuer: &str, family: &Family) {
-    let Family { subject, id: sid, .. } = family;
-    tracing::info!(issuer, subject, sid, "the session of a user who is gone, disabled or changed has ended");
+/// Whose it was is not said: nobody knows here yet how the log is to show that.
+fn tell_end(issuer: &str) {
+    let event = Event::SignOut.happens();
+    tracing::info!(target: audit::TARGET, event, issuer, by = "administrator", "the session of a user who is gone, disabled or changed has ended");
 }

@@ -17,7 +17,10 @@ pub enum NotSignedIn {
     CodeNeeded(FirstStep),
     /// The one-time password is another one, or was used before. The client's.
     #[error("the one-time password is wrong, or was used before")]
-    WrongCode,
+    WrongCode {
+        /// Whose it is not.
+        subject: Box<str>,
+    },
     /// The password was given too long ago, or the user has changed since. The client's.
     #[error("the password was given too long ago, or the user has changed since")]
     Stale,
@@ -27,6 +30,8 @@ pub enum NotSignedIn {
     /// There were too many attempts. The client's, or those of others at the same account.
     #[error("there were too many attempts to sign in")]
     Throttled {
+        /// Whose account it is, where the password was right and the one-time passwords were not.
+        subject: Option<Box<str>>,
         /// When the next one may be made.
         retry_after: Duration,
     },

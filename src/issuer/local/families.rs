@@ -76,7 +76,7 @@ pub(super) enum Exchanged {
     /// It is not good, or not any more.
     Rejected,
     /// It was spent long ago: the family has ended now.
-    Reused(Family),
+    Reused,
 }
 
 /// Begins a family for a user who was authenticated by these factors.
@@ -132,7 +132,7 @@ pub(super) fn exchange<'u>(
     match token.spent {
         Some(spent) if now.since(spent) > grace => {
             end(rows, &family)?;
-            return Ok(Exchanged::Reused(family));
+            return Ok(Exchanged::Reused);
         }
         // The grace begins once: a lost answer is asked for again soon, and a thief must not prolong it.
         Some(_) => {}

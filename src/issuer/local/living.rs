@@ -19,6 +19,11 @@ impl Living {
         number(id.as_bytes()).is_some_and(|id| self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&id))
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Takes in a family that the store has.
     pub(super) fn add(&self, family: &Family) {
         number(family.id.as_bytes()).map(|id| self.set(id, true));

@@ -38,6 +38,7 @@ use self::passwords::Passwords;
 use self::store::{Rows, Store};
 use self::throttle::Throttle;
 use super::jwks::KeySet;
+use crate::audit::{self, Event};
 use crate::clock::Clock;
 use crate::config::{self, LocalIssuer, PasswordHash, User};
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
@@ -141,11 +142,13 @@ impl Local {
                         Some(local.respond(user, &family, successor)?)
                     }
                     Exchanged::Rejected => None,
-                    Exchanged::Reused(family) => {
+                    Exchanged::Reused => {
+                        let event = Event::ReuseDetected.happens();
                         tracing::warn!(
+                            target: audit::TARGET,
+                            event,
                             issuer = %local.lasting.name,
-                            subject = family.subject,
-                            sid = family.id,
+                            session = "revoked",
                             "a refresh token was presented again after it was spent: its session has ended"
                         );
                         None
@@ -193,6 +196,12 @@ impl Local {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.lasting.name
+    }
+
+    /// How many sessions it keeps.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.lasting.living.len()
     }
 
     /// Signs an access token.

@@ -107,7 +107,8 @@ impl Local {
         }
         let Lasting { passwords, throttle, in_force, clock, .. } = &*self.lasting;
         let name = FoldedName::of(username);
-        let attempt = throttle.begin(&name, source).map_err(|retry_after| NotSignedIn::Throttled { retry_after })?;
+        let throttled = |retry_after| NotSignedIn::Throttled { subject: None, retry_after };
+        let attempt = throttle.begin(&name, source).map_err(throttled)?;
         let in_force = in_force.load_full();
         let user = in_force.users.find(&name);
         // The same work whether or not there is such a user, so that nobody learns that by the time it takes.
@@ -134,20 +135,14 @@ impl Local {
         code: &str,
         source: IpAddr,
     ) -> Result<TokenResponse, NotSignedIn> {
-        let Lasting { name: issuer, codes: throttle, in_force, clock, .. } = &*self.lasting;
+        let Lasting { codes: throttle, in_force, clock, .. } = &*self.lasting;
         let (in_force, now) = (in_force.load_full(), clock.now());
         let user = first.user(&in_force.users).filter(|_| !first.is_over(now)).ok_or(NotSignedIn::Stale)?;
         let secret = user.totp.as_ref().ok_or(NotSignedIn::Stale)?;
         let attempt = throttle.begin(&FoldedName::of(&user.name), source).map_err(|retry_after| {
-            let subject = &user.subject;
-            tracing::warn!(issuer = %issuer, subject, "too many one-time passwords after the right password were wrong");
-            NotSignedIn::Throttled { retry_after }
+            NotSignedIn::Throttled { subject: Some(user.subject.as_str().into()), retry_after }
         })?;
-        let wrong = || {
-            let subject = &user.subject;
-            tracing::info!(issuer = %issuer, subject, "a one-time password after the right password was wrong, or used before");
-            NotSignedIn::WrongCode
-        };
+        let wrong = || NotSignedIn::WrongCode { subject: user.subject.as_str().into() };
         let step = codes::step_of(secret, code, now).ok_or_else(wrong)?;
         match self.begin(first, Some(step)).await {
             Ok(Begun::Session(response)) => {

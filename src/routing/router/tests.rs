@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Access, Authentication, IdentitySetId, PathPattern, Timeouts, Unauthenticated};
+use crate::config::{Access, Authentication, IdentitySetId, PathPattern, RouteId, Timeouts, Unauthenticated};
 
 /// A route for a path as it is written in the file; without methods it is for all.
 pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
     Arc::new(Route {
+        id: RouteId(0),
         name: format!("{path}{methods:?}").into(),
         path: if path.ends_with('/') { PathPattern::Prefix(path.into()) } else { PathPattern::Exact(path.into()) },
         methods: if methods.is_empty() { None } else { Some(methods.to_vec()) },

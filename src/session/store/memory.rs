@@ -60,6 +60,10 @@ impl MemoryStore {
         self.state().records.set_policy(policy);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.state().records.len()
+    }
+
     pub(super) fn look(&self, ask: &Ask) -> Standing {
         let mut state = self.state();
         let State { records, waiting } = &mut *state;

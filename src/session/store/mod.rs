@@ -323,6 +323,19 @@ impl Store {
         }
     }
 
+    /// How many records this process keeps; `None` where they are on a server.
+    #[must_use]
+    pub fn records(&self) -> Option<usize> {
+        match self {
+            Self::Memory(store) => Some(store.len()),
+            Self::Shared(_) => None,
+            #[cfg(test)]
+            Self::Simulated(_) => None,
+            #[cfg(test)]
+            Self::Distant(store) => Some(store.len()),
+        }
+    }
+
     /// How the presented token stands. Says also that it was presented, which starts the grace of those before it.
     /// May be abandoned at any point.
     pub async fn look(&self, ask: &Ask) -> Standing {

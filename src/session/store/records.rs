@@ -67,6 +67,10 @@ impl Records {
     }
 
     /// Another policy for what is recorded already and what will be.
+    pub(super) fn len(&self) -> usize {
+        self.shelf.len()
+    }
+
     pub(super) const fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }

@@ -92,7 +92,6 @@ impl Shelf {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }

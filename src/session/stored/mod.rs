@@ -178,6 +178,12 @@ impl StoredSessions {
         }
     }
 
+    /// How many there are whose time is not up; `None` where they are on a server.
+    #[must_use]
+    pub fn living(&self, now: Timestamp) -> Option<usize> {
+        self.server.is_none().then(|| self.known().living(now))
+    }
+
     fn known(&self) -> RwLockReadGuard<'_, Shelf> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,6 +27,11 @@ impl Shelf {
         self.held.get(id)
     }
 
+    /// How many there are whose time is not up at `now`. Goes through them: for whoever asks a few times a minute.
+    pub(super) fn living(&self, now: Timestamp) -> usize {
+        self.by_end.iter().rev().take_while(|(idle_until, _)| *idle_until > now).count()
+    }
+
     pub(super) fn take(&mut self, id: &SessionId) {
         if let Some(held) = self.held.remove(id) {
             self.by_end.remove(&(held.session.idle_until, *id));
@@ -94,6 +99,7 @@ mod tests {
         }
         put(&mut shelf, 4, 1, 10);
         assert_eq!(names(&shelf), [1, 3, 4]);
+        assert_eq!([0, 1, 20, 30].map(|now| shelf.living(Timestamp(now))), [3, 2, 1, 0]);
         // Renewed: the order is another one, and its bytes count once.
         put(&mut shelf, 4, 99, 80);
         assert_eq!((names(&shelf), shelf.bytes), (vec![1, 3, 4], 100));

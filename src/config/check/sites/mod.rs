@@ -9,13 +9,15 @@ mod route;
 mod suspicious;
 mod upstreams;
 
+use std::sync::Arc;
+
 use http::HeaderName;
 
 use super::issuers::CheckedIssuers;
 use super::values::host_pattern;
 use super::{Check, KeyPath};
 use crate::config::file;
-use crate::config::{IdentityHeader, IdentitySetId, Route, Site, Upstream, UpstreamId};
+use crate::config::{IdentityHeader, IdentitySetId, Route, RouteId, Site, Upstream, UpstreamId};
 use order::Candidate;
 
 /// The sites, and what their routes share.
@@ -116,14 +118,16 @@ impl Check<'_> {
         self.suspicious(&context, &layer, &candidates);
         self.logins(&context, &layer, &mut candidates, checked);
         candidates.sort_by(order::winning);
-        let routes: Vec<_> = candidates.into_iter().map(|candidate| std::sync::Arc::new(candidate.route)).collect();
+        let first = checked.sites.iter().map(|site| site.routes.len()).sum::<usize>();
+        let numbered = |(index, Candidate { route, .. })| Arc::new(Route { id: RouteId(first + index), ..route });
+        let routes: Vec<_> = candidates.into_iter().enumerate().map(numbered).collect();
         self.one_local_issuer(at, &routes, issuers);
         self.one_introspecting_issuer(at, &routes, issuers);
         Some(Site { host: host?, routes })
     }
 
     /// Its endpoints have one path on a site.
-    fn one_local_issuer(&mut self, at: &KeyPath, routes: &[std::sync::Arc<Route>], issuers: &CheckedIssuers<'_>) {
+    fn one_local_issuer(&mut self, at: &KeyPath, routes: &[Arc<Route>], issuers: &CheckedIssuers<'_>) {
         let mut local = routes.iter().flat_map(|route| &route.issuers).filter(|id| issuers.is_local(**id));
         if let Some(first) = local.next()
             && local.any(|other| other != first)
@@ -135,12 +139,7 @@ impl Check<'_> {
 
     /// An opaque token does not say whose it is, and must not be shown to somebody else's issuer. On a whole site, because
     /// Usher's own paths are about all its routes.
-    fn one_introspecting_issuer(
-        &mut self,
-        at: &KeyPath,
-        routes: &[std::sync::Arc<Route>],
-        issuers: &CheckedIssuers<'_>,
-    ) {
+    fn one_introspecting_issuer(&mut self, at: &KeyPath, routes: &[Arc<Route>], issuers: &CheckedIssuers<'_>) {
         let mut asked = routes.iter().flat_map(|route| &route.issuers).filter(|id| issuers.introspects(**id));
         if let Some(first) = asked.next()
             && asked.any(|other| other != first)

@@ -8,7 +8,7 @@ use super::layer::{Layer, Required, Written};
 use super::order::Candidate;
 use super::{CheckedSites, SiteContext};
 use crate::config::file;
-use crate::config::{Access, IssuerId, PathPattern, Route, Unauthenticated, defaults};
+use crate::config::{Access, IssuerId, PathPattern, Route, RouteId, Unauthenticated, defaults};
 
 impl Check<'_> {
     pub(super) fn route(
@@ -55,6 +55,8 @@ impl Check<'_> {
         let Required { conditions, authentication } = self.required(site, at, layer.access.as_ref(), layer.require);
         let body_limit = layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0);
         Route {
+            // There are others to come, and they are sorted before they are numbered.
+            id: RouteId(0),
             name: name(site.host, &path, layer.methods.as_deref()),
             path,
             methods: layer.methods,

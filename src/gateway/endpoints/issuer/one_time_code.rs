@@ -71,7 +71,7 @@ pub(super) async fn sign_in(
             enter(gateway, id, response, Some(&rd), credentials, exchange).await
         }
         Err(
-            error @ (NotSignedIn::WrongCode
+            error @ (NotSignedIn::WrongCode { .. }
             | NotSignedIn::Throttled { .. }
             | NotSignedIn::Busy { .. }
             | NotSignedIn::Unavailable { .. }),
@@ -90,7 +90,7 @@ fn code_again(
     error: NotSignedIn,
 ) -> Response<Body> {
     // Who gets here has been told before that it is about the code.
-    let is_wrong = matches!(error, NotSignedIn::WrongCode);
+    let is_wrong = matches!(error, NotSignedIn::WrongCode { .. });
     answer_with(exchange, &error.into(), |exchange, answer| {
         let (site, rd, problem) = (&*target.host, rd.as_str(), if is_wrong { Word::WrongCode } else { answer.detail });
         let page = SignInPage { site, action: ONE_TIME_CODE, rd, username, problem: Some(problem) };

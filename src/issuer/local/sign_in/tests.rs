@@ -54,7 +54,7 @@ async fn a_second_factor_takes_both_and_the_token_says_so() {
 async fn a_code_is_looked_at_after_the_right_password_only() {
     let (local, clock) = local([alice()]);
     assert!(matches!(with_code(&local, "wrong", &code(&clock)).await, Err(NotSignedIn::Wrong)));
-    assert!(matches!(with_code(&local, "alice", "000000x").await, Err(NotSignedIn::WrongCode)));
+    assert!(matches!(with_code(&local, "alice", "000000x").await, Err(NotSignedIn::WrongCode { .. })));
     with_code(&local, "alice", &code(&clock)).await.unwrap();
     let disabled = User { disabled: true, ..alice() };
     let (local, clock) = self::local([disabled]);
@@ -72,7 +72,7 @@ async fn a_code_counts_once_however_many_present_it_and_after_a_restart_too() {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     drop(local);
     let local = open(&terms, &clock);
-    assert!(matches!(local.second_step(first.clone(), &code, SOURCE).await, Err(NotSignedIn::WrongCode)));
+    assert!(matches!(local.second_step(first.clone(), &code, SOURCE).await, Err(NotSignedIn::WrongCode { .. })));
     clock.advance(Duration::from_secs(30));
     local.second_step(first, &self::code(&clock), SOURCE).await.unwrap();
 }
@@ -110,7 +110,7 @@ async fn wrong_codes_are_slowed_down_whatever_the_passwords_before_them_and_anot
             // A right password in between clears nothing.
             with_code(&local, "alice", "000000x").await
         };
-        assert!(matches!(wrong, Err(NotSignedIn::WrongCode)), "{wrong:?}");
+        assert!(matches!(wrong, Err(NotSignedIn::WrongCode { .. })), "{wrong:?}");
     }
     for outcome in
         [local.second_step(first.clone(), &code(&clock), SOURCE).await, with_code(&local, "alice", &code(&clock)).await]

@@ -23,6 +23,7 @@ use crate::config::IssuerId;
 use crate::forwarding::{Body, RequestBody};
 use crate::gateway::admit::Target;
 use crate::gateway::answer::{answer_with, with_header};
+use crate::gateway::audit::{self, Way};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::pages::SignInPage;
 use crate::gateway::{Gateway, Rejection, way_in};
@@ -112,6 +113,7 @@ pub(super) async fn enter(
     let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
     let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
     exchange.note_identity(Some(&identity));
+    audit::signed_in(exchange, Way::Password, &identity);
     let Some(rd) = rd else { return Ok(document(gateway, &tokens, &identity)) };
     gateway.sign_ins.note_signed_in(&credentials.cookies, &mut exchange.jar)?;
     let location = way_in::with_return(SIGNED_IN, rd.as_str());
