@@ -190,8 +190,8 @@ impl Authenticator {
         may_renew: bool,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
-        let outcome = match presented.moves {
-            Some((_, before)) if self.denied.is_denied(Some(before), "") => {
+        let outcome = match presented.session().and_then(|session| session.before) {
+            Some(before) if self.denied.is_denied(Some(before), "") => {
                 Err(Unauthenticated::SessionEnded(SessionEnd::Denied))
             }
             _ if presented.is_remembered() => Box::pin(self.by_remembered(presented, allowed, may_renew, jar)).await,

@@ -393,6 +393,7 @@ fn session(access: &str, refresh: &str) -> StoredSession {
         facts: SignInFacts::default(),
         access: AccessToken::new(access),
         refresh: Some(RefreshToken::new(refresh)),
+        moved_from: None,
     }
 }
 

@@ -97,7 +97,9 @@ impl Authenticator {
 }
 
 fn is_denied(denied: &Denied, token: &VerifiedToken, session: Option<&SessionOrigin>) -> bool {
+    let before = session.and_then(|session| session.before);
     denied.is_denied(session.map(|session| session.id), token.token.expose())
+        || before.is_some_and(|before| denied.is_denied(Some(before), ""))
         || Grounds::of(&token.claims, session).is_some_and(|grounds| grounds.are_denied(denied))
 }
 

@@ -46,6 +46,7 @@ pub(super) fn presented(token: &RefreshToken) -> PresentedRefresh {
         issuer: IssuerId(0),
         token: token.clone(),
         session: None,
+        before: None,
         subject: None,
         started_at: None,
         beside: None,

@@ -18,6 +18,8 @@ pub struct PresentedRefresh {
     pub token: RefreshToken,
     /// The session, for cookies that name one.
     pub session: Option<SessionId>,
+    /// What the session was called before it moved into the store, if it did: it ends under both names.
+    pub before: Option<SessionId>,
     /// The subject of the access token beside it, or of the session, when one is known; empty when that names nobody.
     pub subject: Option<Box<str>>,
     /// When the session began, if known.

@@ -67,6 +67,10 @@ async fn deny(reach: &Reach, id: SessionId, session: Option<&StoredSession>) -> 
         .deny(|denied, now| {
             denied.deny_session(id, now.wall.after(reach.absolute_timeout), now);
             if let Some(session) = session {
+                // Cookies from before it moved into the store are of this session too.
+                if let Some(before) = session.moved_from {
+                    denied.deny_session(before, now.wall.after(reach.absolute_timeout), now);
+                }
                 denied.deny_access_token(TokenHash::of(session.access.expose()), session.idle_until, now);
             }
         })
@@ -83,6 +87,11 @@ async fn tell_issuer(reach: &Reach, id: SessionId, session: &StoredSession) -> R
         beside: None,
         need: Need::Token,
     };
+    if let Some(before) = session.moved_from {
+        let ask = Ask { session: Some(before), ..ask.clone() };
+        // Whatever else came of the chain is known by the end below.
+        reach.renewals.end(&ask, EndCause::SignedOut).await;
+    }
     let ending = reach.renewals.end(&ask, EndCause::SignedOut).await;
     if let Some(ending) = &ending {
         let tokens = &ending.access_tokens;

@@ -138,6 +138,7 @@ impl Crowd {
             issuer: IssuerId(0),
             token: Provider::token(session, browser.rotated),
             session: None,
+            before: None,
             subject: Some(Provider::subject(session)),
             started_at: None,
             beside: None,
