@@ -428,6 +428,27 @@ async fn a_newer_session_is_never_overwritten_by_an_older_one_and_an_ended_one_s
     assert_eq!(redis.command(&["KEYS", "usher:session*"]).await, "");
 }
 
+/// The refresh token never leaves the server: an old one there means that a write was lost, and no theft.
+#[tokio::test]
+async fn a_session_that_was_rolled_back_goes_on_after_the_grace() {
+    let keys = "tokens: store, refresh_grace: 0s";
+    let Some(mut fleet) = Fleet::start("a session that was rolled back", keys).await else { return };
+    let jar = fleet.sign_in(0, "alice").await;
+    let key = format!("usher:session:{}", id(&jar));
+    let before = fleet.redis.command(&["GET", &key]).await;
+    fleet.clock.advance(Duration::from_secs(310));
+    // The second one shows that the renewal has arrived.
+    for _ in 0..2 {
+        fleet.ask(0, &jar).await.assert_status(200);
+    }
+    fleet.redis.command(&["SET", &key, &before]).await;
+    fleet.start_another().await;
+    for instance in [2, 1, 0] {
+        fleet.ask(instance, &jar).await.assert_status(200);
+    }
+    assert_eq!(fleet.issuer.reuses(), 0);
+}
+
 #[tokio::test]
 async fn what_a_session_costs_in_redis() {
     let Some(redis) = Redis::start("the size of a session").await else { return };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::config::{self, IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
-use crate::session::store::EndCause;
+use crate::session::store::{EndCause, Presenter};
 use crate::session::{SessionId, TokenHash};
 
 /// A refresh token as a request presented it.
@@ -27,6 +27,8 @@ pub struct PresentedRefresh {
     /// The access token beside it and until when that is accepted, when it still is: a sign-out must end it too, even when
     /// it comes after the renewal.
     pub beside: Option<(TokenHash, Timestamp)>,
+    /// Where it comes from: a cookie, or a session in the store.
+    pub by: Presenter,
 }
 
 impl PresentedRefresh {

@@ -8,6 +8,7 @@ use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::store::Presenter;
 use crate::session::stored::SessionKey;
 use crate::session::{SealError, Sealer};
 
@@ -68,6 +69,7 @@ impl SessionCookies {
                 subject: Some(ticket.subject.clone()),
                 started_at: Some(ticket.started_at),
                 beside: None,
+                by: Presenter::Browser,
             }),
             access: access.map(|ticket| AccessToken::new(&ticket.token)),
             stored: None,
@@ -140,6 +142,7 @@ fn raw(access: Option<&str>, refresh: Option<&str>, allowed: &[IssuerId]) -> Pre
             subject: None,
             started_at: None,
             beside: None,
+            by: Presenter::Browser,
         }),
         facts: None,
         stored: None,

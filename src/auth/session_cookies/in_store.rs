@@ -11,6 +11,7 @@ use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::oauth::RefreshToken;
+use crate::session::store::Presenter;
 use crate::session::stored::{Found, SessionKey, StoredSession};
 
 impl SessionCookies {
@@ -119,6 +120,7 @@ impl SessionCookies {
             subject: Some(session.subject.clone()),
             started_at: Some(started_at),
             beside: None,
+            by: Presenter::Keeper,
         });
         let origin = SessionOrigin { id: found.id, before: moved_from, started_at, sid, facts };
         Some(PresentedSession {

@@ -7,7 +7,7 @@ use crate::commands::{Failure, causes};
 use crate::config;
 use crate::issuer::{Issuer, RevokeError};
 use crate::oauth::RefreshToken;
-use crate::session::store::{Ask, EndCause, Need, RecordKey};
+use crate::session::store::{Ask, EndCause, Need, Presenter, RecordKey};
 use crate::session::stored::StoredSession;
 use crate::session::{SessionId, TokenHash};
 
@@ -85,6 +85,7 @@ async fn tell_issuer(reach: &Reach, id: SessionId, session: &StoredSession) -> R
         token: refresh.clone(),
         session: Some(id),
         beside: None,
+        by: Presenter::Keeper,
         need: Need::Token,
     };
     if let Some(before) = session.moved_from {
