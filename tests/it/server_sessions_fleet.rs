@@ -423,6 +423,22 @@ async fn a_newer_session_is_never_overwritten_by_an_older_one_and_an_ended_one_s
     assert_eq!(redis.command(&["KEYS", "usher:session*"]).await, "");
 }
 
+/// A session that moves into the store began long ago, and would be too old soon.
+#[tokio::test]
+async fn a_list_lasts_for_as_long_as_the_session_that_lasts_longest() {
+    let Some(redis) = Redis::start("how long lists of sessions last").await else { return };
+    let (store, now) = (store(&redis), Clock::system().now());
+    for (name, lasts) in [(16, 7_200), (32, 60)] {
+        let ends_at = now.after(Duration::from_secs(lasts));
+        store.begin(SessionId([name; 16]), session("a0", "r0"), (now, ends_at)).await.unwrap();
+    }
+    for pattern in ["usher:user:*", "usher:sessions:*"] {
+        let set = redis.command(&["KEYS", pattern]).await;
+        let left: u64 = redis.command(&["TTL", &set]).await.parse().unwrap();
+        assert!(left > 7_000, "{set}: {left}");
+    }
+}
+
 /// Its name is in the lists before it is there itself, and somebody lists just then.
 #[tokio::test]
 async fn a_list_takes_out_no_session_that_is_about_to_begin() {
