@@ -191,6 +191,8 @@ impl SessionCookies {
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
+        // What has moved before, this one takes the place of.
+        jar.moved = None;
         let origin = session.map(|session| session.origin);
         match (origin, session.and_then(|session| session.key)) {
             (Some(origin), Some(key)) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,

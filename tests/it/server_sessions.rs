@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::scene::{ISSUERS, SITES, echoed};
-use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, get, post};
+use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, UpstreamAnswer, get, post};
 use crate::websocket::{cookies, open, origin};
 
 pub(crate) const KEY: &str = "__Host-usher-session";
@@ -427,4 +427,21 @@ async fn a_session_that_has_moved_ends_under_the_name_that_it_had_before() {
         scene.clock.advance(Duration::from_secs(310));
     }
     assert_eq!(scene.issuer.reuses(), 0);
+}
+
+/// The browser that has signed in again meanwhile keeps what it got.
+#[tokio::test]
+async fn an_answer_that_comes_late_gives_no_key_to_a_session_that_has_moved_and_ended() {
+    let in_store = format!("{ISSUERS}{SESSION}{SITES}");
+    let scene = Scene::start(&in_store.replace("tokens: store", "tokens: cookies")).await;
+    let old = signed_in(&scene, "alice").await;
+    scene.reload(&in_store).await.unwrap();
+    scene.upstream.answer("/late", UpstreamAnswer::After(Duration::from_secs(3)));
+    let (seen, client, ask) = (scene.upstream.count(), scene.client(), get("https://app.test/late").cookies(&old));
+    let late = tokio::spawn(async move { client.send(ask).await });
+    crate::harness::eventually("it is under way", || scene.upstream.count() == seen + 1).await;
+    scene.send(sign_out(&old)).await.assert_status(204);
+    assert!(!late.is_finished());
+    let answer = late.await.unwrap();
+    assert!(answer.assert_status(200).set_cookies().is_empty(), "{answer:?}");
 }
