@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::{Reach, SessionError};
+use crate::commands::shown::shown;
 use crate::commands::{Failure, causes};
 use crate::config;
 use crate::issuer::{Issuer, RevokeError};
@@ -44,7 +45,7 @@ pub(super) async fn user(
         })
         .await?;
     let names: Vec<&str> = issuers.iter().map(|issuer| &*issuer.name).collect();
-    writeln!(out, "{subject}: whatever was given until now at {} is denied", names.join(", "))?;
+    writeln!(out, "{}: whatever was given until now at {} is denied", shown(subject), names.join(", "))?;
     let mut listing = reach.sessions.list_user(names, subject);
     while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
         for (id, session) in &page {
@@ -58,7 +59,7 @@ async fn end(reach: &Reach, id: SessionId, session: &StoredSession, out: &mut im
     deny(reach, id, Some(session)).await?;
     let told = tell_issuer(reach, id, session).await?;
     reach.sessions.end(id, Some(session)).await.map_err(Failure::world)?;
-    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), session.subject, session.issuer)?;
+    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), shown(&session.subject), session.issuer)?;
     Ok(())
 }
 
