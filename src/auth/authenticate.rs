@@ -190,8 +190,8 @@ impl Authenticator {
         may_renew: bool,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
-        let outcome = match presented.moves {
-            Some((_, before)) if self.denied.is_denied(Some(before), "") => {
+        let outcome = match presented.session() {
+            Some(session) if session.is_denied_before(&self.denied) => {
                 Err(Unauthenticated::SessionEnded(SessionEnd::Denied))
             }
             _ if presented.is_remembered() => Box::pin(self.by_remembered(presented, allowed, may_renew, jar)).await,
@@ -367,6 +367,11 @@ impl Authenticator {
     /// long that the session was renewed again meanwhile, and older cookies must not replace newer ones in the browser (R9);
     /// or that it has ended, and what the browser has by now is another one's (R10).
     pub async fn freshen(&self, jar: &mut CookieJar) {
+        let is_over =
+            |moved: SessionOrigin| self.denied.is_denied(Some(moved.id), "") || moved.is_denied_before(&self.denied);
+        if jar.moved.take().is_some_and(is_over) {
+            return jar.forget();
+        }
         // Where tokens are in the store, they are there by now, and the browser has nothing to do with them.
         let Some(mut session) = jar.renewed.take().filter(|_| self.cookies.hold_tokens()) else { return };
         match Box::pin(self.renewals.newest(&session.presented, &session.tokens)).await {

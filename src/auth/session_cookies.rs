@@ -41,8 +41,8 @@ enum Keeping {
     /// The tokens in cookies, as they are.
     Raw,
     /// The tokens in the store, and a key in the cookie. Cookies of before are opened, and what they hold moves there under
-    /// a key that this secret makes.
-    Stored(Sealer, Secret),
+    /// a key that the first of these secrets makes, unless one that another makes is in use already.
+    Stored(Sealer, Box<[Secret]>),
 }
 
 /// A session as cookies present it, before anything of it is verified.
@@ -55,8 +55,8 @@ pub struct PresentedSession {
     pub facts: Option<SessionFacts>,
     /// What was found in the store, where the cookies have a key to that.
     pub(super) stored: Option<stored::Found>,
-    /// The key that the session gets where it moves from cookies into the store, and what it was called before.
-    pub(super) moves: Option<(SessionKey, SessionId)>,
+    /// The key that the session gets where it moves from cookies into the store.
+    pub(super) moves: Option<SessionKey>,
 }
 
 /// A session that is about to begin.
@@ -84,6 +84,9 @@ pub struct SessionFacts {
 pub struct SessionOrigin {
     /// The session, new at every sign-in.
     pub id: SessionId,
+    /// What it was called before it moved from cookies into the store, if it did. Copies of those cookies are of this session
+    /// too, so whatever denies that name denies it.
+    pub before: Option<SessionId>,
     /// When it began.
     pub started_at: Timestamp,
     /// How its issuer calls it, where it does.
@@ -102,8 +105,7 @@ impl SessionCookies {
             Cookies::Sealed => Keeping::Sealed(Sealer::new(&config.session.secrets)?),
             Cookies::Raw { .. } => Keeping::Raw,
             Cookies::Stored => {
-                let secret = config.session.secrets.first().ok_or(SealError::Failed)?;
-                Keeping::Stored(Sealer::new(&config.session.secrets)?, secret.clone())
+                Keeping::Stored(Sealer::new(&config.session.secrets)?, config.session.secrets.clone().into())
             }
         };
         Ok(Self {
@@ -140,7 +142,7 @@ impl SessionCookies {
                 (key.id(), Some(key))
             }
         };
-        Ok(Some(NewSession { origin: SessionOrigin { id, started_at, sid, facts }, key }))
+        Ok(Some(NewSession { origin: SessionOrigin { id, before: None, started_at, sid, facts }, key }))
     }
 
     /// The session that the cookies hold, or have a key to, if its issuer is one of `allowed`; that of another issuer is none
@@ -152,7 +154,11 @@ impl SessionCookies {
         if self.are_key(found) {
             Box::pin(self.find(found, allowed)).await
         } else {
-            Ok(self.read_tokens(found, allowed)?)
+            let mut presented = self.read_tokens(found, allowed)?;
+            if let Some(presented) = presented.as_mut().filter(|presented| presented.moves.is_some()) {
+                Box::pin(self.find_moved(presented)).await;
+            }
+            Ok(presented)
         }
     }
 
@@ -185,6 +191,8 @@ impl SessionCookies {
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
+        // What has moved before, this one takes the place of.
+        jar.moved = None;
         let origin = session.map(|session| session.origin);
         match (origin, session.and_then(|session| session.key)) {
             (Some(origin), Some(key)) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,

@@ -11,6 +11,7 @@ pub mod schema;
 pub mod serve;
 pub mod session;
 pub mod shell;
+mod shown;
 pub mod source;
 mod table;
 pub mod user;

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::scene::{ISSUERS, SITES, echoed};
-use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, get, post};
+use crate::harness::{Answer, Ask, Jar, Scene, TokenAnswer, UpstreamAnswer, get, post};
 use crate::websocket::{cookies, open, origin};
 
 pub(crate) const KEY: &str = "__Host-usher-session";
@@ -386,4 +386,62 @@ async fn sessions_move_when_the_operator_wants_the_tokens_elsewhere() {
         scene.clock.advance(Duration::from_secs(310));
     }
     assert_eq!(scene.issuer.reuses(), 0);
+}
+
+/// Somebody has a copy of the cookies from before the session moved: an instance that still keeps tokens in cookies must not
+/// take them, nor one whose secret is another one by now.
+#[tokio::test]
+async fn a_session_that_has_moved_ends_under_the_name_that_it_had_before() {
+    let in_store = format!("{ISSUERS}{SESSION}{SITES}");
+    let in_cookies = in_store.replace("tokens: store", "tokens: cookies");
+    let scene = Scene::start(&in_cookies).await;
+    let old = [signed_in(&scene, "alice").await, signed_in(&scene, "bob").await, signed_in(&scene, "carol").await];
+    scene.reload(&in_store).await.unwrap();
+    let mut moved = old.clone();
+    for jar in &mut moved {
+        let answer = scene.send(x(jar)).await;
+        jar.take(&answer.assert_status(200).headers);
+    }
+    // With another first secret, what has moved is found, and does not move to another key.
+    let rotated =
+        in_store.replace("secret: '$SECRET'", "secret: ['another secret of the tests, 0123456789', '$SECRET']");
+    scene.reload(&rotated).await.unwrap();
+    let mut again = old[2].clone();
+    again.take(&scene.send(x(&old[2])).await.assert_status(200).headers);
+    assert_eq!(again.value(KEY), moved[2].value(KEY));
+
+    scene.send(sign_out(&moved[0])).await.assert_status(204);
+    assert_refused(&scene.send(x(&old[0])).await, false);
+    scene.reload(&in_cookies).await.unwrap();
+    // With a good access token, and with one that would have to be renewed.
+    scene.send(x(&old[0])).await.assert_status(401);
+    // Back in cookies, it has the name of before, and ends with that on all sides.
+    let mut back = moved[1].clone();
+    back.take(&scene.send(x(&moved[1])).await.assert_status(200).headers);
+    scene.send(sign_out(&back)).await.assert_status(204);
+    for _ in 0..2 {
+        for jar in [&old[0], &moved[0], &old[1], &moved[1], &back] {
+            scene.send(x(jar)).await.assert_status(401);
+        }
+        scene.send(x(&old[2])).await.assert_status(200);
+        scene.clock.advance(Duration::from_secs(310));
+    }
+    assert_eq!(scene.issuer.reuses(), 0);
+}
+
+/// The browser that has signed in again meanwhile keeps what it got.
+#[tokio::test]
+async fn an_answer_that_comes_late_gives_no_key_to_a_session_that_has_moved_and_ended() {
+    let in_store = format!("{ISSUERS}{SESSION}{SITES}");
+    let scene = Scene::start(&in_store.replace("tokens: store", "tokens: cookies")).await;
+    let old = signed_in(&scene, "alice").await;
+    scene.reload(&in_store).await.unwrap();
+    scene.upstream.answer("/late", UpstreamAnswer::After(Duration::from_secs(3)));
+    let (seen, client, ask) = (scene.upstream.count(), scene.client(), get("https://app.test/late").cookies(&old));
+    let late = tokio::spawn(async move { client.send(ask).await });
+    crate::harness::eventually("it is under way", || scene.upstream.count() == seen + 1).await;
+    scene.send(sign_out(&old)).await.assert_status(204);
+    assert!(!late.is_finished());
+    let answer = late.await.unwrap();
+    assert!(answer.assert_status(200).set_cookies().is_empty(), "{answer:?}");
 }

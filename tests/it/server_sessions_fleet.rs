@@ -297,15 +297,10 @@ async fn the_command_lists_sessions_and_ends_them_by_id() {
         println!("ended by the command, refused {:?} later", fleet.is_refused(instance, &one).await);
         fleet.ask(instance, &other).await.assert_status(200);
     }
-    // What is dead is not listed, and leaves the sets.
+    // What is dead is not listed.
     fleet.redis.command(&["DEL", &format!("usher:session:{}", id(&other))]).await;
     let (_, said) = fleet.command(&["list", "--output", "json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&said).unwrap().as_array().unwrap().len(), 1, "{said}");
-    let mut members = 0;
-    for set in fleet.names("usher:sessions:*").await {
-        members += fleet.redis.command(&["ZCARD", &set]).await.parse::<usize>().unwrap();
-    }
-    assert_eq!(members, 1);
     // The other is remembered yet, and ends all the same.
     let (code, said) = fleet.command(&["end", &id(&other)]).await;
     assert!(code == Some(1) && said.contains("1 of 1 sessions are not in the store"), "{said}");
@@ -402,6 +397,7 @@ fn session(access: &str, refresh: &str) -> StoredSession {
         facts: SignInFacts::default(),
         access: AccessToken::new(access),
         refresh: Some(RefreshToken::new(refresh)),
+        moved_from: None,
     }
 }
 
@@ -434,6 +430,65 @@ async fn a_newer_session_is_never_overwritten_by_an_older_one_and_an_ended_one_s
         assert!(store.find(id).await.unwrap().is_none() && store.find_anew(id).await.unwrap().is_none());
     }
     assert_eq!(redis.command(&["KEYS", "usher:session*"]).await, "");
+}
+
+/// A session that moves into the store began long ago, and would be too old soon.
+#[tokio::test]
+async fn a_list_lasts_for_as_long_as_the_session_that_lasts_longest() {
+    let Some(redis) = Redis::start("how long lists of sessions last").await else { return };
+    let (store, now) = (store(&redis), Clock::system().now());
+    for (name, lasts) in [(16, 7_200), (32, 60)] {
+        let ends_at = now.after(Duration::from_secs(lasts));
+        store.begin(SessionId([name; 16]), session("a0", "r0"), (now, ends_at)).await.unwrap();
+    }
+    for pattern in ["usher:user:*", "usher:sessions:*"] {
+        let set = redis.command(&["KEYS", pattern]).await;
+        let left: u64 = redis.command(&["TTL", &set]).await.parse().unwrap();
+        assert!(left > 7_000, "{set}: {left}");
+    }
+}
+
+/// Its name is in the lists before it is there itself, and somebody lists just then.
+#[tokio::test]
+async fn a_list_takes_out_no_session_that_is_about_to_begin() {
+    let Some(redis) = Redis::start("a list while a session begins").await else { return };
+    let (store, server, now) = (store(&redis), server(&redis, None), Clock::system().now());
+    let id = SessionId([7; 16]);
+    store.begin(id, session("a0", "r0"), (now, now.after(Duration::from_secs(7_200)))).await.unwrap();
+    let key = format!("usher:session:{}", id.to_text());
+    let value = redis.command(&["GET", &key]).await;
+    redis.command(&["DEL", &key]).await;
+    let list = async || {
+        let (mut listing, mut count) = (server.list_user(["main"], "alice"), 0);
+        while let Some(page) = server.next(&mut listing).await.unwrap() {
+            count += page.len();
+        }
+        count
+    };
+    assert_eq!(list().await, 0);
+    redis.command(&["SET", &key, &value]).await;
+    assert_eq!(list().await, 1);
+}
+
+/// The refresh token never leaves the server: an old one there means that a write was lost, and no theft.
+#[tokio::test]
+async fn a_session_that_was_rolled_back_goes_on_after_the_grace() {
+    let keys = "tokens: store, refresh_grace: 0s";
+    let Some(mut fleet) = Fleet::start("a session that was rolled back", keys).await else { return };
+    let jar = fleet.sign_in(0, "alice").await;
+    let key = format!("usher:session:{}", id(&jar));
+    let before = fleet.redis.command(&["GET", &key]).await;
+    fleet.clock.advance(Duration::from_secs(310));
+    // The second one shows that the renewal has arrived.
+    for _ in 0..2 {
+        fleet.ask(0, &jar).await.assert_status(200);
+    }
+    fleet.redis.command(&["SET", &key, &before]).await;
+    fleet.start_another().await;
+    for instance in [2, 1, 0] {
+        fleet.ask(instance, &jar).await.assert_status(200);
+    }
+    assert_eq!(fleet.issuer.reuses(), 0);
 }
 
 #[tokio::test]

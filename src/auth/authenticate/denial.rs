@@ -98,7 +98,15 @@ impl Authenticator {
 
 fn is_denied(denied: &Denied, token: &VerifiedToken, session: Option<&SessionOrigin>) -> bool {
     denied.is_denied(session.map(|session| session.id), token.token.expose())
+        || session.is_some_and(|session| session.is_denied_before(denied))
         || Grounds::of(&token.claims, session).is_some_and(|grounds| grounds.are_denied(denied))
+}
+
+impl SessionOrigin {
+    /// Whether it is denied by the name that it had before it moved.
+    pub(super) fn is_denied_before(&self, denied: &Denied) -> bool {
+        self.before.is_some_and(|before| denied.is_denied(Some(before), ""))
+    }
 }
 
 impl<'a> Grounds<'a> {

@@ -162,7 +162,7 @@ impl Authenticator {
         let new_tokens = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
-            let names = [Some(session.id), presented.moves.map(|(_, before)| before)];
+            let names = [Some(session.id), session.before];
             for name in names.into_iter().flatten() {
                 self.denied.deny_session(name, now.wall.after(self.absolute_timeout), now);
             }

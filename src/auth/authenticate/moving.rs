@@ -27,8 +27,9 @@ impl Authenticator {
         let refresh = renewed.as_ref().map(|renewed| &renewed.refresh_token);
         let refresh = refresh.or(presented.refresh.as_ref().map(|refresh| &refresh.token));
         let moved = self.cookies.move_over(presented, (&identity.token, refresh), self.clock.now(), jar).await;
-        if let Err(error) = moved {
-            tracing::debug!(%error, "a session stays where it is for now");
+        match moved {
+            Ok(()) => jar.moved = presented.session(),
+            Err(error) => tracing::debug!(%error, "a session stays where it is for now"),
         }
     }
 }

@@ -43,6 +43,12 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         let (renewals, presented) = (self.clone(), presented.clone());
         self.0.background.start(async move {
             let ask = renewals.ask(&presented, Need::Token);
+            // First, for the other end says what is to be revoked. Should this one not be recorded, its denial counts.
+            if let Some(before) = presented.before
+                && let Some(ending) = renewals.0.store.end(&Ask { session: Some(before), ..ask.clone() }, cause).await
+            {
+                renewals.deny(&presented, &ending);
+            }
             let ending = renewals.0.store.end(&ask, cause).await;
             if let Some(ending) = &ending {
                 renewals.deny(&presented, ending);

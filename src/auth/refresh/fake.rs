@@ -18,7 +18,7 @@ use crate::config::{IssuerId, OnReuse, Secret};
 use crate::issuer::Sent;
 use crate::oauth::{AccessToken, RefreshToken, TokenResponse};
 use crate::session::shared::simulated::Simulated;
-use crate::session::store::{MemoryStore, SharedStore, yield_now};
+use crate::session::store::{MemoryStore, Presenter, SharedStore, yield_now};
 use crate::session::{Denied, Policy, Sealer, Store};
 
 pub(super) const POLICY: Policy = Policy {
@@ -47,9 +47,11 @@ pub(super) fn presented(token: &RefreshToken) -> PresentedRefresh {
         issuer: IssuerId(0),
         token: token.clone(),
         session: None,
+        before: None,
         subject: None,
         started_at: None,
         beside: None,
+        by: Presenter::Browser,
     }
 }
 

@@ -305,6 +305,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
             token: presented.token.clone(),
             session: presented.session,
             beside: presented.beside,
+            by: presented.by,
             need,
         }
     }

@@ -7,7 +7,7 @@ use super::RenewalCounts;
 use crate::clock::Timestamp;
 use crate::config::{self, IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
-use crate::session::store::EndCause;
+use crate::session::store::{EndCause, Presenter};
 use crate::session::{SessionId, TokenHash};
 
 /// A refresh token as a request presented it.
@@ -19,6 +19,8 @@ pub struct PresentedRefresh {
     pub token: RefreshToken,
     /// The session, for cookies that name one.
     pub session: Option<SessionId>,
+    /// What the session was called before it moved into the store, if it did: it ends under both names.
+    pub before: Option<SessionId>,
     /// The subject of the access token beside it, or of the session, when one is known; empty when that names nobody.
     pub subject: Option<Box<str>>,
     /// When the session began, if known.
@@ -26,6 +28,8 @@ pub struct PresentedRefresh {
     /// The access token beside it and until when that is accepted, when it still is: a sign-out must end it too, even when
     /// it comes after the renewal.
     pub beside: Option<(TokenHash, Timestamp)>,
+    /// Where it comes from: a cookie, or a session in the store.
+    pub by: Presenter,
 }
 
 impl PresentedRefresh {

@@ -8,6 +8,7 @@ use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::store::Presenter;
 use crate::session::stored::SessionKey;
 use crate::session::{SealError, Sealer};
 
@@ -49,23 +50,26 @@ impl SessionCookies {
         let Some(ticket) = refresh.as_ref().or(access.as_ref()) else { return Ok(None) };
         let Some(issuer) = self.allowed(&ticket.issuer, allowed) else { return Ok(None) };
         let moves = match &self.keeping {
-            Keeping::Stored(_, secret) => SessionKey::moved(secret, ticket.session).map(|key| (key, ticket.session)),
+            Keeping::Stored(_, secrets) => secrets.first().and_then(|secret| SessionKey::moved(secret, ticket.session)),
             Keeping::Sealed(_) | Keeping::Raw => None,
         };
-        let id = moves.map_or(ticket.session, |(key, _)| key.id());
+        let (id, before) = moves.map_or((ticket.session, None), |key| (key.id(), Some(ticket.session)));
+        let Ticket { started_at, sid, facts, .. } = *ticket;
         Ok(Some(PresentedSession {
             facts: Some(SessionFacts {
                 issuer,
-                origin: SessionOrigin { id, started_at: ticket.started_at, sid: ticket.sid, facts: ticket.facts },
+                origin: SessionOrigin { id, before, started_at, sid, facts },
                 idle_until: ticket.idle_until,
             }),
             refresh: refresh.as_ref().map(|ticket| PresentedRefresh {
                 issuer,
                 token: RefreshToken::new(&ticket.token),
                 session: Some(id),
+                before,
                 subject: Some(ticket.subject.clone()),
                 started_at: Some(ticket.started_at),
                 beside: None,
+                by: Presenter::Browser,
             }),
             access: access.map(|ticket| AccessToken::new(&ticket.token)),
             stored: None,
@@ -86,8 +90,9 @@ impl SessionCookies {
         let idle_until = self.idle_until(origin.map_or(now, |origin| origin.started_at), access, now);
         let max_age = idle_until.since(now).as_secs();
         let value = |token: &str, purpose| match (&self.keeping, origin) {
-            (Keeping::Sealed(sealer), Some(SessionOrigin { id, started_at, sid, facts })) => Ticket {
-                session: id,
+            (Keeping::Sealed(sealer), Some(SessionOrigin { id, before, started_at, sid, facts })) => Ticket {
+                // A ticket has room for one name, and that is the one which all know who know the session.
+                session: before.unwrap_or(id),
                 started_at,
                 idle_until,
                 issuer: self.issuer_name(issuer),
@@ -133,9 +138,11 @@ fn raw(access: Option<&str>, refresh: Option<&str>, allowed: &[IssuerId]) -> Pre
             issuer: *issuer,
             token: RefreshToken::new(token),
             session: None,
+            before: None,
             subject: None,
             started_at: None,
             beside: None,
+            by: Presenter::Browser,
         }),
         facts: None,
         stored: None,

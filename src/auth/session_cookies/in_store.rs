@@ -11,6 +11,7 @@ use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::oauth::RefreshToken;
+use crate::session::store::Presenter;
 use crate::session::stored::{Found, SessionKey, StoredSession};
 
 impl SessionCookies {
@@ -58,7 +59,7 @@ impl SessionCookies {
     ) -> Result<(), Unkept> {
         let Some(SessionFacts { issuer, origin, .. }) = session.facts else { return Ok(()) };
         match (&self.keeping, session.moves, &session.stored) {
-            (_, Some((key, _)), None) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,
+            (_, Some(key), None) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,
             // A renewal has written the cookies already.
             (Keeping::Sealed(_), None, Some(_)) if jar.lines.is_empty() => {
                 self.write((issuer, Some(origin)), access, refresh, now, jar)
@@ -92,19 +93,36 @@ impl SessionCookies {
         Ok(self.presented(found, allowed))
     }
 
+    /// The same session under the key that it has moved to already, should another secret have been the first one then: it must
+    /// not be two sessions. While the store is away, nothing moves.
+    pub(super) async fn find_moved(&self, presented: &mut PresentedSession) {
+        let (Keeping::Stored(_, secrets), Some(facts)) = (&self.keeping, &mut presented.facts) else { return };
+        let Some(before) = facts.origin.before.filter(|_| secrets.len() > 1) else { return };
+        for key in secrets.iter().filter_map(|secret| SessionKey::moved(secret, before)) {
+            if matches!(self.sessions.find(key.id()).await, Ok(Some(_))) {
+                facts.origin.id = key.id();
+                presented.refresh.iter_mut().for_each(|refresh| refresh.session = Some(key.id()));
+                presented.moves = Some(key);
+                return;
+            }
+        }
+    }
+
     fn presented(&self, found: Found, allowed: &[IssuerId]) -> Option<PresentedSession> {
         let session = &found.held.session;
         let issuer = self.allowed(&session.issuer, allowed)?;
-        let StoredSession { started_at, sid, facts, idle_until, .. } = *session;
+        let StoredSession { started_at, sid, facts, idle_until, moved_from, .. } = *session;
         let refresh = session.refresh.as_ref().map(|token| PresentedRefresh {
             issuer,
             token: token.clone(),
             session: Some(found.id),
+            before: moved_from,
             subject: Some(session.subject.clone()),
             started_at: Some(started_at),
             beside: None,
+            by: Presenter::Keeper,
         });
-        let origin = SessionOrigin { id: found.id, started_at, sid, facts };
+        let origin = SessionOrigin { id: found.id, before: moved_from, started_at, sid, facts };
         Some(PresentedSession {
             access: Some(session.access.clone()),
             refresh,
@@ -121,7 +139,7 @@ impl SessionCookies {
         refresh: Option<&RefreshToken>,
         now: Timestamp,
     ) -> StoredSession {
-        let SessionOrigin { id: _, started_at, sid, facts } = origin;
+        let SessionOrigin { id: _, before, started_at, sid, facts } = origin;
         StoredSession {
             issuer: self.issuer_name(issuer),
             subject: access.claims.subject().unwrap_or_default().into(),
@@ -132,6 +150,7 @@ impl SessionCookies {
             facts,
             access: access.token.clone(),
             refresh: refresh.cloned(),
+            moved_from: before,
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct CookieJar {
     others: Vec<HeaderValue>,
     /// What the lines come from, when it is a renewal.
     pub(in crate::auth) renewed: Option<RenewedSession>,
+    /// Whose they are, when it has moved.
+    pub(in crate::auth) moved: Option<SessionOrigin>,
 }
 
 /// A session that this request has renewed, or found renewed.
@@ -36,7 +38,7 @@ impl CookieJar {
     /// An empty jar for a browser that has these cookies.
     #[must_use]
     pub const fn new(browser: InBrowser) -> Self {
-        Self { browser, lines: Vec::new(), others: Vec::new(), renewed: None }
+        Self { browser, lines: Vec::new(), others: Vec::new(), renewed: None, moved: None }
     }
 
     /// Leaves the browser's cookies as they are.

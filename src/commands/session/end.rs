@@ -4,11 +4,12 @@
 use std::io::Write;
 
 use super::{Reach, SessionError};
+use crate::commands::shown::shown;
 use crate::commands::{Failure, causes};
 use crate::config;
 use crate::issuer::{Issuer, RevokeError};
 use crate::oauth::RefreshToken;
-use crate::session::store::{Ask, EndCause, Need, RecordKey};
+use crate::session::store::{Ask, EndCause, Need, Presenter, RecordKey};
 use crate::session::stored::StoredSession;
 use crate::session::{SessionId, TokenHash};
 
@@ -52,7 +53,7 @@ pub(super) async fn user(
     for issuer in &names {
         reach.audit.signed_out(Some((issuer, subject)));
     }
-    writeln!(out, "{subject}: whatever was given until now at {} is denied", names.join(", "))?;
+    writeln!(out, "{}: whatever was given until now at {} is denied", shown(subject), names.join(", "))?;
     let mut listing = reach.sessions.list_user(names, subject);
     while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
         for (id, session) in &page {
@@ -67,7 +68,7 @@ pub(super) async fn user(
 async fn end(reach: &Reach, id: SessionId, session: &StoredSession, out: &mut impl Write) -> Result<(), Failure> {
     let told = tell_issuer(reach, id, session).await?;
     reach.sessions.end(id, Some(session)).await.map_err(Failure::world)?;
-    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), session.subject, session.issuer)?;
+    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), shown(&session.subject), session.issuer)?;
     Ok(())
 }
 
@@ -76,6 +77,10 @@ async fn deny(reach: &Reach, id: SessionId, session: Option<&StoredSession>) -> 
         .deny(|denied, now| {
             denied.deny_session(id, now.wall.after(reach.absolute_timeout), now);
             if let Some(session) = session {
+                // Cookies from before it moved into the store are of this session too.
+                if let Some(before) = session.moved_from {
+                    denied.deny_session(before, now.wall.after(reach.absolute_timeout), now);
+                }
                 denied.deny_access_token(TokenHash::of(session.access.expose()), session.idle_until, now);
             }
         })
@@ -90,8 +95,14 @@ async fn tell_issuer(reach: &Reach, id: SessionId, session: &StoredSession) -> R
         token: refresh.clone(),
         session: Some(id),
         beside: None,
+        by: Presenter::Keeper,
         need: Need::Token,
     };
+    if let Some(before) = session.moved_from {
+        let ask = Ask { session: Some(before), ..ask.clone() };
+        // Whatever else came of the chain is known by the end below.
+        reach.renewals.end(&ask, EndCause::SignedOut).await;
+    }
     let ending = reach.renewals.end(&ask, EndCause::SignedOut).await;
     if let Some(ending) = &ending {
         let tokens = &ending.access_tokens;

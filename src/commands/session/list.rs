@@ -9,6 +9,7 @@ use serde_json::json;
 use super::Reach;
 use crate::clock::Timestamp;
 use crate::commands::Failure;
+use crate::commands::shown::shown;
 use crate::commands::source::Output;
 use crate::config;
 use crate::session::SessionId;
@@ -54,8 +55,7 @@ pub(super) async fn write(
 
 fn text(id: SessionId, session: &StoredSession, width: usize, out: &mut impl Write) -> io::Result<()> {
     let [began, renewed, ends] = times(session);
-    // Whoever chooses a subject must not draw on a terminal.
-    let user: String = session.subject.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+    let user = shown(&session.subject);
     writeln!(out, "{}  {began}  {renewed}  {ends}  {:width$}  {user}", id.to_text(), session.issuer)
 }
 

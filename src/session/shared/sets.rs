@@ -6,12 +6,13 @@ use redis::{Cmd, cmd};
 
 use super::{Away, Connection};
 
-/// Members that have ended go when another comes, so that a set is never larger than what lives.
+/// Members that have ended go when another comes, so that a set is never larger than what lives. The set lasts for as long as
+/// the member that stays longest.
 const ENLIST: &str = "
 local time = redis.call('TIME')
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. time[1])
 redis.call('ZADD', KEYS[1], time[1] + ARGV[2], ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])";
+if redis.call('PTTL', KEYS[1]) < ARGV[2] * 1000 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end";
 
 /// Members that are asked for at once.
 const PAGE: usize = 200;
@@ -26,7 +27,7 @@ pub struct Page {
 }
 
 impl Connection {
-    /// Makes `member` one of a set for so long, which is as long as any other one stays.
+    /// Makes `member` one of a set for so long.
     ///
     /// # Errors
     /// [`Away`]

@@ -109,8 +109,19 @@ pub struct Ask {
     pub session: Option<SessionId>,
     /// The access token that was presented beside it, while it is accepted.
     pub beside: Option<(TokenHash, Timestamp)>,
+    /// Who presents it.
+    pub by: Presenter,
     /// What the presenter needs.
     pub need: Need,
+}
+
+/// Who presents a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presenter {
+    /// Somebody from outside: where the token is spent and its successor in use, it was copied (R16).
+    Browser,
+    /// The store that keeps the session, and lets no token out. An old one proves nothing but that a write was lost.
+    Keeper,
 }
 
 /// What the presenter of a refresh token needs.

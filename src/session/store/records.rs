@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::record::{Record, State, Term, Troubles};
 use super::sheet::Sheet;
 use super::shelf::Shelf;
-use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
+use super::{
+    Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, Presenter, RecordKey, Recording, Ticket, Tokens,
+};
 use crate::clock::Timestamp;
 use crate::oauth::{AccessToken, RefreshToken};
 use crate::session::{SessionId, TokenHash};
@@ -279,7 +281,7 @@ impl Records {
             let unheard_of = Spendable { key: ask.key, token: ask.token.clone(), troubles: Troubles::default() };
             return Decision::Vacant(unheard_of);
         };
-        if self.is_past_grace(presented, now.instant) {
+        if ask.by == Presenter::Browser && self.is_past_grace(presented, now.instant) {
             return Decision::Reused;
         }
         let Some((key, tip)) = self.tip(&ask.key) else { return Decision::Forgotten };

@@ -1,7 +1,8 @@
 //! The sessions on a server: each a sealed value that goes when the session is idle for too long, and its name in two sets,
 //! of all sessions and of its user's, by which they are listed.
 //!
-//! Names in those sets may outlive their sessions; whoever lists them takes out what is dead.
+//! Names in those sets may outlive their sessions, until these would have been too old. Nobody takes them out before: a session
+//! that is about to begin has a name without a value, too.
 
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ impl SessionsOnServer {
         Listing { sets: issuers.into_iter().map(|issuer| self.user(issuer, subject)).collect(), from: None }
     }
 
-    /// The next sessions of a list; `None` behind the last. Names of dead ones are taken out of the set.
+    /// The next sessions of a list; `None` behind the last.
     ///
     /// # Errors
     /// [`Away`]
@@ -128,15 +129,8 @@ impl SessionsOnServer {
         };
         // All at once: a page is one round trip, or a few.
         let values = try_join_all(page.members.iter().map(look_up)).await?;
-        let mut sessions = Vec::with_capacity(values.len());
-        for (member, value) in page.members.iter().zip(values) {
-            match value {
-                Some((id, value)) if !value.is_empty() => {
-                    sessions.extend(self.open(id, &value).map(|held| (id, held.session)));
-                }
-                _ => self.server.strike(set, member).await?,
-            }
-        }
+        let values = values.into_iter().flatten();
+        let sessions = values.filter_map(|(id, value)| Some((id, self.open(id, &value)?.session))).collect();
         listing.from = page.next;
         if listing.from.is_none() {
             listing.sets.pop();

@@ -33,6 +33,8 @@ pub struct StoredSession {
     pub access: AccessToken,
     /// The newest refresh token that is known. It may be spent: its record then leads to what came of it.
     pub refresh: Option<RefreshToken>,
+    /// What it was called while its tokens were in cookies, if they were: whoever has a copy of those presents that name.
+    pub moved_from: Option<SessionId>,
 }
 
 /// The same as it is written.
@@ -45,6 +47,7 @@ struct Written {
     facts: SignInFacts,
     access: AccessToken,
     refresh: Option<RefreshToken>,
+    moved_from: Option<[u8; 16]>,
 }
 
 impl StoredSession {
@@ -64,6 +67,7 @@ impl StoredSession {
             facts: self.facts,
             access: self.access.clone(),
             refresh: self.refresh.clone(),
+            moved_from: self.moved_from.map(|from| from.0),
         };
         let start = Zeroizing::new(vec![LAYOUT]);
         // Nothing here can fail to be written but for memory.
@@ -76,10 +80,10 @@ impl StoredSession {
         let bytes = Zeroizing::new(sealer.open(&purpose(id), value).ok()?);
         let (&LAYOUT, bytes) = bytes.split_first()? else { return None };
         let written: Written = postcard::from_bytes(bytes).ok()?;
-        let Written { issuer, subject, times: [started_at, renewed_at, idle_until], sid, facts, access, refresh } =
-            written;
-        let sid = sid.map(SidHash);
-        Some(Self { issuer, subject, started_at, renewed_at, idle_until, sid, facts, access, refresh })
+        let Written { issuer, subject, times, sid, facts, access, refresh, moved_from } = written;
+        let [started_at, renewed_at, idle_until] = times;
+        let (sid, moved_from) = (sid.map(SidHash), moved_from.map(SessionId));
+        Some(Self { issuer, subject, started_at, renewed_at, idle_until, sid, facts, access, refresh, moved_from })
     }
 }
 
@@ -116,9 +120,10 @@ mod tests {
             facts: SignInFacts { auth_time: Some(Timestamp(900)), acr: Some(AcrHash::of("gold")) },
             access: AccessToken::new("canary-access"),
             refresh: Some(RefreshToken::new("canary-refresh")),
+            moved_from: Some(SessionId([3; 16])),
         };
         let (one, other) = (SessionId([1; 16]), SessionId([2; 16]));
-        for session in [session.clone(), StoredSession { sid: None, refresh: None, ..session }] {
+        for session in [session.clone(), StoredSession { sid: None, refresh: None, moved_from: None, ..session }] {
             let sealed = session.seal(one, &sealer("a secret")).unwrap();
             assert_eq!(StoredSession::open(&sealed, one, &sealer("a secret")), Some(session.clone()));
             assert_eq!(StoredSession::open(&sealed, other, &sealer("a secret")), None);

@@ -81,6 +81,7 @@ mod tests {
             facts: SignInFacts::default(),
             access: AccessToken::new(&"x".repeat(bytes)),
             refresh: None,
+            moved_from: None,
         };
         shelf.put(SessionId([name; 16]), Arc::new(Held::in_memory(session)));
     }

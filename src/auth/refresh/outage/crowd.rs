@@ -9,6 +9,7 @@ use super::provider::{Access, LIFETIME, Provider};
 use super::time::Time;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
+use crate::session::store::Presenter;
 
 /// Visits begin on multiples of this.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -138,9 +139,11 @@ impl Crowd {
             issuer: IssuerId(0),
             token: Provider::token(session, browser.rotated),
             session: None,
+            before: None,
             subject: Some(Provider::subject(session)),
             started_at: None,
             beside: None,
+            by: Presenter::Browser,
         };
         let now = self.time.clock().now();
         if now < browser.expires_at {

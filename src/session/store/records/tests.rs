@@ -29,7 +29,8 @@ fn key(token: &str) -> RecordKey {
 }
 
 fn ask(token: &str) -> Ask {
-    Ask { key: key(token), token: RefreshToken::new(token), session: None, beside: None, need: Need::Token }
+    let (by, need) = (Presenter::Browser, Need::Token);
+    Ask { key: key(token), token: RefreshToken::new(token), session: None, beside: None, by, need }
 }
 
 impl Bench {
@@ -128,6 +129,20 @@ fn raw_cookies_inherit_the_session_along_the_chain() {
     for token in ["a", "b", "c"] {
         assert!(matches!(bench.look(token), Decision::Ended(EndCause::SignedOut)));
     }
+}
+
+#[test]
+fn a_spent_token_after_the_grace_is_theft_in_a_browser_and_a_lost_write_in_the_store() {
+    let mut bench = Bench::new(POLICY);
+    bench.renew("a", "b");
+    bench.records.presented(&key("b"), bench.now);
+    bench.pass(POLICY.grace);
+    assert!(matches!(bench.look("a"), Decision::Reused));
+    let kept = Ask { by: Presenter::Keeper, ..ask("a") };
+    let Decision::Recorded(tokens) = bench.records.look(&kept, bench.now) else { panic!() };
+    assert_eq!(tokens.refresh_token.expose(), "b");
+    bench.pass(LIFETIME);
+    assert_eq!(bench.records.claim(&kept, LEASE, bench.now).unwrap().token.expose(), "b");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::config::Secret;
 use crate::oauth::RefreshToken;
 use crate::session::formats::committed;
 use crate::session::shared::simulated::Simulated;
-use crate::session::store::{Access, Need, SPARE, Tokens};
+use crate::session::store::{Access, Need, Presenter, SPARE, Tokens};
 
 const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
@@ -61,7 +61,8 @@ fn key(token: &str) -> RecordKey {
 }
 
 fn ask(token: &str) -> Ask {
-    Ask { key: key(token), token: RefreshToken::new(token), session: None, beside: None, need: Need::Token }
+    let (by, need) = (Presenter::Browser, Need::Token);
+    Ask { key: key(token), token: RefreshToken::new(token), session: None, beside: None, by, need }
 }
 
 /// What a token is renewed to, if that is recorded.
