@@ -1,5 +1,5 @@
--- Asks Usher about a request, for HAProxy: `http-request lua.usher_verify`, and `http-response lua.usher_cookies` for the
--- cookies of a renewed session.
+-- Asks Usher about a request, for HAProxy: `http-request lua.usher_verify`. The cookies of a renewed session are left in
+-- `txn.usher_cookie_1`, `_2` and so on.
 
 local verify = (os.getenv("USHER_VERIFY") or "http://usher:8001") .. "/.usher/verify"
 
@@ -30,9 +30,10 @@ local about_answer = {
     ["transfer-encoding"] = true,
 }
 
+-- In their order. Those of a request are counted from 0, those of an answer perhaps from 1.
 local function list(values)
-    local copied = {}
-    for _, value in pairs(values) do
+    local copied = { values[0] }
+    for _, value in ipairs(values) do
         copied[#copied + 1] = value
     end
     return copied
@@ -83,20 +84,7 @@ core.register_action("usher_verify", { "http-req" }, function(txn)
             end
         end
     end
-    local cookies = answer.headers["set-cookie"]
-    if cookies then
-        txn:set_priv(list(cookies))
+    for number, cookie in ipairs(list(answer.headers["set-cookie"] or {})) do
+        txn:set_var("txn.usher_cookie_" .. number, cookie)
     end
-end, 0)
-
-core.register_action("usher_cookies", { "http-res" }, function(txn)
-    local cookies = txn:get_priv()
-    if not cookies then
-        return
-    end
-    for _, cookie in ipairs(cookies) do
-        txn.http:res_add_header("set-cookie", cookie)
-    end
-    -- An answer that brings new cookies is for nobody else.
-    txn.http:res_add_header("cache-control", "private, no-store")
 end, 0)

@@ -106,7 +106,15 @@ impl Stripper {
                 || never::NAMES.contains(&name.as_str())
                 || never::PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
         };
-        let is_impostor = |name: &HeaderName| is_reserved(name) || fold(name).is_none_or(|folded| is_reserved(&folded));
+        let is_by_proxies = |name: &HeaderName| {
+            by_proxies::NAMES.contains(&name.as_str())
+                || by_proxies::PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+        };
+        let is_impostor = |name: &HeaderName| {
+            // What the proxy itself says is its own, but nobody says it in another spelling.
+            let is_forged = |folded: HeaderName| is_reserved(&folded) || folded != *name && is_by_proxies(&folded);
+            is_reserved(name) || fold(name).is_none_or(is_forged)
+        };
         headers.keys().find(|name| !overwritten.contains(name) && is_impostor(name))
     }
 
@@ -271,11 +279,13 @@ mod tests {
             stripper().impostor(&map(&["accept", name, "x-forwarded-for"]), &overwritten).map(ToString::to_string)
         };
         for name in ["x_user", "x.user", "x-groups_", "remote-user", "x-usher-a", "x_usher_a", "proxy", "x_http.method"]
+            .into_iter()
+            .chain(["x_forwarded_for", "x-real_ip", "forwarded-for_", "cf_connecting_ip"])
         {
-            let folds_to_one = !matches!(name, "x-groups_");
+            let folds_to_one = !matches!(name, "x-groups_" | "forwarded-for_");
             assert_eq!(impostor(name).as_deref(), folds_to_one.then_some(name));
         }
-        for name in ["x-user", "remote_user", "my_field", "x-forwarded-uri", "cookie"] {
+        for name in ["x-user", "remote_user", "my_field", "x-forwarded-uri", "x-real-ip", "cookie"] {
             assert_eq!(impostor(name), None);
         }
     }

@@ -268,6 +268,91 @@ async fn a_line_of_the_log_is_explained_again_in_both_formats() {
     }
 }
 
+/// Another proxy serves this site, and asks.
+const ASKED: &str = "
+listen: { plain: '127.0.0.1:0', verify: '127.0.0.1:0' }
+trusted_proxies: [127.0.0.0/8]
+sites:
+  - host: app.test
+    issuer: main
+    identity_headers: { X-User-Id: sub, X-User-Team: team }
+    routes:
+      - path: /
+      - { path: /pub/, access: public, strip_prefix: /pub, rewrite_host: inner.test }
+      - { path: /key/, access: public, upstream_authorization: { header: X-Api-Key, value: the fixed key } }
+";
+
+#[tokio::test]
+async fn of_a_route_that_another_proxy_serves_it_tells_what_that_proxy_is_told() {
+    let place = Place::with(&format!("{ISSUERS}{SESSION}{ASKED}")).await;
+    let url = "https://app.test/pub/x?q=1";
+    let (code, told) = place.json(&["GET", url, "-H", "X-User-Id: root", "-H", "Accept: text/html"]).await;
+    assert_eq!((code, &told["decision"]), (Some(0), &"forwarded".into()), "{told:#}");
+    let forwarded = &told["forwarded"];
+    assert_eq!(
+        (&forwarded["target"], &forwarded["upstream"]),
+        (&"/pub/x?…".into(), &serde_json::json!([])),
+        "{told:#}"
+    );
+    let names: Vec<_> = forwarded["headers"].as_array().unwrap().iter().map(|field| field["name"].clone()).collect();
+    assert!(!names.contains(&"host".into()) && !names.contains(&"x-forwarded-host".into()), "{told:#}");
+    assert!(forwarded["removed"].as_array().unwrap().contains(&"x-user-id".into()), "{told:#}");
+    let (_, said) = place.explain(&["GET", "https://app.test/x", "--claims", "analyst.json"]).await;
+    assert!(said.contains("+ x-user-id  alice"), "{said}");
+    let (_, said) = place.explain(&["GET", "https://app.test/key/x"]).await;
+    assert!(said.contains("••• (upstream_authorization)") && !said.contains("the fixed key"), "{said}");
+
+    // What could not be taken off any more is refused.
+    let (code, told) = place.json(&["GET", url, "-H", "X_User_Id: root"]).await;
+    assert_eq!((code, &told["status"]), (Some(1), &400.into()), "{told:#}");
+    assert!(told["reason"].as_str().unwrap().contains("x_user_id"), "{told:#}");
+
+    // And what was verified then passes by now as well.
+    let line = |decision: &str| {
+        let route = "app.test/pub/";
+        let line = serde_json::json!({ "target": "usher::access", "method": "GET", "host": "app.test", "path": "/pub/x",
+            "request_id": "1", "route": route, "decision": decision, "status": 200 });
+        line.to_string()
+    };
+    for (decision, differs) in [("verified", false), ("forwarded", false), ("refused", true), ("answered", true)] {
+        let (_, told) = place.json(&["--log", &line(decision)]).await;
+        assert_eq!(told["log"]["differs"], differs, "{decision}: {told:#}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_somebody_else_has_written_draws_on_the_terminal() {
+    let place = Place::usual().await;
+    // A line of its own, a colour of eight bits, and one that turns the rest of the line round.
+    let drawn = "x\n→ reaches the application\u{9b}32m\u{202e}\u{2028}y";
+    let drew = |said: &str| {
+        let ours = said.replace('\n', "");
+        let draws = |letter: char| letter.is_control() || "\u{202e}\u{2028}".contains(letter);
+        said.lines().any(|line| line.starts_with("→ reaches")) || ours.contains(draws)
+    };
+    let line = |name: &str| {
+        let mut line = serde_json::json!({ "target": "usher::access", "method": "GET", "host": "app.test", "path": "/x",
+            "request_id": "1", "decision": "refused", "status": 401 });
+        line[name] = drawn.into();
+        line.to_string()
+    };
+    place.write("claims.json", &serde_json::json!({ "sub": drawn, "realm_access": { "roles": [drawn] } }).to_string());
+    place.write("token", &place.issuer.token("alice").claim("iss", drawn).unsigned());
+    let mut asked = vec![
+        vec!["GET", "https://app.test/admin/x", "--claims", "claims.json"],
+        vec!["GET", "https://app.test/admin/x", "--token-file", "token"],
+        vec!["GET", drawn],
+        vec![drawn, "https://app.test/"],
+        vec!["GET", "https://app.test/", "--header", drawn],
+    ];
+    let lines = ["method", "host", "path", "request_id", "route", "reason", "decision", "issuer"].map(line);
+    asked.extend(lines.iter().map(|line| vec!["--log", line]));
+    for arguments in asked {
+        let (_, said) = place.explain(&arguments).await;
+        assert!(!drew(&said), "{arguments:?}:\n{}", said.escape_debug());
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_explained_is_a_usage_error_and_a_bad_file_one_of_the_configuration() {
     let place = Place::usual().await;

@@ -218,7 +218,7 @@ async fn a_proxy_that_knows_statuses_only_gets_these_and_each_cookie_under_a_nam
     // Refused a moment ago, and good by now: nobody gets an empty page for that.
     let answer = send(cookies(get(REFUSAL, "/x?q=1"), &alice)).await;
     assert_eq!((answer.status().as_u16(), header(&answer, "location")), (307, Some("https://app.test/x?q=1")));
-    assert_eq!(header(&answer, "x-user-id"), None);
+    assert_eq!((header(&answer, "x-user-id"), header(&answer, "cache-control")), (None, Some("no-store")));
     let answer = send(cookies(asks(&scene, REFUSAL, &Method::POST, "/x"), &alice)).await;
     assert_eq!((answer.status().as_u16(), header(&answer, "retry-after")), (503, Some("1")));
 }
@@ -330,6 +330,11 @@ async fn a_field_that_could_be_taken_for_ushers_is_refused_because_it_cannot_be_
             "X-Rewrite-URL",
             "X-Usher-Assertion",
             "Proxy",
+            // An application that folds names together would take them for the proxy's own.
+            "X_Forwarded_For",
+            "X-Forwarded_Host",
+            "X_Real_IP",
+            "True.Client.IP",
         ] {
             let asks = get(&scene, uri).bearer_auth(scene.issuer.access_token("alice")).header(name, "root");
             assert_eq!(send(asks).await.status(), 400, "{name} at {uri}");
@@ -440,4 +445,25 @@ fn a_listener_for_questions_needs_proxies_and_a_route_without_it_needs_an_upstre
     let refused = Gateway::refusal(&format!("{listen}{site}")).unwrap();
     assert!(refused.contains("listen.verify") && refused.contains("trusted_proxies"), "{refused}");
     assert_eq!(Gateway::refusal(&format!("{listen}trusted_proxies: [10.0.0.0/8]\n{site}")), None);
+    // Everybody would be told what only a proxy is: credentials of applications among it.
+    for everybody in ["0.0.0.0/0", "'::/0'", "10.0.0.0/8, 0.0.0.0/1, 128.0.0.0/1"] {
+        let refused = Gateway::refusal(&format!("{listen}trusted_proxies: [{everybody}]\n{site}")).unwrap_or_default();
+        assert!(refused.contains("listen.verify") && refused.contains("everybody"), "{everybody}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_nothing_where_there_is_no_upstream_is_said_to_do_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = "listen: { plain: '127.0.0.1:0', verify: '127.0.0.1:0' }\ntrusted_proxies: [10.0.0.0/8]\n";
+    let keys = "strip_prefix: /a, rewrite_host: b.test, body_limit: 1MiB, resend_forms: 1KiB";
+    let routes = format!("[{{ path: /a/, {keys} }}, {{ path: /b/, upstream: 'http://b', body_limit: 1MiB }}]");
+    let yaml = format!("{listen}sites:\n- {{ host: app.test, access: public, routes: {routes} }}\n");
+    std::fs::write(directory.path().join("usher.yaml"), yaml).unwrap();
+    let (code, said, error) = Usher::finish(&["check", "--config", "usher.yaml"], directory.path(), "").await;
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{said}");
+    for key in ["strip_prefix", "rewrite_host", "body_limit", "resend_forms"] {
+        assert!(said.contains(&format!("note: sites[0].routes[0].{key}: does nothing")), "{key}: {said}");
+    }
+    assert!(!said.contains("routes[1]"), "{said}");
 }

@@ -10,7 +10,7 @@ use crate::harness::scene::assert_renewed;
 use crate::harness::verbatim::{Peer, Verbatim, VerbatimClient};
 use crate::harness::{Answer, Ask, Browser, Client, Jar, Protocol, Scene, UpstreamAnswer, get, post};
 
-/// The example's configuration, with an issuer of the test's own and these cookies.
+/// The example's configuration, with an issuer of the test's own, these cookies, and one more site.
 fn configuration(cookies: &str) -> String {
     let mut text = std::fs::read_to_string(folder().join("usher.yaml")).unwrap();
     for (example, here) in [
@@ -27,18 +27,19 @@ fn configuration(cookies: &str) -> String {
         assert!(text.contains(example), "the example says {example}");
         text = text.replace(example, here);
     }
-    text
+    // Another site of Usher's, which is open, and which these proxies do not serve.
+    text + "  - { host: pub.test, access: public, routes: [{ path: / }] }\n"
 }
 
 /// A proxy, the application behind it, and Usher, which it asks.
-struct Outer {
-    kind: OuterKind,
-    proxy: OuterProxy,
-    scene: Scene,
+pub(crate) struct Outer {
+    pub(crate) kind: OuterKind,
+    pub(crate) proxy: OuterProxy,
+    pub(crate) scene: Scene,
 }
 
 impl Outer {
-    async fn start(kind: OuterKind, cookies: &str) -> Option<Self> {
+    pub(crate) async fn start(kind: OuterKind, cookies: &str) -> Option<Self> {
         let scene = Scene::start(&configuration(cookies)).await;
         let app = scene.upstream.url().strip_prefix("http://").unwrap().parse().unwrap();
         let (usher, verify): (SocketAddr, SocketAddr) = (scene.gateway.plain(), scene.gateway.verify());
@@ -55,10 +56,21 @@ impl Outer {
     }
 
     /// Sends this target and these fields as they stand; the status, and whether the application got it.
-    async fn verbatim(&self, method: &'static str, target: &[u8], fields: &[(&str, &str)]) -> (u16, bool) {
+    pub(crate) async fn verbatim(&self, method: &'static str, target: &[u8], fields: &[(&str, &str)]) -> (u16, bool) {
+        self.verbatim_at("app.test", method, target, fields).await
+    }
+
+    /// The same with this `Host`.
+    pub(crate) async fn verbatim_at(
+        &self,
+        host: &str,
+        method: &'static str,
+        target: &[u8],
+        fields: &[(&str, &str)],
+    ) -> (u16, bool) {
         let before = self.scene.upstream.count();
         let peer = Peer::Gateway(self.proxy.address, "app.test".to_owned(), Protocol::Http1);
-        let mut request = Verbatim { method, ..Verbatim::get("app.test", target) };
+        let mut request = Verbatim { method, ..Verbatim::get(host, target) };
         for (name, value) in fields {
             request = request.field(*name, *value);
         }

@@ -106,6 +106,7 @@ mod websocket;
 
 // Other proxies that serve the application and ask about each request: their questions, and real ones.
 mod forward_auth;
+mod forward_auth_attacks;
 mod forward_auth_proxies;
 
 // WebSockets by the test suite of the Autobahn project.

@@ -132,6 +132,20 @@ fn the_units_of_the_example_are_units_and_leave_the_service_little() {
     assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stdout));
 }
 
+#[test]
+fn the_service_ends_where_trying_again_does_not_help_goes_on_where_it_does_and_leaves_no_tokens_on_disk() {
+    let unit = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd/usher.service"));
+    let unit = unit.unwrap();
+    let says = |line: &str| unit.lines().any(|said| said == line);
+    // What `usher check` says by its exit code before the start is not looked at by RestartPreventExitStatus.
+    assert!(says("RestartPreventExitStatus=78") && !unit.contains("\nExecStartPre="), "{unit}");
+    assert!(says("RestartSec=1s"), "{unit}");
+    // The watchdog aborts.
+    assert!(says("LimitCORE=0"), "{unit}");
+    let (head, _) = unit.split_once("[Service]").unwrap();
+    assert!(head.lines().any(|said| said == "StartLimitIntervalSec=0"), "{unit}");
+}
+
 fn usher(arguments: &[&str]) -> String {
     let output = run(env!("CARGO_BIN_EXE_usher"), arguments, Path::new(".")).unwrap();
     assert!(output.status.success(), "{output:?}");

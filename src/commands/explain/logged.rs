@@ -35,7 +35,7 @@ pub(super) struct Compared {
     pub(super) request_id: String,
     /// The status that it got.
     pub(super) status: u16,
-    /// What was decided: `forwarded`, `refused` or `answered`.
+    /// What was decided: `forwarded`, `verified`, `refused` or `answered`.
     pub(super) decision: String,
     /// The route that it fell under.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,11 +98,13 @@ impl Logged {
 
     /// How what is decided now compares.
     pub(super) fn compare(&self, now: &Explanation) -> Compared {
+        // Another proxy has forwarded what was verified.
+        let has_passed = matches!(&*self.decision, "forwarded" | "verified");
         let is_other = match now.decision {
             _ if self.route != now.route => Some(true),
             Decision::Unknown => None,
-            Decision::Forwarded => Some(self.decision != "forwarded"),
-            Decision::Answered => Some(self.decision == "forwarded"),
+            Decision::Forwarded => Some(!has_passed),
+            Decision::Answered => Some(has_passed),
             Decision::Refused => Some(self.decision != "refused" || !self.had_status_of(now)),
         };
         Compared {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::Failure;
+use super::printable::printable;
 use super::source::{Output, SourceArgs};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
@@ -82,13 +83,13 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     /// The address is none.
-    #[error("{0} is not an address such as https://app.example.com/admin/")]
+    #[error("{} is not an address such as https://app.example.com/admin/", printable(.0))]
     Url(String),
     /// The method is none.
-    #[error("{0} is not a method")]
+    #[error("{} is not a method", printable(.0))]
     Method(String),
     /// A header is none.
-    #[error("--header {0} is not NAME: VALUE")]
+    #[error("--header {} is not NAME: VALUE", printable(.0))]
     Header(String),
     /// What is presented as a token cannot stand in a header.
     #[error("the token has characters that no header can carry")]
@@ -115,7 +116,7 @@ pub enum ExplainError {
     #[error("that is not a line of the access log (target usher::access)")]
     Line,
     /// The line is of a request that was never read.
-    #[error("the line does not say what was asked for, because the request could not be read: {0}")]
+    #[error("the line does not say what was asked for, because the request could not be read: {}", printable(.0))]
     Unread(String),
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::logged::Compared;
+use crate::commands::printable::printable;
 use crate::gateway::explain::{Answer, Candidate, Check, Decision, Explanation, Forwarded};
 
 const BOLD: Style = Style::new().bold();
@@ -19,7 +20,7 @@ const MOST: usize = 12;
 pub(super) fn write(told: &Explanation, log: Option<&Compared>, out: &mut dyn Write) -> io::Result<()> {
     let read = &told.request;
     let (host, path) = (read.host.as_deref().unwrap_or_default(), read.path.as_deref().unwrap_or("(not readable)"));
-    writeln!(out, "{BOLD}{} {host}{path}{BOLD:#}", read.method)?;
+    writeln!(out, "{BOLD}{} {}{}{BOLD:#}", printable(&read.method), printable(host), printable(path))?;
     candidates("site", &told.sites, out)?;
     candidates("route", &told.routes, out)?;
     checks(&told.checks, out)?;
@@ -28,7 +29,7 @@ pub(super) fn write(told: &Explanation, log: Option<&Compared>, out: &mut dyn Wr
     }
     writeln!(out)?;
     for note in &told.notes {
-        writeln!(out, "note: {note}")?;
+        writeln!(out, "note: {}", printable(note))?;
     }
     if let Some(log) = log {
         then(log, out)?;
@@ -58,7 +59,7 @@ fn candidates(what: &str, candidates: &[Candidate], out: &mut dyn Write) -> io::
     let shown = candidates.iter().position(|candidate| candidate.wins).map_or(MOST, |winner| MOST.max(winner + 1));
     for Candidate { name, wins, why } in candidates.iter().take(shown) {
         let (style, mark) = if *wins { (GOOD, "✓") } else { (DIM, "·") };
-        writeln!(out, "  {style}{mark}{style:#} {name:width$}  {why}")?;
+        writeln!(out, "  {style}{mark}{style:#} {name:width$}  {}", printable(why))?;
     }
     match candidates.len().saturating_sub(shown) {
         0 => Ok(()),
@@ -75,8 +76,9 @@ fn checks(checks: &[Check], out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "\n{DIM}{step}{DIM:#}")?;
         }
         let (style, mark) = mark(check.holds);
-        let wanted = check.wanted.as_ref().map(|wanted| format!("{DIM}(wanted: {wanted}){DIM:#}"));
-        let seen = [check.seen.clone(), wanted].into_iter().flatten().collect::<Vec<_>>().join("  ");
+        let wanted = check.wanted.as_ref().map(|wanted| format!("{DIM}(wanted: {}){DIM:#}", printable(wanted)));
+        let seen = check.seen.as_ref().map(|seen| printable(seen).into_owned());
+        let seen = [seen, wanted].into_iter().flatten().collect::<Vec<_>>().join("  ");
         let line = format!("{:width$}  {seen}", check.what);
         writeln!(out, "  {style}{mark}{style:#} {}", line.trim_end())?;
     }
@@ -87,11 +89,11 @@ fn received(forwarded: &Forwarded, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{DIM}the application receives{DIM:#}")?;
     let place =
         if forwarded.upstream.is_empty() { "the proxy that asks".to_owned() } else { forwarded.upstream.join(", ") };
-    writeln!(out, "  → {} at {place}", forwarded.target)?;
+    writeln!(out, "  → {} at {place}", printable(&forwarded.target))?;
     let width = forwarded.headers.iter().map(|field| field.name.len()).max().unwrap_or_default();
     for field in &forwarded.headers {
         let by = if field.added { "+" } else { " " };
-        writeln!(out, "  {GOOD}{by}{GOOD:#} {:width$}  {}", field.name, field.value)?;
+        writeln!(out, "  {GOOD}{by}{GOOD:#} {:width$}  {}", field.name, printable(&field.value))?;
     }
     if !forwarded.removed.is_empty() {
         writeln!(out, "  {BAD}-{BAD:#} not passed on: {}", forwarded.removed.join(", "))?;
@@ -101,8 +103,9 @@ fn received(forwarded: &Forwarded, out: &mut dyn Write) -> io::Result<()> {
 
 fn then(log: &Compared, out: &mut dyn Write) -> io::Result<()> {
     let route = log.route.as_deref().unwrap_or("no route");
-    let reason = log.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    writeln!(out, "then:   {} {} by {route}{reason} {DIM}({}){DIM:#}", log.decision, log.status, log.request_id)?;
+    let reason = log.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", printable(reason)));
+    let [decision, route, id] = [&*log.decision, route, &log.request_id].map(printable);
+    writeln!(out, "then:   {decision} {} by {route}{reason} {DIM}({id}){DIM:#}", log.status)?;
     let verdict = match log.differs {
         Some(true) => "decided otherwise",
         Some(false) => "decided the same",
@@ -112,7 +115,7 @@ fn then(log: &Compared, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn decision(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
-    let reason = told.reason.as_deref().unwrap_or_default();
+    let reason = printable(told.reason.as_deref().unwrap_or_default());
     match told.decision {
         Decision::Forwarded => writeln!(out, "{GOOD}→ reaches the application{GOOD:#}"),
         Decision::Answered => writeln!(out, "{GOOD}→ is answered by Usher itself{GOOD:#}"),
@@ -128,11 +131,11 @@ fn answer(who: &str, answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     let telling = answer.headers.iter().filter(|field| field.name != "content-type");
     write!(out, "  {who}  {}", answer.status)?;
     for field in telling {
-        write!(out, "  {}: {}", field.name, field.value)?;
+        write!(out, "  {}: {}", field.name, printable(&field.value))?;
     }
     writeln!(out, "{}", if answer.clears_cookies { "  and clears the session's cookies" } else { "" })?;
     match &answer.detail {
-        Some(detail) => writeln!(out, "  {:1$}  “{detail}”", "", who.len()),
+        Some(detail) => writeln!(out, "  {:1$}  “{2}”", "", who.len(), printable(detail)),
         None => Ok(()),
     }
 }

@@ -56,6 +56,14 @@ impl Check<'_> {
                 self.report.conflict(&at.key(key), std::slice::from_ref(&trusted), message, remedy);
             }
         }
+        // Nor somebody by half.
+        let is_everybody = IpNet::aggregate(&trusted_proxies.to_vec()).iter().any(|network| network.prefix_len() == 0);
+        if !listen.verify.is_empty() && is_everybody {
+            let message =
+                "would tell everybody what only a proxy is told: tokens, and what upstream_authorization says";
+            let remedy = "name the proxy's own network, as in trusted_proxies: [10.0.0.0/8]";
+            self.report.conflict(&at.key("verify"), std::slice::from_ref(&trusted), message, remedy);
+        }
         if listen.proxy_protocol && trusted_proxies.is_empty() {
             let message = "is believed of trusted_proxies only, and there are none";
             self.report.conflict(&at.key("proxy_protocol"), &[trusted], message, remedy);

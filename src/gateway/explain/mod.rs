@@ -18,7 +18,7 @@ use super::admit::{Target, admit};
 use super::answer::chain;
 use super::cross_site::refuse_cross_site;
 use super::exchange::Exchange;
-use super::{Connection, Gateway, Rejection, prepare, step_up};
+use super::{Connection, Gateway, Rejection, prepare, step_up, verify};
 use crate::auth::authenticate::Identity;
 use crate::auth::authorize::{authorize, is_met};
 use crate::auth::credentials::Credentials;
@@ -85,6 +85,10 @@ async fn retrace<'g>(
     target.check_site(&gateway.router).inspect_err(|_| told.check("route", "X-Forwarded-Host", false))?;
     let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
     told.route = Some(route.name.to_string());
+    if route.upstream.is_none() {
+        told.note("the route has no upstream: another proxy forwards its requests, and is answered so when it asks");
+        verify::refuse_impostor(gateway, &sent).inspect_err(|_| told.check("route", "fields of the client", false))?;
+    }
 
     // 4 Credentials.
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())
@@ -119,14 +123,19 @@ async fn retrace<'g>(
         }
     }
 
-    if route.upstream.is_none() {
-        told.note("the route has no upstream: another proxy forwards its requests, and is answered so when it asks");
-    }
-
-    // 7 Prepare.
-    let prepared = prepare::prepare(gateway, connection, &target, route, known.identity.as_ref(), request, exchange)
-        .inspect_err(|error| told.compare("prepare", "the identity in headers", false, (None, Some(chain(error)))))?;
-    told.forwarded = Some(shown::forwarded(gateway, route, &sent, &prepared.request));
+    // 7 Prepare, or tell the proxy that asks.
+    let identity = known.identity.as_ref();
+    let forwarded = if route.upstream.is_none() {
+        let uri = request.uri().clone();
+        verify::told::fields(gateway, &target, route, identity, request.headers_mut())
+            .map(|fields| shown::told(route, &sent, &uri, &fields))
+    } else {
+        prepare::prepare(gateway, connection, &target, route, identity, request, exchange)
+            .map(|prepared| shown::forwarded(gateway, route, &sent, &prepared.request))
+    };
+    told.forwarded = Some(forwarded.inspect_err(|error| {
+        told.compare("prepare", "the identity in headers", false, (None, Some(chain(error))));
+    })?);
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
 }
 

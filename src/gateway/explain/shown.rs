@@ -1,7 +1,7 @@
 //! What the application receives, with everything secret masked (law 8).
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use serde_json::Value;
 
 use super::explanation::{Field, Forwarded};
@@ -16,19 +16,33 @@ const MASK: &str = "•••";
 pub(super) fn forwarded<B>(gateway: &Gateway, route: &Route, sent: &HeaderMap, request: &Request<B>) -> Forwarded {
     let upstream = route.upstream.and_then(|upstream| gateway.config.upstreams.get(upstream.0));
     let headers = request.headers();
-    let added = |name: &HeaderName, value: &HeaderValue| !sent.get_all(name).iter().any(|line| line == value);
-    let field = |(name, value): (&HeaderName, &HeaderValue)| Field {
-        name: name.to_string(),
-        value: masked(route, name, value),
-        added: added(name, value),
-    };
-    let query = if request.uri().query().is_some() { "?…" } else { "" };
     Forwarded {
         upstream: upstream.into_iter().flat_map(|upstream| &upstream.addresses).map(ToString::to_string).collect(),
-        target: format!("{}{query}", request.uri().path()),
-        headers: headers.iter().map(field).collect(),
+        target: target(request.uri()),
+        headers: headers.iter().map(|(name, value)| field(route, sent, name, value)).collect(),
         removed: sent.keys().filter(|name| !headers.contains_key(*name)).map(ToString::to_string).collect(),
     }
+}
+
+/// What the application is told by a proxy that asks. The rest is as that proxy passes it on, in the path as well.
+pub(super) fn told(route: &Route, sent: &HeaderMap, uri: &Uri, told: &HeaderMap) -> Forwarded {
+    let says = told.iter().filter(|(_, value)| !value.is_empty());
+    let empty = told.iter().filter(|(name, value)| value.is_empty() && sent.contains_key(*name));
+    Forwarded {
+        upstream: Vec::new(),
+        target: target(uri),
+        headers: says.map(|(name, value)| field(route, sent, name, value)).collect(),
+        removed: empty.map(|(name, _)| name.to_string()).collect(),
+    }
+}
+
+fn field(route: &Route, sent: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> Field {
+    let added = !sent.get_all(name).iter().any(|line| line == value);
+    Field { name: name.to_string(), value: masked(route, name, value), added }
+}
+
+fn target(uri: &Uri) -> String {
+    format!("{}{}", uri.path(), if uri.query().is_some() { "?…" } else { "" })
 }
 
 fn masked(route: &Route, name: &HeaderName, value: &HeaderValue) -> String {

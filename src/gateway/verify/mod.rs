@@ -10,9 +10,9 @@
 //! `upstream_authorization` says) is for no client.
 
 mod question;
-mod told;
+pub(super) mod told;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::exchange::Exchange;
@@ -59,10 +59,7 @@ async fn verify<'g>(
     exchange: &mut Exchange<'g>,
 ) -> Result<Response<Body>, Rejection> {
     let target = exchange.note_target(admit::admit(request, connection)?);
-    // Nothing can be taken off a request that somebody else forwards.
-    if let Some(name) = gateway.stripper.impostor(request.headers(), &gateway.config.reserved_headers) {
-        return Err(QuestionError::Impostor(name.clone()).into());
-    }
+    refuse_impostor(gateway, request.headers())?;
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
     if target.is_own() {
         exchange.note_own_path();
@@ -75,9 +72,18 @@ async fn verify<'g>(
     if form == Form::Refusal {
         return again(request, &target.origin());
     }
-    let told = told::told(gateway, &target, &decision, request.headers_mut())?;
+    let identity = decision.identity.as_ref();
+    let fields = told::fields(gateway, &target, decision.route, identity, request.headers_mut())?;
     exchange.record.verified = true;
-    Ok(told)
+    Ok(told::answer(fields))
+}
+
+/// Nothing can be taken off a request that somebody else forwards.
+pub(super) fn refuse_impostor(gateway: &Gateway, headers: &HeaderMap) -> Result<(), QuestionError> {
+    match gateway.stripper.impostor(headers, &gateway.config.reserved_headers) {
+        Some(name) => Err(QuestionError::Impostor(name.clone())),
+        None => Ok(()),
+    }
 }
 
 /// A request that has just been refused, and would pass by now: whatever stood in its way is over. The browser tries again.
@@ -86,7 +92,7 @@ fn again(request: &Request<()>, origin: &str) -> Result<Response<Body>, Rejectio
         return Err(QuestionError::Overtaken.into());
     }
     let url = format!("{origin}{}", request.uri());
-    let headers = [(LOCATION, url.as_str()), (REFERRER_POLICY, "no-referrer")];
+    let headers = [(LOCATION, url.as_str()), (REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store")];
     Ok(answer::with_header(Body::Empty, StatusCode::TEMPORARY_REDIRECT, &headers))
 }
 

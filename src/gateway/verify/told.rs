@@ -7,18 +7,28 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
 use http::{HeaderMap, HeaderValue, Response};
 
 use super::super::admit::Target;
-use super::super::{Decision, Gateway, Rejection, prepare};
+use super::super::{Gateway, Rejection, prepare};
+use crate::auth::authenticate::Identity;
+use crate::config::Route;
 use crate::forwarding::Body;
 
-/// The answer. `headers` are the request's, without what is Usher's.
-pub(super) fn told(
+/// The answer.
+pub(super) fn answer(mut fields: HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *response.headers_mut() = fields;
+    response
+}
+
+/// The fields. `headers` are the request's, without what is Usher's.
+pub(in crate::gateway) fn fields(
     gateway: &Gateway,
     target: &Target,
-    decision: &Decision<'_>,
+    route: &Route,
+    identity: Option<&Identity>,
     headers: &mut HeaderMap,
-) -> Result<Response<Body>, Rejection> {
-    let mut response = Response::new(Body::Empty);
-    let told = response.headers_mut();
+) -> Result<HeaderMap, Rejection> {
+    let mut told = HeaderMap::new();
     for name in &gateway.config.reserved_headers {
         told.insert(name, HeaderValue::from_static(""));
     }
@@ -28,12 +38,11 @@ pub(super) fn told(
         value.set_sensitive(true);
         told.insert(name, value);
     }
-    if let Some(identity) = &decision.identity {
-        prepare::speak_for_user(gateway, target, decision.route, identity, told)?;
+    if let Some(identity) = identity {
+        prepare::speak_for_user(gateway, target, route, identity, &mut told)?;
     }
-    if let Some((name, value)) = &decision.route.upstream_authorization {
+    if let Some((name, value)) = &route.upstream_authorization {
         told.insert(name, value.clone());
     }
-    told.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(told)
 }

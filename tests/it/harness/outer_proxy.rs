@@ -86,6 +86,7 @@ impl OuterKind {
     fn localise(self, text: &str, port: u16, behind: Behind, directory: &Path) -> String {
         let at = directory.to_str().unwrap();
         let mut text = text.replace("/run/secrets", at).replace("app.example.com", "app.test");
+        text = text.replace("app\\.example\\.com", "app\\.test");
         for (name, address) in [("usher:8000", behind.usher), ("usher:8001", behind.verify), ("app:8080", behind.app)] {
             text = text.replace(name, &address.to_string());
             let (host, number) = name.split_once(':').unwrap();

@@ -114,6 +114,9 @@ impl Check<'_> {
             let own = self.layer(&at, &route.keys(), issuers, checked);
             candidates.extend(self.route(&context, &at, route, own.over(&layer), checked));
         }
+        if asked && candidates.iter().all(|candidate| candidate.route.upstream.is_none()) {
+            self.idle(at, &mirror.keys());
+        }
         self.indistinguishable(&candidates);
         self.suspicious(&context, &layer, &candidates);
         self.logins(&context, &layer, &mut candidates, checked);

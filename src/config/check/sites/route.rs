@@ -21,7 +21,25 @@ impl Check<'_> {
     ) -> Option<Candidate> {
         let remedy = "add it: / covers everything, /admin/ a part, /feed one path";
         let path = self.needed(&at.key("path"), mirror.path.as_deref(), path_pattern, remedy)?;
+        if layer.upstream.is_none() && site.asked {
+            self.idle(at, &mirror.keys());
+        }
         Some(Candidate { route: self.complete(site, at, path, layer, checked), at: at.clone() })
+    }
+
+    /// Keys about the way to the application, where another proxy goes it.
+    pub(super) fn idle(&mut self, at: &KeyPath, keys: &file::RouteKeys<'_>) {
+        for (key, is_there) in [
+            ("strip_prefix", keys.strip_prefix.is_some()),
+            ("rewrite_host", keys.rewrite_host.is_some()),
+            ("body_limit", keys.body_limit.is_some()),
+            ("resend_forms", keys.resend_forms.is_some()),
+        ] {
+            if is_there {
+                self.report
+                    .note(&at.key(key), "does nothing: without an upstream, another proxy forwards the requests");
+            }
+        }
     }
 
     /// Fills in the defaults, and checks what the keys mean together.
