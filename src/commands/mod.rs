@@ -12,7 +12,6 @@ pub mod schema;
 pub mod serve;
 pub mod session;
 pub mod shell;
-mod shown;
 pub mod source;
 mod table;
 pub mod user;

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::{Reach, SessionError};
-use crate::commands::shown::shown;
+use crate::commands::printable::printable;
 use crate::commands::{Failure, causes};
 use crate::config;
 use crate::issuer::{Issuer, RevokeError};
@@ -53,7 +53,7 @@ pub(super) async fn user(
     for issuer in &names {
         reach.audit.signed_out(Some((issuer, subject)));
     }
-    writeln!(out, "{}: whatever was given until now at {} is denied", shown(subject), names.join(", "))?;
+    writeln!(out, "{}: whatever was given until now at {} is denied", printable(subject), names.join(", "))?;
     let mut listing = reach.sessions.list_user(names, subject);
     while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
         for (id, session) in &page {
@@ -68,7 +68,7 @@ pub(super) async fn user(
 async fn end(reach: &Reach, id: SessionId, session: &StoredSession, out: &mut impl Write) -> Result<(), Failure> {
     let told = tell_issuer(reach, id, session).await?;
     reach.sessions.end(id, Some(session)).await.map_err(Failure::world)?;
-    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), shown(&session.subject), session.issuer)?;
+    writeln!(out, "{}: ended ({} at {}); {told}", id.to_text(), printable(&session.subject), session.issuer)?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Reach;
 use crate::clock::Timestamp;
 use crate::commands::Failure;
-use crate::commands::shown::shown;
+use crate::commands::printable::printable;
 use crate::commands::source::Output;
 use crate::config;
 use crate::session::SessionId;
@@ -55,7 +55,7 @@ pub(super) async fn write(
 
 fn text(id: SessionId, session: &StoredSession, width: usize, out: &mut impl Write) -> io::Result<()> {
     let [began, renewed, ends] = times(session);
-    let user = shown(&session.subject);
+    let user = printable(&session.subject);
     writeln!(out, "{}  {began}  {renewed}  {ends}  {:width$}  {user}", id.to_text(), session.issuer)
 }
 
