@@ -307,7 +307,10 @@ impl Authenticator {
                 self.refuse_denied(&renewed.access, presented.session().as_ref())?;
                 Ok(self.take_over(presented, refresh, &renewed, jar).await)
             }
-            Renewal::Ended(reason) => Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason))),
+            Renewal::Ended(reason) => {
+                self.deny_ended(presented, reason);
+                Err(Unauthenticated::SessionEnded(SessionEnd::Renewal(reason)))
+            }
             Renewal::Unavailable { retry_after } => Err(Unauthenticated::IssuerUnavailable { retry_after }),
             Renewal::StoreAway { retry_after } => Err(Unauthenticated::StoreAway { retry_after }),
         }

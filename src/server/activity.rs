@@ -65,6 +65,9 @@ pub(super) struct Activity {
     /// Requests given up before they were answered, less those that were answered.
     given_up: AtomicU32,
     too_much: Notify,
+    /// The end of the answer at hand is that of the connection, and nothing else shows it (HTTP/1.0).
+    unframed: AtomicBool,
+    cut: AtomicBool,
 }
 
 /// Milliseconds since the connection was opened, plus one; zero: not now.
@@ -119,6 +122,8 @@ impl Activity {
             flush_put_off: AtomicBool::new(false),
             given_up: AtomicU32::new(0),
             too_much: Notify::new(),
+            unframed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         };
         activity.head.set(Duration::ZERO);
         activity
@@ -169,6 +174,21 @@ impl Activity {
         self.had_body.store(has_body, Relaxed);
         self.head.clear();
         self.head_bytes.store(0, Relaxed);
+    }
+
+    /// Whether anything but the end of the connection will show that of the answer at hand.
+    pub(super) fn frames(&self, framed: bool) {
+        self.unframed.store(!framed, Relaxed);
+    }
+
+    /// The answer at hand will never be whole.
+    pub(super) fn cuts(&self) {
+        self.cut.store(true, Relaxed);
+    }
+
+    /// Whether the connection ends within an answer, which its client would take for a whole one.
+    pub(super) fn is_cut_unseen(&self) -> bool {
+        self.unframed.load(Relaxed) && (self.cut.load(Relaxed) || self.in_flight.load(Relaxed) > 0)
     }
 
     /// A response has been handed over whole, or was given up.

@@ -133,6 +133,9 @@ impl Http {
                 }
                 (Stopped::Silent(silence), _) => {
                     tracing::debug!(?silence, "closed a silent HTTP/1.1 connection");
+                    if silence == Silence::Reading {
+                        activity.cuts();
+                    }
                     if silence == (Silence::Head { begun: true }) {
                         request_timeout(wire).await;
                     }

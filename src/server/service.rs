@@ -117,6 +117,7 @@ impl<H: Handler> Service<H> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody<H::Body>>, Infallible>> + Send + use<H> {
         let in_flight = InFlight::new(&self.activity, !request.body().is_end_stream());
+        self.activity.frames(request.version() != Version::HTTP_10);
         let service = Arc::clone(self);
         // Boxed: it is some kilobytes, which hyper would move about, and keep a place for on every connection.
         Box::pin(async move {
@@ -127,7 +128,7 @@ impl<H: Handler> Service<H> {
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let progress = Progress::current();
-            Ok(Response::from_parts(head, ResponseBody { body, frames: 0, progress, _in_flight: in_flight }))
+            Ok(Response::from_parts(head, ResponseBody { body, frames: 0, progress, in_flight }))
         })
     }
 
@@ -201,7 +202,7 @@ pin_project! {
         body: Option<B>,
         frames: u64,
         progress: Option<Arc<Progress>>,
-        _in_flight: InFlight,
+        in_flight: InFlight,
     }
 }
 
@@ -221,6 +222,9 @@ impl<B: Body> Body for ResponseBody<B> {
         {
             *this.frames += 1;
             progress.handed_over(*this.frames);
+        }
+        if matches!(frame, Some(Err(_))) {
+            this.in_flight.activity.cuts();
         }
         Poll::Ready(frame)
     }

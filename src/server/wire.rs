@@ -122,6 +122,17 @@ impl Wire {
     }
 }
 
+impl Drop for Wire {
+    /// A connection that ends within an answer whose end is that of the connection is reset, so that its client does not take
+    /// what it has for all of it.
+    fn drop(&mut self) {
+        if self.activity.is_cut_unseen() {
+            // An error says that the peer has gone.
+            let _ = self.socket().set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();

@@ -192,7 +192,7 @@ impl Denied {
         lists.subjects.set_capacity(capacity);
     }
 
-    /// Tells of every denial that is made here from now on, once it is on the list. Those that [`Denied::apply`] brings in are
+    /// Tells of every denial that is made here from now on, once it is on the list; not of what the list has. Those that [`Denied::apply`] brings in are
     /// not told again.
     #[must_use]
     pub fn news(&self) -> broadcast::Receiver<Denial> {
@@ -236,12 +236,24 @@ impl Denied {
         let Denial { what, until } = denial;
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         lists.drop_ended(now);
-        match what {
+        let is_news = match what {
             What::Session(session) => lists.sessions.insert(session, until, now),
             What::Sid(sid) => lists.sids.insert(sid, until, now),
             What::AccessToken(token) => lists.access_tokens.insert(token, until, now),
-            What::Subject { name, issued_until } => lists.subjects.deny(name, (issued_until, until), made, now),
-            What::Begun(session) => lists.subjects.begin(session, until, made, now),
+            // Once more in the same second, it means those who have begun since; only the issuer can say so, and an operator.
+            What::Subject { name, issued_until } => {
+                lists.subjects.deny(name, (issued_until, until), made, now);
+                true
+            }
+            What::Begun(session) => {
+                lists.subjects.begin(session, until, made, now);
+                true
+            }
+        };
+        // A cookie opens after its sign-out too: whoever sends it again and again must not fill the lists of all instances,
+        // which are bounded, nor make every stream look.
+        if !is_news {
+            return;
         }
         // A beginning refuses nothing, so nobody has to look again.
         let refuses = !matches!(what, What::Begun(_));

@@ -204,3 +204,24 @@ async fn a_sign_out_on_one_instance_cuts_a_download_and_a_grpc_stream_on_another
         }
     }
 }
+
+#[tokio::test]
+async fn one_cookie_that_is_signed_out_again_and_again_pushes_nobody_off_the_list() {
+    let Some(redis) = Redis::start("sign-outs that are repeated").await else { return };
+    let clock = Clock::adjustable();
+    let fleet = Troubled::start_by(&clock, &format!("url: '{}'", redis.url())).await;
+    let [alice, bob] = ["alice", "bob"].map(|user| jar(&fleet.issuer.sign_in(user)));
+    sign_out(&fleet, 0, &alice).await.assert_status(204);
+    is_refused(&fleet, 1, &alice).await;
+    for round in 0..20 {
+        clock.advance(Duration::from_secs(1));
+        sign_out(&fleet, round % 2, &alice).await.assert_status(204);
+    }
+    // Told in order: behind what the others would have been.
+    for (instance, user) in [(0, &bob), (1, &jar(&fleet.issuer.sign_in("carol")))] {
+        sign_out(&fleet, instance, user).await.assert_status(204);
+        is_refused(&fleet, 1 - instance, user).await;
+    }
+    let entries: usize = redis.command(&["XLEN", "usher:denials"]).await.trim().parse().unwrap();
+    assert_eq!(entries, 3, "an access token each");
+}

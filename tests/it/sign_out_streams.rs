@@ -13,7 +13,7 @@ use crate::harness::body::fed;
 use crate::harness::place::{Place, Process};
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Answer, Issuer, Jar, Scene, Upstream, eventually, get, long, post};
+use crate::harness::{Answer, Issuer, Jar, Scene, TokenAnswer, Upstream, eventually, get, long, post};
 use crate::sign_out::signed_in;
 use crate::websocket::{cookies, open, origin};
 
@@ -62,6 +62,26 @@ async fn events_are_cut_when_the_session_is_signed_out_and_it_shows() {
         assert!(!answer.complete, "cut, not ended");
         drop(feed);
     }
+}
+
+#[tokio::test]
+async fn events_are_cut_when_the_issuer_renews_the_session_no_more() {
+    let sites = SITES.replacen("idle: 2s", "idle: 60s", 1);
+    let scene = Scene::start(&format!("{ISSUERS}session: {{ secret: '$SECRET' }}\n{sites}")).await;
+    let (alice, bob) = (signed_in(&scene, "alice").await, signed_in(&scene, "bob").await);
+    let feed = scene.upstream.stream("/events", &[("content-type", "text/event-stream")]);
+    let mut connection = scene.client().connect("app.test").await;
+    let mut response = connection.open(get("https://app.test/events").cookies(&alice)).await.unwrap();
+    feed.chunk("data: 1\n\n");
+    assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "data: 1\n\n");
+    let mut of_bob = open(&scene, "/ws", &[cookies(&bob), origin("https://app.test")]).await.unwrap();
+    scene.clock.advance(Duration::from_secs(400));
+    scene.issuer.behave(TokenAnswer::InvalidGrant);
+    scene.send(get("https://app.test/x").cookies(&alice)).await.assert_status(401);
+    let answer = timeout(PATIENCE, Answer::read(response)).await.expect("it ends with the session");
+    assert!(!answer.complete, "cut, not ended");
+    of_bob.send(Message::text("still")).await.unwrap();
+    assert_eq!(of_bob.next().await.unwrap().unwrap(), Message::text("still"));
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Authenticator, Identity};
-use crate::auth::refresh::PresentedRefresh;
+use crate::auth::refresh::{EndReason, PresentedRefresh};
 use crate::auth::session_cookies::{PresentedSession, SessionOrigin};
 use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
 use crate::auth::verify::{VerifiedToken, VerifyError};
 use crate::clock::Timestamp;
 use crate::oauth::Claims;
+use crate::session::store::Now;
 use crate::session::{Denied, SidHash};
 
 /// A stream looks whether it was denied at once when somebody was, and then not again for so long: ten thousand of them must
@@ -69,6 +70,17 @@ impl Authenticator {
             Grounds { session: Some(session), issuer, subject, issued_at, sid: session.sid }.are_denied(&self.denied)
         });
         if by_claims || by_session { Err(Unauthenticated::SessionEnded(SessionEnd::Denied)) } else { Ok(()) }
+    }
+
+    /// The issuer renews this session no more: what is open of it ends as well, on every instance. Not for other reasons: what
+    /// was forgotten here or names nobody may go on elsewhere. Cookies of an existing service name no session, and hold
+    /// whatever somebody has written there.
+    pub(super) fn deny_ended(&self, presented: &PresentedSession, reason: EndReason) {
+        let by_issuer = matches!(reason, EndReason::Rejected | EndReason::IdentityChanged);
+        if let Some(session) = presented.session().filter(|_| by_issuer) {
+            let until = session.started_at.after(self.absolute_timeout);
+            self.denied.deny_session(session.id, until, Now::of(&self.clock));
+        }
     }
 
     /// Ends when the session that has authenticated a request does, for streams that outlive it: by a denial, within a second

@@ -163,8 +163,13 @@ impl Authenticator {
         let now = Now::of(&self.clock);
         if let Some(session) = presented.session() {
             let names = [Some(session.id), session.before];
-            for name in names.into_iter().flatten() {
-                self.denied.deny_session(name, now.wall.after(self.absolute_timeout), now);
+            let ends_at = session.started_at.after(self.absolute_timeout);
+            // Behind its end by a clock that is ahead, perhaps. That end moves, so it is taken once: whoever signs out with
+            // one cookie again and again must tell nothing new.
+            let is_over = ends_at < now.wall;
+            let until = if is_over { now.wall.after(self.absolute_timeout) } else { ends_at };
+            for name in names.into_iter().flatten().filter(|name| !is_over || !self.denied.is_denied(Some(*name), "")) {
+                self.denied.deny_session(name, until, now);
             }
         }
         self.cookies.forget_stored(presented).await;

@@ -90,8 +90,11 @@ impl<A: Authority, B: Background> Renewals<A, B> {
 
     fn deny(&self, presented: &PresentedRefresh, ending: &Ending) {
         let now = Now::of(&self.0.clock);
-        let until = presented.started_at.unwrap_or(now.wall).after(self.0.settings.absolute_timeout);
-        self.0.denied.deny_session(ending.session, until, now);
+        // Cookies of an existing service name no session, so nobody asks for one, and anybody can make some up.
+        if let Some(session) = presented.session {
+            let until = presented.started_at.unwrap_or(now.wall).after(self.0.settings.absolute_timeout);
+            self.0.denied.deny_session(session, until, now);
+        }
         for (access_token, until) in &ending.access_tokens {
             self.0.denied.deny_access_token(*access_token, *until, now);
         }

@@ -509,6 +509,18 @@ async fn r16_reuse_beside_a_valid_access_token_is_noticed_too() {
 }
 
 #[tokio::test]
+async fn what_anybody_makes_up_and_signs_out_denies_nothing() {
+    let world = world();
+    let mut news = world.denied.news();
+    world.renewals.end(&presented(&RefreshToken::new("made up".into()))).await;
+    assert!(news.try_recv().is_err(), "the list is bounded, and so are those of others");
+    let (spent, successor) = renewed_once(&world).await;
+    let renewed = recorded(&world, &spent).await;
+    world.renewals.end(&presented(&successor)).await;
+    assert!(world.denied.is_denied(None, &renewed.access.text));
+}
+
+#[tokio::test]
 async fn r16_where_reuse_is_only_refused_the_session_goes_on() {
     let world = world_with(|settings| settings.on_reuse = OnReuse::Refuse);
     let (stolen, successor) = renewed_once(&world).await;

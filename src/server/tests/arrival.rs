@@ -1,7 +1,13 @@
 //! Who a connection is from, and how many there may be.
 
+use std::io;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::Response;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -84,6 +90,26 @@ async fn a_plain_listener_serves_trusted_proxies_and_nobody_else() {
     let mut stream = TcpStream::connect(trusting.server.addresses().plain[0]).await.unwrap();
     let answer = exchange(&mut stream, GET_AND_CLOSE).await;
     assert!(answer.contains("client=127.0.0.1 trusted=true") && answer.contains("secure=false"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_resets_the_connection_of_a_proxy_that_speaks_http_1_0() {
+    let answer = Answer::new(|_, request| async move {
+        let cut = request.uri().path() == "/cut";
+        let frames = futures_util::stream::iter([Ok(Frame::data(Bytes::from_static(b"begun")))]);
+        let end = futures_util::stream::iter(cut.then(|| Err(io::Error::other("the session is over"))));
+        Response::new(BodyExt::boxed(StreamBody::new(frames.chain(end))))
+    });
+    let listen = Listen { plain: vec!["127.0.0.1:0".parse().unwrap()], ..config().listen };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let server = TestServer::start(Config { listen, trusted_proxies, ..config() }, answer);
+    for (ask, is_whole) in [("GET /cut", false), ("GET /whole", true), ("HEAD /cut", true)] {
+        let mut stream = TcpStream::connect(server.server.addresses().plain[0]).await.unwrap();
+        stream.write_all(format!("{ask} HTTP/1.0\r\nHost: app.test\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer).await;
+        assert_eq!(end.is_ok(), is_whole, "{ask}: {end:?} {}", answer.escape_ascii());
+    }
 }
 
 async fn is_served(address: SocketAddr) -> bool {

@@ -57,10 +57,11 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         }
     }
 
-    pub(super) fn insert(&mut self, entry: T, until: Timestamp, now: Now) {
+    /// Says whether that is news: it was not in the set, or would have ended earlier.
+    pub(super) fn insert(&mut self, entry: T, until: Timestamp, now: Now) -> bool {
         let known = self.ends.get(&entry).map(|(known, _)| *known);
         if until < now.wall || known.is_some_and(|known| known >= until) {
-            return;
+            return false;
         }
         if let Some(known) = known {
             self.by_end.remove(&(known, entry));
@@ -70,5 +71,6 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         }
         self.ends.insert(entry, (until, now.instant.checked_add(until.since(now.wall))));
         self.by_end.insert((until, entry));
+        true
     }
 }

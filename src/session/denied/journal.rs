@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::{Denial, Denied};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::session::store::Now;
 use crate::state::database::{Content, Database, DatabaseError};
 use crate::tasks::Tasks;
@@ -31,6 +31,8 @@ const DENIALS: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::n
 const FEW: u64 = 1_000;
 /// Between two attempts to write what could not be written.
 const BETWEEN_TRIES: Duration = Duration::from_secs(5);
+/// What has ended is kept for so long after a start, on the list and on disk.
+const SPARE: Duration = Duration::from_secs(24 * 3600);
 /// An answer waits no longer than that for a disk that hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -57,9 +59,11 @@ impl DenialJournal {
             transaction.open_table(DENIALS).map_err(DatabaseError::broken).map(drop)
         })?;
         let (waiting, asked) = mpsc::unbounded_channel();
+        // Before the list is written: what is denied while the disk takes its time is told, if not among that.
+        let news = denied.news();
         let journal = Arc::new(Self { database, denied: Arc::clone(denied), waiting });
         let most = journal.restore(Now::of(clock))?;
-        tasks.attend(keep(Arc::downgrade(&journal), denied.news(), asked, most));
+        tasks.attend(keep(Arc::downgrade(&journal), news, asked, most));
         Ok(journal)
     }
 
@@ -83,7 +87,9 @@ impl DenialJournal {
             Ok::<_, DatabaseError>(rows)
         })?;
         for denial in rows {
-            self.denied.apply(denial, now);
+            // As if it had some time left at least: the clock may be ahead, and right again later.
+            let spared = Timestamp(denial.until.0.saturating_sub(SPARE.as_secs()));
+            self.denied.apply(denial, Now { wall: now.wall.min(spared), ..now });
         }
         self.rewrite()
     }

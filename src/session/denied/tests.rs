@@ -150,6 +150,29 @@ fn a_later_end_replaces_an_earlier_one_and_never_the_other_way_round() {
 }
 
 #[test]
+fn what_is_denied_once_more_is_told_once_and_for_longer_once_more() {
+    let denied = Denied::new(10);
+    let (mut news, epoch) = (denied.news(), denied.epoch());
+    let mut told = || std::iter::from_fn(|| news.try_recv().ok()).count();
+    for round in 0..5 {
+        let now = at(1_000 + round);
+        denied.deny_session(session(1), LATER, now);
+        denied.deny_access_token(TokenHash::of("stolen"), LATER, now);
+        denied.deny_sid(SidHash::of("one", "s-1"), LATER, now);
+    }
+    assert_eq!(told(), 3);
+    assert_eq!(denied.epoch(), epoch + 3, "nobody has to look again");
+    denied.deny_session(session(1), Timestamp(2_001), at(1_010));
+    denied.apply(Denial { what: What::Session(session(2)), until: LATER }, at(1_010));
+    denied.deny_session(session(2), LATER, at(1_010));
+    assert_eq!(told(), 1, "what another instance has told is known as well");
+    for _ in 0..2 {
+        denied.deny_subject("one", "alice", Timestamp(1_000), LATER, at(1_000));
+    }
+    assert_eq!(told(), 2, "those who have begun in between are meant");
+}
+
+#[test]
 fn a_full_list_drops_what_would_have_ended_first() {
     let denied = Denied::new(2);
     denied.deny_session(session(1), Timestamp(3_000), at(1_000));

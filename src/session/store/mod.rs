@@ -282,8 +282,6 @@ pub enum EndCause {
 /// What is left to do when a session has ended.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// The session.
-    pub session: SessionId,
     /// The refresh token that is good at the issuer still. `None` while one is being spent: whoever does revokes it.
     pub refresh_token: Option<RefreshToken>,
     /// The access tokens that renewals produced and that have not expired.

@@ -252,14 +252,13 @@ impl Records {
     }
 
     fn ending(&self, ask: &Ask, now: Now) -> Ending {
-        let session = self.session_of(ask);
         let refresh_token = match self.tip(&ask.key) {
             Some((_, record)) if record.is_rejected() || record.is_in_flight(now.instant) => None,
             Some((key, record)) if key != ask.key => record.refresh_token(),
             // Revoking a token that was spent makes most issuers revoke what came of it.
             Some(_) | None => Some(ask.token.clone()),
         };
-        Ending { session, refresh_token, access_tokens: self.access_tokens(&ask.key, now), recorded: true }
+        Ending { refresh_token, access_tokens: self.access_tokens(&ask.key, now), recorded: true }
     }
 
     /// The end of the chain that a token belongs to.

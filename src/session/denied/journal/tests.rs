@@ -92,7 +92,66 @@ async fn what_has_ended_leaves_the_disk() {
     assert_eq!(instance.rows(), 1, "one more than were few");
     drop(instance);
     clock.advance(Duration::from_secs(3_600));
-    assert_eq!(Instance::open(directory.path(), &clock).unwrap().rows(), 0);
+    let after = Instance::open(directory.path(), &clock).unwrap();
+    assert_eq!(after.rows(), 1, "the clock may be ahead");
+    clock.advance(SPARE);
+    for number in 0..=FEW {
+        after.deny(2 * FEW + number, 10);
+    }
+    after.journal.written().await;
+    assert_eq!(after.rows(), FEW + 1);
+}
+
+#[tokio::test]
+async fn a_start_with_a_clock_that_is_ahead_forgets_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = Instance::open(directory.path(), &Clock::system()).unwrap();
+    before.deny(1, 600);
+    before.denied.deny_subject(
+        "one",
+        "alice",
+        Timestamp(1),
+        Timestamp(Clock::system().now().0 + 600),
+        Now::of(&before.clock),
+    );
+    before.journal.written().await;
+    drop(before);
+    let ahead = Clock::adjustable();
+    ahead.advance(Duration::from_secs(40 * 24 * 3_600));
+    let wrong = Instance::open(directory.path(), &ahead).unwrap();
+    wrong.deny(2, 600);
+    assert!(wrong.refuses(1), "should the clock be set right meanwhile");
+    wrong.journal.written().await;
+    drop(wrong);
+    let after = Instance::open(directory.path(), &Clock::system()).unwrap();
+    assert!(after.refuses(1) && after.refuses(2));
+    assert!(after.denied.is_subject_denied("one", "alice", Some(Timestamp(1)), None));
+}
+
+#[tokio::test]
+async fn what_is_denied_while_the_list_is_brought_back_is_written_as_well() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let (denied, tasks) = (Arc::new(Denied::new(CAPACITY)), Tasks::new(Handle::current()));
+    let goes_on = std::sync::atomic::AtomicBool::new(true);
+    let (journal, last) = std::thread::scope(|scope| {
+        let denies = scope.spawn(|| {
+            let numbers = (0..4_000).take_while(|number| {
+                let now = Now::of(&clock);
+                denied.deny_session(session(*number), now.wall.after(Duration::from_secs(600)), now);
+                std::thread::sleep(Duration::from_micros(50));
+                goes_on.load(std::sync::atomic::Ordering::Relaxed)
+            });
+            numbers.count() as u64
+        });
+        let journal = DenialJournal::open(directory.path(), &denied, &clock, &tasks).unwrap();
+        goes_on.store(false, std::sync::atomic::Ordering::Relaxed);
+        (journal, denies.join().unwrap())
+    });
+    journal.written().await;
+    drop((journal, denied));
+    let after = Instance::open(directory.path(), &clock).unwrap();
+    let forgotten: Vec<_> = (0..last).filter(|number| !after.refuses(*number)).collect();
+    assert!(forgotten.is_empty(), "{forgotten:?} of {last}");
 }
 
 #[tokio::test]
