@@ -85,7 +85,7 @@ impl Authenticator {
     /// and its access tokens, whoever presents them.
     ///
     /// # Errors
-    /// [`LogoutTokenError`]; nothing has ended then.
+    /// [`LogoutTokenError`]; nothing has ended then, but with [`LogoutTokenError::Untold`], which the same token may follow.
     pub async fn sign_out_by_issuer(&self, token: &str, issuers: &[IssuerId]) -> Result<(), LogoutTokenError> {
         let now = Now::of(&self.clock);
         let token = self.verifier.verify_logout_token(token, issuers, now.wall).await?;
@@ -105,8 +105,11 @@ impl Authenticator {
             }
         }
         tracing::info!(target: "usher::audit", issuer = %issuer.name, what = ?token.signed_out, "signed out by the issuer");
-        self.survive_restart().await;
-        Ok(())
+        // Only an issuer that hears of it repeats what a killed process cannot tell (§2.8).
+        self.keeper.kept().await.map_err(|away| {
+            self.denied.return_logout_token(iss, &token.id);
+            LogoutTokenError::Untold(away)
+        })
     }
 
     async fn end_session_but(
@@ -135,10 +138,11 @@ impl Authenticator {
         ended
     }
 
-    /// An answer that says somebody is signed out must be true whatever becomes of this process.
+    /// An answer that says somebody is signed out must be true whatever becomes of this process. While the store is away, it
+    /// is for as long as this process lives: whoever signs out cannot wait for that.
     async fn survive_restart(&self) {
-        if let Some(journal) = &self.journal {
-            journal.written().await;
+        if self.keeper.kept().await.is_err() {
+            tracing::warn!(fault = "store", "a sign-out is answered before the shared store has it, which is away");
         }
     }
 
