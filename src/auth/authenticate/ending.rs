@@ -154,10 +154,12 @@ impl Authenticator {
     ) -> Option<EndedSession> {
         let new_tokens = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
-        if let Some(session) = presented.session() {
-            let names = [Some(session.id), presented.moves.map(|(_, before)| before)];
+        if let Some(facts) = presented.facts {
+            // Another instance may have other time-outs, and have written these cookies.
+            let until = facts.idle_until.max(now.wall.after(self.absolute_timeout));
+            let names = [Some(facts.origin.id), presented.moves.map(|(_, before)| before)];
             for name in names.into_iter().flatten() {
-                self.denied.deny_session(name, now.wall.after(self.absolute_timeout), now);
+                self.denied.deny_session(name, until, now);
             }
         }
         self.cookies.forget_stored(presented).await;
