@@ -95,7 +95,10 @@ impl Authenticator {
             return Err(LogoutTokenError::Replayed);
         }
         match &token.signed_out {
-            SignedOut::User { subject } => self.denied.deny_subject(iss, subject, now.wall, until, now),
+            SignedOut::User { subject } => {
+                // The issuer's clock may be ahead.
+                self.denied.deny_subject(iss, subject, now.wall.after(issuer.leeway), until, now);
+            }
             SignedOut::Session { sid, subject } => {
                 self.denied.deny_sid(SidHash::of(iss, sid), until, now);
                 // A session that never learnt its name may be the one: better one sign-in too many.
