@@ -26,7 +26,7 @@ use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, IssuerId, Route};
 use crate::oauth::{AccessToken, Claims};
-use crate::session::{DenialJournal, Denied, TokenHash};
+use crate::session::{DenialKeeper, Denied, TokenHash};
 
 pub(super) use denial::sid_of;
 
@@ -46,8 +46,7 @@ pub struct Authenticator {
     verifier: Arc<Verifier>,
     renewals: Renewals,
     denied: Arc<Denied>,
-    /// Where denials survive a restart by themselves.
-    journal: Option<Arc<DenialJournal>>,
+    keeper: DenialKeeper,
     cookies: SessionCookies,
     refresh_ahead: Duration,
     absolute_timeout: Duration,
@@ -94,11 +93,11 @@ impl Authenticator {
         cookies: SessionCookies,
         verifier: Arc<Verifier>,
         renewals: Renewals,
-        (denied, journal): (Arc<Denied>, Option<Arc<DenialJournal>>),
+        (denied, keeper): (Arc<Denied>, DenialKeeper),
         clock: Clock,
     ) -> Self {
         let (refresh_ahead, absolute_timeout) = (session.refresh_ahead, session.absolute_timeout);
-        Self { verifier, renewals, denied, journal, cookies, refresh_ahead, absolute_timeout, clock }
+        Self { verifier, renewals, denied, keeper, cookies, refresh_ahead, absolute_timeout, clock }
     }
 
     /// The names of the cookies.

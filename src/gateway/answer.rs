@@ -177,6 +177,9 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::LogoutToken(LogoutTokenError::Token(VerifyError::IssuerUnavailable(_))) => {
             Answer::new(S::BAD_REQUEST, "issuer", Word::LogoutTokenLater)
         }
+        Rejection::LogoutToken(LogoutTokenError::Untold(_)) => {
+            Answer::new(S::BAD_REQUEST, "store", Word::LogoutTokenLater)
+        }
         Rejection::LogoutRequest | Rejection::LogoutToken(_) => {
             Answer::new(S::BAD_REQUEST, "client", Word::LogoutTokenRefused)
         }

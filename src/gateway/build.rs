@@ -31,7 +31,7 @@ use crate::routing::Router;
 use crate::session::shared::Connection;
 use crate::session::store::{MemoryStore, Now, SharedStore};
 use crate::session::stored::{SessionsOnServer, StoredSessions};
-use crate::session::{DenialJournal, Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
+use crate::session::{DenialJournal, DenialKeeper, Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
 use crate::state::database::DatabaseError;
 use crate::tasks::Tasks;
 
@@ -96,6 +96,15 @@ impl Lasting {
     /// The issuers.
     pub(super) fn issuers(&self) -> &Issuers {
         self.verifier.issuers()
+    }
+
+    /// What keeps denials. Whoever is to be told may take as long as any operation.
+    fn keeper(&self, session: &config::Session) -> DenialKeeper {
+        match (&self.journal, &self.shared_denials, &session.store) {
+            (_, Some(shared), SessionStore::Redis(redis)) => DenialKeeper::Store(Arc::clone(shared), redis.timeout),
+            (Some(journal), _, _) => DenialKeeper::Disk(Arc::clone(journal)),
+            _ => DenialKeeper::Nobody,
+        }
     }
 }
 
@@ -245,7 +254,7 @@ impl Gateway {
         );
         let stripper = Arc::new(Stripper::new(&config.reserved_headers));
         let cookies = SessionCookies::new(&config, &lasting.sessions)?;
-        let denials = (denied, lasting.journal.clone());
+        let denials = (denied, lasting.keeper(&config.session));
         let authenticator = Authenticator::new(&config.session, cookies, verifier, renewals, denials, clock.clone());
         let (verifier, spent) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.spent_states));
         let sign_ins = SignIns::new(&config.session, verifier, spent, clock.clone())?;

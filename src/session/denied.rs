@@ -12,6 +12,7 @@
 mod denial;
 mod entries;
 mod journal;
+mod keeper;
 mod names;
 mod shared;
 mod subjects;
@@ -32,6 +33,7 @@ use crate::clock::Timestamp;
 
 pub use denial::{Denial, What};
 pub use journal::DenialJournal;
+pub use keeper::DenialKeeper;
 pub use names::{SidHash, SubjectHash, TokenHash};
 pub use shared::SharedDenials;
 
@@ -171,6 +173,12 @@ impl Denied {
         let is_new = !lists.logouts.contains(&token);
         lists.logouts.insert(token, until, now);
         is_new
+    }
+
+    /// Lets a logout token count once more: what it has brought about may not last.
+    pub fn return_logout_token(&self, issuer: &str, jti: &str) {
+        let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
+        lists.logouts.remove(&LogoutHash::of(issuer, jti));
     }
 
     /// Denies a session until `until`, when its cookies have ended by themselves.

@@ -20,7 +20,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-pub use denied::{DenialJournal, Denied, SharedDenials, SidHash, TokenHash};
+pub use denied::{DenialJournal, DenialKeeper, Denied, SharedDenials, SidHash, TokenHash};
 pub use seal::{SealError, Sealer};
 pub use sign_in_facts::{AcrHash, SignInFacts};
 pub use store::{Policy, Store};

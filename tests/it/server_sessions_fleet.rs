@@ -234,6 +234,53 @@ async fn while_the_store_is_away_what_is_remembered_goes_on_and_nobody_is_signed
     assert_eq!(fleet.issuer.reuses(), 0);
 }
 
+/// While the operator changes `session.tokens`, one instance after the other: what the first move has left in the store is older
+/// than the cookies by the time of the second one, and its refresh token is spent.
+#[tokio::test]
+async fn a_session_that_moves_twice_has_its_newest_tokens_in_the_store() {
+    let keys = "tokens: cookies, refresh_grace: 0s";
+    let Some(mut fleet) = Fleet::start("a session that moves to and fro", keys).await else { return };
+    fleet.yaml = fleet.yaml.replace("tokens: cookies", "tokens: store");
+    fleet.start_another().await;
+    let mut jar = fleet.sign_in(0, "alice").await;
+    // It moves, and the answer with its key is lost.
+    fleet.ask(2, &jar).await.assert_status(200);
+    fleet.clock.advance(Duration::from_secs(310));
+    jar.take(&fleet.ask(1, &jar).await.assert_status(200).headers);
+    fleet.ask(0, &jar).await.assert_status(200);
+    jar.take(&fleet.ask(2, &jar).await.assert_status(200).headers);
+    assert!(jar.value(KEY).is_some(), "{jar:?}");
+    fleet.ask(2, &jar).await.assert_status(200);
+    assert_eq!((fleet.issuer.token_requests(), fleet.issuer.reuses()), (2, 0), "the code, and one renewal");
+    assert_eq!(fleet.issuer.asked().revocations.len(), 0);
+}
+
+/// As while an operator changes them: the session ends for as long as its cookies count where they were written.
+#[tokio::test]
+async fn a_sign_out_lasts_though_the_instances_have_different_time_outs() {
+    let keys = "tokens: cookies, idle_timeout: 10m, absolute_timeout: 12m";
+    let Some(mut fleet) = Fleet::start("instances with different time-outs", keys).await else { return };
+    fleet.yaml =
+        fleet.yaml.replace("idle_timeout: 10m, absolute_timeout: 12m", "idle_timeout: 10h, absolute_timeout: 12h");
+    fleet.start_another().await;
+    let alice = fleet.sign_in(2, "alice").await;
+    fleet.ask(2, &alice).await.assert_status(200);
+    fleet.instances[0].client().send(sign_out(&alice)).await.assert_status(204);
+    fleet.is_refused(2, &alice).await;
+    fleet.clock.advance(Duration::from_secs(20 * 60));
+    // A denial drops those that have ended, and the records of renewals go by the clock of the server.
+    let bob = fleet.sign_in(2, "bob").await;
+    fleet.instances[2].client().send(sign_out(&bob)).await.assert_status(204);
+    for name in fleet.names("usher:*").await {
+        if name != "usher:denials" {
+            fleet.redis.command(&["DEL", &name]).await;
+        }
+    }
+    let before = fleet.issuer.token_requests();
+    fleet.ask(2, &alice).await.assert_status(401);
+    assert_eq!(fleet.issuer.token_requests(), before, "nothing of it is spent");
+}
+
 #[tokio::test]
 async fn who_reads_the_store_learns_no_token_no_key_and_no_name() {
     let Some(fleet) = Fleet::start("what the store of sessions shows", "tokens: store").await else { return };

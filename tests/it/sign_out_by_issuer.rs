@@ -102,6 +102,23 @@ async fn a_logout_by_user_ends_everything_that_the_user_has_and_nobody_elses() {
     assert_eq!(status(&scene, &again).await, 200);
 }
 
+/// By the issuer's clock a token may be of a moment after the logout that it was given out before. A session that begins then is
+/// known to be later.
+#[tokio::test]
+async fn a_logout_by_user_means_what_was_given_out_by_a_clock_that_is_ahead_and_no_session_that_begins_then() {
+    let scene = Scene::start(&format!("{ISSUERS}{SITES}").replace("leeway: 0s", "leeway: 5s")).await;
+    let now = scene.clock.now().0;
+    let bearer = scene.issuer.sign(&scene.issuer.token("alice").claim("iat", now + 4));
+    scene.send(get("https://app.test/x").bearer(&bearer)).await.assert_status(200);
+    say(&scene, &logout_token(&scene, &json!({ "sub": "alice" }))).await.assert_status(200);
+    scene.send(get("https://app.test/x").bearer(&bearer)).await.assert_status(401);
+    for seconds in [0, 2] {
+        scene.clock.advance(Duration::from_secs(seconds));
+        let again = signed_in(&scene, "alice").await;
+        assert_eq!(status(&scene, &again).await, 200);
+    }
+}
+
 #[tokio::test]
 async fn access_tokens_that_name_the_session_are_denied_and_sessions_without_a_name_are_not_missed() {
     let scene = scene().await;

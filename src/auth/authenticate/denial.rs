@@ -69,7 +69,9 @@ impl Authenticator {
             let issued_at = Some(session.started_at);
             Grounds { session: Some(session), issuer, subject, issued_at, sid: session.sid }.are_denied(&self.denied)
         });
-        if by_claims || by_session { Err(Unauthenticated::SessionEnded(SessionEnd::Denied)) } else { Ok(()) }
+        // The record of the renewals may be gone before the denial.
+        let by_name = session.is_some_and(|session| self.denied.is_denied(Some(session.id), ""));
+        if by_name || by_claims || by_session { Err(Unauthenticated::SessionEnded(SessionEnd::Denied)) } else { Ok(()) }
     }
 
     /// The issuer renews this session no more: what is open of it ends as well, on every instance. Not for other reasons: what

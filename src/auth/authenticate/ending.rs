@@ -97,7 +97,7 @@ impl Authenticator {
     /// and its access tokens, whoever presents them. Says what has.
     ///
     /// # Errors
-    /// [`LogoutTokenError`]; nothing has ended then.
+    /// [`LogoutTokenError`]; nothing has ended then, but with [`LogoutTokenError::Untold`], which the same token may follow.
     pub async fn sign_out_by_issuer(&self, token: &str, issuers: &[IssuerId]) -> Result<LogoutToken, LogoutTokenError> {
         let now = Now::of(&self.clock);
         let token = self.verifier.verify_logout_token(token, issuers, now.wall).await?;
@@ -107,7 +107,10 @@ impl Authenticator {
             return Err(LogoutTokenError::Replayed);
         }
         match &token.signed_out {
-            SignedOut::User { subject } => self.denied.deny_subject(iss, subject, now.wall, until, now),
+            SignedOut::User { subject } => {
+                // The issuer's clock may be ahead.
+                self.denied.deny_subject(iss, subject, now.wall.after(issuer.leeway), until, now);
+            }
             SignedOut::Session { sid, subject } => {
                 self.denied.deny_sid(SidHash::of(iss, sid), until, now);
                 // A session that never learnt its name may be the one: better one sign-in too many.
@@ -116,7 +119,11 @@ impl Authenticator {
                 }
             }
         }
-        self.survive_restart().await;
+        // Only an issuer that hears of it repeats what a killed process cannot tell (§2.8).
+        self.keeper.kept().await.map_err(|away| {
+            self.denied.return_logout_token(iss, &token.id);
+            LogoutTokenError::Untold(away)
+        })?;
         Ok(token)
     }
 
@@ -146,10 +153,11 @@ impl Authenticator {
         ended
     }
 
-    /// An answer that says somebody is signed out must be true whatever becomes of this process.
+    /// An answer that says somebody is signed out must be true whatever becomes of this process. While the store is away, it
+    /// is for as long as this process lives: whoever signs out cannot wait for that.
     async fn survive_restart(&self) {
-        if let Some(journal) = &self.journal {
-            journal.written().await;
+        if self.keeper.kept().await.is_err() {
+            tracing::warn!(fault = "store", "a sign-out is answered before the shared store has it, which is away");
         }
     }
 
@@ -161,9 +169,11 @@ impl Authenticator {
     ) -> Option<EndedSession> {
         let new_tokens = successor.map(|successor| successor.tokens);
         let now = Now::of(&self.clock);
-        if let Some(session) = presented.session() {
+        if let Some(facts) = presented.facts {
+            let session = facts.origin;
             let names = [Some(session.id), session.before];
-            let ends_at = session.started_at.after(self.absolute_timeout);
+            // Another instance may have other time-outs, and have written these cookies.
+            let ends_at = session.started_at.after(self.absolute_timeout).max(facts.idle_until);
             // Behind its end by a clock that is ahead, perhaps. That end moves, so it is taken once: whoever signs out with
             // one cookie again and again must tell nothing new.
             let is_over = ends_at < now.wall;

@@ -1,9 +1,34 @@
 //! Moving a session to where its tokens are to be: into the store, or out of it.
+//!
+//! Instances that want them in different places, as while the operator changes that, move a session to and fro. What an earlier
+//! move has left in the store has a refresh token that may be spent by then: whoever presented that would be taken for a thief
+//! (R16). So a session that moves in puts its tokens in the place of older ones, never of newer ones, and stays in its cookies
+//! where nobody knows which are older.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Authenticator, Identity};
-use crate::auth::session_cookies::{CookieJar, PresentedSession};
+use crate::auth::session_cookies::{CookieJar, PresentedSession, SessionFacts, Unkept};
+use crate::auth::unauthenticated::Unauthenticated;
+use crate::auth::verify::VerifiedToken;
+use crate::clock::Timestamp;
+use crate::oauth::RefreshToken;
+use crate::session::stored::{Found, SessionKey};
+
+/// So often somebody else may write while a session moves.
+const TRIES: usize = 3;
+
+/// What the store has of a session that moves there.
+#[derive(PartialEq, Eq)]
+enum There {
+    /// The tokens at hand, or newer ones.
+    UpToDate,
+    /// Older ones.
+    Behind,
+    /// Nobody can say.
+    Unknown,
+}
 
 impl Authenticator {
     /// Whether the tokens are not where they are to be: the operator has changed that.
@@ -26,10 +51,67 @@ impl Authenticator {
         let renewed = jar.renewed.as_ref().map(|session| Arc::clone(&session.tokens));
         let refresh = renewed.as_ref().map(|renewed| &renewed.refresh_token);
         let refresh = refresh.or(presented.refresh.as_ref().map(|refresh| &refresh.token));
-        let moved = self.cookies.move_over(presented, (&identity.token, refresh), self.clock.now(), jar).await;
-        match moved {
-            Ok(()) => jar.moved = presented.session(),
-            Err(error) => tracing::debug!(%error, "a session stays where it is for now"),
+        let tokens = (&*identity.token, refresh);
+        let moved = match (presented.moves, presented.facts) {
+            (Some(key), Some(facts)) => self.move_in(key, facts, tokens, jar).await,
+            _ => self.cookies.move_out(presented, tokens, self.clock.now(), jar),
+        };
+        if let Err(error) = moved {
+            tracing::debug!(%error, "a session stays where it is for now");
         }
     }
+
+    /// Hands the key out once the store has these tokens, or newer ones.
+    async fn move_in(
+        &self,
+        key: SessionKey,
+        facts: SessionFacts,
+        tokens: (&VerifiedToken, Option<&RefreshToken>),
+        jar: &mut CookieJar,
+    ) -> Result<(), Unkept> {
+        let (now, session) = (self.clock.now(), (facts.issuer, facts.origin));
+        for _ in 0..TRIES {
+            let Some(found) = self.cookies.move_in(session, tokens, now).await? else { break };
+            match self.what_is_there(&found, tokens, jar.renewed.is_some()).await {
+                There::UpToDate => {
+                    self.cookies.give_key(key, facts.origin.started_at, now, jar);
+                    jar.moved = Some(facts.origin);
+                    return Ok(());
+                }
+                There::Behind => self.cookies.move_over(&found, session, tokens, now).await?,
+                There::Unknown => break,
+            }
+        }
+        tracing::debug!("a session stays in its cookies for now: the store has other tokens of it");
+        Ok(())
+    }
+
+    /// The access token at hand has just been verified, so one that is not good any more is older.
+    async fn what_is_there(
+        &self,
+        found: &Found,
+        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        just_renewed: bool,
+    ) -> There {
+        let there = &found.held.session;
+        if there.access == access.token && there.refresh.as_ref() == refresh {
+            return There::UpToDate;
+        }
+        match self.verify(&there.access, &[access.issuer]).await {
+            Ok(there) => match age(&there).cmp(&age(access)) {
+                Ordering::Greater => There::UpToDate,
+                Ordering::Less => There::Behind,
+                // A renewal leads to the end of its chain.
+                Ordering::Equal if just_renewed => There::Behind,
+                Ordering::Equal => There::Unknown,
+            },
+            Err(Unauthenticated::IssuerUnavailable { .. }) => There::Unknown,
+            Err(_) => There::Behind,
+        }
+    }
+}
+
+/// By which tokens of one issuer are put in order: when they were issued, where they say so, and when they expire.
+fn age(token: &VerifiedToken) -> (Option<Timestamp>, Timestamp) {
+    (token.issued_at(), token.expires_at)
 }

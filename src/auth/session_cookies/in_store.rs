@@ -45,12 +45,12 @@ impl SessionCookies {
         }
     }
 
-    /// Moves a session to where the tokens are to be, if it is somewhere else: from cookies into the store, or out of it.
-    /// What it leaves behind in the store, requests under way may need, and it ends by itself.
+    /// Moves a session out of the store, if the tokens are to be in cookies. What it leaves behind there, requests under way may
+    /// need, and it ends by itself.
     ///
     /// # Errors
     /// [`Unkept`]: it stays where it is.
-    pub(in crate::auth) async fn move_over(
+    pub(in crate::auth) fn move_out(
         &self,
         session: &PresentedSession,
         (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
@@ -58,28 +58,68 @@ impl SessionCookies {
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
         let Some(SessionFacts { issuer, origin, .. }) = session.facts else { return Ok(()) };
-        match (&self.keeping, session.moves, &session.stored) {
-            (_, Some(key), None) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,
-            // A renewal has written the cookies already.
-            (Keeping::Sealed(_), None, Some(_)) if jar.lines.is_empty() => {
-                self.write((issuer, Some(origin)), access, refresh, now, jar)
-            }
-            _ => Ok(()),
+        // A renewal has written the cookies already.
+        if matches!(self.keeping, Keeping::Sealed(_)) && session.stored.is_some() && jar.lines.is_empty() {
+            self.write((issuer, Some(origin)), access, refresh, now, jar)?;
+            jar.moved = Some(origin);
         }
+        Ok(())
+    }
+
+    /// Puts a session into the store, unless it is there already. What stands there then; `None` for what cannot be read.
+    ///
+    /// # Errors
+    /// [`Unkept`]
+    pub(in crate::auth) async fn move_in(
+        &self,
+        (issuer, origin): (IssuerId, SessionOrigin),
+        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        now: Timestamp,
+    ) -> Result<Option<Found>, Unkept> {
+        let session = self.to_store((issuer, origin), access, refresh, now);
+        let ends_at = origin.started_at.after(self.absolute_timeout);
+        Ok(self.sessions.begin(origin.id, session, (now, ends_at)).await?)
+    }
+
+    /// Puts the tokens of cookies in the place of older ones that an earlier move has left in the store. Whoever was faster, or
+    /// has ended it, wins.
+    ///
+    /// # Errors
+    /// [`Unkept`]
+    pub(in crate::auth) async fn move_over(
+        &self,
+        older: &Found,
+        (issuer, origin): (IssuerId, SessionOrigin),
+        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        now: Timestamp,
+    ) -> Result<(), Unkept> {
+        let session = self.to_store((issuer, origin), access, refresh, now);
+        Ok(self.sessions.replace(older, session, now).await?)
+    }
+
+    /// Gives the browser the key of a session that is in the store, in the place of whatever cookies it has.
+    pub(in crate::auth) fn give_key(
+        &self,
+        key: SessionKey,
+        started_at: Timestamp,
+        now: Timestamp,
+        jar: &mut CookieJar,
+    ) {
+        let ends_at = started_at.after(self.absolute_timeout);
+        jar.lines = self.names.set_session(&key.to_text(), ends_at.since(now).as_secs(), jar.browser);
     }
 
     pub(super) async fn begin_stored(
         &self,
         key: SessionKey,
         (issuer, origin): (IssuerId, SessionOrigin),
-        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        tokens: (&VerifiedToken, Option<&RefreshToken>),
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
-        let session = self.to_store((issuer, origin), access, refresh, now);
-        let ends_at = origin.started_at.after(self.absolute_timeout);
-        self.sessions.begin(origin.id, session, (now, ends_at)).await?;
-        jar.lines = self.names.set_session(&key.to_text(), ends_at.since(now).as_secs(), jar.browser);
+        // Nothing else has a name that chance has just made.
+        let _there = self.move_in((issuer, origin), tokens, now).await?;
+        self.give_key(key, origin.started_at, now, jar);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use super::{Verifier, VerifyError, signer};
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::oauth::Claims;
+use crate::session::shared::Away;
 
 /// The member of `events` that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -82,6 +83,9 @@ pub enum LogoutTokenError {
     /// It has done its work already. Whoever sends it.
     #[error("the logout token was used before")]
     Replayed,
+    /// It counts on this instance, and the others have not been told. The store's.
+    #[error("the other instances have not been told of the logout")]
+    Untold(#[source] Away),
 }
 
 impl Verifier {
@@ -89,7 +93,7 @@ impl Verifier {
     /// issuer's keys are not at hand.
     ///
     /// # Errors
-    /// [`LogoutTokenError`], but never [`LogoutTokenError::Replayed`].
+    /// [`LogoutTokenError`], but never [`LogoutTokenError::Replayed`] nor [`LogoutTokenError::Untold`].
     pub async fn verify_logout_token(
         &self,
         token: &str,

@@ -45,7 +45,9 @@ pub(super) async fn user(
     reach
         .deny(|denied, now| {
             for issuer in issuers {
-                denied.deny_subject(&issuer.issuer, subject, now.wall, now.wall.after(reach.absolute_timeout), now);
+                // The issuer's clock may be ahead.
+                let (issued_until, until) = (now.wall.after(issuer.leeway), now.wall.after(reach.absolute_timeout));
+                denied.deny_subject(&issuer.issuer, subject, issued_until, until, now);
             }
         })
         .await?;

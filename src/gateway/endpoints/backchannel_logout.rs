@@ -23,7 +23,7 @@ const LIMIT: u64 = 32 * 1024;
 /// The answer to everything that is wrong (§2.8), in the form of RFC 6749 §5.2.
 const INVALID_REQUEST: &str = r#"{"error":"invalid_request"}"#;
 
-/// 200 once it is denied here, 400 for everything that is no good logout token.
+/// 200 once it is denied, on every instance; 400 for everything that is no good logout token, and when the others cannot be told.
 pub(super) async fn receive(
     gateway: &Gateway,
     request: Request<RequestBody>,

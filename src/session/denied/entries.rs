@@ -51,6 +51,12 @@ impl<T: Copy + Eq + Hash + Ord> Entries<T> {
         }
     }
 
+    pub(super) fn remove(&mut self, entry: &T) {
+        if let Some((until, _)) = self.ends.remove(entry) {
+            self.by_end.remove(&(until, *entry));
+        }
+    }
+
     fn drop_first(&mut self) {
         if let Some((_, entry)) = self.by_end.pop_first() {
             self.ends.remove(&entry);

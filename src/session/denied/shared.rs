@@ -6,16 +6,16 @@
 //! once, and gets its place among the others when it comes back. While the server is away, it waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::taken::Taken;
-use super::telling::Telling;
+use super::telling::{Asked, Telling};
 use super::{Denial, Denied};
 use crate::clock::Clock;
 use crate::session::shared::{Away, Connection, Listed, Server};
@@ -49,6 +49,8 @@ pub struct SharedDenials<S = Connection> {
     /// How many there may be, and for how long the last one stays at least.
     bounds: (usize, Duration),
     more: Arc<More>,
+    /// Where those ask who wait until what they have denied is told, once anybody tells it.
+    telling: OnceLock<mpsc::UnboundedSender<Asked>>,
     /// What came of reading the list for the first time, once that is known.
     first: watch::Sender<Option<Result<(), Away>>>,
 }
@@ -92,6 +94,7 @@ impl<S: Server> SharedDenials<S> {
             origin,
             bounds,
             more,
+            telling: OnceLock::new(),
             first: watch::Sender::new(None),
         }))
     }
@@ -99,7 +102,9 @@ impl<S: Server> SharedDenials<S> {
     /// Tells and follows from now on, for as long as anybody has this.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
         // From this moment on, not from when the task has its turn.
-        let telling = Telling::new(Arc::downgrade(self), self.denied.news());
+        let (ask, asked) = mpsc::unbounded_channel();
+        let telling = Telling::new(Arc::downgrade(self), self.denied.news(), asked);
+        let _first = self.telling.set(ask);
         tasks.conclude(|ends| telling.run(ends));
         tasks.attend(follow(Arc::downgrade(self)));
     }
@@ -120,6 +125,20 @@ impl<S: Server> SharedDenials<S> {
         let mut first = self.first.subscribe();
         let known = timeout(patience, first.wait_for(Option::is_some)).await;
         known.ok().and_then(Result::ok).and_then(|known| *known).unwrap_or(Err(Away))
+    }
+
+    /// Waits until all that was denied here before is told: whatever becomes of this process, it holds.
+    ///
+    /// # Errors
+    /// [`Away`]: the server is, or it takes longer than `patience`. It is told once the server is back, unless this process ends
+    /// before.
+    pub async fn told(&self, patience: Duration) -> Result<(), Away> {
+        if self.server.is_away() {
+            return Err(Away);
+        }
+        let (tell, told) = oneshot::channel();
+        self.telling.get().and_then(|telling| telling.send(tell).ok()).ok_or(Away)?;
+        timeout(patience, told).await.ok().and_then(Result::ok).ok_or(Away)
     }
 
     /// Tells all instances of a denial: what they look at has it when this returns.

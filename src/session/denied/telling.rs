@@ -1,6 +1,6 @@
 //! Telling other instances what is denied here, in that order, until the very end of the process.
 //!
-//! What the server does not take is tried again until it does. A process that ends tells what it has denied last before it
+//! What the server does not take is tried again until it does; whoever has to know waits for that. A process that ends tells what it has denied last before it
 //! goes, and how much of that it could not tell.
 
 use std::collections::VecDeque;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +25,21 @@ pub(super) struct Telling<S> {
     shared: Weak<SharedDenials<S>>,
     news: Receiver<Denial>,
     untold: VecDeque<Denial>,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    /// Those who wait until all of it is told.
+    waiting: Vec<Asked>,
 }
 
+/// Who hears that everything is told that was denied before it asked.
+pub(super) type Asked = oneshot::Sender<()>;
+
 impl<S: Server> Telling<S> {
-    pub(super) const fn new(shared: Weak<SharedDenials<S>>, news: Receiver<Denial>) -> Self {
-        Self { shared, news, untold: VecDeque::new() }
+    pub(super) const fn new(
+        shared: Weak<SharedDenials<S>>,
+        news: Receiver<Denial>,
+        asked: mpsc::UnboundedReceiver<Asked>,
+    ) -> Self {
+        Self { shared, news, untold: VecDeque::new(), asked, waiting: Vec::new() }
     }
 
     pub(super) async fn run(mut self, ends: CancellationToken) {
@@ -67,6 +78,13 @@ impl<S: Server> Telling<S> {
     /// `None` when nobody will deny anything any more.
     async fn next(&mut self, ends: &CancellationToken) -> Option<Denial> {
         while self.untold.is_empty() {
+            // What was denied before somebody asked is among the news by then, or told.
+            if self.news.is_empty() {
+                for asked in self.waiting.drain(..) {
+                    // Whoever it was may have had enough of waiting.
+                    let _gone = asked.send(());
+                }
+            }
             tokio::select! {
                 biased;
                 denied = self.news.recv() => match denied {
@@ -75,6 +93,7 @@ impl<S: Server> Telling<S> {
                     Err(RecvError::Lagged(_)) => self.untold.extend(self.shared.upgrade()?.denied.all()),
                     Err(RecvError::Closed) => return None,
                 },
+                Some(asked) = self.asked.recv() => self.waiting.push(asked),
                 () = ends.cancelled() => return None,
                 () = sleep(UNCALLED) => {
                     self.shared.upgrade()?;

@@ -119,7 +119,8 @@ impl StoredSessions {
         Ok(held.map(|held| Found { id, held, is_remembered: false }))
     }
 
-    /// Keeps a session that has just begun. Whatever has that name already stays.
+    /// Keeps a session that has just begun. Whatever has that name already stays. What stands there afterwards; `None` for what
+    /// cannot be read.
     ///
     /// # Errors
     /// [`NotKept`]
@@ -128,18 +129,19 @@ impl StoredSessions {
         id: SessionId,
         session: StoredSession,
         (now, ends_at): (Timestamp, Timestamp),
-    ) -> Result<(), NotKept> {
-        let held = match &self.server {
-            Some(server) => Box::pin(server.begin(id, session, (now, ends_at))).await?,
-            None => Some(Held::in_memory(session)),
+    ) -> Result<Option<Found>, NotKept> {
+        let held = if let Some(server) = &self.server {
+            let there = Box::pin(server.begin(id, session, (now, ends_at))).await?;
+            let Some(held) = there.map(Arc::new) else { return Ok(None) };
+            self.known_mut().put(id, Arc::clone(&held));
+            held
+        } else {
+            let mut known = self.known_mut();
+            let held = known.get(&id).map_or_else(|| Arc::new(Held::in_memory(session)), Arc::clone);
+            known.put(id, Arc::clone(&held));
+            held
         };
-        let mut known = self.known_mut();
-        if let Some(held) = held
-            && known.get(&id).is_none()
-        {
-            known.put(id, Arc::new(held));
-        }
-        Ok(())
+        Ok(Some(Found { id, held, is_remembered: false }))
     }
 
     /// Keeps other tokens in the place of those that were found. Where somebody was faster, what they have written is as new,

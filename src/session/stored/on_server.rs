@@ -55,7 +55,7 @@ impl SessionsOnServer {
         Ok(self.open(id, &value))
     }
 
-    /// `None` if there is one already.
+    /// What stands there afterwards: this one, or the one that was there already.
     pub(super) async fn begin(
         &self,
         id: SessionId,
@@ -69,8 +69,7 @@ impl SessionsOnServer {
         futures_util::try_join!(self.server.enlist(&all, &name, lasts), self.server.enlist(&user, &name, lasts))?;
         let (key, lasts) = (self.key(id), lasts_for(&session, now));
         let swap = Swap { key: &key, held: b"", value: &sealed, lasts, tell: None };
-        let there = self.server.swap(&swap).await?;
-        Ok(there.is_none().then(|| held(session, &sealed)))
+        self.written(id, &swap, session).await
     }
 
     /// What stands there afterwards.
@@ -84,8 +83,13 @@ impl SessionsOnServer {
         let sealed = session.seal(id, &self.sealer.load())?;
         let (key, lasts) = (self.key(id), lasts_for(&session, now));
         let swap = Swap { key: &key, held: old.tag.as_bytes(), value: &sealed, lasts, tell: None };
-        Ok(match self.server.swap(&swap).await? {
-            None => Some(held(session, &sealed)),
+        self.written(id, &swap, session).await
+    }
+
+    /// Writes it unless somebody was faster. What stands there afterwards, if that can be read.
+    async fn written(&self, id: SessionId, swap: &Swap<'_>, session: StoredSession) -> Result<Option<Held>, NotKept> {
+        Ok(match self.server.swap(swap).await? {
+            None => Some(held(session, swap.value)),
             Some(reading) => std::str::from_utf8(&reading.value).ok().and_then(|value| self.open(id, value)),
         })
     }

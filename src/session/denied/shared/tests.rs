@@ -149,6 +149,23 @@ async fn what_is_denied_while_the_server_is_away_is_told_once_it_is_back() {
 }
 
 #[tokio::test]
+async fn who_asks_hears_once_everything_is_told_that_was_denied_before() {
+    let server = Simulated::new(&Clock::system());
+    let one = Instance::start(&server, "secret");
+    for round in 1..=3 {
+        for number in 0..50 {
+            one.deny(session(round * 50 + number));
+        }
+        assert_eq!(one.shared.told(Duration::from_secs(30)).await, Ok(()));
+        let told = server.page("usher:denials", "", PAGE).await.unwrap().len();
+        assert_eq!(told, usize::from(round) * 50);
+    }
+    server.leave();
+    one.deny(session(0));
+    assert_eq!(one.shared.told(Duration::from_millis(100)).await, Err(Away));
+}
+
+#[tokio::test]
 async fn lost_messages_delay_a_denial_and_no_more() {
     let server = Simulated::new(&Clock::system());
     let (one, other) = (Instance::start(&server, "secret"), Instance::start(&server, "secret"));
