@@ -333,7 +333,7 @@ async fn whoever_is_stopped_while_it_leads_is_fenced_when_it_wakes_up() {
 /// Stops the first instance, has the other one renew these cookies, and lets the first go on until it has heard of that.
 async fn take_over(processes: &Processes, old: &Jar, while_stopped: impl FnOnce()) {
     let [stopped, other] = [0, 1].map(|instance| &processes.instances[instance]);
-    stopped.usher.signal("STOP").await;
+    stopped.usher.stop().await;
     while_stopped();
     let answer = other.client().send(get("https://app.test/x").cookies(old)).await;
     assert_renewed(answer.assert_status(200));
