@@ -330,6 +330,66 @@ async fn whoever_is_stopped_while_it_leads_is_fenced_when_it_wakes_up() {
     assert_eq!(processes.issuer.token_requests(), 2);
 }
 
+/// Stops the first instance, has the other one renew these cookies, and lets the first go on until it has heard of that.
+async fn take_over(processes: &Processes, old: &Jar, while_stopped: impl FnOnce()) {
+    let [stopped, other] = [0, 1].map(|instance| &processes.instances[instance]);
+    stopped.usher.stop().await;
+    while_stopped();
+    let answer = other.client().send(get("https://app.test/x").cookies(old)).await;
+    assert_renewed(answer.assert_status(200));
+    stopped.usher.signal("CONT").await;
+    stopped.usher.says("longer than its lease").await;
+}
+
+#[tokio::test]
+async fn whoever_was_stopped_does_not_repeat_its_lost_request_when_others_have_spent_the_token() {
+    let Some(redis) = Redis::start("an instance that is stopped and loses its request").await else { return };
+    let processes = Processes::start(2, &redis.url()).await;
+    let old = processes.expired();
+    processes.issuer.hold();
+    let other = async {
+        eventually("the issuer is asked", || processes.issuer.token_requests() == 1).await;
+        let restart = || {
+            processes.issuer.next([TokenAnswer::Hangup]);
+            processes.issuer.release();
+        };
+        take_over(&processes, &old, restart).await;
+    };
+    tokio::join!(ask_process(&processes, 0, &old), other);
+    assert_eq!((processes.issuer.token_requests(), processes.issuer.reuses()), (2, 0));
+    for instance in [0, 1] {
+        assert_renewed(ask_process(&processes, instance, &old).await.unwrap().assert_status(200));
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_stopped_before_its_turn_at_the_issuer_does_not_send_what_others_have_spent() {
+    let Some(redis) = Redis::start("an instance that is stopped before it asks").await else { return };
+    // So many are with the issuer at once.
+    const PLACES: usize = 32;
+    let processes = Processes::patient(2, &redis.url()).await;
+    processes.issuer.hold();
+    let (before, old) = ((0..PLACES).map(|_| processes.expired()).collect::<Vec<_>>(), processes.expired());
+    let inside = join_all(before.iter().map(|jar| ask_process(&processes, 0, jar)));
+    let other = async {
+        eventually("the issuer is asked", || processes.issuer.token_requests() == PLACES).await;
+        let queued = async {
+            let claimed = Instant::now();
+            while redis.command(&["KEYS", "usher:renewal:*"]).await.lines().count() <= PLACES {
+                assert!(claimed.elapsed() < PATIENCE, "the token is claimed");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            take_over(&processes, &old, || processes.issuer.release()).await;
+        };
+        tokio::join!(ask_process(&processes, 0, &old), queued);
+    };
+    tokio::join!(inside, other);
+    assert_eq!((processes.issuer.token_requests(), processes.issuer.reuses()), (PLACES + 1, 0));
+    for instance in [0, 1] {
+        assert_renewed(ask_process(&processes, instance, &old).await.unwrap().assert_status(200));
+    }
+}
+
 #[tokio::test]
 async fn an_answer_of_the_issuer_that_was_lost_is_asked_for_once_more_by_the_fleet() {
     let Some(redis) = Redis::start("an issuer that hangs up").await else { return };

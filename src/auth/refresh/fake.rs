@@ -2,8 +2,10 @@
 //! and has all the troubles that a test asks for. And the background work of a test.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::select;
@@ -82,11 +84,12 @@ impl World {
     pub(super) fn fleet<const N: usize>(spawn: fn(Work)) -> ([Self; N], Simulated) {
         let clock = Clock::stopped();
         let (issuer, server) = (FakeIssuer::new(clock.clone()), Simulated::new(&clock));
-        let instance = |_| {
+        let instance = |instance| {
             let sealer = Sealer::new(&[Secret::new(b"the secret of all instances".to_vec())]).unwrap();
             let store = SharedStore::new(server.clone(), "usher", (POLICY, sealer), clock.clone());
             let background = FakeBackground::new(spawn, || false);
-            Self::of(settings(), Store::Simulated(store), background, (issuer.clone(), clock.clone()))
+            let issuer = FakeIssuer { asked_by: instance, ..issuer.clone() };
+            Self::of(settings(), Store::Simulated(store), background, (issuer, clock.clone()))
         };
         (std::array::from_fn(instance), server)
     }
@@ -130,9 +133,10 @@ pub(super) enum Trouble {
     Panic,
 }
 
-/// The authorization server. Clones are one and the same.
+/// The authorization server. Clones are one and the same; each may be that of another instance.
 #[derive(Clone)]
 pub(super) struct FakeIssuer {
+    asked_by: usize,
     clock: Clock,
     state: Arc<Mutex<State>>,
     held: watch::Sender<bool>,
@@ -148,6 +152,7 @@ struct State {
     revoked: HashSet<&'static str>,
     troubles: VecDeque<Trouble>,
     requests: Vec<String>,
+    asked_by: Vec<usize>,
     revocations: Vec<String>,
     refused_revocations: usize,
     access_tokens: Vec<String>,
@@ -187,12 +192,13 @@ impl FakeIssuer {
             revoked: HashSet::new(),
             troubles: VecDeque::new(),
             requests: Vec::new(),
+            asked_by: Vec::new(),
             revocations: Vec::new(),
             refused_revocations: 0,
             access_tokens: Vec::new(),
             issued: 0,
         };
-        Self { clock, state: Arc::new(Mutex::new(state)), held: watch::Sender::new(false) }
+        Self { asked_by: 0, clock, state: Arc::new(Mutex::new(state)), held: watch::Sender::new(false) }
     }
 
     pub(super) fn sign_in(&self, subject: &'static str) -> RefreshToken {
@@ -227,6 +233,16 @@ impl FakeIssuer {
     /// The tokens that were sent to the token endpoint, in order.
     pub(super) fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
+    }
+
+    /// The instances that sent them.
+    pub(super) fn asked_by(&self) -> Vec<usize> {
+        self.state().asked_by.clone()
+    }
+
+    /// Whether this token was rotated.
+    pub(super) fn has_rotated(&self, token: &RefreshToken) -> bool {
+        self.state().successors.contains_key(token.expose())
     }
 
     pub(super) fn revocations(&self) -> Vec<String> {
@@ -313,13 +329,15 @@ impl State {
 impl Authority for FakeIssuer {
     type Access = FakeAccess;
 
+    /// The request is there at once: who knows that it leads does not lose the lead before it has sent the token. What a stop
+    /// between the two would do, no protocol can mend.
     async fn spend(&self, _issuer: IssuerId, token: &RefreshToken) -> Result<TokenResponse, SpendError> {
-        yield_now().await;
         let panics = self.state().troubles.front() == Some(&Trouble::Panic);
         if panics {
             self.state().troubles.pop_front();
             panic!("asked for");
         }
+        self.state().asked_by.push(self.asked_by);
         let answer = self.state().serve(token.expose(), self.clock.now());
         let mut held = self.held.subscribe();
         held.wait_for(|held| !held).await.unwrap();
@@ -365,9 +383,13 @@ pub(super) struct FakeBackground {
     under_way: watch::Sender<usize>,
     time: watch::Sender<Time>,
     killed: watch::Sender<bool>,
+    stopped: Arc<Mutex<Option<Stopped>>>,
     spawn: fn(Work),
     hurry: fn() -> bool,
 }
+
+/// Who would run if the process did.
+type Stopped = Vec<Waker>;
 
 /// How long anybody waits.
 #[derive(Clone, Copy)]
@@ -392,7 +414,8 @@ impl FakeBackground {
     /// Runs work by `spawn`. Whoever waits a time waits forever, unless `hurry` says otherwise now and then.
     pub(super) fn new(spawn: fn(Work), hurry: fn() -> bool) -> Self {
         let time = watch::Sender::new(Time { passed: Duration::ZERO, patient: true });
-        Self { under_way: watch::Sender::new(0), time, killed: watch::Sender::new(false), spawn, hurry }
+        let (killed, stopped) = (watch::Sender::new(false), Arc::default());
+        Self { under_way: watch::Sender::new(0), time, killed, stopped, spawn, hurry }
     }
 
     /// Whether anybody still waits; if not, all times that anybody waits for have come.
@@ -410,6 +433,29 @@ impl FakeBackground {
         self.killed.send_replace(true);
     }
 
+    /// All work stays where it stands, as with a process that is stopped, until it [goes on](Self::go_on).
+    pub(super) fn stop(&self) {
+        self.stopped.lock().unwrap().get_or_insert_default();
+    }
+
+    pub(super) fn go_on(&self) {
+        let stopped = self.stopped.lock().unwrap().take();
+        stopped.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Does what this process does beside its background work.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if let Some(stopped) = self.stopped.lock().unwrap().as_mut() {
+                stopped.push(context.waker().clone());
+                return Poll::Pending;
+            }
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         *self.under_way.borrow() == 0
     }
@@ -424,10 +470,10 @@ impl Background for FakeBackground {
     fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.under_way.send_modify(|under_way| *under_way += 1);
         let over = Over(self.under_way.clone());
-        let mut killed = self.killed.subscribe();
+        let (mut killed, process) = (self.killed.subscribe(), self.clone());
         (self.spawn)(Box::pin(async move {
             let killed = pin!(killed.wait_for(|killed| *killed));
-            drop(select(killed, pin!(work)).await);
+            drop(select(killed, pin!(process.run(work))).await);
             drop(over);
         }));
     }

@@ -1,4 +1,9 @@
 //! One renewal: the task that claims a token, spends it, judges the answer and records the outcome.
+//!
+//! A process may be stopped at any point and go on much later, when others have taken over and spent the token (R14). So
+//! whoever leads asks whether it still does before it sends the token, each time. What remains is a stop between that answer
+//! and the packet, in which the connection to the issuer is made: no lease can close that gap, for the issuer does not know
+//! of it. Who is stopped just there for longer than what is left of the lease sends a token that others may have spent.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -6,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::ending::Revocation;
 use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, SpendError, VerifiedAccess};
@@ -44,9 +49,10 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         };
         let _heard = claimed.send(Ok(()));
 
+        let lost = Notify::new();
         let judged = self
-            .holding(&lead.ticket, async {
-                let answer = self.spend(presented, &lead);
+            .holding(&lead.ticket, &lost, async {
+                let answer = self.spend(presented, &lead, &lost);
                 // Should that panic, those who wait must still be answered, and the token not stay claimed.
                 let answer = AssertUnwindSafe(answer).catch_unwind().await; // R1, R12
                 let answer = answer.unwrap_or_else(|_| Err(report::panicked(lead.ticket.key)));
@@ -78,13 +84,16 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         }
     }
 
-    /// Does the work, and says meanwhile that whoever leads is alive, where others could not know.
-    async fn holding<T>(&self, ticket: &Ticket, work: impl Future<Output = T>) -> T {
+    /// Does the work, and says meanwhile that whoever leads is alive, where others could not know. Tells when the lead is `lost`;
+    /// work that has sent the token goes on all the same.
+    async fn holding<T>(&self, ticket: &Ticket, lost: &Notify, work: impl Future<Output = T>) -> T {
         let Some(every) = self.0.store.heartbeat() else { return work.await };
         let beats = async {
             loop {
                 self.0.background.sleep(every).await;
-                self.0.store.hold(ticket).await;
+                if !self.0.store.hold(ticket).await {
+                    lost.notify_one();
+                }
             }
         };
         match select(pin!(work), pin!(beats)).await {
@@ -93,20 +102,27 @@ impl<A: Authority, B: Background> Renewals<A, B> {
         }
     }
 
-    /// Sends the token, and once more if no answer came, for all the user's hope lies in that (R1).
-    async fn spend(&self, presented: &PresentedRefresh, lead: &Lead) -> Result<TokenResponse, Outcome> {
+    /// Sends the token, and once more if no answer came, for all the user's hope lies in that (R1); never once the lead is lost
+    /// (R14).
+    async fn spend(&self, presented: &PresentedRefresh, lead: &Lead, lost: &Notify) -> Result<TokenResponse, Outcome> {
         let issuer = presented.issuer;
         let Some(gate) = self.0.gates.get(issuer.0) else { return Err(Outcome::NotSent(SHORTLY)) };
-        let patience = self.0.background.sleep(self.0.settings.wait);
+        let patience = async {
+            let _either = select(pin!(self.0.background.sleep(self.0.settings.wait)), pin!(lost.notified())).await;
+        };
         let mut pass = gate.enter(patience, || self.0.clock.instant()).await.map_err(|_turned_away| {
             report::turned_away(self.issuer_name(issuer), lead.ticket.key);
             // Whatever others are told, whoever tries again sooner is not kept out once the issuer is back.
             Outcome::NotSent(SHORTLY)
         })?;
 
+        if !self.0.store.hold(&lead.ticket).await {
+            report::not_sent(lead.ticket.key);
+            return Err(Outcome::NotSent(SHORTLY));
+        }
         let mut answer = self.0.authority.spend(issuer, &lead.token).await;
         let mut answer_lost = is_lost(&answer);
-        if answer_lost && !lead.answer_lost {
+        if answer_lost && !lead.answer_lost && self.0.store.hold(&lead.ticket).await {
             report::answer_lost(self.issuer_name(issuer), lead.ticket.key);
             pass.asks_again(self.0.clock.instant());
             answer = self.0.authority.spend(issuer, &lead.token).await;

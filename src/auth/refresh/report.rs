@@ -91,6 +91,10 @@ pub(super) fn ended(issuer: &str, record: RecordKey, cause: EndCause) {
     }
 }
 
+pub(super) fn not_sent(record: RecordKey) {
+    tracing::warn!(%record, "a renewal is not sent: its lease has ended, and another instance may have taken over");
+}
+
 pub(super) fn fenced(record: RecordKey) {
     tracing::warn!(%record, "a renewal took longer than its lease; what it brought is discarded");
 }

@@ -389,15 +389,16 @@ impl Store {
         }
     }
 
-    /// Says that whoever leads is alive, so that nobody takes over (R14).
-    pub async fn hold(&self, ticket: &Ticket) {
+    /// Says that whoever leads is alive, so that nobody takes over (R14), unless that was just said. Whether it leads still: when
+    /// not, somebody else has taken over, or may have while the store was away or this process was stopped.
+    pub async fn hold(&self, ticket: &Ticket) -> bool {
         match self {
-            Self::Memory(_) => {}
+            Self::Memory(_) => true,
             Self::Shared(store) => Box::pin(store.extend(ticket)).await,
             #[cfg(test)]
             Self::Simulated(store) => Box::pin(store.extend(ticket)).await,
             #[cfg(test)]
-            Self::Distant(_) => {}
+            Self::Distant(_) => true,
         }
     }
 

@@ -55,11 +55,32 @@ struct Terms {
 
 #[derive(Default)]
 struct Local {
-    /// The chains of the tokens that are being spent here, as they were when they were claimed.
-    leading: HashMap<(RecordKey, u64), (ChainId, Sheet)>,
+    /// The tokens that are being spent here.
+    leading: HashMap<(RecordKey, u64), Leading>,
     kept: Kept,
     /// When the server's time was last seen, and what it was.
     time: Option<(Instant, u64)>,
+}
+
+/// One of the tokens that are being spent here.
+#[derive(Clone)]
+struct Leading {
+    chain: ChainId,
+    /// The chain as it was when the token was claimed.
+    claimed: Sheet,
+    /// When the server was asked for the lease that it has given. Its own begins after that, so nobody takes over before this
+    /// one ends.
+    held_at: Now,
+}
+
+impl Leading {
+    /// Whether the lease was given so shortly ago. By both clocks: the monotonic one goes on while the process is stopped, but not
+    /// on Linux while the machine is suspended, and the other one does.
+    fn is_held_within(&self, length: Duration, now: Now) -> bool {
+        let by_both =
+            now.instant.saturating_duration_since(self.held_at.instant).max(now.wall.since(self.held_at.wall));
+        by_both < length
+    }
 }
 
 /// How a token stands, and for how long whoever spends it is believed to be alive.
@@ -150,6 +171,7 @@ impl<S: Server> SharedStore<S> {
 
     /// The lease is this store's own, and held by saying so: see [`SharedStore::extend`].
     pub(super) async fn claim(&self, ask: &Ask) -> Result<Option<Lead>, Away> {
+        let held_at = Now::of(&self.clock);
         let found = self.find(&ask.key).await?;
         let chain = found.0;
         let claim = |records: &mut Records, now: Now| {
@@ -158,24 +180,48 @@ impl<S: Server> SharedStore<S> {
         };
         let Taken { answer, sheet } = self.step(At::quietly(found), claim).await?;
         if let Some(lead) = &answer {
-            self.local().leading.insert((lead.ticket.key, lead.ticket.number), (chain, sheet));
+            let leading = Leading { chain, claimed: sheet, held_at };
+            self.local().leading.insert((lead.ticket.key, lead.ticket.number), leading);
         }
         Ok(answer)
     }
 
-    pub(super) async fn extend(&self, ticket: &Ticket) {
-        let led = self.local().leading.get(&(ticket.key, ticket.number)).map(|(chain, _)| *chain);
-        let Some(chain) = led else { return };
-        if let Ok(reading) = self.server.read(&self.sheet_key(chain)).await {
-            // Should that fail, there is the next time, and the outcome itself.
-            let _held =
-                self.step(At::quietly((chain, reading)), |records, now| records.extend(ticket, LEASE, now)).await;
+    /// Whether whoever leads still does. The server is not asked where it has just said so.
+    pub(super) async fn extend(&self, ticket: &Ticket) -> bool {
+        let id = (ticket.key, ticket.number);
+        let asked_at = Now::of(&self.clock);
+        let Some(leading) = self.local().leading.get(&id).cloned() else { return false };
+        if leading.is_held_within(HEARTBEAT, asked_at) {
+            return true;
         }
+        // Where the server has forgotten the chain before the lease ended, nobody took over either.
+        let or = leading.is_held_within(LEASE, asked_at).then_some(&leading.claimed);
+        let extended = async {
+            let reading = self.server.read(&self.sheet_key(leading.chain)).await?;
+            let at = At { chain: leading.chain, reading, or, wakes: false };
+            self.step(at, |records, now| records.extend(ticket, LEASE, now)).await
+        };
+        let held_at = match extended.await {
+            Ok(Taken { answer: true, .. }) => asked_at,
+            Ok(Taken { answer: false, .. }) => return false,
+            Err(Away) => leading.held_at,
+        };
+        let leading = Leading { held_at, ..leading };
+        // The answer may be an old one: the process may have been stopped while it was on its way.
+        let is_held = leading.is_held_within(LEASE, Now::of(&self.clock));
+        if let Some(known) = self.local().leading.get_mut(&id)
+            && known.held_at.instant < held_at.instant
+        {
+            known.held_at = held_at;
+        }
+        is_held
     }
 
     pub(super) async fn record(&self, ticket: &Ticket, outcome: &Outcome) -> Recording {
         let id = (ticket.key, ticket.number);
-        let Some((chain, claimed)) = self.local().leading.get(&id).cloned() else { return Recording::Fenced };
+        let Some(Leading { chain, claimed, .. }) = self.local().leading.get(&id).cloned() else {
+            return Recording::Fenced;
+        };
         let Ok(recording) = self.record_at(chain, &claimed, ticket, outcome).await else {
             let mut local = self.local();
             let now = self.now_without_server(&local);

@@ -75,11 +75,15 @@ impl StoredSession {
         sealer.seal(&purpose(id), &Zeroizing::new(bytes))
     }
 
-    /// `None` for what was sealed for another session, under another secret, or is of another layout.
+    /// `None` for what was sealed for another session, under another secret, or is of another layout or longer than that.
     pub(super) fn open(value: &str, id: SessionId, sealer: &Sealer) -> Option<Self> {
         let bytes = Zeroizing::new(sealer.open(&purpose(id), value).ok()?);
         let (&LAYOUT, bytes) = bytes.split_first()? else { return None };
-        let written: Written = postcard::from_bytes(bytes).ok()?;
+        let (written, more): (Written, _) = postcard::take_from_bytes(bytes).ok()?;
+        // Whatever follows, the version that wrote it counts on it.
+        if !more.is_empty() {
+            return None;
+        }
         let Written { issuer, subject, times, sid, facts, access, refresh, moved_from } = written;
         let [started_at, renewed_at, idle_until] = times;
         let (sid, moved_from) = (sid.map(SidHash), moved_from.map(SessionId));
@@ -103,14 +107,10 @@ mod tests {
     use super::*;
     use crate::config::Secret;
     use crate::session::AcrHash;
+    use crate::session::formats::{assert_committed, committed};
 
-    fn sealer(secret: &str) -> Sealer {
-        Sealer::new(&[Secret::new(secret.as_bytes().to_vec())]).unwrap()
-    }
-
-    #[test]
-    fn a_session_opens_under_its_name_and_secret_only() {
-        let session = StoredSession {
+    fn session() -> StoredSession {
+        StoredSession {
             issuer: "main".into(),
             subject: "alice".into(),
             started_at: Timestamp(1_000),
@@ -121,14 +121,43 @@ mod tests {
             access: AccessToken::new("canary-access"),
             refresh: Some(RefreshToken::new("canary-refresh")),
             moved_from: Some(SessionId([3; 16])),
-        };
+        }
+    }
+
+    fn sealer(secret: &str) -> Sealer {
+        Sealer::new(&[Secret::new(secret.as_bytes().to_vec())]).unwrap()
+    }
+
+    #[test]
+    fn a_session_opens_under_its_name_and_secret_only() {
         let (one, other) = (SessionId([1; 16]), SessionId([2; 16]));
-        for session in [session.clone(), StoredSession { sid: None, refresh: None, moved_from: None, ..session }] {
+        for session in [session(), StoredSession { sid: None, refresh: None, moved_from: None, ..session() }] {
             let sealed = session.seal(one, &sealer("a secret")).unwrap();
             assert_eq!(StoredSession::open(&sealed, one, &sealer("a secret")), Some(session.clone()));
             assert_eq!(StoredSession::open(&sealed, other, &sealer("a secret")), None);
             assert_eq!(StoredSession::open(&sealed, one, &sealer("another")), None);
             assert!(!format!("{session:?}{sealed}").contains("canary"));
         }
+    }
+
+    #[test]
+    fn sessions_are_written_and_read_as_they_were_committed() {
+        let (id, sealer) = (SessionId([7; 16]), sealer("a session secret"));
+        let bare =
+            StoredSession { sid: None, facts: SignInFacts::default(), refresh: None, moved_from: None, ..session() };
+        for (name, session) in [("everything", session()), ("bare", bare)] {
+            let written = sealer.open(&purpose(id), &session.seal(id, &sealer).unwrap()).unwrap();
+            assert_committed("session", name, &written);
+        }
+        assert_eq!(StoredSession::open(&committed("session", "sealed"), id, &sealer), Some(session()));
+    }
+
+    #[test]
+    fn what_is_longer_than_a_session_is_none() {
+        let (id, sealer) = (SessionId([1; 16]), sealer("a secret"));
+        let mut bytes = sealer.open(&purpose(id), &session().seal(id, &sealer).unwrap()).unwrap();
+        assert!(StoredSession::open(&sealer.seal(&purpose(id), &bytes).unwrap(), id, &sealer).is_some());
+        bytes.push(0);
+        assert_eq!(StoredSession::open(&sealer.seal(&purpose(id), &bytes).unwrap(), id, &sealer), None);
     }
 }

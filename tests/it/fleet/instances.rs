@@ -131,10 +131,20 @@ pub(crate) struct Instance {
 impl Processes {
     /// So many instances.
     pub(crate) async fn start(instances: usize, url: &str) -> Self {
+        Self::start_with(instances, &format!("url: '{url}'"), RAW).await
+    }
+
+    /// The same, where nobody gives up.
+    pub(crate) async fn patient(instances: usize, url: &str) -> Self {
+        let session = format!("{RAW}\n  refresh_wait: 60s");
+        Self::start_with(instances, &format!("url: '{url}', timeout: 3s"), &session).await
+    }
+
+    async fn start_with(instances: usize, redis: &str, session: &str) -> Self {
         let issuer = Issuer::start(&Clock::system()).await;
         let issuers = ISSUERS.replace("$ISSUER", &issuer.url());
         let upstream = Upstream::start().await;
-        let yaml = configuration(&issuers, &upstream, &format!("url: '{url}'"));
+        let yaml = complete_configuration(&issuers, &upstream, session, redis);
         Self::around((issuer, upstream), yaml, instances).await
     }
 

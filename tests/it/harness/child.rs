@@ -119,6 +119,18 @@ impl Usher {
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
     }
 
+    /// Stops it, and waits until all its threads stand still: on a busy machine some go on for a while after the signal.
+    pub(crate) async fn stop(&self) {
+        self.signal("STOP").await;
+        let threads = format!("/proc/{}/task", self.id());
+        let stands = |stat: String| stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'));
+        let all_stand = || {
+            let mut threads = std::fs::read_dir(&threads).unwrap();
+            threads.all(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).is_ok_and(stands))
+        };
+        eventually("it is stopped", all_stand).await;
+    }
+
     /// Waits for the end, and returns how it ended.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("usher ends in time").unwrap()
