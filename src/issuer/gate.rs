@@ -24,6 +24,8 @@ const PLACES: usize = 32;
 const PLACES_AT_FIRST: usize = 2;
 /// An answer is slow if it took this much longer than twice the one that showed that the issuer is back.
 const SLOWER_BY: Duration = Duration::from_secs(1);
+/// The first answer may have been waited for since before the return: so much of it counts.
+const FIRST_AT_MOST: Duration = Duration::from_secs(1);
 /// A return lasts no longer.
 const LONGEST_RETURN: Duration = Duration::from_secs(120);
 /// Failures in a row that open the circuit.
@@ -143,7 +145,7 @@ impl Return {
     fn allowed_after(&self, took: Duration, now: Instant) -> usize {
         if now.saturating_duration_since(self.began) > LONGEST_RETURN {
             PLACES
-        } else if took > self.first_took * 2 + SLOWER_BY {
+        } else if took > self.first_took.min(FIRST_AT_MOST) * 2 + SLOWER_BY {
             self.allowed.saturating_sub(1).max(1)
         } else {
             self.allowed + 1

@@ -327,8 +327,8 @@ async fn nothing_that_somebody_else_has_written_draws_on_the_terminal() {
     let drawn = "x\n→ reaches the application\u{9b}32m\u{202e}\u{2028}y";
     let drew = |said: &str| {
         let ours = said.replace('\n', "");
-        let draws = |letter: char| letter.is_control() || "\u{202e}\u{2028}".contains(letter);
-        said.lines().any(|line| line.starts_with("→ reaches")) || ours.contains(draws)
+        let escapes = |letter: char| letter.is_control() || "\u{202e}\u{2028}".contains(letter);
+        said.lines().any(|line| line.starts_with("→ reaches")) || ours.contains(escapes)
     };
     let line = |name: &str| {
         let mut line = serde_json::json!({ "target": "usher::access", "method": "GET", "host": "app.test", "path": "/x",

@@ -362,11 +362,12 @@ async fn whoever_was_stopped_does_not_repeat_its_lost_request_when_others_have_s
     }
 }
 
+/// So many are with an issuer at once.
+const PLACES: usize = 32;
+
 #[tokio::test]
 async fn whoever_was_stopped_before_its_turn_at_the_issuer_does_not_send_what_others_have_spent() {
     let Some(redis) = Redis::start("an instance that is stopped before it asks").await else { return };
-    // So many are with the issuer at once.
-    const PLACES: usize = 32;
     let processes = Processes::patient(2, &redis.url()).await;
     processes.issuer.hold();
     let (before, old) = ((0..PLACES).map(|_| processes.expired()).collect::<Vec<_>>(), processes.expired());

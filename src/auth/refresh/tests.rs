@@ -512,7 +512,7 @@ async fn r16_reuse_beside_a_valid_access_token_is_noticed_too() {
 async fn what_anybody_makes_up_and_signs_out_denies_nothing() {
     let world = world();
     let mut news = world.denied.news();
-    world.renewals.end(&presented(&RefreshToken::new("made up".into()))).await;
+    world.renewals.end(&presented(&RefreshToken::new("made up"))).await;
     assert!(news.try_recv().is_err(), "the list is bounded, and so are those of others");
     let (spent, successor) = renewed_once(&world).await;
     let renewed = recorded(&world, &spent).await;

@@ -106,6 +106,18 @@ fn an_issuer_that_is_slower_with_more_requests_is_asked_by_fewer() {
 }
 
 #[test]
+fn a_first_answer_that_hung_makes_no_other_quick() {
+    let (gate, now) = (Gate::new(), Instant::now());
+    fail(&gate, OPENS_AFTER, now);
+    let back = now + BETWEEN_TRIES;
+    enter(&gate, back).unwrap().unwrap().issuer_answered(back + Duration::from_secs(9));
+    for pass in fill(&gate, back) {
+        pass.issuer_answered(back + Duration::from_secs(4));
+    }
+    assert_eq!(fill(&gate, back).len(), 1);
+}
+
+#[test]
 fn an_issuer_that_was_quick_once_and_never_again_is_asked_by_all_after_a_while() {
     let (gate, now) = (Gate::new(), Instant::now());
     fail(&gate, OPENS_AFTER, now);

@@ -134,7 +134,7 @@ async fn what_is_denied_while_the_list_is_brought_back_is_written_as_well() {
     let (denied, tasks) = (Arc::new(Denied::new(CAPACITY)), Tasks::new(Handle::current()));
     let goes_on = std::sync::atomic::AtomicBool::new(true);
     let (journal, last) = std::thread::scope(|scope| {
-        let denies = scope.spawn(|| {
+        let other = scope.spawn(|| {
             let numbers = (0..4_000).take_while(|number| {
                 let now = Now::of(&clock);
                 denied.deny_session(session(*number), now.wall.after(Duration::from_secs(600)), now);
@@ -145,7 +145,7 @@ async fn what_is_denied_while_the_list_is_brought_back_is_written_as_well() {
         });
         let journal = DenialJournal::open(directory.path(), &denied, &clock, &tasks).unwrap();
         goes_on.store(false, std::sync::atomic::Ordering::Relaxed);
-        (journal, denies.join().unwrap())
+        (journal, other.join().unwrap())
     });
     journal.written().await;
     drop((journal, denied));
