@@ -168,7 +168,8 @@ async fn a_request_with_a_good_token_costs_the_store_nothing_and_a_renewal_littl
             continue;
         }
         let spent = measured.cost(&format!("renewal {renewal}"), here, true).await;
-        assert!(spent.trips < 20.0, "{spent:?}");
+        // A beat of whoever leads may fall into it, and the question before the token is sent.
+        assert!(spent.trips < 23.0, "{spent:?}");
         measured.cost("the first request with the new token, there", here, false).await;
         measured.cost("the first one elsewhere", there, false).await;
         measured.print_bytes(renewal).await;

@@ -436,7 +436,7 @@ async fn an_answer_that_comes_late_gives_no_key_to_a_session_that_has_moved_and_
     let scene = Scene::start(&in_store.replace("tokens: store", "tokens: cookies")).await;
     let old = signed_in(&scene, "alice").await;
     scene.reload(&in_store).await.unwrap();
-    scene.upstream.answer("/late", UpstreamAnswer::After(Duration::from_secs(3)));
+    scene.upstream.answer("/late", UpstreamAnswer::After(Duration::from_secs(1)));
     let (seen, client, ask) = (scene.upstream.count(), scene.client(), get("https://app.test/late").cookies(&old));
     let late = tokio::spawn(async move { client.send(ask).await });
     crate::harness::eventually("it is under way", || scene.upstream.count() == seen + 1).await;
