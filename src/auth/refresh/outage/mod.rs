@@ -47,7 +47,9 @@ fn came(day: &Day) -> u32 {
 fn assert_went_well(day: &Day, evening: &Evening) {
     assert_eq!((evening.lost, evening.reuses, evening.locked_out), (0, 0, 0), "{evening:?}");
     assert!(evening.most_inside <= 32, "the places of a gate: {evening:?}");
-    assert!(evening.slowest < Duration::from_secs(5), "it is not asked for more than it can do: {evening:?}");
+    // An answer is waited for ten seconds. Of instances that find it back one after the other, the first may have all places
+    // by then, and the others begin.
+    assert!(evening.slowest < Duration::from_secs(8), "it is not asked for more than it can do: {evening:?}");
     // While it is away, each instance tries once a second, and once more what got no answer.
     assert!(evening.probes <= f64::from(2 * day.instances), "{evening:?}");
     let least = Duration::from_secs((in_use(day) / day.capacity).into());
