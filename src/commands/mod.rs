@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod health;
 pub mod log;
+mod restart;
 pub mod schema;
 pub mod serve;
 pub mod session;
