@@ -152,6 +152,8 @@ mod canaries;
 mod commands;
 mod configuration_options;
 mod demo;
+mod diff;
+mod diff_agrees;
 mod documents;
 mod explain;
 mod explain_agrees;
