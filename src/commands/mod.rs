@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod health;
+pub mod import;
 pub mod log;
 pub mod schema;
 pub mod serve;

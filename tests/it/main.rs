@@ -153,6 +153,8 @@ mod demo;
 mod documents;
 mod explain;
 mod explain_agrees;
+mod import;
+mod kubernetes_example;
 mod logs;
 mod warnings;
 
