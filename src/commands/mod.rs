@@ -7,6 +7,7 @@ pub mod demo;
 pub mod diff;
 pub mod explain;
 pub mod health;
+pub mod import;
 pub mod log;
 mod printable;
 mod restart;

@@ -157,6 +157,8 @@ mod diff_agrees;
 mod documents;
 mod explain;
 mod explain_agrees;
+mod import;
+mod kubernetes_example;
 mod logs;
 mod metrics;
 mod monitoring;
