@@ -87,7 +87,7 @@ pub fn run(args: &Args, out: &mut dyn Write, told: &mut dyn Write) -> Result<(),
 fn whole(file: &Path, configuration: &str, notes: &Notes) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let mut text =
-        format!("# Made by `usher import` of {}. What could not be carried over is told at the end.\n\n", name);
+        format!("# Made by `usher import` of {name}. What could not be carried over is told at the end.\n\n");
     text.push_str(configuration);
     for line in notes.told().lines() {
         text.push_str(if line.is_empty() { "\n#" } else { "\n# " });

@@ -21,7 +21,7 @@ struct LeftOut {
 
 impl Notes {
     /// Something that must be done before the configuration serves.
-    pub(super) fn to_do(&mut self, what: impl Into<String>) {
+    pub(super) fn remains(&mut self, what: impl Into<String>) {
         self.to_do.push(what.into());
     }
 

@@ -20,15 +20,11 @@ impl Yaml {
     /// All lines; the comments stand in one column where the lines are short enough.
     pub(super) fn text(&self) -> String {
         const COLUMN: usize = 60;
-        let mut text = String::new();
-        for (line, origin) in &self.lines {
-            match origin {
-                Some(origin) => text.push_str(&format!("{line:COLUMN$}  # {origin}")),
-                None => text.push_str(line),
-            }
-            text.push('\n');
-        }
-        text
+        let line = |(line, origin): &(String, Option<String>)| match origin {
+            Some(origin) => format!("{line:COLUMN$}  # {origin}\n"),
+            None => format!("{line}\n"),
+        };
+        self.lines.iter().map(line).collect()
     }
 }
 

@@ -230,7 +230,7 @@ pub(super) fn tell(options: Options, notes: &mut Notes) {
             Some((_, default, _)) if given.text() == *default => {}
             Some((.., said)) => notes.left_out(&given, *said),
             None if TAKEN.contains(&given.name.as_str()) => {
-                notes.left_out(&given, "has no effect beside the other options")
+                notes.left_out(&given, "has no effect beside the other options");
             }
             None => unknown(&given, notes),
         }

@@ -66,20 +66,16 @@ fn asks(is_asked: bool, yaml: &mut Yaml) {
 
 /// Without TLS, only these are served: browsers would not keep the cookies.
 fn trusted(proxies: Option<&Given>, is_beside: bool, yaml: &mut Yaml, notes: &mut Notes) {
-    match proxies {
-        Some(given) => yaml.of(format!("trusted_proxies: {}", yaml::list(given.list())), given.origin()),
-        None => {
-            yaml.of(
-                format!("trusted_proxies: {LOOPBACK}"),
-                "what ends TLS in front; nobody else is served or believed",
-            );
-            if !is_beside {
-                notes.to_do(
-                    "write the network of the proxy that ends TLS into trusted_proxies: oauth2-proxy believes whoever connects, \
-                     and Usher serves nobody else without TLS. Only this machine is in it",
-                );
-            }
-        }
+    if let Some(given) = proxies {
+        yaml.of(format!("trusted_proxies: {}", yaml::list(given.list())), given.origin());
+        return;
+    }
+    yaml.of(format!("trusted_proxies: {LOOPBACK}"), "what ends TLS in front; nobody else is served or believed");
+    if !is_beside {
+        notes.remains(
+            "write the network of the proxy that ends TLS into trusted_proxies: oauth2-proxy believes whoever connects, \
+             and Usher serves nobody else without TLS. Only this machine is in it",
+        );
     }
 }
 

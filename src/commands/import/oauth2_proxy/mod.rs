@@ -83,7 +83,7 @@ fn site_host(options: &mut Options, host: Option<&str>, notes: &mut Notes) -> (S
         (Some(host), ..) => (host.to_owned(), "--host".to_owned()),
         (None, Some(host), Some(given)) => (host.to_owned(), given.origin()),
         _ => {
-            notes.to_do(format!(
+            notes.remains(format!(
                 "write the host that people see in place of {SOME_HOST}, or import again with --host: oauth2-proxy answers for \
                  every host, and a site of Usher's for one; another host is another entry of sites"
             ));
@@ -91,7 +91,7 @@ fn site_host(options: &mut Options, host: Option<&str>, notes: &mut Notes) -> (S
         }
     };
     let port = url.and_then(|url| url.port()).map(|port| format!(":{port}")).unwrap_or_default();
-    notes.to_do(format!(
+    notes.remains(format!(
         "register https://{host}{port}/.usher/callback as a redirect URI of the client at the provider"
     ));
     (host, origin)

@@ -60,7 +60,7 @@ fn end(pattern: &str) -> (&str, End) {
             return (literal, End::ItselfAndBelow);
         }
     }
-    for ending in ["/.*$", "/.*"] {
+    for ending in ["\\/.*$", "\\/.*", "/.*$", "/.*"] {
         if let Some(literal) = pattern.strip_suffix(ending) {
             return (literal, End::Below);
         }

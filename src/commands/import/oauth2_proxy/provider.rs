@@ -89,10 +89,10 @@ fn secret(options: &mut Options, yaml: &mut Yaml, notes: &mut Notes) {
         (_, Some(file)) => yaml.of(format!("    client_secret_file: {}", yaml::text(file.text())), file.origin()),
         (Some(inline), None) => {
             yaml.of(format!("    client_secret_file: {SECRET}"), inline.origin());
-            notes.to_do(format!("put the secret of the client, line {}, into {SECRET}", inline.line));
+            notes.remains(format!("put the secret of the client, line {}, into {SECRET}", inline.line));
         }
         (None, None) => {
-            yaml.of("    # no client_secret: a public client", "name a file as client_secret_file, if it has one")
+            yaml.of("    # no client_secret: a public client", "name a file as client_secret_file, if it has one");
         }
     }
 }
@@ -105,7 +105,7 @@ fn scopes(options: &mut Options, yaml: &mut Yaml, notes: &mut Notes) {
     if !words.contains(&"openid") {
         words.insert(0, "openid");
     }
-    let origin = given.as_ref().map_or("the default of scope".to_owned(), |given| given.origin());
+    let origin = given.as_ref().map_or("the default of scope".to_owned(), Given::origin);
     yaml.of(format!("    scopes: {}", yaml::list(words.iter().copied())), origin);
     if !words.contains(&"offline_access") {
         let why = "sessions here are as good as the provider's tokens, and are renewed with the refresh token. If people are \

@@ -16,7 +16,7 @@ pub(super) fn write(options: &mut Options, yaml: &mut Yaml, notes: &mut Notes) {
     let origin =
         given.map_or("in place of cookie_secret".to_owned(), |given| format!("in place of {}", given.origin()));
     yaml.of(format!("  secret_file: {SECRET}"), origin);
-    notes.to_do(format!("make a new session secret: openssl rand -base64 48 > {SECRET}"));
+    notes.remains(format!("make a new session secret: openssl rand -base64 48 > {SECRET}"));
     expiry(options, yaml, notes);
     let is_redis = options.take("session_store_type").is_some_and(|given| given.text() == "redis");
     redis(options, is_redis, yaml, notes);
@@ -44,7 +44,7 @@ fn expiry(options: &mut Options, yaml: &mut Yaml, notes: &mut Notes) {
 }
 
 fn redis(options: &mut Options, is_redis: bool, yaml: &mut Yaml, notes: &mut Notes) {
-    let [single, sentinels, nodes] =
+    let [single, sentinels, cluster] =
         ["redis_connection_url", "redis_sentinel_connection_urls", "redis_cluster_connection_urls"]
             .map(|name| options.take(name));
     let [use_sentinel, use_cluster] =
@@ -52,7 +52,7 @@ fn redis(options: &mut Options, is_redis: bool, yaml: &mut Yaml, notes: &mut Not
     let (master, password) = (options.take("redis_sentinel_master_name"), options.take("redis_password"));
     let (user, ca) = (options.take("redis_username"), options.take("redis_ca_path"));
     if !is_redis {
-        for given in [single, sentinels, nodes, master, password, user, ca].into_iter().flatten() {
+        for given in [single, sentinels, cluster, master, password, user, ca].into_iter().flatten() {
             notes.left_out(&given, "counts with session_store_type = \"redis\" only, and did not before either");
         }
         return;
@@ -60,7 +60,7 @@ fn redis(options: &mut Options, is_redis: bool, yaml: &mut Yaml, notes: &mut Not
     let urls = if use_sentinel {
         sentinels
     } else if use_cluster {
-        nodes
+        cluster
     } else {
         single
     };
@@ -92,7 +92,7 @@ fn redis(options: &mut Options, is_redis: bool, yaml: &mut Yaml, notes: &mut Not
     if has_password {
         let from = password.unwrap_or(urls);
         yaml.of(format!("      password_file: {PASSWORD}"), from.origin());
-        notes.to_do(format!("put the password of Redis, line {}, into {PASSWORD}", from.line));
+        notes.remains(format!("put the password of Redis, line {}, into {PASSWORD}", from.line));
     }
     if let Some(ca) = ca {
         yaml.of(format!("      ca_file: {}", yaml::text(ca.text())), ca.origin());
