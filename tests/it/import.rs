@@ -37,6 +37,26 @@ async fn every_imported_configuration_passes_the_check_and_no_secret_is_shown() 
     assert!(number >= 12, "{number}");
 }
 
+/// `options.txt` has what `oauth2-proxy` 7.15.6 knows: each flag, and how its file spells that.
+#[tokio::test]
+async fn every_option_that_there_is_is_known_as_a_flag_and_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = std::fs::read_to_string(folder().join("options.txt")).unwrap();
+    let options: Vec<_> = options.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    assert!(options.len() > 160, "{options:?}");
+    let flags: String = options.iter().map(|(flag, _)| format!("--{flag}=zz\n")).collect();
+    let file: String = options.iter().map(|(_, name)| format!("{name} = \"zz\"\n")).collect();
+    for (name, text) in [("flags", flags), ("file.cfg", file)] {
+        let text = text.replace("provider = \"zz\"", "provider = \"oidc\"").replace("--provider=zz", "--provider=oidc");
+        std::fs::write(directory.path().join(name), text).unwrap();
+        let (_, told) = imported(name, directory.path()).await;
+        assert!(
+            told.contains("cookie_domains: ") && !told.contains("is no option that is known here"),
+            "{name}: {told}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_carried_over_is_told_with_line_and_remedy() {
     let directory = tempfile::tempdir().unwrap();

@@ -10,23 +10,27 @@ use toml::de::{DeTable, DeValue};
 const VARIABLE: &str = "OAUTH2_PROXY_";
 
 /// Flags that are given once for each member of a list, which the file and the environment name in the plural.
-const SINGULAR: [&str; 20] = [
+const SINGULAR: [&str; 24] = [
     "allowed_group",
     "allowed_role",
     "api_route",
     "cookie_domain",
     "email_domain",
-    "extra_jwt_issuer",
+    "entra_id_allowed_tenant",
+    "exclude_logging_path",
     "github_user",
     "gitlab_group",
     "gitlab_project",
     "google_group",
     "htpasswd_user_group",
+    "keycloak_group",
+    "oidc_audience_claim",
+    "oidc_enabled_signing_alg",
     "oidc_extra_audience",
+    "oidc_public_key_file",
     "provider_ca_file",
-    "redis_cluster_connection_url",
-    "redis_sentinel_connection_url",
     "skip_auth_route",
+    "tls_cipher_suite",
     "trusted_ip",
     "trusted_proxy_ip",
     "upstream",

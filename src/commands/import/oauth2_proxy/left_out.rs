@@ -15,11 +15,12 @@ const ENDPOINTS: &str =
     "endpoints come from discovery at the issuer; where Usher must dial another address, write backchannel_url";
 const GOOGLE: &str = "the directory of Google is not asked; require a claim of the token";
 const NO_CHECK: &str = "certificates are always verified: name the authority as ca_file";
+const METRICS: &str = "metrics are at /metrics of the admin listener, under other names; see examples/monitoring";
 const SIGN_IN: &str = "people are sent to the provider at once; there is no page with a button before it";
 const NOT_ASKED: &str = "no profile is fetched; what the application is told comes from the token";
 
 /// The option, its default where that needs no words, and what is said of any other value.
-const LEFT_OUT: [(&str, &str, &str); 106] = [
+const LEFT_OUT: [(&str, &str, &str); 113] = [
     ("allow_query_semicolons", "false", "queries go on as they are"),
     ("alpha_config", "", "the YAML that it names is not read: write its upstreams and providers by hand"),
     (
@@ -29,8 +30,17 @@ const LEFT_OUT: [(&str, &str, &str); 106] = [
     ),
     ("auth_logging", "true", LOGS),
     ("auth_logging_format", "", LOGS),
-    ("auth_request_response_headers", "", "the answer to another proxy has all identity headers"),
+    ("auth_request_response_mode", "", "the answer always comes in the query, the default of the code flow"),
+    ("azure_graph_group_field", "", "the directory of Microsoft is not asked; require a claim of the token"),
     ("banner", "", PAGES),
+    (
+        "bearer_token_login_fallback",
+        "true",
+        "a browser is sent to sign in, and a program gets 401; see unauthenticated",
+    ),
+    ("bitbucket_repository", "", "Bitbucket is no OpenID provider"),
+    ("bitbucket_team", "", "Bitbucket is no OpenID provider"),
+    ("bitbucket_workspace", "", "Bitbucket is no OpenID provider"),
     ("code_challenge_method", "S256", "it is always S256"),
     ("config", "", "import the file that it names as well"),
     ("cookie_csrf_expire", "15m", "a sign-in may take ten minutes"),
@@ -56,8 +66,13 @@ const LEFT_OUT: [(&str, &str, &str); 106] = [
     ("custom_templates_dir", "", PAGES),
     ("disable_keep_alives", "false", "connections are kept; see limits.idle_timeout"),
     ("display_htpasswd_form", "true", HTPASSWD),
-    ("email_claim", "email", "write the claim into identity_headers and require"),
     ("encode_state", "false", "the state is plain to every provider"),
+    (
+        "entra_id_allowed_tenants",
+        "",
+        "tokens of every tenant but the issuer's are refused: write an issuer for each tenant, all named in the site's issuer",
+    ),
+    ("entra_id_federated_token_auth", "false", "write client_key_file, or client_secret_file"),
     ("errors_to_info_log", "false", LOGS),
     ("exclude_logging_paths", "", LOGS),
     ("exclude_logging_path", "", LOGS),
@@ -72,6 +87,7 @@ const LEFT_OUT: [(&str, &str, &str); 106] = [
     ("github_token", "", "GitHub is no OpenID provider"),
     ("github_users", "", "GitHub is no OpenID provider"),
     ("gitlab_projects", "", "projects are in no token; require a group"),
+    ("google_admin_api_user_scope", "", GOOGLE),
     ("google_admin_email", "", GOOGLE),
     ("google_service_account_json", "", GOOGLE),
     ("google_target_principal", "", GOOGLE),
@@ -96,10 +112,10 @@ const LEFT_OUT: [(&str, &str, &str); 106] = [
     ("logging_max_backups", "0", LOGS),
     ("logging_max_size", "100", LOGS),
     ("login_url", "", ENDPOINTS),
-    ("metrics_address", "", "there are no metrics yet"),
-    ("metrics_secure_address", "", "there are no metrics yet"),
-    ("metrics_tls_cert_file", "", "there are no metrics yet"),
-    ("metrics_tls_key_file", "", "there are no metrics yet"),
+    ("metrics_address", "", METRICS),
+    ("metrics_secure_address", "", METRICS),
+    ("metrics_tls_cert_file", "", METRICS),
+    ("metrics_tls_key_file", "", METRICS),
     ("oidc_audience_claims", "", "the audience is aud"),
     ("oidc_audience_claim", "aud", "the audience is aud"),
     ("oidc_enabled_signing_algs", "", "write algorithms; RS256 and ES256 count otherwise"),
@@ -151,14 +167,14 @@ const LEFT_OUT: [(&str, &str, &str); 106] = [
     ("tls_min_version", "TLS1.2", "TLS 1.2 and 1.3 are spoken"),
     ("trusted_ips", "", "nobody is let in for an address; write access: public for what everybody may have"),
     ("use_system_trust_store", "false", "ca_file counts beside the system's authorities"),
-    ("user_id_claim", "", "write the claim into identity_headers, for X-Forwarded-User"),
+    ("user_id_claim", "email", "is oidc_email_claim by its older name: write that, and import again"),
     ("validate_url", "", NOT_ASKED),
     ("whitelist_domains", "", "a sign-in leads back to the site that it began on, and nowhere else"),
     ("version", "false", "is no option of a server"),
 ];
 
 /// Options that other parts take, for suggestions.
-const TAKEN: [&str; 59] = [
+const TAKEN: [&str; 58] = [
     "acr_values",
     "allowed_groups",
     "allowed_roles",
@@ -175,10 +191,10 @@ const TAKEN: [&str; 59] = [
     "cookie_secret",
     "cookie_secret_file",
     "email_domains",
-    "entra_id_tenant",
     "extra_jwt_issuers",
     "force_https",
     "gitlab_groups",
+    "google_group",
     "google_groups",
     "http_address",
     "https_address",
@@ -187,7 +203,6 @@ const TAKEN: [&str; 59] = [
     "oidc_extra_audiences",
     "oidc_groups_claim",
     "oidc_issuer_url",
-    "oidc_roles_claim",
     "pass_access_token",
     "pass_authorization_header",
     "pass_basic_auth",

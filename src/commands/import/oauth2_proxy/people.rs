@@ -111,7 +111,7 @@ fn addresses(
 /// One of all these would do; here there is one condition for each claim, and all must be met.
 fn groups(options: &mut Options, provider: &Provider, conditions: &mut Conditions, notes: &mut Notes) {
     let claim = options.take("oidc_groups_claim").map_or("groups".to_owned(), |given| claim(given.text()));
-    let lists = ["allowed_groups", "google_groups", "gitlab_groups"].map(|name| options.take(name));
+    let lists = ["allowed_groups", "google_groups", "google_group", "gitlab_groups"].map(|name| options.take(name));
     let has_groups = lists.iter().any(Option::is_some);
     for given in lists.into_iter().flatten() {
         let is_gitlab = given.name == "gitlab_groups" && claim == "groups";
@@ -123,13 +123,11 @@ fn groups(options: &mut Options, provider: &Provider, conditions: &mut Condition
             notes.left_out(&given, "Google says no groups in its tokens: nobody is let in until a claim does");
         }
     }
-    let realm =
-        options.take("oidc_roles_claim").map_or("roles".to_owned(), |given| super::identity::claim(given.text()));
     let Some(given) = options.take("allowed_roles") else { return };
     if has_groups {
         notes.left_out(&given, "must be met beside the groups, where one of them was enough");
     }
-    roles(&given, if provider.by_access_token { "realm_access.roles" } else { &realm }, conditions, notes);
+    roles(&given, if provider.by_access_token { "realm_access.roles" } else { "roles" }, conditions, notes);
 }
 
 /// `role` is of the realm, `client:role` of a client, which Keycloak says in another claim for each.

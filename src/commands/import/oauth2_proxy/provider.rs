@@ -53,7 +53,7 @@ pub(super) fn write(options: &mut Options, host: &str, yaml: &mut Yaml, notes: &
 
 /// What `iss` says, and where that comes from.
 fn issuer(options: &mut Options, kind: &str) -> Result<(String, String), NoWay> {
-    let tenant = ["azure_tenant", "entra_id_tenant"].into_iter().filter_map(|name| options.take(name)).last();
+    let tenant = options.take("azure_tenant");
     let url = options.take("oidc_issuer_url");
     let others =
         ["bitbucket", "digitalocean", "facebook", "gitea", "github", "keycloak", "linkedin", "nextcloud", "sourcehut"];
