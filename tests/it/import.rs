@@ -44,9 +44,10 @@ async fn every_option_that_there_is_is_known_as_a_flag_and_in_a_file() {
     let options = std::fs::read_to_string(folder().join("options.txt")).unwrap();
     let options: Vec<_> = options.lines().map(|line| line.split_once(' ').unwrap()).collect();
     assert!(options.len() > 160, "{options:?}");
-    let flags: String = options.iter().map(|(flag, _)| format!("--{flag}=zz\n")).collect();
-    let file: String = options.iter().map(|(_, name)| format!("{name} = \"zz\"\n")).collect();
-    for (name, text) in [("flags", flags), ("file.cfg", file)] {
+    let flags: Vec<_> = options.iter().map(|(flag, _)| format!("--{flag}=zz")).collect();
+    let file: Vec<_> = options.iter().map(|(_, name)| format!("{name} = \"zz\"")).collect();
+    for (name, lines) in [("flags", flags), ("file.cfg", file)] {
+        let text = lines.join("\n");
         let text = text.replace("provider = \"zz\"", "provider = \"oidc\"").replace("--provider=zz", "--provider=oidc");
         std::fs::write(directory.path().join(name), text).unwrap();
         let (_, told) = imported(name, directory.path()).await;
