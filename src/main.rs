@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use usher::clock::Clock;
-use usher::commands::{Failure, check, demo, explain, health, schema, serve, session, shell, user};
+use usher::commands::{Failure, check, demo, doctor, explain, health, schema, serve, session, shell, user};
 
 /// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
 #[global_allocator]
@@ -28,6 +28,8 @@ enum Command {
     Check(check::Args),
     /// Say why a request would be let in or refused, step by step
     Explain(Box<explain::Args>),
+    /// Try everything that a configuration depends on, and say what to do about it
+    Doctor(doctor::Args),
     /// Keep the users file of a local issuer
     User(user::Args),
     /// List and end the sessions that instances share
@@ -60,6 +62,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Explain(args) => {
             block_on(async { explain::run(args, &Clock::system(), &mut anstream::stdout()).await })
         }
+        Command::Doctor(args) => block_on(async { doctor::run(args, &Clock::system(), &mut anstream::stdout()).await }),
         Command::User(args) => user::run(args, &mut anstream::stdout()),
         Command::Session(args) => {
             block_on(async { session::run(args, &Clock::system(), &mut anstream::stdout()).await })

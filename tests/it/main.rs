@@ -152,6 +152,7 @@ mod canaries;
 mod commands;
 mod configuration_options;
 mod demo;
+mod doctor;
 mod documents;
 mod explain;
 mod explain_agrees;

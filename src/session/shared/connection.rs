@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::link::{self, Answer, Link};
-use super::{Away, Heard, Listed, Listener, Reading, Server, Swap, arrangement};
+use super::{Away, Examination, Heard, Listed, Listener, Reading, Server, Swap, arrangement};
 use crate::clock::Clock;
 use crate::config::{Arrangement, Redis};
 use crate::tasks::Tasks;
@@ -77,6 +77,19 @@ impl Connection {
     /// [`Away`]: in vain.
     pub async fn wait(&self) -> Result<(), Away> {
         self.0.connected().await.map(drop)
+    }
+
+    /// Makes a connection of its own as [`Connection::open`] does, the write that proves it good included, and asks the servers
+    /// what they are.
+    ///
+    /// # Errors
+    /// [`Unusable`]: there is no link that takes writes.
+    pub async fn examine(&self) -> Result<Examination, Unusable> {
+        let mut link = self.0.try_to_connect().await?;
+        let describe = link::describe();
+        let asking = timeout(self.0.redis.timeout, link.ask::<Value>(&describe));
+        // Whoever may not ask can have a good store all the same.
+        Ok(asking.await.ok().and_then(Result::ok).map(|answer| Examination::of(&answer)).unwrap_or_default())
     }
 
     pub(super) async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
@@ -223,7 +236,7 @@ impl Inner {
     }
 
     /// A link that has taken a write: one to a replica, or to a server that is full, is as good as none.
-    async fn try_to_connect(self: &Arc<Self>) -> Result<Link, Failure> {
+    async fn try_to_connect(self: &Arc<Self>) -> Result<Link, Unusable> {
         let hearer = Arc::downgrade(self);
         let pushes = move |push: PushInfo| hearer.upgrade().ok_or(Away).map(|inner| inner.hear(&push));
         let trying = async {
@@ -235,17 +248,19 @@ impl Inner {
             Ok(link)
         };
         let patience = self.redis.timeout.saturating_mul(OPERATIONS_OF_A_TRY);
-        timeout(patience, trying).await.map_err(|_| Failure::TookTooLong)?.map_err(Failure::Redis)
+        timeout(patience, trying).await.map_err(|_| Unusable::TookTooLong)?.map_err(Unusable::Refused)
     }
 }
 
-/// Why there is no connection.
+/// Why there is no connection that takes writes. The operator's of the store, or the network's.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub enum Unusable {
+    /// It cannot be reached, or hangs.
     #[error("it does not answer in time")]
     TookTooLong,
+    /// It cannot be reached, lets nobody in by these credentials, or refuses to write.
     #[error("it cannot be used")]
-    Redis(#[source] RedisError),
+    Refused(#[source] RedisError),
 }
 
 async fn keep_open(connection: Weak<Inner>) {
