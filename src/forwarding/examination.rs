@@ -78,7 +78,7 @@ async fn examine(address: Arc<Address>, limit: Duration) -> Examination {
 }
 
 async fn attempt(dialler: &Dialler, at: SocketAddr, limit: Duration) -> Tried {
-    let dialled = timeout(limit, dialler.dial(&[at], Offer::Any)).await.unwrap_or(Err(ConnectError::TimedOut));
+    let stream = timeout(limit, dialler.dial(&[at], Offer::Any)).await.unwrap_or(Err(ConnectError::TimedOut));
     let has_prior_knowledge = matches!(dialler.address().security, Security::Http2);
-    Tried { at: Some(at), outcome: dialled.map(|stream| has_prior_knowledge || stream.negotiated_http2()) }
+    Tried { at: Some(at), outcome: stream.map(|stream| has_prior_knowledge || stream.negotiated_http2()) }
 }

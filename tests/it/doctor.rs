@@ -291,7 +291,7 @@ async fn a_connection_that_does_not_come_about_is_told_with_its_cause_and_a_reme
 async fn what_hangs_is_given_up_and_keeps_nothing_else_waiting() {
     let silent = serve(|stream| async move {
         let _kept = stream;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     let url = format!("http://{}", silent.address);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::net::lookup_host;
 use tokio::runtime::Handle;
 use url::{Host, Url};
 
-use super::finding::{Finding, told};
+use super::finding::{Finding, Verdict, told};
+use super::names;
 use super::remedy::{self, Keys};
 use crate::clock::Clock;
 use crate::config::{Issuer, IssuerId, KeySource, Refresh};
@@ -41,7 +41,7 @@ pub(super) async fn examine(issuer: &Issuer, clock: &Clock) -> Vec<Finding> {
         }
     };
     let mut findings: Vec<_> = resolve(&of, &url).await.into_iter().collect();
-    if findings.iter().any(|finding| finding.remedy.is_some()) {
+    if findings.iter().any(|finding| finding.verdict == Verdict::Failed) {
         return findings;
     }
     if let Some(asked) = issuers.by_id(IssuerId(0)) {
@@ -64,12 +64,8 @@ fn dialled(issuer: &Issuer) -> Option<Url> {
 async fn resolve(of: &str, url: &Url) -> Option<Finding> {
     const CHECK: &str = "issuer.dns";
     let Some(Host::Domain(host)) = url.host() else { return None };
-    Some(match lookup_host((host, url.port_or_known_default().unwrap_or_default())).await {
-        Ok(found) => {
-            let mut addresses: Vec<_> = found.map(|address| address.ip().to_string()).collect();
-            addresses.dedup();
-            Finding::ok(CHECK, of, format!("{host}: {}", addresses.join(", ")))
-        }
+    Some(match names::resolve(host).await {
+        Ok(addresses) => Finding::ok(CHECK, of, format!("{host}: {addresses}")),
         Err(error) => {
             let remedy = "correct the address, or the name server of this machine; where the issuer has another name inside, \
                           say that as backchannel_url";
@@ -81,7 +77,7 @@ async fn resolve(of: &str, url: &Url) -> Option<Finding> {
 fn verdicts(issuer: &Issuer, url: &Url, found: &Examination) -> Vec<Finding> {
     let of = &name(issuer);
     let mut findings = connected(of, url, first_failure(found));
-    if findings.iter().any(|finding| finding.remedy.is_some()) {
+    if findings.iter().any(|finding| finding.verdict == Verdict::Failed) {
         return findings;
     }
     match &found.discovery {

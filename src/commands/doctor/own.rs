@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::finding::{Finding, told};
+use super::finding::{Finding, Verdict, told};
 use crate::clock::Timestamp;
 use crate::config::{CertificateFiles, Config, Cookies, Note, Tls};
 use crate::server::CertificateWarning;
@@ -18,9 +18,10 @@ pub(super) fn configuration(config: &Config, notes: &[Note]) -> Vec<Finding> {
     let routes: usize = config.sites.iter().map(|site| site.routes.len()).sum();
     let mut findings =
         vec![Finding::ok("configuration", "", format!("{} site(s), {routes} route(s)", config.sites.len()))];
-    findings.extend(others.into_iter().map(|note| match note.is_warning {
-        true => Finding { remedy: None, ..Finding::warning("configuration", &note.path, &note.message, "") },
-        false => Finding::note("configuration", &note.path, &note.message),
+    findings.extend(others.into_iter().map(|note| {
+        // What to do about it is in the message.
+        let verdict = if note.is_warning { Verdict::Warning } else { Verdict::Note };
+        Finding { verdict, ..Finding::note("configuration", &note.path, &note.message) }
     }));
     if let Err(error) = gateway::check_pages(config) {
         let remedy = "correct the template, or take it out of the directory";
@@ -70,9 +71,10 @@ fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<
             Ok(expiry) => {
                 let days = expiry.map(|expiry| expiry.at.since(now).as_secs() / DAY).unwrap_or_default();
                 let found = format!("ends in {days} day(s)");
-                match ends_soon(files) {
-                    true => Finding::warning("certificate", of, found, "renew it: a new one is read within 5 seconds"),
-                    false => Finding::ok("certificate", of, found),
+                if ends_soon(files) {
+                    Finding::warning("certificate", of, found, "renew it: a new one is read within 5 seconds")
+                } else {
+                    Finding::ok("certificate", of, found)
                 }
             }
             Err(error) => {

@@ -55,19 +55,20 @@ pub(super) fn of_socket(error: &(dyn Error + 'static)) -> &'static str {
     }
 }
 
-/// The innermost error of a kind among the causes. What stands in an I/O error is none of its causes by itself.
+/// The innermost error of a kind among the causes. What stands in an I/O error, or is shared, is none of its causes by itself.
 fn at_bottom<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut found = None;
     let mut next = Some(error);
     while let Some(error) = next {
         found = error.downcast_ref::<E>().or(found);
-        let shared = || error.downcast_ref::<Arc<io::Error>>().map(|shared| &**shared);
-        next = match error.downcast_ref::<io::Error>().or_else(shared) {
-            Some(error) => {
-                found = (error as &(dyn Error + 'static)).downcast_ref::<E>().or(found);
-                error.get_ref().map(|wrapped| wrapped as &(dyn Error + 'static))
-            }
-            None => error.source(),
+        next = if let Some(io) = error.downcast_ref::<io::Error>() {
+            io.get_ref().map(|wrapped| wrapped as &(dyn Error + 'static))
+        } else if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
+            Some(&**shared)
+        } else if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+            Some(&**shared)
+        } else {
+            error.source()
         };
     }
     found

@@ -1,13 +1,9 @@
 //! The sites as browsers find them: their names, and what the rules of cookies make of them.
 
-use tokio::net::lookup_host;
-
 use super::Trial;
 use super::finding::Finding;
+use super::names;
 use crate::config::{Access, Config, Cookies, HostPattern, Site};
-
-/// The ports do not matter: what is asked for is the name.
-const ANY_PORT: u16 = 0;
 
 /// Whether browsers keep and send what Usher sets, site by site. Those that nobody signs in to have none.
 pub(super) fn cookies(config: &Config) -> Vec<Finding> {
@@ -38,7 +34,7 @@ fn of_site(config: &Config, site: &Site) -> Finding {
 }
 
 /// Where the names of the sites lead. One that does not resolve here may do so where the browsers are.
-pub(super) fn names(config: &Config) -> Vec<Trial<'_>> {
+pub(super) fn trials(config: &Config) -> Vec<Trial<'_>> {
     let names = config.sites.iter().filter_map(|site| match &site.host {
         HostPattern::Exact(host) if !host.starts_with('[') && host.parse::<std::net::IpAddr>().is_err() => Some(host),
         HostPattern::Exact(_) | HostPattern::OneLabel(_) => None,
@@ -47,12 +43,8 @@ pub(super) fn names(config: &Config) -> Vec<Trial<'_>> {
 }
 
 async fn name(host: &str) -> Vec<Finding> {
-    vec![match lookup_host((host, ANY_PORT)).await {
-        Ok(found) => {
-            let mut addresses: Vec<_> = found.map(|address| address.ip().to_string()).collect();
-            addresses.dedup();
-            Finding::ok("site.dns", host, addresses.join(", "))
-        }
+    vec![match names::resolve(host).await {
+        Ok(addresses) => Finding::ok("site.dns", host, addresses),
         Err(_) => Finding::note("site.dns", host, "does not resolve here: it must where the browsers are"),
     }]
 }
