@@ -16,7 +16,7 @@ use super::outcomes::Outcomes;
 pub use super::outcomes::Refused;
 use crate::admin::metrics;
 use crate::clock::Clock;
-use crate::commands::causes;
+use crate::commands::{causes, restart};
 use crate::config::{Config, ConfigError, Loaded, Problem};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
@@ -115,7 +115,7 @@ impl Reloads {
     async fn put_in_force(&self, config: Config) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let before = self.in_force.load_full();
-        let fixed = needs_restart(&before.config, &config);
+        let fixed = restart::keys(&before.config, &config);
         if !fixed.is_empty() {
             return Err(ReloadError::NeedsRestart(fixed));
         }
@@ -148,25 +148,6 @@ impl std::fmt::Debug for Reloads {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Reloads").finish_non_exhaustive()
     }
-}
-
-/// The keys that differ and count at start only.
-fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
-    let (one, other) = (&before.listen, &after.listen);
-    [
-        ("listen.https", one.https != other.https),
-        ("listen.http", one.http != other.http),
-        ("listen.plain", one.plain != other.plain),
-        ("listen.verify", one.verify != other.verify),
-        ("listen.admin", one.admin != other.admin),
-        ("state_directory", before.state_directory != after.state_directory),
-        ("session.store", !before.session.store.is_same_place(&after.session.store)),
-        ("log.format", before.log.format != after.log.format),
-        ("log.level", before.log.level != after.log.level),
-    ]
-    .into_iter()
-    .filter_map(|(key, differs)| differs.then_some(key))
-    .collect()
 }
 
 /// What there is to do.
