@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use usher::clock::Clock;
-use usher::commands::{Failure, check, demo, diff, explain, health, import, schema, serve, session, shell, user};
+use usher::commands::{
+    Failure, check, demo, diff, doctor, explain, health, import, schema, serve, session, shell, user,
+};
 
 /// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
 #[global_allocator]
@@ -26,10 +28,12 @@ enum Command {
     Demo(demo::Args),
     /// Validate a configuration and print its routes in winning order
     Check(check::Args),
-    /// Say what another configuration would change, and which requests of a log it would decide otherwise
+    /// Say what another configuration would change, also for the requests of a log
     Diff(diff::Args),
     /// Say why a request would be let in or refused, step by step
     Explain(Box<explain::Args>),
+    /// Try everything that a configuration depends on, and say what to do about it
+    Doctor(doctor::Args),
     /// Keep the users file of a local issuer
     User(user::Args),
     /// List and end the sessions that instances share
@@ -65,6 +69,7 @@ fn run(command: &Command) -> Result<(), Failure> {
             block_on(async { explain::run(args, &Clock::system(), &mut anstream::stdout()).await })
         }
         Command::Diff(args) => block_on(async { diff::run(args, &Clock::system(), &mut anstream::stdout()).await }),
+        Command::Doctor(args) => block_on(async { doctor::run(args, &Clock::system(), &mut anstream::stdout()).await }),
         Command::User(args) => user::run(args, &mut anstream::stdout()),
         Command::Session(args) => {
             block_on(async { session::run(args, &Clock::system(), &mut anstream::stdout()).await })

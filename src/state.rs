@@ -33,6 +33,19 @@ pub fn keep(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     kept
 }
 
+/// Whether files can be kept in the directory: tried with one that is taken away again. A directory that is not there is not
+/// made, but tried where it would be.
+///
+/// # Errors
+/// What the system says.
+pub fn probe(directory: &Path) -> io::Result<()> {
+    let there = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
+    let path = there.join(unfinished("probe"));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let written = write(file, b"whether files can be kept here");
+    written.and(fs::remove_file(&path))
+}
+
 /// In a container every start has the same process id.
 fn unfinished(name: &str) -> String {
     format!("{name}.{}.tmp", std::process::id())
@@ -66,6 +79,15 @@ mod tests {
         keep(&state, "key", b"two").unwrap();
         assert_eq!((fs::read(state.join("key")).unwrap(), mode(&state.join("key"))), (b"two".to_vec(), 0o600));
         assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_behind_and_makes_no_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        probe(&directory.path().join("not/there/yet")).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        fs::write(directory.path().join("file"), "").unwrap();
+        assert!(probe(&directory.path().join("file")).is_err());
     }
 
     #[test]

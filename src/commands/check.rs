@@ -77,14 +77,7 @@ pub fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), CheckE
 
 /// Returns how much looks wrong.
 fn check(sources: &Sources, output: Output, now: Timestamp, out: &mut dyn Write) -> Result<usize, CheckError> {
-    let mut loaded = match (config::load(sources), output) {
-        (Ok(loaded), _) => loaded,
-        (Err(error), Output::Text) => return Err(error.into()),
-        (Err(error), Output::Json) => {
-            json(&error, out)?;
-            return Err(CheckError::Told);
-        }
-    };
+    let mut loaded = load(sources, output, out)?;
     match usable(&loaded.config, now) {
         Ok(warnings) => loaded.notes.extend(warnings),
         Err(CheckError::Unusable { key, cause }) if output == Output::Json => {
@@ -100,6 +93,18 @@ fn check(sources: &Sources, output: Output, now: Timestamp, out: &mut dyn Write)
         Output::Json => json(&summary, out)?,
     }
     Ok(summary.warnings.len())
+}
+
+/// The configuration. What is wrong with it is on the output already where that is for scripts.
+pub(super) fn load(sources: &Sources, output: Output, out: &mut dyn Write) -> Result<Loaded, CheckError> {
+    match (config::load(sources), output) {
+        (Ok(loaded), _) => Ok(loaded),
+        (Err(error), Output::Text) => Err(error.into()),
+        (Err(error), Output::Json) => {
+            json(&error, out)?;
+            Err(CheckError::Told)
+        }
+    }
 }
 
 /// What `usher serve` would find out next, by the same code, and what looks wrong about it.
@@ -220,7 +225,7 @@ fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "The configuration is fine: {} site(s), {routes} route(s).", summary.sites.len())
 }
 
-fn json(answer: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn json(answer: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, answer)?;
     writeln!(out)
 }

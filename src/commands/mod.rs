@@ -5,6 +5,7 @@
 pub mod check;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod explain;
 pub mod health;
 pub mod import;

@@ -12,7 +12,7 @@ pub(super) fn keys(before: &Config, after: &Config) -> Vec<&'static str> {
         ("listen.verify", one.verify != other.verify),
         ("listen.admin", one.admin != other.admin),
         ("state_directory", before.state_directory != after.state_directory),
-        ("session.store", before.session.store != after.session.store),
+        ("session.store", !before.session.store.is_same_place(&after.session.store)),
         ("log.format", before.log.format != after.log.format),
         ("log.level", before.log.level != after.log.level),
     ]

@@ -123,6 +123,8 @@ pub struct Loaded {
     pub notes: Vec<Note>,
     /// Every file that it depends on, whether or not it is there: another configuration may come of a change of one.
     pub files: BTreeSet<PathBuf>,
+    /// Those of them that several keys name.
+    pub shared_files: BTreeSet<PathBuf>,
 }
 
 /// Reads and checks a configuration.
@@ -133,8 +135,9 @@ pub struct Loaded {
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let (file, directory, mut report) = mirror(sources)?;
     let config = file.and_then(|file| check::check(&file, &directory, &mut report));
+    let shared_files = report.shared_files();
     let (config, notes, files) = report.finish(config)?;
-    Ok(Loaded { config, notes, files })
+    Ok(Loaded { config, notes, files, shared_files })
 }
 
 /// The users of a local issuer: where their file is, and how they know the place where they sign in.

@@ -20,6 +20,8 @@ pub(super) struct Report {
     problems: Vec<Problem>,
     notes: Vec<Note>,
     files: BTreeSet<PathBuf>,
+    /// Those of them that are named more than once.
+    shared_files: BTreeSet<PathBuf>,
 }
 
 impl Report {
@@ -33,6 +35,7 @@ impl Report {
             problems: Vec::new(),
             notes: Vec::new(),
             files: BTreeSet::new(),
+            shared_files: BTreeSet::new(),
         }
     }
 
@@ -137,7 +140,14 @@ impl Report {
 
     /// Takes note that the outcome depends on what this file holds, or on whether it is there.
     pub(super) fn depends_on(&mut self, file: PathBuf) {
-        self.files.insert(file);
+        if !self.files.insert(file.clone()) {
+            self.shared_files.insert(file);
+        }
+    }
+
+    /// The files that the outcome depends on in several ways.
+    pub(super) fn shared_files(&self) -> BTreeSet<PathBuf> {
+        self.shared_files.clone()
     }
 
     /// How many problems there are.

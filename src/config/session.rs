@@ -65,6 +65,21 @@ pub struct Redis {
     pub prefix: String,
 }
 
+impl SessionStore {
+    /// Whether what is kept in one is found in the other: they may differ in what counts from the next connection on.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory, Self::Memory) => true,
+            (Self::Redis(one), Self::Redis(other)) => {
+                let place = |redis: &Redis| Redis { user: None, password: None, ca: None, ..redis.clone() };
+                place(one) == place(other)
+            }
+            (Self::Memory, Self::Redis(_)) | (Self::Redis(_), Self::Memory) => false,
+        }
+    }
+}
+
 /// How the servers of a shared store are arranged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrangement {
@@ -110,4 +125,36 @@ pub enum Cookies {
         /// Name of the cookie with the refresh token.
         refresh: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_the_same_place_whoever_it_is_entered_as() {
+        let redis = Redis {
+            arrangement: Arrangement::Single,
+            servers: vec![("redis".to_owned(), 6379)],
+            tls: false,
+            user: None,
+            password: None,
+            database: 0,
+            ca: None,
+            timeout: Duration::from_millis(500),
+            prefix: "usher".to_owned(),
+        };
+        let store = |redis: Redis| SessionStore::Redis(Box::new(redis));
+        let one = store(redis.clone());
+        let password = Some(Secret::new(b"another".to_vec()));
+        let entered = Redis { user: Some("usher".to_owned()), password, ca: Some(Vec::new()), ..redis.clone() };
+        assert!(one.is_same_place(&store(entered)) && SessionStore::Memory.is_same_place(&SessionStore::Memory));
+        let elsewhere = [
+            Redis { servers: vec![("other".to_owned(), 6379)], ..redis.clone() },
+            Redis { database: 1, ..redis.clone() },
+            Redis { prefix: "other".to_owned(), ..redis },
+        ];
+        assert!(elsewhere.map(store).iter().all(|other| !one.is_same_place(other)));
+        assert!(!one.is_same_place(&SessionStore::Memory));
+    }
 }

@@ -51,16 +51,20 @@ impl Dialler {
     }
 
     async fn attempt(&self, offer: Offer) -> Result<Stream, ConnectError> {
-        let socket = |cause| ConnectError::Socket(Arc::new(cause));
         let (host, port) = match &self.address.endpoint {
             Endpoint::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(socket)?;
+                let stream = UnixStream::connect(path).await.map_err(|cause| ConnectError::Socket(Arc::new(cause)))?;
                 return Ok(Stream::new(Transport::Unix(stream)));
             }
             Endpoint::Tcp { host, port } => (host, *port),
         };
         let candidates = self.resolve(host, port).await?;
-        let tcp = connect_any(&candidates).await.map_err(socket)?;
+        self.dial(&candidates, offer).await
+    }
+
+    /// Connects to one of these, TLS included.
+    pub(super) async fn dial(&self, candidates: &[SocketAddr], offer: Offer) -> Result<Stream, ConnectError> {
+        let tcp = connect_any(candidates).await.map_err(|cause| ConnectError::Socket(Arc::new(cause)))?;
         // Small writes must leave at once; that it might fail is no reason to refuse the connection.
         let _ = tcp.set_nodelay(true);
         match &self.address.security {
@@ -69,7 +73,7 @@ impl Dialler {
         }
     }
 
-    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }

@@ -19,6 +19,7 @@ mod body;
 mod client_address;
 mod connect;
 mod error;
+mod examination;
 pub mod forwarded;
 mod forwarder;
 mod framing;
@@ -45,6 +46,7 @@ mod websocket_frames;
 
 pub use body::Body;
 pub use error::{BodyError, ConnectError, Fault, ForwardError};
+pub use examination::{Examination, Tried};
 pub use forwarder::Forwarder;
 pub use request_body::{BodyTooLarge, RequestBody, TrailerFilter};
 pub use tls::UpstreamTlsError;

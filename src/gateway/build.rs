@@ -85,6 +85,7 @@ pub(super) struct Lasting {
     pub(super) sessions: Arc<StoredSessions>,
     denied: Arc<Denied>,
     shared_denials: Option<Arc<SharedDenials>>,
+    connection: Option<Connection>,
     journal: Option<Arc<DenialJournal>>,
     pub(super) verifier: Arc<Verifier>,
     spent_states: Arc<SpentStates>,
@@ -135,7 +136,7 @@ impl Gateway {
             // Last, for it tells everybody who listens of what there is already.
             connection.open(&tasks);
         }
-        readiness.watch_store(connection);
+        readiness.watch_store(connection.clone());
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
         let renewals = refresh::Settings::new(&config.issuers, &config.session);
         let (spent_states, counted) = (Arc::default(), renewals.counts());
@@ -145,6 +146,7 @@ impl Gateway {
             sessions,
             denied,
             shared_denials,
+            connection,
             journal,
             verifier,
             spent_states,
@@ -177,7 +179,7 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
-        let Lasting { tasks, store, sessions, denied, shared_denials, journal, .. } = &self.lasting;
+        let Lasting { tasks, store, sessions, denied, shared_denials, connection, journal, .. } = &self.lasting;
         let Lasting { verifier, spent_states, renewals: counted, .. } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
@@ -209,6 +211,7 @@ impl Gateway {
             sessions: Arc::clone(&sessions),
             denied: Arc::clone(&denied),
             shared_denials: shared_denials.clone(),
+            connection: connection.clone(),
             journal,
             verifier,
             spent_states: Arc::clone(spent_states),
@@ -218,6 +221,9 @@ impl Gateway {
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
         let inheritance = Inheritance { lasting, assertions, clock, readiness, counts, renewals };
         let gateway = Self::build(config, inheritance)?;
+        if let (Some(connection), SessionStore::Redis(redis)) = (connection, &gateway.config.session.store) {
+            connection.reconnect_as(redis);
+        }
         store.set_terms(policy, sealer);
         sessions.set_terms(most, for_sessions);
         if let Some(shared) = shared_denials {

@@ -1,5 +1,7 @@
 //! A JSON document that an issuer publishes: how it is fetched, and why it could not be.
 
+use std::time::SystemTime;
+
 use http::StatusCode;
 use url::Url;
 
@@ -42,8 +44,16 @@ pub enum FetchError {
     Underway,
 }
 
+/// What was fetched.
+pub(super) struct Document {
+    /// The JSON.
+    pub(super) bytes: Vec<u8>,
+    /// What time it was at the issuer when it sent that, if it says so.
+    pub(super) sent_at: Option<SystemTime>,
+}
+
 /// Fetches a JSON document.
-pub(super) async fn fetch(transport: &Transport, url: Url) -> Result<Vec<u8>, FetchError> {
+pub(super) async fn fetch(transport: &Transport, url: Url) -> Result<Document, FetchError> {
     let answer = transport.get(url, LIMIT).await?;
     if answer.status != StatusCode::OK {
         return Err(FetchError::Status(answer.status));
@@ -51,5 +61,6 @@ pub(super) async fn fetch(transport: &Transport, url: Url) -> Result<Vec<u8>, Fe
     if !answer.is_json() {
         return Err(FetchError::ContentType);
     }
-    Ok(answer.body?)
+    let sent_at = answer.sent_at();
+    Ok(Document { bytes: answer.body?, sent_at })
 }

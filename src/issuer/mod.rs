@@ -9,6 +9,7 @@ mod client_assertion;
 mod discovery;
 mod document;
 mod end_session;
+mod examination;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -48,6 +49,7 @@ use crate::tasks::Tasks;
 
 pub use authorization_code::{AuthorizationEndpoint, AuthorizationError, AuthorizationRequest, CodeError};
 pub use document::FetchError;
+pub use examination::{Examination, PublishedKeys};
 pub use gate::{Gate, TurnedAway};
 pub use introspection::IntrospectionError;
 pub use jwks::Keys;
@@ -416,8 +418,8 @@ fn published_keys(
         let (name, algorithms) = (Arc::clone(&name), algorithms.clone());
         let (transport, location) = (transport.clone(), location.clone());
         async move {
-            let bytes = document::fetch(&transport, location.url().await?).await?;
-            KeySet::parse(&bytes, &name, &algorithms, previous.as_deref())
+            let document = document::fetch(&transport, location.url().await?).await?;
+            KeySet::parse(&document.bytes, &name, &algorithms, previous.as_deref())
         }
         .boxed()
     };
@@ -434,8 +436,11 @@ fn discovered(
     let (issuer, transport, base) = (config.issuer.clone(), transport.clone(), base.clone());
     let fetch = move |_: Option<Arc<Metadata>>| {
         let (issuer, transport, base) = (issuer.clone(), transport.clone(), base.clone());
-        async move { Metadata::parse(&document::fetch(&transport, discovery::url(&base)).await?, &issuer, &base) }
-            .boxed()
+        async move {
+            let document = document::fetch(&transport, discovery::url(&base)).await?;
+            Metadata::parse(&document.bytes, &issuer, &base)
+        }
+        .boxed()
     };
     Remote::new("discovery document", Arc::clone(&config.name), tasks.clone(), clock.clone(), Box::new(fetch))
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::redirect;
 use rustls::crypto::aws_lc_rs;
@@ -199,6 +199,13 @@ impl Answer {
             Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(self.date()?).unwrap_or_default(),
         };
         Some(wait.min(LONGEST_RETRY_AFTER))
+    }
+
+    /// What time it was at the issuer when this came from there: a cache on the way has had it for as long as `Age` says (RFC 9111
+    /// §5.1).
+    pub(super) fn sent_at(&self) -> Option<SystemTime> {
+        let age = self.headers.get(AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
+        self.date()?.checked_add(Duration::from_secs(age))
     }
 
     fn date(&self) -> Option<SystemTime> {

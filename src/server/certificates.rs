@@ -289,6 +289,17 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<Certi
     Ok(warnings)
 }
 
+/// When the certificate of these files ends, which are read as serving reads them.
+///
+/// # Errors
+/// [`CertificateError`] when it cannot be served with.
+pub fn certificate_expiry(
+    files: &CertificateFiles,
+    now: Timestamp,
+) -> Result<Option<CertificateExpiry>, CertificateError> {
+    Ok(load(std::slice::from_ref(files), now)?.expiries().into_iter().next())
+}
+
 /// Whole days until a certificate expires, if that is soon.
 fn days_left(key: &CertifiedKey, now: Timestamp) -> Option<u32> {
     let leaf = webpki::EndEntityCert::try_from(key.cert.first()?).ok()?;

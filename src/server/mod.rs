@@ -58,7 +58,9 @@ use crate::gateway::{self, Gateway};
 use crate::service_manager::Sockets;
 
 use certificates::Certificates;
-pub use certificates::{CertificateError, CertificateExpiry, CertificateWarning, certificate_warnings};
+pub use certificates::{
+    CertificateError, CertificateExpiry, CertificateWarning, certificate_expiry, certificate_warnings,
+};
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;

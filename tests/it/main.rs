@@ -118,6 +118,8 @@ mod drain;
 mod framing;
 mod limits;
 mod reload;
+mod reload_files;
+mod reload_load;
 mod service_manager;
 
 // Frames and bytes that no client library would send, and clients that are slow.
@@ -154,6 +156,7 @@ mod configuration_options;
 mod demo;
 mod diff;
 mod diff_agrees;
+mod doctor;
 mod documents;
 mod explain;
 mod explain_agrees;

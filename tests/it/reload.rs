@@ -5,7 +5,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls_pki_types::CertificateDer;
@@ -16,7 +15,7 @@ use crate::harness::child::Usher;
 use crate::harness::client::tls;
 use crate::harness::gateway::complete;
 use crate::harness::scene::{ISSUERS, SESSION, SITES, assert_renewed};
-use crate::harness::{Client, Protocol, Scene, Upstream, UpstreamAnswer, eventually, get, long, post};
+use crate::harness::{Client, Protocol, Scene, Upstream, UpstreamAnswer, eventually, get, post};
 
 /// What `shown` may take at most after a change of a file.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
@@ -322,37 +321,4 @@ async fn nobody_is_signed_out_by_a_reload_and_no_renewal_under_way_is_lost() {
         assert_renewed(&answer);
     }
     assert_eq!((scene.issuer.token_requests(), scene.issuer.reuses()), (USERS, 0));
-}
-
-#[tokio::test]
-async fn fifty_reloads_under_load_fail_no_request() {
-    let reloads = if long() { 1000 } else { 50 };
-    let scene = Arc::new(Scene::usual().await);
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let token = scene.issuer.access_token("alice");
-    let loads: Vec<_> = (0..8)
-        .map(|n| {
-            let client = if n % 2 == 0 { scene.client() } else { scene.http2() };
-            let (stop, sent, token) = (Arc::clone(&stop), Arc::clone(&sent), token.clone());
-            tokio::spawn(async move {
-                let mut connection = client.connect("app.test").await;
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = connection.send(get("https://app.test/x").bearer(&token)).await;
-                    assert!(answer.assert_status(200).complete);
-                    sent.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
-    let usual = format!("{ISSUERS}{SESSION}{SITES}");
-    let other = usual.replace("audiences: [usher]", "audiences: [usher, more]");
-    for n in 0..reloads {
-        scene.reload(if n % 2 == 0 { &other } else { &usual }).await.unwrap();
-        let before = sent.load(Ordering::Relaxed);
-        eventually("requests go on", || sent.load(Ordering::Relaxed) > before).await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    for load in loads {
-        load.await.expect("no request fails");
-    }
 }

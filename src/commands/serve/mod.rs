@@ -6,7 +6,9 @@
 //! configuration ([`mod@reload`]); in a drain it does nothing. A service manager is told of all that, and its sockets are
 //! used ([`crate::service_manager`]).
 
+mod files;
 mod metrics;
+mod outcomes;
 pub mod reload;
 mod watch;
 
@@ -19,7 +21,8 @@ use std::time::Duration;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use reload::{Reloads, Source};
+use files::Source;
+use reload::Reloads;
 
 use super::source::SourceArgs;
 use super::{Failure, log};

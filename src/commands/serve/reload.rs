@@ -4,25 +4,23 @@
 //! stays and the log says why, once. Nobody is signed out by it, and requests at hand end under the rules they began
 //! under. Certificates are renewed by themselves, pair by pair: they must not wait for a configuration to be put right.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::watch::Watch;
+use super::files::Source;
+use super::outcomes::Outcomes;
+pub use super::outcomes::Refused;
 use crate::admin::metrics;
-use crate::clock::{Clock, Timestamp};
-use crate::commands::restart;
-use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
+use crate::clock::Clock;
+use crate::commands::{causes, restart};
+use crate::config::{Config, ConfigError, Loaded, Problem};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
 use crate::service_manager::{self, Word};
-use crate::tally::Count;
 
 /// Between two looks at the files; a change counts with the second one.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,16 +55,6 @@ pub struct Reloads {
     clock: Clock,
 }
 
-/// What became of reloads so far.
-#[derive(Debug)]
-struct Outcomes {
-    last_failed: AtomicBool,
-    /// As a [`Timestamp`]; the start counts.
-    last_success_at: AtomicU64,
-    successful: Count,
-    failed: Count,
-}
-
 struct InForce {
     config: Arc<Config>,
     gateway: Arc<Gateway>,
@@ -75,12 +63,7 @@ struct InForce {
 impl Reloads {
     pub(super) fn new(server: server::Reload, config: Arc<Config>, gateway: Arc<Gateway>, clock: Clock) -> Self {
         let in_force = Arc::new(ArcSwap::from_pointee(InForce { config, gateway }));
-        let outcomes = Arc::new(Outcomes {
-            last_failed: AtomicBool::new(false),
-            last_success_at: AtomicU64::new(clock.now().0),
-            successful: Count::new(),
-            failed: Count::new(),
-        });
+        let outcomes = Arc::new(Outcomes::since(clock.now()));
         Self { server, in_force, turn: Arc::default(), outcomes, clock }
     }
 
@@ -102,25 +85,19 @@ impl Reloads {
 
     /// What became of reloads so far.
     pub(super) fn outcomes(&self) -> metrics::Reloads {
-        let Outcomes { last_failed, last_success_at, successful, failed } = &*self.outcomes;
-        metrics::Reloads {
-            last_successful: !last_failed.load(Relaxed),
-            last_success_at: Timestamp(last_success_at.load(Relaxed)),
-            successful: successful.total(),
-            failed: failed.total(),
-        }
+        self.outcomes.counted()
     }
 
-    /// Notes that a configuration was put in force, or was not.
-    fn note(&self, successful: bool) {
-        let outcomes = &self.outcomes;
-        outcomes.last_failed.store(!successful, Relaxed);
-        if successful {
-            outcomes.last_success_at.store(self.clock.now().0, Relaxed);
-            outcomes.successful.add();
-        } else {
-            outcomes.failed.add();
-        }
+    /// The last configuration, if it was not put in force, and why.
+    #[must_use]
+    pub fn refused(&self) -> Option<Arc<Refused>> {
+        self.outcomes.refused()
+    }
+
+    /// Why certificates that are in use could not be read anew when that was last tried; empty when all could.
+    #[must_use]
+    pub fn stale_certificates(&self) -> Arc<Vec<String>> {
+        self.outcomes.stale_certificates()
     }
 
     /// Puts `config` in force, which holds for every request that arrives after this returns.
@@ -130,7 +107,8 @@ impl Reloads {
     /// See [`ReloadError`]; nothing has changed then.
     pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
         let outcome = self.put_in_force(config).await;
-        self.note(outcome.is_ok());
+        let told = outcome.as_ref().copied().map_err(|error| vec![causes(error).join(": ")]);
+        self.outcomes.note(told, self.clock.now());
         outcome
     }
 
@@ -160,7 +138,9 @@ impl Reloads {
     /// Reads the certificates anew. Each that cannot be used stays as it is, and is told of.
     pub async fn renew_certificates(&self) -> Vec<CertificateError> {
         let (server, now) = (self.server.clone(), self.clock.now());
-        tokio::task::spawn_blocking(move || server.renew_certificates(now)).await.unwrap_or_default()
+        let errors = tokio::task::spawn_blocking(move || server.renew_certificates(now)).await.unwrap_or_default();
+        self.outcomes.note_certificates(errors.iter().map(|error| causes(error).join(": ")).collect());
+        errors
     }
 }
 
@@ -168,50 +148,6 @@ impl std::fmt::Debug for Reloads {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Reloads").finish_non_exhaustive()
     }
-}
-
-/// Where the configuration comes from, and the files that it depends on.
-#[derive(Debug)]
-pub(super) struct Source {
-    sources: Sources,
-    configuration: Watch,
-    certificates: Watch,
-}
-
-impl Source {
-    pub(super) fn new(sources: Sources) -> Self {
-        Self { sources, configuration: Watch::default(), certificates: Watch::default() }
-    }
-
-    /// Loads the configuration, and watches what it depends on from now on.
-    pub(super) fn load(&mut self) -> Result<Loaded, ConfigError> {
-        self.configuration.settle();
-        loop {
-            let loaded = config::load(&self.sources);
-            let (files, certificates) = match &loaded {
-                Ok(Loaded { config, files, .. }) => (depended_on(config, files), certificates(config)),
-                // What is missing or wrong may be put right in any of these.
-                Err(error) => (&self.configuration.files() | &error.files, self.certificates.files()),
-            };
-            self.certificates.follow(&certificates);
-            // A file that is named for the first time was read before it was watched.
-            if !self.configuration.follow(&(&files - &certificates)) {
-                return loaded;
-            }
-        }
-    }
-}
-
-/// The files of the certificates that clients are shown.
-fn certificates(config: &Config) -> BTreeSet<PathBuf> {
-    let Tls::Files(pairs) = &config.tls else { return BTreeSet::new() };
-    pairs.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]).collect()
-}
-
-fn depended_on(config: &Config, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    let mut files = files.clone();
-    files.extend(config.pages.iter().flat_map(|directory| gateway::page_templates(directory)));
-    files
 }
 
 /// What there is to do.
@@ -232,10 +168,10 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
         };
         // A file system that does not answer must hold up nothing but this.
         let looked = tokio::task::spawn_blocking(move || {
-            let work = match (asked, source.configuration.look(), source.certificates.look()) {
-                (true, ..) | (false, true, _) => Work::Configuration,
-                (false, false, true) => Work::Certificates,
-                (false, false, false) => Work::Nothing,
+            let work = match (asked, source.look()) {
+                (true, _) | (false, (true, _)) => Work::Configuration,
+                (false, (false, true)) => Work::Certificates,
+                (false, (false, false)) => Work::Nothing,
             };
             let loaded = matches!(work, Work::Configuration).then(|| source.load());
             (source, work, loaded)
@@ -279,7 +215,8 @@ async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
     let Loaded { config, notes, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(ConfigError { problems, .. }) => {
-            reloads.note(false);
+            let told = |problem: &Problem| format!("{}: {}: {}", problem.origin, problem.path, problem.message);
+            reloads.outcomes.note(Err(problems.iter().map(told).collect()), reloads.clock.now());
             for problem in problems {
                 let (place, remedy) = (problem.origin, problem.remedy.or(problem.suggestion));
                 tracing::error!(

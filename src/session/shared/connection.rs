@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use redis::{Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::link::{self, Answer, Link};
-use super::{Away, Heard, Listed, Listener, Reading, Server, Swap, arrangement};
+use super::{Away, Examination, Heard, Listed, Listener, Reading, Server, Swap, arrangement};
 use crate::clock::Clock;
 use crate::config::{Arrangement, Redis};
 use crate::tasks::Tasks;
@@ -32,7 +33,8 @@ const OPERATIONS_OF_A_TRY: u32 = 4;
 pub struct Connection(Arc<Inner>);
 
 struct Inner {
-    redis: Redis,
+    /// Whatever is not about the next connection stays as it was at first.
+    redis: ArcSwap<Redis>,
     link: watch::Sender<State>,
     listeners: Mutex<Vec<(String, Listener)>>,
     failures: AtomicU32,
@@ -56,7 +58,7 @@ impl Connection {
     #[must_use]
     pub fn new(redis: Redis, clock: Clock) -> Self {
         Self(Arc::new(Inner {
-            redis,
+            redis: ArcSwap::from_pointee(redis),
             link: watch::Sender::new(State::Connecting),
             listeners: Mutex::default(),
             failures: AtomicU32::new(0),
@@ -71,6 +73,14 @@ impl Connection {
         tasks.attend(keep_open(Arc::downgrade(&self.0)));
     }
 
+    /// From the next connection on, with this user, password and authorities. The one that stands goes on with those that it was
+    /// made with: whether the others are good shows only when they are used.
+    pub fn reconnect_as(&self, redis: &Redis) {
+        if **self.0.redis.load() != *redis {
+            self.0.redis.store(Arc::new(redis.clone()));
+        }
+    }
+
     /// Waits until it was tried for the first time.
     ///
     /// # Errors
@@ -79,9 +89,22 @@ impl Connection {
         self.0.connected().await.map(drop)
     }
 
+    /// Makes a connection of its own as [`Connection::open`] does, the write that proves it good included, and asks the servers
+    /// what they are.
+    ///
+    /// # Errors
+    /// [`Unusable`]: there is no link that takes writes.
+    pub async fn examine(&self) -> Result<Examination, Unusable> {
+        let mut link = self.0.try_to_connect().await?;
+        let describe = link::describe();
+        let asking = timeout(self.0.timeout(), link.ask::<Value>(&describe));
+        // Whoever may not ask can have a good store all the same.
+        Ok(asking.await.ok().and_then(Result::ok).map(|answer| Examination::of(&answer)).unwrap_or_default())
+    }
+
     pub(super) async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Away> {
         let inner = &self.0;
-        let answer = timeout(inner.redis.timeout, async {
+        let answer = timeout(inner.timeout(), async {
             let mut link = inner.connected().await?;
             Ok(link.ask(&command).await)
         });
@@ -139,6 +162,10 @@ impl Server for Connection {
 }
 
 impl Inner {
+    fn timeout(&self) -> Duration {
+        self.redis.load().timeout
+    }
+
     async fn connected(&self) -> Result<Link, Away> {
         let mut states = self.link.subscribe();
         let state = states.wait_for(|state| !matches!(state, State::Connecting)).await.map_err(|_| Away)?;
@@ -170,7 +197,7 @@ impl Inner {
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
             // One server that refuses an operation is read only, full, or starting, and refuses the next one too. Of a
             // Cluster it is one part.
-            ErrorKind::Server(_) | ErrorKind::Extension => self.redis.arrangement != Arrangement::Cluster,
+            ErrorKind::Server(_) | ErrorKind::Extension => self.redis.load().arrangement != Arrangement::Cluster,
             _ => error.is_unrecoverable_error(),
         };
         tracing::debug!(code = error.code(), kind = ?error.kind(), "an operation of the shared store failed");
@@ -199,7 +226,7 @@ impl Inner {
                     self.tell(Heard::Message(message), |listened| listened == channel);
                 }
             }
-            PushKind::Disconnection => match self.redis.arrangement {
+            PushKind::Disconnection => match self.redis.load().arrangement {
                 // One node of several: the library connects to it again, and subscribes.
                 Arrangement::Cluster => self.tell(Heard::Gap, |_| true),
                 Arrangement::Single | Arrangement::Sentinel(_) => {
@@ -223,29 +250,32 @@ impl Inner {
     }
 
     /// A link that has taken a write: one to a replica, or to a server that is full, is as good as none.
-    async fn try_to_connect(self: &Arc<Self>) -> Result<Link, Failure> {
+    async fn try_to_connect(self: &Arc<Self>) -> Result<Link, Unusable> {
         let hearer = Arc::downgrade(self);
         let pushes = move |push: PushInfo| hearer.upgrade().ok_or(Away).map(|inner| inner.hear(&push));
+        let redis = self.redis.load_full();
         let trying = async {
-            let mut link = arrangement::connect(&self.redis, pushes).await?;
+            let mut link = arrangement::connect(&redis, pushes).await?;
             for channel in self.channels() {
                 link.subscribe(&channel).await?;
             }
-            let () = link.ask(&link::put(&probe_key(&self.redis), "", Duration::from_secs(1))).await?;
+            let () = link.ask(&link::put(&probe_key(&redis), "", Duration::from_secs(1))).await?;
             Ok(link)
         };
-        let patience = self.redis.timeout.saturating_mul(OPERATIONS_OF_A_TRY);
-        timeout(patience, trying).await.map_err(|_| Failure::TookTooLong)?.map_err(Failure::Redis)
+        let patience = redis.timeout.saturating_mul(OPERATIONS_OF_A_TRY);
+        timeout(patience, trying).await.map_err(|_| Unusable::TookTooLong)?.map_err(Unusable::Refused)
     }
 }
 
-/// Why there is no connection.
+/// Why there is no connection that takes writes. The operator's of the store, or the network's.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub enum Unusable {
+    /// It cannot be reached, or hangs.
     #[error("it does not answer in time")]
     TookTooLong,
+    /// It cannot be reached, lets nobody in by these credentials, or refuses to write.
     #[error("it cannot be used")]
-    Redis(#[source] RedisError),
+    Refused(#[source] RedisError),
 }
 
 async fn keep_open(connection: Weak<Inner>) {
@@ -299,7 +329,7 @@ async fn given_up(connection: &Weak<Inner>) -> Option<()> {
             inner.link.send_replace(State::Connecting);
             return Some(());
         }
-        let probe = probe_key(&inner.redis);
+        let probe = probe_key(&inner.redis.load());
         // A failure is counted like any other.
         let _there = Connection(inner).look_up(&probe).await;
     }

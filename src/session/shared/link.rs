@@ -91,6 +91,11 @@ pub(super) fn put(key: &str, value: &str, lasts: std::time::Duration) -> Cmd {
     command
 }
 
+/// What the server is, and in a Cluster what each of them is.
+pub(super) fn describe() -> Cmd {
+    cmd("INFO")
+}
+
 pub(super) fn look_up(key: &str) -> Cmd {
     let mut command = cmd("GET");
     command.arg(key);

@@ -7,6 +7,7 @@
 
 mod arrangement;
 mod connection;
+mod examination;
 mod link;
 mod sets;
 #[cfg(test)]
@@ -14,7 +15,8 @@ pub mod simulated;
 
 use std::time::{Duration, Instant};
 
-pub use connection::Connection;
+pub use connection::{Connection, Unusable};
+pub use examination::Examination;
 
 /// A server that keeps values by key.
 pub trait Server: Send + Sync + 'static {

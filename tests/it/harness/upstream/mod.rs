@@ -22,6 +22,9 @@ use super::body::{Feed, fed};
 use super::certificates::authority;
 use super::serve::{Served, http1, http2, serve, serve_at};
 
+/// More requests than are under way at once.
+const LATEST: usize = 64;
+
 /// A running application.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -124,6 +127,17 @@ impl Upstream {
     /// Every byte that arrived, over all connections.
     pub(crate) fn wire(&self) -> Vec<u8> {
         self.log.wire.lock().unwrap().clone()
+    }
+
+    /// Lets go of what it saw, but for the latest, which may be under way: for tests that watch the memory of this process.
+    pub(crate) fn forget(&self) {
+        self.log.wire.lock().unwrap().clear();
+        let mut seen = self.log.seen.lock().unwrap();
+        let old = seen.len().saturating_sub(LATEST);
+        // Those that are empty were forgotten before.
+        for seen in seen[..old].iter_mut().rev().take_while(|seen| !seen.headers.is_empty()) {
+            (seen.target, seen.headers, seen.body) = Default::default();
+        }
     }
 
     /// How many connections were opened to it.
