@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::oauth::Algorithm;
 
-use super::{Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts};
+use super::{Balance, Circuit, Ejection, Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts, UpstreamCare};
 
 pub(super) const LEEWAY: Duration = Duration::from_secs(5);
 pub(super) const INTROSPECTION_CACHE: Duration = Duration::from_secs(30);
@@ -37,6 +37,27 @@ pub(super) const BODY_LIMIT: Option<u64> = Some(10 << 20);
 pub(super) const WEBSOCKET_CLOSE_CODE: u16 = 1008;
 pub(super) const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(5), response: Duration::from_secs(60), idle: Duration::from_secs(5 * 60) };
+
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Or the interval, where that is shorter.
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const HEALTHY_AFTER: u32 = 2;
+pub(super) const UNHEALTHY_AFTER: u32 = 3;
+pub(super) const GOOD_STATUSES: std::ops::RangeInclusive<u16> = 200..=399;
+/// Nothing that the application could feel: bounds are the operator's to set.
+pub(super) const UPSTREAM_CARE: UpstreamCare = UpstreamCare {
+    balance: Balance::LeastRequests,
+    health: None,
+    ejection: Ejection {
+        faults: 3,
+        server_errors: None,
+        first: Duration::from_secs(3),
+        longest: Duration::from_secs(30),
+        max_percent: 50,
+        slow_start: Duration::from_secs(10),
+    },
+    circuit: Circuit { max_requests: None, max_connects: None, retry_percent: 20 },
+};
 
 /// A token of 8 KiB and more than 1,000 connections from one address pass.
 pub(super) const LIMITS: Limits = Limits {

@@ -60,7 +60,9 @@ pub use site::{
     RouteId, Site, Timeouts, Unauthenticated,
 };
 pub use totp::{TotpError, TotpSecret};
-pub use upstream::{Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
+pub use upstream::{
+    Balance, Circuit, Ejection, HealthCheck, Upstream, UpstreamAddress, UpstreamCare, UpstreamId, UpstreamTls,
+};
 pub use words::{Direction, LanguageTag, Part, Text, Translation, Word, Words};
 
 /// A whole checked configuration. Lists are indexed by the id types ([`IssuerId`], [`UpstreamId`], [`IdentitySetId`]).

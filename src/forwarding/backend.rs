@@ -1,22 +1,21 @@
-//! One address of an upstream, as one worker knows it: its connections, its load, its health.
+//! One address of an upstream, as one worker has it: its connections, its load. How it is, all workers know alike.
 
+use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use http::StatusCode;
 
+use crate::forwarding::condition::{Condition, Connecting, Evidence};
 use crate::forwarding::connect::{Dialler, Offer};
 use crate::forwarding::error::ConnectError;
 use crate::forwarding::http1::Http1;
 use crate::forwarding::http2::{self, Http2, Shared, Step};
 use crate::forwarding::parked::Parked;
+use crate::forwarding::pool::Pool;
+use crate::forwarding::stream::Stream;
 use crate::forwarding::upstreams::{Address, Security};
-
-/// How long an address that did not work is passed over while there are others: doubled each time that it does not
-/// work when it is tried again, up to the longest.
-const FIRST_PENALTY: Duration = Duration::from_secs(3);
-const LONGEST_PENALTY: Duration = Duration::from_secs(30);
 
 /// How often a request waits for a shared connection that is gone before it can be used.
 const ROUNDS: usize = 4;
@@ -24,17 +23,11 @@ const ROUNDS: usize = 4;
 /// One address.
 pub(super) struct Backend {
     dialler: Dialler,
+    pool: Arc<Pool>,
     parked: Parked,
     shared: Shared,
     protocol: AtomicU8,
     in_flight: AtomicUsize,
-    started: Instant,
-    /// How often it did not work since it last did.
-    failures: AtomicU32,
-    /// Milliseconds after `started` until which the address is passed over.
-    failing_until: AtomicU64,
-    /// A request is on its way to see whether it works again.
-    probed: AtomicBool,
 }
 
 /// What an address speaks, as far as is known. TLS tells with the first connection.
@@ -63,8 +56,26 @@ pub(super) struct Demand {
     pub(super) connect: Duration,
 }
 
+impl Connection {
+    /// HTTP on a connection that stands, of the version that was agreed on.
+    pub(super) async fn new(address: &Address, stream: Stream) -> Result<Self, ConnectError> {
+        if stream.negotiated_http2() || matches!(address.security, Security::Http2) {
+            Http2::new(stream).await.map(Self::Http2)
+        } else {
+            Http1::new(stream).await.map(Self::Http1)
+        }
+    }
+
+    const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+            Self::Http2(_) => Protocol::Http2,
+        }
+    }
+}
+
 impl Backend {
-    pub(super) fn new(address: Arc<Address>) -> Self {
+    pub(super) fn new(address: Arc<Address>, pool: Arc<Pool>) -> Self {
         let protocol = match address.security {
             Security::Http1 => Protocol::Http1,
             Security::Http2 => Protocol::Http2,
@@ -72,19 +83,28 @@ impl Backend {
         };
         Self {
             dialler: Dialler::new(address),
+            pool,
             parked: Parked::default(),
             shared: Shared::default(),
             protocol: AtomicU8::new(protocol as u8),
             in_flight: AtomicUsize::new(0),
-            started: Instant::now(),
-            failures: AtomicU32::new(0),
-            failing_until: AtomicU64::new(0),
-            probed: AtomicBool::new(false),
         }
     }
 
     pub(super) fn address(&self) -> &Address {
         self.dialler.address()
+    }
+
+    pub(super) fn condition(&self) -> &Condition {
+        &self.address().condition
+    }
+
+    /// Room for making one more connection.
+    fn room_to_connect(&self) -> Result<Option<Connecting<'_>>, ConnectError> {
+        match self.pool.care.circuit.max_connects {
+            Some(most) => self.condition().connect(most).map(Some).ok_or(ConnectError::TooMany),
+            None => Ok(None),
+        }
     }
 
     pub(super) const fn parked(&self) -> &Parked {
@@ -135,21 +155,19 @@ impl Backend {
     }
 
     async fn connect_to_upgrade(&self, limit: Duration) -> Result<Connection, ConnectError> {
+        let _connecting = self.room_to_connect()?;
         let stream = self.dialler.connect(Offer::Http1, limit).await?;
         Ok(Connection::Http1(Http1::new(stream).await?))
     }
 
     async fn connect(&self, limit: Duration) -> Result<Connection, ConnectError> {
-        let stream = self.dialler.connect(Offer::Any, limit).await?;
-        if stream.negotiated_http2() || matches!(self.address().security, Security::Http2) {
-            let connection = Http2::new(stream).await?;
-            self.shared.add(Arc::clone(&connection));
-            self.learn(Protocol::Http2);
-            Ok(Connection::Http2(connection))
-        } else {
-            self.learn(Protocol::Http1);
-            Ok(Connection::Http1(Http1::new(stream).await?))
+        let _connecting = self.room_to_connect()?;
+        let connection = Connection::new(self.address(), self.dialler.connect(Offer::Any, limit).await?).await?;
+        if let Connection::Http2(connection) = &connection {
+            self.shared.add(Arc::clone(connection));
         }
+        self.learn(connection.protocol());
+        Ok(connection)
     }
 
     /// Keeps a connection for the next request.
@@ -173,69 +191,59 @@ impl Backend {
     pub(super) fn load(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
-
-    /// Notes that the address did not work. Requests that fail together count once.
-    pub(super) fn failed(&self) {
-        let failures = self.failures.load(Ordering::Relaxed);
-        if failures != 0 && self.now() < self.failing_until.load(Ordering::Relaxed) {
-            return;
-        }
-        let penalty = (FIRST_PENALTY * 2_u32.saturating_pow(failures.min(8))).min(LONGEST_PENALTY);
-        self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
-        self.probed.store(false, Ordering::Relaxed);
-        self.failing_until.store(self.now().saturating_add(millis(penalty)), Ordering::Relaxed);
-    }
-
-    /// Notes that the address has answered, whatever it said: it is like any other again.
-    pub(super) fn worked(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-            // Its stream may go on for hours.
-            self.probed.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether others are to be preferred: the address did not work a moment ago, or it has not answered since and one
-    /// request is on its way already to see whether it does.
-    pub(super) fn is_failing(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) != 0
-            && (self.probed.load(Ordering::Relaxed) || self.now() < self.failing_until.load(Ordering::Relaxed))
-    }
-
-    fn now(&self) -> u64 {
-        millis(self.started.elapsed())
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A request on its way: it counts for the load of the address until it is dropped.
 pub(super) struct InFlight {
     backend: Arc<Backend>,
+    /// How the address stood when it began.
+    stage: u32,
     /// It is the one that shows whether an address works again, which others wait for.
     probes: bool,
+    /// It has one of the places that there are for requests.
+    counted: bool,
 }
 
 impl InFlight {
-    pub(super) fn new(backend: &Arc<Backend>) -> Self {
+    /// `None` when the address has as many requests as it may have.
+    pub(super) fn new(backend: &Arc<Backend>) -> Option<Self> {
+        let condition = backend.condition();
+        let counted = match backend.pool.care.circuit.max_requests {
+            None => false,
+            Some(most) if condition.enter(most) => true,
+            Some(_) => {
+                condition.counts.overloads.add();
+                return None;
+            }
+        };
         backend.in_flight.fetch_add(1, Ordering::Relaxed);
-        let failed = backend.failures.load(Ordering::Relaxed) != 0;
-        let probes = failed && !backend.probed.swap(true, Ordering::Relaxed);
-        Self { backend: Arc::clone(backend), probes }
+        let stage = condition.stage();
+        Some(Self { backend: Arc::clone(backend), stage, probes: condition.probe(stage), counted })
     }
 
     pub(super) const fn backend(&self) -> &Arc<Backend> {
         &self.backend
+    }
+
+    /// Nothing came of it, and the address is to blame.
+    pub(super) fn failed(&self, evidence: Evidence, cause: &dyn Error) {
+        self.backend.pool.failed(self.backend.address(), (self.stage, evidence), cause);
+    }
+
+    /// The address has answered.
+    pub(super) fn answered(&self, status: StatusCode) {
+        self.backend.pool.answered(self.backend.address(), self.stage, status);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.counted {
+            self.backend.condition().leave();
+        }
         if self.probes {
-            self.backend.probed.store(false, Ordering::Relaxed);
+            self.backend.condition().probe_is_over();
         }
     }
 }

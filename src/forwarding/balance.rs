@@ -1,14 +1,19 @@
-//! Which address of an upstream gets the next request: the one with the fewest requests on their way.
+//! Which address of an upstream gets the next request: of those that are in, the one with the fewest requests on their way,
+//! or that which belongs to whoever asks.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::forwarding::affinity::Affinity;
 use crate::forwarding::backend::{Backend, Connection, Demand, InFlight};
-use crate::forwarding::error::ConnectError;
-use crate::forwarding::upstreams::Address;
+use crate::forwarding::condition::Evidence;
+use crate::forwarding::error::{ConnectError, ForwardError};
+use crate::forwarding::pool::Pool;
 
 /// The addresses of one upstream.
 pub(super) struct Balance {
+    pool: Arc<Pool>,
     backends: Vec<Arc<Backend>>,
     /// Where the search starts, so that addresses of equal load take turns.
     turn: AtomicUsize,
@@ -23,39 +28,74 @@ pub(super) struct Lease {
 }
 
 impl Balance {
-    pub(super) fn new(addresses: &[Arc<Address>]) -> Self {
-        let backends = addresses.iter().map(|address| Arc::new(Backend::new(Arc::clone(address)))).collect();
-        Self { backends, turn: AtomicUsize::new(0) }
+    pub(super) fn new(pool: &Arc<Pool>) -> Self {
+        let backend = |address| Arc::new(Backend::new(Arc::clone(address), Arc::clone(pool)));
+        let backends = pool.addresses.iter().map(backend).collect();
+        Self { pool: Arc::clone(pool), backends, turn: AtomicUsize::new(0) }
+    }
+
+    /// Counts a request, of which a share may be sent once more.
+    pub(super) fn begin(&self) {
+        self.pool.budget.deposit();
+    }
+
+    /// Whether a request that broke on its way to `backend` may be sent once more.
+    pub(super) fn may_repeat(&self, backend: &Backend) -> bool {
+        let (may, counts) =
+            (self.pool.budget.withdraw(self.pool.care.circuit.retry_percent), &backend.condition().counts);
+        if may {
+            counts.retries.add();
+        } else {
+            counts.retries_refused.add();
+        }
+        may
     }
 
     /// A connection to one of the addresses. Nothing was sent as long as none stands, so each address is tried once.
-    pub(super) async fn lease(&self, demand: Demand) -> Result<Lease, ConnectError> {
+    pub(super) async fn lease(&self, demand: Demand, affinity: Option<Affinity>) -> Result<Lease, ForwardError> {
         let mut tried = Vec::new();
-        let mut failure = ConnectError::Lost;
-        while let Some((index, backend)) = self.pick(&tried) {
-            let in_flight = InFlight::new(backend);
+        let (mut is_busy, mut failure) = (false, ConnectError::Lost);
+        while let Some((index, backend)) = self.pick(&tried, affinity) {
+            let Some(in_flight) = InFlight::new(backend) else {
+                is_busy = true;
+                tried.push(index);
+                continue;
+            };
             match backend.connection(demand).await {
                 Ok((connection, reused)) => return Ok(Lease { connection, reused, in_flight }),
+                Err(ConnectError::TooMany) => {
+                    backend.condition().counts.overloads.add();
+                    is_busy = true;
+                }
                 Err(error) => {
-                    backend.failed();
-                    tried.push(index);
+                    in_flight.failed(Evidence::NoConnection, &error);
                     failure = error;
                 }
             }
+            tried.push(index);
         }
-        Err(failure)
+        // One that has enough to do is better than those that do not work.
+        Err(if is_busy { ForwardError::Overloaded } else { failure.into() })
     }
 
-    fn pick(&self, tried: &[usize]) -> Option<(usize, &Arc<Backend>)> {
+    fn pick(&self, tried: &[usize], affinity: Option<Affinity>) -> Option<(usize, &Arc<Backend>)> {
         if let ([only], []) = (self.backends.as_slice(), tried) {
             return Some((0, only));
         }
+        let slow_start = self.pool.care.ejection.slow_start;
         let count = self.backends.len();
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        (0..count)
+        let untried = (0..count)
             .map(|offset| start.wrapping_add(offset) % count)
             .filter(|index| !tried.contains(index))
-            .filter_map(|index| self.backends.get(index).map(|backend| (index, backend)))
-            .min_by_key(|(_, backend)| (backend.is_failing(), backend.load()))
+            .filter_map(|index| self.backends.get(index).map(|backend| (index, backend)));
+        match affinity {
+            Some(affinity) => untried.min_by_key(|(_, backend)| {
+                let nearness = affinity.nearness(backend.address().place);
+                (backend.condition().standing(slow_start, affinity.dice()), Reverse(nearness))
+            }),
+            None => untried
+                .min_by_key(|(_, backend)| (backend.condition().standing(slow_start, start as u64), backend.load())),
+        }
     }
 }

@@ -45,6 +45,10 @@ pub enum ForwardError {
     /// The client: it went away before the request body was complete.
     #[error("the client went away before its request was complete")]
     ClientGone,
+    /// The operator or the upstream: each of its addresses has as many requests, or as many connections in the making, as
+    /// it may have at a time.
+    #[error("each address of the upstream has as many requests as its `circuit` allows")]
+    Overloaded,
     /// Nobody: whoever sends the request has signed out before it was complete, or was signed out.
     #[error("the session ended before the request was complete")]
     SessionOver,
@@ -76,6 +80,7 @@ impl ForwardError {
             | Self::ConnectTimedOut
             | Self::ResponseTimedOut
             | Self::UploadStalled
+            | Self::Overloaded
             | Self::Broken { .. }
             | Self::Protocol(_) => Fault::Upstream,
         }
@@ -85,7 +90,11 @@ impl ForwardError {
     #[must_use]
     pub const fn sent(&self) -> bool {
         match self {
-            Self::UnknownUpstream | Self::InvalidAuthority | Self::Unreachable(_) | Self::ConnectTimedOut => false,
+            Self::UnknownUpstream
+            | Self::InvalidAuthority
+            | Self::Unreachable(_)
+            | Self::ConnectTimedOut
+            | Self::Overloaded => false,
             Self::Broken { sent, .. } => *sent,
             Self::ResponseTimedOut
             | Self::UploadStalled
@@ -120,15 +129,35 @@ pub enum ConnectError {
     /// The upstream: the connection stood, and was gone before it could be used.
     #[error("the connection was lost at once")]
     Lost,
+    /// As many connections are being made as may be.
+    #[error("too many connections are being made")]
+    TooMany,
 }
 
 impl From<ConnectError> for ForwardError {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::TimedOut => Self::ConnectTimedOut,
+            ConnectError::TooMany => Self::Overloaded,
             other => Self::Unreachable(other),
         }
     }
+}
+
+/// An error and its causes on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Why a body ended before it was complete. Whoever receives it must not take the body for whole.

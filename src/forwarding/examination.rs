@@ -59,7 +59,8 @@ impl fmt::Display for Examination {
 impl Upstreams {
     /// Tries every place that every address leads to, all at once, each for so long at most. Resolving has the same bound.
     pub async fn examine(&self, limit: Duration) -> Vec<Examination> {
-        join_all(self.iter().flatten().map(|address| examine(Arc::clone(address), limit))).await
+        let addresses = self.pools().iter().flat_map(|pool| &pool.addresses);
+        join_all(addresses.map(|address| examine(Arc::clone(address), limit))).await
     }
 }
 

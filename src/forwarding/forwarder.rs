@@ -6,8 +6,10 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body as _;
 
 use crate::config::{Timeouts, UpstreamId};
-use crate::forwarding::backend::{Connection, Demand, InFlight};
+use crate::forwarding::affinity::Affinity;
+use crate::forwarding::backend::{Backend, Connection, Demand, InFlight};
 use crate::forwarding::balance::{Balance, Lease};
+use crate::forwarding::condition::Evidence;
 use crate::forwarding::error::ForwardError;
 use crate::forwarding::framing;
 use crate::forwarding::http1::{Answer, Http1, Unanswered};
@@ -27,7 +29,7 @@ impl Forwarder {
     /// A forwarder without any connection yet.
     #[must_use]
     pub fn new(upstreams: &Upstreams) -> Self {
-        Self { upstreams: upstreams.iter().map(Balance::new).collect() }
+        Self { upstreams: upstreams.pools().iter().map(Balance::new).collect() }
     }
 
     /// Sends a request and waits for the head of the answer; bodies stream behind it. The request comes in a box because it
@@ -39,7 +41,9 @@ impl Forwarder {
     ///
     /// A request that found its pooled connection closed before a byte was written is sent on a fresh one, whatever the
     /// method. One without a body and of an idempotent method (RFC 9110 §9.2.2) is sent once more if a pooled connection
-    /// broke before the upstream said anything. Nothing else is ever repeated.
+    /// broke before the upstream said anything, as long as those are few among all. Nothing else is ever repeated.
+    ///
+    /// `affinity` says whose request it is, where the upstream [keeps together](Upstreams::keeps_together) what is.
     ///
     /// Dropping the future aborts the request.
     ///
@@ -50,20 +54,22 @@ impl Forwarder {
         upstream: UpstreamId,
         mut request: Box<Request<RequestBody>>,
         timeouts: &Timeouts,
+        affinity: Option<Affinity>,
     ) -> Result<Response<UpstreamBody>, ForwardError> {
         let balance = self.upstreams.get(upstream.0).ok_or(ForwardError::UnknownUpstream)?;
+        balance.begin();
         let upgrade = request.extensions_mut().remove::<Protocol>();
         let mut demand = Demand { reuse: true, upgrade: upgrade.is_some(), connect: timeouts.connect };
         loop {
-            let lease = balance.lease(demand).await?;
+            let lease = balance.lease(demand, affinity).await?;
             let reused = lease.reused && demand.reuse;
-            let copy = (reused && is_repeatable(&request)).then(|| Copy::of(&request));
+            let copy = (reused && is_repeatable(&request)).then(|| Copy::of(&request, &lease));
             match lease.exchange(request, upgrade.as_ref(), timeouts).await {
                 Ok(response) => return Ok(response),
                 Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = Box::new(unsent),
                 Err(Unanswered { silent: true, error, .. }) => match copy {
-                    Some(copy) => request = Box::new(copy.into_request()),
-                    None => return Err(error),
+                    Some(copy) if balance.may_repeat(&copy.sent_to) => request = Box::new(copy.into_request()),
+                    _ => return Err(error),
                 },
                 Err(Unanswered { error, .. }) => return Err(error),
             }
@@ -79,14 +85,20 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
 
 /// The head of a request, kept until it is answered.
 struct Copy {
+    sent_to: Arc<Backend>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 }
 
 impl Copy {
-    fn of(request: &Request<RequestBody>) -> Self {
-        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
+    fn of(request: &Request<RequestBody>, lease: &Lease) -> Self {
+        Self {
+            sent_to: Arc::clone(lease.in_flight.backend()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        }
     }
 
     fn into_request(self) -> Request<RequestBody> {
@@ -132,10 +144,10 @@ async fn over_http1(
     let idle = timer.timeouts().idle;
     let answer = connection.exchange(request, timer).await.inspect_err(|unanswered| {
         if unanswered.speaks_against_address(reused) {
-            in_flight.backend().failed();
+            in_flight.failed(Evidence::Fault, &unanswered.error);
         }
     })?;
-    in_flight.backend().worked();
+    in_flight.answered(answer.status());
     match answer {
         Answer::Response(mut response, connection) => {
             framing::of_response(&mut response);
@@ -165,7 +177,7 @@ async fn over_http2(
     framing::for_http2(&mut request, backend.address()).map_err(Unanswered::given_up)?;
     match connection.exchange(request, timer).await {
         Ok(mut response) => {
-            backend.worked();
+            in_flight.answered(response.status());
             framing::of_response(&mut response);
             let (idle, upload) = (timer.timeouts().idle, timer.upload().cloned());
             let driver = Driver::Http2(connection);
@@ -178,7 +190,7 @@ async fn over_http2(
                 backend.shared().discard(&connection);
             }
             if unanswered.speaks_against_address(reused) {
-                backend.failed();
+                in_flight.failed(Evidence::Fault, &unanswered.error);
             }
             Err(unanswered)
         }

@@ -40,6 +40,14 @@ pub(super) enum Answer {
     Switched(Response<Incoming>, Stream, Bytes),
 }
 
+impl Answer {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response, _) | Self::Switched(response, ..) => response.status(),
+        }
+    }
+}
+
 /// Why there is no answer, and what could be done about it.
 pub(super) struct Unanswered {
     pub(super) error: ForwardError,

@@ -1,6 +1,6 @@
 //! The upstream side: one request goes out, one answer comes back, both streamed.
 //!
-//! [`Upstreams`] is what all worker threads share and nothing changes: addresses and TLS settings. Each worker has a
+//! [`Upstreams`] is what all worker threads share: addresses, TLS settings, and how each address is. Each worker has a
 //! [`Forwarder`] with connection pools of its own, which only its thread uses, so that nothing on the way of a request
 //! is contended. An HTTP/1.1 connection is driven by the task of the request that uses it, first from
 //! [`Forwarder::send`], then from [`UpstreamBody`] while that is polled; it is parked again once both messages are
@@ -12,21 +12,27 @@
 //! This module does *not* know routes, tokens or rejections. It does not decide which headers pass either, except
 //! through what the gateway calls on the way: [`hop_by_hop`], [`forwarded`], [`upgrade`].
 
+mod affinity;
 mod arriving;
 mod backend;
 mod balance;
 mod body;
+mod budget;
+mod checks;
 mod client_address;
+mod condition;
 mod connect;
 mod error;
 mod examination;
 pub mod forwarded;
 mod forwarder;
 mod framing;
+mod health;
 pub mod hop_by_hop;
 mod http1;
 mod http2;
 mod parked;
+mod pool;
 mod request_body;
 mod response_timer;
 mod session_body;
@@ -44,10 +50,12 @@ mod upstream_body;
 mod upstreams;
 mod websocket_frames;
 
+pub use affinity::Affinity;
 pub use body::Body;
-pub use error::{BodyError, ConnectError, Fault, ForwardError};
+pub use error::{BodyError, ConnectError, Fault, ForwardError, chain};
 pub use examination::{Examination, Tried};
 pub use forwarder::Forwarder;
+pub use health::{AddressHealth, AddressState};
 pub use request_body::{BodyTooLarge, RequestBody, TrailerFilter};
 pub use tls::UpstreamTlsError;
 pub use upstream_body::UpstreamBody;

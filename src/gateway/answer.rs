@@ -21,10 +21,13 @@ use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutTokenError, VerifyError};
 use crate::config::{self, Authentication, Word};
-use crate::forwarding::{Body, Fault, ForwardError};
+use crate::forwarding::{Body, Fault, ForwardError, chain};
 use crate::issuer::local::NotSignedIn;
 use crate::oauth::Challenge;
 use crate::routing::PathError;
+
+/// When to try again what was one too many.
+const SHORTLY: Duration = Duration::from_secs(1);
 
 /// What an answer says, before it takes a form.
 pub(super) struct Answer {
@@ -168,7 +171,8 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::BodyTooLarge => Answer::new(S::PAYLOAD_TOO_LARGE, "client", Word::BodyTooLarge),
         Rejection::Forward(error) => {
             let (status, detail) = describe_forward(error);
-            Answer::new(status, fault(error.fault()), detail)
+            let retry_after = matches!(error, ForwardError::Overloaded).then_some(SHORTLY);
+            Answer { retry_after, ..Answer::new(status, fault(error.fault()), detail) }
         }
         Rejection::LoginTokens(error) => describe_login_tokens(error),
         Rejection::LoginAnswer => Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
@@ -290,6 +294,7 @@ const fn describe_forward(error: &ForwardError) -> (StatusCode, Word) {
         ForwardError::InvalidAuthority => (S::BAD_REQUEST, Word::Ambiguous),
         ForwardError::Unreachable(_) => (S::BAD_GATEWAY, Word::ApplicationAway),
         ForwardError::Broken { .. } | ForwardError::Protocol(_) => (S::BAD_GATEWAY, Word::ApplicationBroken),
+        ForwardError::Overloaded => (S::SERVICE_UNAVAILABLE, Word::ApplicationBusy),
         ForwardError::ConnectTimedOut | ForwardError::ResponseTimedOut | ForwardError::UploadStalled => {
             (S::GATEWAY_TIMEOUT, Word::ApplicationSlow)
         }
@@ -323,21 +328,6 @@ fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
     }
     audit::rejected(exchange, rejection, (&reason, answer.fault));
     exchange.record.refusal = Some((reason.into(), answer.fault));
-}
-
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// A redirect, a page or a problem document.

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::access_log::{AccessLog, Record};
-use super::answer::chain;
 use super::exchange::Exchange;
 use super::verify::QuestionError;
 use super::{Gateway, Rejection};
@@ -16,6 +15,7 @@ use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutTokenError, VerifyError};
 use crate::config::{Config, IssuerId};
+use crate::forwarding::chain;
 use crate::issuer::local::NotSignedIn;
 
 /// In what way somebody signs in.

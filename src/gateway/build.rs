@@ -112,6 +112,7 @@ impl Lasting {
 /// What a gateway takes over, or begins with.
 struct Inheritance {
     lasting: Lasting,
+    upstreams: Arc<Upstreams>,
     assertions: Assertions,
     clock: Clock,
     readiness: Readiness,
@@ -153,7 +154,8 @@ impl Gateway {
             renewals: counted,
         };
         let counts = Counts::new(&config.sites);
-        Self::build(config, Inheritance { lasting, assertions, clock, readiness, counts, renewals })
+        let upstreams = Upstreams::new(&config.upstreams, &clock)?;
+        Self::build(config, Inheritance { lasting, upstreams, assertions, clock, readiness, counts, renewals })
     }
 
     /// Waits until what other instances have denied is known here too: whoever was signed out there must not be let in because
@@ -172,9 +174,19 @@ impl Gateway {
         }
     }
 
+    /// Begins to ask the applications how they are, where that is configured: this gateway is in force. `before` it another
+    /// one may have been, which asks no more.
+    pub fn watch_upstreams(&self, before: Option<&Self>) {
+        if let Some(before) = before {
+            before.upstreams.end_checks();
+        }
+        self.upstreams.begin_checks(&self.lasting.tasks);
+    }
+
     /// The gateway of another configuration, which takes over what this one has learnt: records of renewals (those
-    /// under way included), denials, spent states of sign-ins, fetched keys, the key of the assertions, and the
-    /// verified tokens unless they might be judged otherwise now. Connections to upstreams are made anew.
+    /// under way included), denials, spent states of sign-ins, fetched keys, the key of the assertions, how the addresses of
+    /// applications are, and the verified tokens unless they might be judged otherwise now. Connections to upstreams are made
+    /// anew.
     ///
     /// # Errors
     /// [`BuildError`]; nothing has changed then.
@@ -219,7 +231,8 @@ impl Gateway {
         };
         let counts = self.counts.succeeded_by(&config.sites);
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
-        let inheritance = Inheritance { lasting, assertions, clock, readiness, counts, renewals };
+        let upstreams = self.upstreams.succeeded_by(&config.upstreams)?;
+        let inheritance = Inheritance { lasting, upstreams, assertions, clock, readiness, counts, renewals };
         let gateway = Self::build(config, inheritance)?;
         if let (Some(connection), SessionStore::Redis(redis)) = (connection, &gateway.config.session.store) {
             connection.reconnect_as(redis);
@@ -249,7 +262,7 @@ impl Gateway {
     }
 
     fn build(config: Arc<Config>, inheritance: Inheritance) -> Result<Arc<Self>, BuildError> {
-        let Inheritance { lasting, assertions, clock, readiness, counts, renewals } = inheritance;
+        let Inheritance { lasting, upstreams, assertions, clock, readiness, counts, renewals } = inheritance;
         let (verifier, denied) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.denied));
         let renewals = Renewals::new(
             IssuerAuthority::new(Arc::clone(verifier.issuers()), Arc::clone(&verifier), clock.clone()),
@@ -272,7 +285,7 @@ impl Gateway {
             stripper,
             authenticator,
             sign_ins,
-            upstreams: Upstreams::new(&config.upstreams)?,
+            upstreams,
             assertions,
             pages: Pages::load(config.pages.as_deref(), &config.translations)?,
             unsent_forms: Room::new(),

@@ -8,6 +8,7 @@ use super::counts::Counts;
 use crate::auth::refresh::RenewalCounts;
 use crate::auth::verify::CacheCounts;
 use crate::config::Cookies;
+use crate::forwarding::AddressHealth;
 use crate::issuer::Issuer;
 
 /// How an issuer is, at the moment.
@@ -49,6 +50,12 @@ impl Gateway {
             key_set_age: issuer.key_set_age(),
             sessions: issuer.local().map(crate::issuer::local::Local::sessions),
         })
+    }
+
+    /// How each address of the applications is.
+    #[must_use]
+    pub fn address_health(&self) -> Vec<AddressHealth> {
+        self.upstreams.health()
     }
 
     /// Whether the store that instances share can be reached; `None` where there is none.

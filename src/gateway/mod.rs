@@ -7,6 +7,7 @@
 
 mod access_log;
 mod admit;
+mod affinity;
 mod answer;
 mod assertions;
 mod audit;
@@ -193,7 +194,8 @@ async fn journey<'g>(
 
     // 8 Forward, and make the answer safe to hand on.
     let asked = gateway.clock.instant();
-    let outcome = worker.forwarder.send(upstream, prepared.request, &route.timeouts).await;
+    let affinity = affinity::affinity(gateway, upstream, identity.as_ref(), exchange);
+    let outcome = worker.forwarder.send(upstream, prepared.request, &route.timeouts, affinity).await;
     exchange.note_upstream(asked);
     deliver::deliver(gateway, route, identity.as_ref(), prepared.client, credentials, outcome?, exchange).await
 }

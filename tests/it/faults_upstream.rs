@@ -433,7 +433,8 @@ async fn a_connection_that_dies_under_a_request_is_retried_for_readers_and_502_o
         }
     })
     .await;
-    let scene = beside(&app.url()).await;
+    // As many are to be sent once more as there are.
+    let scene = beside(&format!("{{ url: '{}', circuit: {{ retry_percent: 100 }} }}", app.url())).await;
     let load = Load::start_at(&scene, 6, "https://other.test/load");
     load.goes_on(60).await;
     load.stop().await.assert_undisturbed();

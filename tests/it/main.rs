@@ -100,6 +100,7 @@ mod identity;
 // The way to the application and back.
 mod client_fields;
 mod forwarding;
+mod several_addresses;
 mod streaming;
 mod upstream_trouble;
 mod websocket;

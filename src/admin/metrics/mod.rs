@@ -9,6 +9,7 @@
 
 mod families;
 mod requests;
+mod upstreams;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -90,6 +91,7 @@ impl Collector for Readings {
         let mut families = Families(encoder);
         families.info("usher_build", "Which Usher this is.", &[("version", env!("CARGO_PKG_VERSION"))])?;
         requests::write(self.gateway.counts(), &mut families)?;
+        upstreams::write(&self.gateway.address_health(), &mut families)?;
         self.server(&mut families)?;
         self.issuers(&mut families)?;
         self.sessions(&mut families)?;

@@ -111,7 +111,7 @@ async fn examine(loaded: &Loaded, clock: &Clock) -> Vec<Finding> {
     ];
     let issuer = |issuer| Trial::new("issuer", issuers::name(issuer), issuers::examine(issuer, clock));
     trials.extend(config.issuers.iter().map(issuer));
-    trials.extend(upstreams::trials(config));
+    trials.extend(upstreams::trials(config, clock));
     trials.extend(sites::trials(config));
     let deadline = Instant::now() + ALL;
     let mut found = stream::iter(trials).map(|trial| trial.within(deadline)).buffered(AT_ONCE);

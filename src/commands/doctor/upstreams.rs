@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Trial;
 use super::finding::{Finding, told};
 use super::remedy::{self, Keys};
+use crate::clock::Clock;
 use crate::config::{Config, Upstream, UpstreamAddress};
 use crate::forwarding::{ConnectError, Examination, Tried, Upstreams};
 
@@ -14,13 +15,13 @@ const KEYS: Keys = Keys { ca: "ca_file of the upstream", server_name: Some("serv
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// One for each upstream.
-pub(super) fn trials(config: &Config) -> Vec<Trial<'_>> {
+pub(super) fn trials<'a>(config: &'a Config, clock: &'a Clock) -> Vec<Trial<'a>> {
     let routes = || config.sites.iter().flat_map(|site| &site.routes);
     let limit = |index| {
         let its = routes().filter(|route| route.upstream.is_some_and(|id| id.0 == index));
         its.map(|route| route.timeouts.connect).max().unwrap_or(PATIENCE).min(PATIENCE)
     };
-    let trial = |(index, upstream)| Trial::new("upstream", addresses(upstream), examine(upstream, limit(index)));
+    let trial = |(index, upstream)| Trial::new("upstream", addresses(upstream), examine(upstream, limit(index), clock));
     config.upstreams.iter().enumerate().map(trial).collect()
 }
 
@@ -28,8 +29,8 @@ fn addresses(upstream: &Upstream) -> String {
     upstream.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-async fn examine(upstream: &Upstream, limit: Duration) -> Vec<Finding> {
-    match Upstreams::new(std::slice::from_ref(upstream)) {
+async fn examine(upstream: &Upstream, limit: Duration, clock: &Clock) -> Vec<Finding> {
+    match Upstreams::new(std::slice::from_ref(upstream), clock) {
         Ok(upstreams) => {
             let found = upstreams.examine(limit).await;
             upstream.addresses.iter().zip(&found).flat_map(|(address, found)| verdicts(address, found)).collect()

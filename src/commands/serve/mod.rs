@@ -157,6 +157,7 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
             runtime.block_on(gateway.catch_up());
             let server = Server::start(&config, &gateway, &clock, &mut sockets)?;
             sockets.all_taken()?;
+            gateway.watch_upstreams(None);
             let reloads = Reloads::new(server.reload(), config, gateway, clock);
             Ok((server, reloads))
         }

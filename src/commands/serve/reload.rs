@@ -120,6 +120,7 @@ impl Reloads {
             return Err(ReloadError::NeedsRestart(fixed));
         }
         let (mut server, now) = (self.server.clone(), self.clock.now());
+        let replaced = Arc::clone(&before.gateway);
         // Reading certificates and building the tables is not for a thread that others wait for.
         let build = {
             let (server, config) = (server.clone(), Arc::new(config));
@@ -131,6 +132,7 @@ impl Reloads {
         };
         let (certificates, next) = tokio::task::spawn_blocking(build).await??;
         server.adopt(&next.config, certificates, &next.gateway).await;
+        next.gateway.watch_upstreams(Some(&replaced));
         self.in_force.store(Arc::new(next));
         Ok(())
     }

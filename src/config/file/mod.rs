@@ -12,6 +12,7 @@ mod requirement;
 mod session;
 mod site;
 mod units;
+mod upstream;
 mod users;
 
 use std::collections::BTreeMap;
@@ -26,10 +27,9 @@ pub use listen::{Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown};
 pub use requirement::{Require, Requirement, Scalar};
 pub use session::{Cookies, Redis, SecretFile, Session, Store};
-pub use site::{
-    BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization, UpstreamKeys,
-};
-pub use units::{BodyLimit, ByteSize, HumanDuration};
+pub use site::{BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization};
+pub use units::{BodyLimit, ByteSize, HumanDuration, StatusRange};
+pub use upstream::{Circuit, Ejection, HealthCheck, UpstreamKeys};
 pub use users::{User, UsersFile};
 
 /// The configuration of Usher. Everything but `listen` and `sites` has safe defaults.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{BodyLimit, ByteSize, HumanDuration, OneOrMany, Require, Scalar, TextOr};
+use super::{BodyLimit, ByteSize, HumanDuration, OneOrMany, Require, Scalar, TextOr, UpstreamKeys};
 use crate::config::{Access, Secret, Unauthenticated};
 
 /// Makes [`Site`] and [`Route`] of their own keys and the keys that both have. (`#[serde(flatten)]` would do that too, but
@@ -105,23 +105,6 @@ site_and_route! {
     cors: bool,
     /// Origins besides the site's own that may open WebSockets and send unsafe requests with cookies.
     allowed_origins: Vec<String>,
-}
-
-/// An address of an application, with TLS settings.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "an address, or a map with url")]
-pub struct UpstreamKeys {
-    /// The address.
-    #[schemars(required)]
-    pub url: Option<String>,
-    /// A PEM file with the certificate authorities to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// A PEM file with the certificate that Usher presents.
-    pub client_certificate: Option<PathBuf>,
-    /// A PEM file with the key of that certificate.
-    pub client_key: Option<PathBuf>,
-    /// The name that the application's certificate must have. Default: the host of the address.
-    pub server_name: Option<String>,
 }
 
 /// Lists of values that a claim is compared with.

@@ -1,7 +1,8 @@
-//! Values with a unit: durations and sizes.
+//! Values with a unit: durations and sizes; and ranges of statuses.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -19,6 +20,10 @@ pub struct ByteSize(pub u64);
 /// A size, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimit(pub Option<u64>);
+
+/// Statuses: `200`, or `200-399`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRange(pub RangeInclusive<u16>);
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -41,12 +46,19 @@ impl<'de> Deserialize<'de> for BodyLimit {
     }
 }
 
+impl<'de> Deserialize<'de> for StatusRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatusVisitor)
+    }
+}
+
 /// Nobody waits longer, and sums with points in time stay far from where they would overflow.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
 const NOT_A_DURATION: &str = "must be a duration with its unit, as in 30s, 5m, 8h or 30d";
 const TOO_LONG: &str = "must be at most 36500d";
 const NOT_A_SIZE: &str = "must be a size, as in 64KiB or 10MiB";
+const NOT_STATUSES: &str = "must be a status or a range of them, as in 200 or 200-399";
 
 struct DurationVisitor;
 
@@ -83,6 +95,45 @@ impl Visitor<'_> for SizeVisitor {
             return Ok(None);
         }
         text.parse::<bytesize::ByteSize>().map(|size| Some(size.as_u64())).map_err(|_| E::custom(NOT_A_SIZE))
+    }
+}
+
+struct StatusVisitor;
+
+impl Visitor<'_> for StatusVisitor {
+    type Value = StatusRange;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a status or a range of them, as in 200 or 200-399")
+    }
+
+    fn visit_u64<E: Error>(self, status: u64) -> Result<StatusRange, E> {
+        self.visit_str(&status.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<StatusRange, E> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let status = |text: &str| text.trim().parse().ok().filter(|status| (100..=599).contains(status));
+        match (status(first), status(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(StatusRange(first..=last)),
+            _ => Err(E::custom(NOT_STATUSES)),
+        }
+    }
+}
+
+impl JsonSchema for StatusRange {
+    fn schema_name() -> Cow<'static, str> {
+        "Statuses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "integer"],
+            "description": "A status or a range of them: 200, 200-399.",
+            "minimum": 100,
+            "maximum": 599,
+            "pattern": r"^[1-5]\d\d(\s*-\s*[1-5]\d\d)?$",
+        })
     }
 }
 
@@ -147,5 +198,16 @@ mod tests {
         assert_eq!(read("10"), Some(10));
         assert_eq!(read(r#""none""#), None);
         assert_eq!(serde_json::from_str::<BodyLimit>(r#""none""#).unwrap(), BodyLimit(None));
+    }
+
+    #[test]
+    fn statuses_are_one_or_a_range_that_ascends() {
+        let read = |text: &str| serde_json::from_str::<StatusRange>(text).ok().map(|range| range.0);
+        assert_eq!(read("204"), Some(204..=204));
+        assert_eq!(read(r#""200""#), Some(200..=200));
+        assert_eq!(read(r#""200-399""#), Some(200..=399));
+        for wrong in ["99", "600", r#""399-200""#, r#""2xx""#, r#""200-""#, r#""""#] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{FULL, files};
 use crate::config::document::Document;
 use crate::config::schema::schema;
-use crate::config::{Config, Format, Sources, defaults, load};
+use crate::config::{Config, Format, Sources, UpstreamCare, defaults, load};
 
 const DOCUMENTED: &str = include_str!("../../../config/usher.yaml");
 
@@ -115,6 +115,12 @@ fn the_documented_defaults_are_the_defaults() {
         format!("{root:?}")
     };
     assert_eq!(root(&documented), root(&small));
+    let care = &documented.upstreams.iter().find(|upstream| upstream.care.health.is_some()).unwrap().care;
+    let health = care.health.as_ref().unwrap();
+    assert_eq!((health.interval, health.timeout), (defaults::CHECK_INTERVAL, defaults::CHECK_TIMEOUT));
+    assert_eq!((health.healthy_after, health.unhealthy_after), (defaults::HEALTHY_AFTER, defaults::UNHEALTHY_AFTER));
+    assert_eq!(health.status, defaults::GOOD_STATUSES);
+    assert_eq!(UpstreamCare { health: None, ..care.clone() }, UpstreamCare::default());
     let client = documented.issuers[0].client.as_ref().unwrap();
     assert_eq!(
         (client.scopes.as_slice(), client.end_session),

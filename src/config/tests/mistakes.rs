@@ -342,6 +342,35 @@ fn route_keys() {
 }
 
 #[test]
+fn how_an_upstream_is_cared_for() {
+    let upstream = |keys: &str| small_with("http://app:8080", &format!("{{ url: [http://a, http://b], {keys} }}"));
+    let at = |key: &str| format!("sites[0].upstream.{key}");
+    refused(&upstream("balance: sticky"), &at("balance"), "least_requests or session");
+    refused(&upstream("health: {}"), &at("health.path"), "missing");
+    refused(&upstream("health: { path: healthz }"), &at("health.path"), "");
+    refused(&upstream("health: { path: /h, host: 'a b' }"), &at("health.host"), "not a host");
+    refused(&upstream("health: { path: /h, interval: 0s }"), &at("health.interval"), "longer than 0s");
+    refused(&upstream("health: { path: /h, timeout: 0s }"), &at("health.timeout"), "longer than 0s");
+    refused(&upstream("health: { path: /h, interval: 1s, timeout: 2s }"), &at("health.timeout"), "the interval");
+    refused(&upstream("health: { path: /h, healthy_after: 0 }"), &at("health.healthy_after"), "at least 1");
+    refused(&upstream("health: { path: /h, status: 2xx }"), &at("health.status"), "status");
+    refused(&upstream("ejection: { faults: 0 }"), &at("ejection.faults"), "at least 1");
+    refused(&upstream("ejection: { server_errors: 0 }"), &at("ejection.server_errors"), "at least 1");
+    refused(&upstream("ejection: { first: 9s, longest: 8s }"), &at("ejection.longest"), "shorter than first");
+    refused(&upstream("ejection: { max_percent: 101 }"), &at("ejection.max_percent"), "more than all");
+    refused(&upstream("circuit: { max_requests: 0 }"), &at("circuit.max_requests"), "at least 1");
+    refused(&upstream("circuit: { retry_percent: 200 }"), &at("circuit.retry_percent"), "more than all");
+    refused(&small_with("http://app:8080", "{ url: [] }"), &at("url"), "empty list");
+    refused(&small_with("http://app:8080", "{ url: [http://a, nowhere] }"), &at("url[1]"), "");
+    let differ = small_with("http://app:8080", "[http://a, { url: http://b, balance: session }]");
+    refused(&differ, "sites[0].upstream[1]", "other settings");
+    // What is short for itself stays in proportion.
+    for fine in ["health: { path: /h, interval: 500ms }", "ejection: { first: 60s }", "ejection: { slow_start: 0s }"] {
+        assert!(load_yaml(&upstream(fine)).is_ok(), "{fine}");
+    }
+}
+
+#[test]
 fn a_condition_of_a_route_is_never_lost_to_a_public_site() {
     let text = small_with("issuer: main\n", "issuer: main\n    access: public\n")
         .replace("- path: /", "- { path: /, require: { a: b } }");

@@ -128,6 +128,7 @@ words! {
 
     // The application, and what is between.
     ApplicationAway "application_away" "The application cannot be reached.",
+    ApplicationBusy "application_busy" "The application has too much to do. Please try again in a moment.",
     ApplicationBroken "application_broken" "The application did not answer properly.",
     ApplicationSlow "application_slow" "The application did not answer in time.",
     BodySlow "body_slow" "The request body did not arrive in time.",

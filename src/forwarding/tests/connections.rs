@@ -15,8 +15,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::harness::*;
+use crate::clock::Clock;
 use crate::config::{CertificateFiles, Timeouts, Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
-use crate::forwarding::{ConnectError, Fault, ForwardError, UpstreamTlsError, Upstreams};
+use crate::forwarding::condition::Evidence;
+use crate::forwarding::{ConnectError, Fault, ForwardError, Forwarder, UpstreamTlsError, Upstreams};
 
 async fn refused() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
@@ -60,8 +62,28 @@ async fn an_address_that_swallows_connections_times_out() {
     let _filler = std::net::TcpStream::connect(address).unwrap();
     let forwarder = forwarder(upstream(vec![http1(address)]));
     let timeouts = Timeouts { connect: Duration::from_millis(200), ..TIMEOUTS };
-    let error = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts).await.err().unwrap();
+    let error =
+        forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts, None).await.err().unwrap();
     assert!(matches!(error, ForwardError::ConnectTimedOut), "{error:?}");
+}
+
+#[tokio::test]
+async fn more_connections_than_may_be_made_at_a_time_are_not_waited_for() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let _filler = std::net::TcpStream::connect(address).unwrap();
+    let mut bounded = upstream(vec![http1(address)]);
+    bounded.care.circuit.max_connects = Some(1);
+    let forwarder = forwarder(bounded);
+    let timeouts = Timeouts { connect: Duration::from_millis(500), ..TIMEOUTS };
+    let ask = || forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts, None);
+    let started = Instant::now();
+    let (first, second) = tokio::join!(ask(), async { (ask().await, started.elapsed()) });
+    assert!(matches!(first.err(), Some(ForwardError::ConnectTimedOut)));
+    assert!(matches!(second.0.err(), Some(ForwardError::Overloaded)));
+    assert!(second.1 < Duration::from_millis(250), "{:?}", second.1);
 }
 
 #[tokio::test]
@@ -85,6 +107,37 @@ async fn the_least_busy_address_is_chosen() {
         held.push(send(&forwarder, request(Method::GET, "/")).await.unwrap());
     }
     assert_eq!((one.accepted(), two.accepted()), (5, 5));
+}
+
+#[tokio::test]
+async fn an_address_that_comes_back_gets_fewer_requests_at_first() {
+    let closing = || {
+        Script::start(|mut stream, _| async move {
+            read_head(&mut stream).await;
+            write(&mut stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+        })
+    };
+    let (one, two) = (closing().await, closing().await);
+    let clock = Clock::stopped();
+    let upstreams = Upstreams::new(&[upstream(vec![http1(one.address), http1(two.address)])], &clock).unwrap();
+    let forwarder = Forwarder::new(&upstreams);
+    let pool = &upstreams.pools()[0];
+    pool.failed(&pool.addresses[1], (0, Evidence::NoConnection), &ConnectError::Lost);
+    clock.advance(pool.care.ejection.longest);
+    assert!(pool.addresses[1].condition.worked(1));
+    let of_32 = async || {
+        let before = two.accepted();
+        for _ in 0..32 {
+            assert_eq!(get(&forwarder, "/").await.0, StatusCode::OK);
+        }
+        two.accepted() - before
+    };
+    assert!(of_32().await <= 2);
+    clock.advance(pool.care.ejection.slow_start / 2);
+    let half = of_32().await;
+    assert!((4..=12).contains(&half), "{half}");
+    clock.advance(pool.care.ejection.slow_start / 2);
+    assert_eq!(of_32().await, 16);
 }
 
 #[tokio::test]
@@ -176,7 +229,7 @@ impl TlsUpstream {
             client_certificate: client_certificate.then_some(files),
             server_name: Some("app.internal".to_owned()),
         };
-        Upstream { addresses: vec![address], tls }
+        Upstream { tls, ..upstream(vec![address]) }
     }
 }
 
@@ -212,7 +265,8 @@ async fn tls_upstreams_with_another_name_or_authority_are_not_spoken_to() {
 #[test]
 fn certificates_that_cannot_be_used_are_said_at_the_start() {
     let address = UpstreamAddress::Https { host: "app.internal".to_owned(), port: 443 };
-    let broken = |tls| Upstreams::new(&[Upstream { addresses: vec![address.clone()], tls }]).unwrap_err();
+    let broken =
+        |tls| Upstreams::new(&[Upstream { tls, ..upstream(vec![address.clone()]) }], &Clock::system()).unwrap_err();
     let no_roots = UpstreamTls { ca: Some(b"nothing".to_vec()), ..UpstreamTls::default() };
     assert!(matches!(broken(no_roots), UpstreamTlsError::Root(None)));
     let name = UpstreamTls { server_name: Some("not a name".to_owned()), ..UpstreamTls::default() };

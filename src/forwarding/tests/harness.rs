@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::config::{Timeouts, Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
+use crate::clock::Clock;
+use crate::config::{Timeouts, Upstream, UpstreamAddress, UpstreamCare, UpstreamId, UpstreamTls};
 use crate::forwarding::{
     Body, BodyError, ForwardError, Forwarder, RequestBody, TrailerFilter, UpstreamBody, Upstreams, hop_by_hop, upgrade,
 };
@@ -69,11 +70,11 @@ pub(super) fn http1(address: SocketAddr) -> UpstreamAddress {
 }
 
 pub(super) fn upstream(addresses: Vec<UpstreamAddress>) -> Upstream {
-    Upstream { addresses, tls: UpstreamTls::default() }
+    Upstream { addresses, tls: UpstreamTls::default(), care: UpstreamCare::default() }
 }
 
 pub(super) fn forwarder(upstream: Upstream) -> Forwarder {
-    Forwarder::new(&Upstreams::new(&[upstream]).unwrap())
+    Forwarder::new(&Upstreams::new(&[upstream], &Clock::system()).unwrap())
 }
 
 pub(super) fn request(method: Method, path: &str) -> Request<RequestBody> {
@@ -84,7 +85,7 @@ pub(super) async fn send(
     forwarder: &Forwarder,
     request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, ForwardError> {
-    forwarder.send(UpstreamId(0), Box::new(request), &TIMEOUTS).await
+    forwarder.send(UpstreamId(0), Box::new(request), &TIMEOUTS, None).await
 }
 
 /// Sends a GET and reads the whole answer.
@@ -210,7 +211,7 @@ impl Front {
         if let Some(protocol) = protocol {
             request.extensions_mut().insert(protocol);
         }
-        match forwarder.send(UpstreamId(0), Box::new(request), &self.timeouts).await {
+        match forwarder.send(UpstreamId(0), Box::new(request), &self.timeouts, None).await {
             Ok(mut response) => {
                 let chosen = response.headers().get(header::UPGRADE).cloned();
                 hop_by_hop::remove_from_response(response.headers_mut());
@@ -239,6 +240,7 @@ pub(super) fn code(error: &ForwardError) -> StatusCode {
         ForwardError::ConnectTimedOut | ForwardError::ResponseTimedOut | ForwardError::UploadStalled => {
             StatusCode::GATEWAY_TIMEOUT
         }
+        ForwardError::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         ForwardError::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ForwardError::ClientIdle => StatusCode::REQUEST_TIMEOUT,
         ForwardError::ClientGone => StatusCode::from_u16(499).unwrap(),

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::harness::*;
+use crate::clock::Clock;
 use crate::forwarding::backend::{Backend, Connection, Demand};
 use crate::forwarding::{Body, ForwardError, Forwarder, UpstreamBody, Upstreams};
 
@@ -198,8 +199,9 @@ async fn connections_that_stay_idle_or_were_closed_are_swept_away() {
         closed_by_peer(&mut stream).await;
     })
     .await;
-    let upstreams = Upstreams::new(&[upstream.http1()]).unwrap();
-    let backend = Arc::new(Backend::new(Arc::clone(&upstreams.iter().next().unwrap()[0])));
+    let upstreams = Upstreams::new(&[upstream.http1()], &Clock::system()).unwrap();
+    let pool = &upstreams.pools()[0];
+    let backend = Arc::new(Backend::new(Arc::clone(&pool.addresses[0]), Arc::clone(pool)));
     let demand = Demand { reuse: true, upgrade: false, connect: TIMEOUTS.connect };
     let mut connections = Vec::new();
     for _ in 0..2 {

@@ -26,7 +26,8 @@ async fn an_upstream_that_never_answers_is_given_up_and_its_connection_closed() 
     let forwarder = forwarder(upstream.http1());
     let timeouts = Timeouts { response: SHORT, ..TIMEOUTS };
     let started = Instant::now();
-    let error = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts).await.err().unwrap();
+    let error =
+        forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts, None).await.err().unwrap();
     assert!(matches!(error, ForwardError::ResponseTimedOut), "{error:?}");
     assert!(error.sent() && error.fault() == Fault::Upstream);
     assert!((SHORT..SHORT * 3).contains(&started.elapsed()));
@@ -48,7 +49,7 @@ async fn an_answer_that_falls_silent_ends_in_an_error_and_a_slow_one_does_not() 
     let forwarder = forwarder(upstream.http1());
     let timeouts = Timeouts { idle: SHORT, ..TIMEOUTS };
     let started = Instant::now();
-    let response = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts).await.unwrap();
+    let response = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts, None).await.unwrap();
     let error = text(response).await.unwrap_err();
     assert!(matches!(error, BodyError::UpstreamIdle), "{error:?}");
     assert!((SHORT * 3..SHORT * 6).contains(&started.elapsed()), "{:?}", started.elapsed());

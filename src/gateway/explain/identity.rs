@@ -182,7 +182,7 @@ async fn examine(
 }
 
 fn unknown(error: &VerifyError) -> String {
-    format!("the token cannot be verified now: {}", crate::gateway::answer::chain(error))
+    format!("the token cannot be verified now: {}", crate::forwarding::chain(error))
 }
 
 /// A `NumericDate`, and how far it is from now.

@@ -15,7 +15,6 @@ mod shown;
 use http::Request;
 
 use super::admit::{Target, admit};
-use super::answer::chain;
 use super::cross_site::refuse_cross_site;
 use super::exchange::Exchange;
 use super::{Connection, Gateway, Rejection, prepare, step_up, verify};
@@ -23,7 +22,7 @@ use crate::auth::authenticate::Identity;
 use crate::auth::authorize::{authorize, is_met};
 use crate::auth::credentials::Credentials;
 use crate::config::Route;
-use crate::forwarding::RequestBody;
+use crate::forwarding::{RequestBody, chain};
 
 pub use assumed::Presented;
 pub use explanation::{Answer, Answers, Candidate, Check, Decision, Explanation, Field, Forwarded, Read};

@@ -1,6 +1,7 @@
 //! `sites`: hosts, and the routes of each in winning order.
 
 mod authorization;
+mod care;
 mod layer;
 mod login;
 mod order;

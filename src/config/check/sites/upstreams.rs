@@ -4,7 +4,7 @@ use super::super::values::{host_pattern, upstream_address};
 use super::super::{Check, KeyPath, Mistake};
 use super::CheckedSites;
 use crate::config::file::{OneOrMany, TextOr, UpstreamKeys};
-use crate::config::{HostPattern, Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
+use crate::config::{HostPattern, Upstream, UpstreamAddress, UpstreamId, UpstreamTls, defaults};
 
 impl Check<'_> {
     pub(super) fn upstream(
@@ -19,28 +19,33 @@ impl Check<'_> {
         let mut upstream: Option<Upstream> = None;
         for (index, entry) in entries.values.iter().enumerate() {
             let at = if entries.is_list { at.index(index) } else { at.clone() };
-            let Some((address, tls)) = self.upstream_entry(&at, entry) else { continue };
-            match &mut upstream {
-                None => upstream = Some(Upstream { addresses: vec![address], tls }),
-                Some(upstream) => {
-                    if upstream.tls != tls {
-                        let remedy = "repeat the same settings on each address of the list";
-                        self.report.problem(&at, "has other TLS settings than the first of the list", remedy);
-                    }
-                    upstream.addresses.push(address);
-                }
+            let Some(mut entry) = self.upstream_entry(&at, entry) else { continue };
+            let Some(upstream) = &mut upstream else {
+                upstream = Some(entry);
+                continue;
+            };
+            let other = match (upstream.tls == entry.tls, upstream.care == entry.care) {
+                (true, true) => None,
+                (false, _) => Some("TLS settings"),
+                (true, false) => Some("settings"),
+            };
+            if let Some(other) = other {
+                let remedy = "repeat the same settings on each address of the list, or write the addresses as a list under \
+                              the url of one";
+                self.report.problem(&at, format!("has other {other} than the first of the list"), remedy);
             }
+            upstream.addresses.append(&mut entry.addresses);
         }
         upstream.map(|upstream| checked.upstream(upstream))
     }
 
-    fn upstream_entry(
-        &mut self,
-        at: &KeyPath,
-        entry: &TextOr<String, UpstreamKeys>,
-    ) -> Option<(UpstreamAddress, UpstreamTls)> {
+    /// One entry of the list: an address, or several with the settings of all of them.
+    fn upstream_entry(&mut self, at: &KeyPath, entry: &TextOr<String, UpstreamKeys>) -> Option<Upstream> {
         let keys = match entry {
-            TextOr::Text(text) => return Some((self.accept(at, upstream_address(text))?, UpstreamTls::default())),
+            TextOr::Text(text) => {
+                let addresses = vec![self.accept(at, upstream_address(text))?];
+                return Some(Upstream { addresses, tls: UpstreamTls::default(), care: defaults::UPSTREAM_CARE });
+            }
             TextOr::Keys(keys) => keys,
         };
         let tls = UpstreamTls {
@@ -56,12 +61,29 @@ impl Check<'_> {
                 .as_deref()
                 .and_then(|name| self.accept(&at.key("server_name"), server_name(name))),
         };
-        let remedy = "add it, as in url: https://app:8443";
-        let address = self.needed(&at.key("url"), keys.url.as_deref(), upstream_address, remedy)?;
-        if !matches!(address, UpstreamAddress::Https { .. }) && tls != UpstreamTls::default() {
-            self.report.problem(&at.key("url"), "is not https, but has TLS settings", "write https, or take them out");
+        let care = self.care(at, keys);
+        let addresses = self.urls(&at.key("url"), keys.url.as_ref(), tls != UpstreamTls::default());
+        if addresses.is_empty() { None } else { Some(Upstream { addresses, tls, care }) }
+    }
+
+    fn urls(&mut self, at: &KeyPath, urls: Option<&OneOrMany<String>>, has_tls: bool) -> Vec<UpstreamAddress> {
+        let Some(urls) = urls else {
+            self.report.absent(at, "is missing", "add it, as in url: https://app:8443");
+            return Vec::new();
+        };
+        if urls.values.is_empty() {
+            self.report.absent(at, "is an empty list", "write an address, as in https://app:8443");
         }
-        Some((address, tls))
+        let mut addresses = Vec::with_capacity(urls.values.len());
+        for (index, url) in urls.values.iter().enumerate() {
+            let at = if urls.is_list { at.index(index) } else { at.clone() };
+            let Some(address) = self.accept(&at, upstream_address(url)) else { continue };
+            if has_tls && !matches!(address, UpstreamAddress::Https { .. }) {
+                self.report.problem(&at, "is not https, but has TLS settings", "write https, or take them out");
+            }
+            addresses.push(address);
+        }
+        addresses
     }
 }
 
