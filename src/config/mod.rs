@@ -22,6 +22,7 @@ mod operation;
 mod overlay;
 mod password_hash;
 mod path;
+mod rate_limit;
 mod repair;
 mod report;
 pub mod schema;
@@ -51,6 +52,7 @@ pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};
+pub use rate_limit::{LimitedBy, RateLimit, RateLimitId};
 pub use secret::Secret;
 pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore, TokenPlace};
 pub use site::{
@@ -80,6 +82,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Every distinct set of identity headers that a route sends.
     pub identity_sets: Vec<Vec<IdentityHeader>>,
+    /// Every distinct rate limit that holds on a route.
+    pub rate_limits: Vec<RateLimit>,
     /// Every header name that only Usher may say, on any site: identity headers and `strip_headers` of all sites.
     pub reserved_headers: Vec<HeaderName>,
     /// Bounds on what a client may do.

@@ -44,6 +44,7 @@ mod upstreams;
 mod websocket_frames;
 
 pub use body::Body;
+pub use client_address::network;
 pub use error::{BodyError, ConnectError, Fault, ForwardError};
 pub use forwarder::Forwarder;
 pub use request_body::{BodyTooLarge, RequestBody, TrailerFilter};

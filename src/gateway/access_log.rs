@@ -59,6 +59,8 @@ pub(super) struct Record {
     pub(super) source: Option<Source>,
     /// Why the request was refused, and whose fault that is; `None` when the application answered.
     pub(super) refusal: Option<(Box<str>, &'static str)>,
+    /// Whether that was a rate limit.
+    pub(super) limited: bool,
     /// Whether another proxy was told that the request may pass.
     pub(super) verified: bool,
     pub(super) status: StatusCode,
@@ -99,6 +101,7 @@ impl Record {
             subject: None,
             source: None,
             refusal: None,
+            limited: false,
             verified: false,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             cookies: false,
@@ -113,7 +116,8 @@ impl Record {
     /// What is counted of it, once the head of the answer is there.
     pub(super) fn answered(&self) -> Answered {
         let (status, fault) = (self.status, self.refusal.as_ref().map(|(_, fault)| *fault));
-        Answered { status, fault, whole: self.head_after, upstream: self.upstream, own: self.own() }
+        let limited = self.limited;
+        Answered { status, fault, limited, whole: self.head_after, upstream: self.upstream, own: self.own() }
     }
 
     /// Whatever was not waiting for somebody else.

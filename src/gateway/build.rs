@@ -11,6 +11,7 @@ use super::assertions::Assertions;
 use super::audit;
 use super::counts::Counts;
 use super::pages::{Pages, PagesError};
+use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
 use super::request_id::RequestIds;
 use super::strip::Stripper;
@@ -115,6 +116,7 @@ struct Inheritance {
     clock: Clock,
     readiness: Readiness,
     counts: Counts,
+    rate_limits: RateLimits,
     renewals: refresh::Settings,
 }
 
@@ -151,7 +153,8 @@ impl Gateway {
             renewals: counted,
         };
         let counts = Counts::new(&config.sites);
-        Self::build(config, Inheritance { lasting, assertions, clock, readiness, counts, renewals })
+        let rate_limits = RateLimits::new(&config.rate_limits, clock.instant());
+        Self::build(config, Inheritance { lasting, assertions, clock, readiness, counts, rate_limits, renewals })
     }
 
     /// Waits until what other instances have denied is known here too: whoever was signed out there must not be let in because
@@ -215,8 +218,10 @@ impl Gateway {
             renewals: renewals.counts(),
         };
         let counts = self.counts.succeeded_by(&config.sites);
+        let (before, after, now) = (&self.config.rate_limits, &config.rate_limits, self.clock.instant());
+        let rate_limits = self.rate_limits.succeeded_by(before, after, now);
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
-        let inheritance = Inheritance { lasting, assertions, clock, readiness, counts, renewals };
+        let inheritance = Inheritance { lasting, assertions, clock, readiness, counts, rate_limits, renewals };
         let gateway = Self::build(config, inheritance)?;
         store.set_terms(policy, sealer);
         sessions.set_terms(most, for_sessions);
@@ -243,7 +248,7 @@ impl Gateway {
     }
 
     fn build(config: Arc<Config>, inheritance: Inheritance) -> Result<Arc<Self>, BuildError> {
-        let Inheritance { lasting, assertions, clock, readiness, counts, renewals } = inheritance;
+        let Inheritance { lasting, assertions, clock, readiness, counts, rate_limits, renewals } = inheritance;
         let (verifier, denied) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.denied));
         let renewals = Renewals::new(
             IssuerAuthority::new(Arc::clone(verifier.issuers()), Arc::clone(&verifier), clock.clone()),
@@ -270,6 +275,7 @@ impl Gateway {
             assertions,
             pages: Pages::load(config.pages.as_deref(), &config.translations)?,
             unsent_forms: Room::new(),
+            rate_limits,
             access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
             counts,
             request_ids: RequestIds::new(u64::from_be_bytes(process)),

@@ -14,6 +14,7 @@ use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
 use super::counts::Counting;
 use super::pages::Reader;
+use super::rate_limits::{self, Standing};
 use super::request_kind::RequestKind;
 use super::unsent_form::UnsentForm;
 use super::{Connection, Gateway};
@@ -43,6 +44,10 @@ pub(super) struct Exchange<'g> {
     pub(super) asked: Option<Authentication>,
     /// The form that was not delivered, where its page is to keep it.
     pub(super) unsent: Option<Box<UnsentForm>>,
+    /// How it stands with the rate limits that were come to.
+    pub(super) standings: Vec<Standing>,
+    /// Whether it counts there: what is asked a second time does not.
+    pub(super) is_counted: bool,
     /// Whether its answer has no body, whatever it says: that of a `HEAD`.
     pub(super) bodyless: bool,
     /// What the access log will say.
@@ -77,6 +82,8 @@ impl<'g> Exchange<'g> {
             sign_in_with: None,
             asked: None,
             unsent: None,
+            standings: Vec::new(),
+            is_counted: true,
             bodyless: *request.method() == Method::HEAD,
             record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
             is_audited: true,
@@ -210,6 +217,9 @@ impl<'g> Exchange<'g> {
                 headers.append(SET_COOKIE, line.clone());
             }
             self.record.cookies = true;
+        }
+        if !self.standings.is_empty() {
+            rate_limits::add(&self, headers);
         }
         self.record.id.write(headers);
         self.record.status = response.status();

@@ -83,6 +83,7 @@ pub(crate) fn config() -> Config {
         sites: vec![Site { host: HostPattern::Exact("app.test".to_owned()), routes: vec![] }],
         upstreams: vec![],
         identity_sets: vec![],
+        rate_limits: vec![],
         reserved_headers: vec![],
         limits: limits(),
         log: Log { format: LogFormat::Text, level: "info".into(), subject: LogSubject::Omit },

@@ -117,6 +117,7 @@ mod answers;
 mod drain;
 mod framing;
 mod limits;
+mod rate_limits;
 mod reload;
 mod service_manager;
 

@@ -131,6 +131,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         sites: sites.sites,
         upstreams: sites.upstreams,
         identity_sets: sites.identity_sets,
+        rate_limits: sites.rate_limits,
         reserved_headers: sites.reserved_headers,
         limits: check.limits(file.limits.as_ref()),
         log: check.log(file.log.as_ref()),

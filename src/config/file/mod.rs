@@ -27,7 +27,8 @@ pub use operation::{Limits, Log, Shutdown};
 pub use requirement::{Require, Requirement, Scalar};
 pub use session::{Cookies, Redis, SecretFile, Session, Store};
 pub use site::{
-    BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization, UpstreamKeys,
+    BasicAuthorization, RateLimit, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization,
+    UpstreamKeys,
 };
 pub use units::{BodyLimit, ByteSize, HumanDuration};
 pub use users::{User, UsersFile};
