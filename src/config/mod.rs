@@ -33,6 +33,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod totp;
+mod traces;
 mod upstream;
 pub mod users;
 mod words;
@@ -60,6 +61,7 @@ pub use site::{
     RouteId, Site, Timeouts, Unauthenticated,
 };
 pub use totp::{TotpError, TotpSecret};
+pub use traces::{Ratio, TraceSource, Tracing};
 pub use upstream::{Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
 pub use words::{Direction, LanguageTag, Part, Text, Translation, Word, Words};
 
@@ -90,6 +92,8 @@ pub struct Config {
     pub limits: Limits,
     /// Format and level of the log.
     pub log: Log,
+    /// How Usher takes part in traces. `None`: not at all.
+    pub tracing: Option<Tracing>,
     /// How a drain goes.
     pub shutdown: Shutdown,
     /// Directory of templates that replace the built-in pages.

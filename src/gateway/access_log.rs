@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::admit::Target;
 use super::counts::Answered;
 use super::request_id::RequestId;
+use super::trace_context::TraceContext;
 use crate::auth::authenticate::Source;
 use crate::config::{LogSubject, Secret};
 use crate::forwarding::{Body, BodyError};
@@ -47,6 +48,8 @@ impl AccessLog {
 /// What is known of a request. Filled on the way, written when the answer's body ends.
 pub(super) struct Record {
     pub(super) id: RequestId,
+    /// `None` where Usher takes no part in traces.
+    pub(super) trace: Option<TraceContext>,
     pub(super) started: Instant,
     pub(super) client: Arc<str>,
     pub(super) method: Method,
@@ -91,6 +94,7 @@ impl Record {
     pub(super) fn begin<B>(id: RequestId, client: Arc<str>, request: &Request<B>, now: Instant) -> Self {
         Self {
             id,
+            trace: None,
             started: now,
             client,
             method: request.method().clone(),
@@ -133,6 +137,7 @@ impl Record {
         tracing::info!(
             target: "usher::access",
             request_id = self.id.as_str(),
+            trace_id = self.trace.as_ref().and_then(TraceContext::id),
             client = &*self.client,
             protocol = protocol(self.version),
             method = self.method.as_str(),

@@ -16,6 +16,7 @@ use super::counts::Counting;
 use super::pages::Reader;
 use super::rate_limits::{self, Standing};
 use super::request_kind::RequestKind;
+use super::trace_context::TraceContext;
 use super::unsent_form::UnsentForm;
 use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
@@ -73,6 +74,8 @@ impl<'g> Exchange<'g> {
         let id = gateway.request_ids.of(headers, connection);
         let kind = RequestKind::of(request.method(), headers);
         let asks_for_language = kind.navigation && gateway.pages.has_languages();
+        let mut record = Box::new(Record::begin(id, name, request, gateway.clock.instant()));
+        record.trace = gateway.config.tracing.and_then(|tracing| TraceContext::of(headers, connection, tracing));
         Self {
             gateway,
             kind,
@@ -85,7 +88,7 @@ impl<'g> Exchange<'g> {
             standings: Vec::new(),
             is_counted: true,
             bodyless: *request.method() == Method::HEAD,
-            record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
+            record,
             is_audited: true,
             counting: gateway.counts.begin(),
             route: None,

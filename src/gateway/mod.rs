@@ -30,6 +30,7 @@ mod request_id;
 mod request_kind;
 mod step_up;
 mod strip;
+mod trace_context;
 mod unsent_form;
 mod verify;
 mod way_in;

@@ -67,6 +67,9 @@ pub(super) fn prepare(
         headers.insert(name, value.clone());
     }
     exchange.record.id.write(headers);
+    if let Some(trace) = &exchange.record.trace {
+        trace.write(headers);
+    }
     headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
     *request.uri_mut() = forwarded_uri(target, route, request.uri())?;
     if let Some(protocol) = protocol {

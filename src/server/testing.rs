@@ -87,6 +87,7 @@ pub(crate) fn config() -> Config {
         reserved_headers: vec![],
         limits: limits(),
         log: Log { format: LogFormat::Text, level: "info".into(), subject: LogSubject::Omit },
+        tracing: None,
         shutdown: Shutdown { delay: Duration::ZERO, deadline: PATIENCE },
         pages: None,
         translations: vec![],

@@ -159,6 +159,7 @@ mod explain_agrees;
 mod logs;
 mod metrics;
 mod monitoring;
+mod traces;
 mod warnings;
 
 // What the benchmark compares answers rightly.

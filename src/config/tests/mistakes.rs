@@ -52,6 +52,14 @@ sites:
 }
 
 #[test]
+fn a_part_of_all_traces_is_between_none_and_all() {
+    for wrong in ["-0.1", "1.5", "10"] {
+        refused(&format!("{SMALL}tracing: {{ sample: {wrong} }}\n"), "tracing.sample", "between 0 and 1");
+    }
+    refused(&format!("{SMALL}tracing: {{ accept_from: clients }}\n"), "tracing.accept_from", "");
+}
+
+#[test]
 fn tokens_in_the_store_need_cookies_of_our_own_and_a_note_tells_what_memory_means() {
     let session = |keys: &str| format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, tokens: store{keys} }}\n");
     refused(&session(", cookies: { sealed: false, access: a, refresh: r }"), "session.tokens", "existing service");
