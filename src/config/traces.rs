@@ -43,7 +43,7 @@ impl Ratio {
             clippy::cast_precision_loss,
             reason = "it is between 0 and 2^53, where every whole number is a float"
         )]
-        (0.0..=1.0).contains(&part).then(|| Self((part * ALL as f64) as u64))
+        (0.0..=1.0).contains(&part).then_some(Self((part * ALL as f64) as u64))
     }
 
     /// Whether one of which this is random is among them.

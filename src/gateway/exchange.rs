@@ -14,7 +14,7 @@ use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
 use super::counts::Counting;
 use super::pages::Reader;
-use super::rate_limits::{self, Standing};
+use super::rate_limits::{self, Standings};
 use super::request_kind::RequestKind;
 use super::trace_context::TraceContext;
 use super::unsent_form::UnsentForm;
@@ -46,9 +46,7 @@ pub(super) struct Exchange<'g> {
     /// The form that was not delivered, where its page is to keep it.
     pub(super) unsent: Option<Box<UnsentForm>>,
     /// How it stands with the rate limits that were come to.
-    pub(super) standings: Vec<Standing>,
-    /// Whether it counts there: what is asked a second time does not.
-    pub(super) is_counted: bool,
+    pub(super) standings: Standings,
     /// Whether its answer has no body, whatever it says: that of a `HEAD`.
     pub(super) bodyless: bool,
     /// What the access log will say.
@@ -85,8 +83,7 @@ impl<'g> Exchange<'g> {
             sign_in_with: None,
             asked: None,
             unsent: None,
-            standings: Vec::new(),
-            is_counted: true,
+            standings: Standings::default(),
             bodyless: *request.method() == Method::HEAD,
             record,
             is_audited: true,

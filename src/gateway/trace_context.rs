@@ -48,10 +48,13 @@ impl TraceContext {
         self.traceparent.to_str().ok()?.get(3..35)
     }
 
-    /// Says it to the application, in place of what is there.
-    pub(super) fn write(&self, headers: &mut HeaderMap) {
-        headers.insert(TRACEPARENT, self.traceparent.clone());
-        if !self.is_continued {
+    /// Says it to the application, in place of what is there. `None`: nothing can be said, and so nothing is.
+    pub(super) fn write(trace: Option<&Self>, headers: &mut HeaderMap) {
+        match trace {
+            Some(trace) => headers.insert(TRACEPARENT, trace.traceparent.clone()),
+            None => headers.remove(TRACEPARENT),
+        };
+        if trace.is_none_or(|trace| !trace.is_continued) {
             headers.remove(TRACESTATE);
         }
     }
@@ -62,9 +65,8 @@ fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut lines = headers.get_all(TRACEPARENT).iter();
     let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
     let (known, rest) = line.split_at_checked(LENGTH)?;
-    let [version, trace, parent, flags] =
-        <[&[u8]; 4]>::try_from(known.split(|byte| *byte == b'-').collect::<Vec<_>>()).ok()?;
-    let is_whole = (version.len(), trace.len(), parent.len()) == (2, 32, 16);
+    let [version, trace, parent, flags] = [0..2, 3..35, 36..52, 53..LENGTH].map(|at| known.get(at).unwrap_or_default());
+    let is_parted = [2, 35, 52].iter().all(|at| known.get(*at) == Some(&b'-'));
     let is_hex = |digits: &[u8]| digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     let is_some = |digits: &[u8]| digits.iter().any(|digit| *digit != b'0');
     let is_known = match version {
@@ -73,12 +75,8 @@ fn given(headers: &HeaderMap) -> Option<HeaderValue> {
         // A later version may say more behind this (§4.3).
         _ => rest.is_empty() || rest.starts_with(b"-"),
     };
-    if !(is_whole
-        && is_known
-        && [version, trace, parent, flags].into_iter().all(is_hex)
-        && is_some(trace)
-        && is_some(parent))
-    {
+    let is_written = is_parted && [version, trace, parent, flags].into_iter().all(is_hex);
+    if !(is_written && is_known && is_some(trace) && is_some(parent)) {
         return None;
     }
     if version == b"00" {
@@ -107,6 +105,7 @@ mod tests {
     use super::*;
     use crate::config::Ratio;
 
+    const IDS: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
     const GIVEN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn context(lines: &[&str], peer_trusted: bool, accept_from: TraceSource) -> (String, Option<bool>) {
@@ -115,7 +114,7 @@ mod tests {
         let here = "127.0.0.1:1".parse().unwrap();
         let connection = Connection::new(here, peer_trusted, here, true, None);
         let context = TraceContext::of(&headers, &connection, Tracing { accept_from, sample: Ratio::ALL }).unwrap();
-        context.write(&mut headers);
+        TraceContext::write(Some(&context), &mut headers);
         assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1);
         let written = headers[TRACEPARENT].to_str().unwrap().to_owned();
         assert_eq!(context.id(), written.get(3..35));
@@ -133,7 +132,7 @@ mod tests {
         ] {
             let (written, has_state) = context(&[GIVEN], peer_trusted, source);
             assert_eq!((written == GIVEN, has_state), (goes_on, Some(goes_on)), "{source:?}");
-            assert_eq!((written.len(), &written[..3], &written[52..]), (LENGTH, "00-", "-01"));
+            assert!(written.len() == LENGTH && written.starts_with("00-") && written.ends_with("-01"), "{written}");
         }
         assert_ne!(context(&[], true, Everybody), context(&[], true, Everybody));
     }
@@ -160,10 +159,10 @@ mod tests {
             assert!(!written.contains("b7ad6b7169203331") && has_state == Some(false), "{lines:?}: {written}");
         }
         for (later, flags) in [("01-", "-01"), ("cc-", "-01-what-comes-later"), ("01-", "-03"), ("01-", "-02")] {
-            let given = format!("{later}{}{flags}", &GIVEN[3..52]);
+            let given = format!("{later}{IDS}{flags}");
             let (written, _) = context(&[&given], true, TraceSource::Everybody);
             let sampled = if flags == "-02" { "-00" } else { "-01" };
-            assert_eq!(written, format!("{}{sampled}", &GIVEN[..52]), "{given}");
+            assert_eq!(written, format!("00-{IDS}{sampled}"), "{given}");
         }
     }
 }

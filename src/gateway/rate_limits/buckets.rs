@@ -114,8 +114,8 @@ impl Shard {
             return;
         }
         let mut all: Vec<u64> = self.free_at.values().copied().collect();
-        let least = self.free_at.len() - (MOST - ROOM);
-        let last = *all.select_nth_unstable(least).1;
+        let most_that_go = self.free_at.len() - (MOST - ROOM);
+        let last = *all.select_nth_unstable(most_that_go).1;
         self.free_at.retain(|_, free_at| *free_at > last);
         self.floor = self.floor.max(last);
     }

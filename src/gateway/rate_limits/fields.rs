@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::exchange::Exchange;
-use super::Standing;
 use super::buckets::Level;
-use crate::config::RateLimit;
+use crate::config::{RateLimit, RateLimitId};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
@@ -18,8 +17,8 @@ pub(in crate::gateway) fn add(exchange: &Exchange<'_>, headers: &mut HeaderMap) 
     let Some(route) = exchange.route() else { return };
     let limits = &exchange.gateway().config.rate_limits;
     let policies = list(route.rate_limits.iter().filter_map(|id| limits.get(id.0)), policy);
-    let known = |standing: &Standing| Some((limits.get(standing.limit.0)?, standing.level));
-    let standings = list(exchange.standings.iter().filter_map(known), standing);
+    let known = |(id, level): &(RateLimitId, Level)| Some((limits.get(id.0)?, *level));
+    let standings = list(exchange.standings.each.iter().filter_map(known), standing);
     for (name, value) in [(POLICY, policies), (STANDING, standings)] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.append(name, value);

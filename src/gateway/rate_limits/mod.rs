@@ -38,11 +38,19 @@ pub struct RateExceeded {
     pub(super) retry_after: Duration,
 }
 
-/// How a request stands with one limit.
-#[derive(Debug)]
-pub(super) struct Standing {
-    limit: RateLimitId,
-    level: Level,
+/// How a request stands with the limits that it has come to.
+#[derive(Debug, Default)]
+pub(super) struct Standings {
+    each: Vec<(RateLimitId, Level)>,
+    /// It takes nothing, for it was asked about before.
+    pub(super) is_repeated: bool,
+}
+
+impl Standings {
+    /// Whether it has come to none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.each.is_empty()
+    }
 }
 
 impl RateLimits {
@@ -114,8 +122,8 @@ fn count<K: Hash>(
         let (limit, buckets) = (gateway.config.rate_limits.get(id.0), gateway.rate_limits.buckets.get(id.0));
         let Some((limit, buckets)) = limit.zip(buckets) else { continue };
         let Some(key) = key(limit.by) else { continue };
-        let level = buckets.take(&key, gateway.clock.instant(), exchange.is_counted);
-        exchange.standings.push(Standing { limit: *id, level });
+        let level = buckets.take(&key, gateway.clock.instant(), !exchange.standings.is_repeated);
+        exchange.standings.each.push((*id, level));
         if let Some(retry_after) = level.refused_for {
             exchange.record.limited = true;
             return Err(RateExceeded { limit: limit.clone(), retry_after }.into());

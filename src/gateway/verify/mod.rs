@@ -39,7 +39,7 @@ pub(super) async fn answer(
     exchange.is_audited = question.is_err() || form != Form::Refusal;
     // So the last request that a rate limit lets in looks like the first that it does not, where it is refused for another
     // reason: whoever sends it is told to wait.
-    exchange.is_counted = form != Form::Refusal;
+    exchange.standings.is_repeated = form == Form::Refusal;
     let outcome = match question {
         Ok(()) => verify(gateway, connection, form, &mut request, &mut exchange).await,
         Err(refusal) => Err(refusal),

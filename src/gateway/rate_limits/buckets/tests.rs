@@ -61,16 +61,16 @@ fn a_million_keys_stay_within_the_memory_and_nobody_gets_a_fresh_bucket_by_bring
     let (buckets, clock) = buckets(2, MINUTE, 2);
     let passes = |key: u32| buckets.take(&key, clock.instant(), true).refused_for.is_none();
     assert_eq!((0..10).filter(|_| passes(0)).count(), 2);
-    let mut passed = 0;
+    let mut newcomers = 0;
     for key in 1..=1_000_000 {
-        passed += usize::from(passes(key));
+        newcomers += usize::from(passes(key));
         if key % 10_000 == 0 {
             assert!(!passes(0), "after {key} others");
         }
     }
     assert!(buckets.keys() <= SHARDS * MOST, "{}", buckets.keys());
     // There is room for so many, and those who come later share what is left.
-    assert!((SHARDS * MOST..1_000_000).contains(&passed), "{passed}");
+    assert!((SHARDS * MOST..1_000_000).contains(&newcomers), "{newcomers}");
     clock.advance(MINUTE);
     assert!((1_000_001..1_001_000).all(passes), "a minute later there is room for everybody again");
 }
