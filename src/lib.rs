@@ -7,7 +7,7 @@
 //! client ──TLS──▶ server ─▶ gateway::handle ─────────────────────────────────────────────▶ upstream
 //!                             1 admit            Host, target, framing are sane; one canonical path
 //!                             2 strip            remove every header that only Usher may say
-//!                             3 find route       host + path + method → route; nothing found → refused
+//!                             3 find route       host + path + method → route; nothing found → refused; limits by address count
 //!                             4 credentials      Authorization header, cookies → presented tokens
 //!                             5 authenticate     verify │ expired or absent: refresh, then verify the new one
 //!                             6 authorize        what the route requires of the claims and of the sign-in

@@ -4,7 +4,9 @@ use std::fmt::{Display, Formatter, Result};
 
 use serde_json::Value;
 
-use super::{Access, Authentication, Condition, ConditionTest, HostPattern, PathPattern, UpstreamAddress};
+use super::{
+    Access, Authentication, Condition, ConditionTest, HostPattern, LimitedBy, PathPattern, RateLimit, UpstreamAddress,
+};
 
 impl Display for HostPattern {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
@@ -29,6 +31,28 @@ impl Display for Access {
             Self::Optional => "optional",
             Self::Public => "public",
         })
+    }
+}
+
+impl Display for LimitedBy {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        formatter.write_str(match self {
+            Self::Address => "address",
+            Self::Subject => "subject",
+            Self::Session => "session",
+        })
+    }
+}
+
+/// `100 requests in 1m by address, 20 at once, on app.example.com`.
+impl Display for RateLimit {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let Self { name: _, scope, by, requests, per, burst } = self;
+        write!(formatter, "{requests} requests in {} by {by}", humantime::format_duration(*per))?;
+        if burst != requests {
+            write!(formatter, ", {burst} at once")?;
+        }
+        write!(formatter, ", on {scope}")
     }
 }
 

@@ -23,6 +23,7 @@ mod operation;
 mod overlay;
 mod password_hash;
 mod path;
+mod rate_limit;
 mod repair;
 mod report;
 pub mod schema;
@@ -33,6 +34,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod totp;
+mod traces;
 mod upstream;
 pub mod users;
 mod words;
@@ -53,6 +55,7 @@ pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};
+pub use rate_limit::{LimitedBy, RateLimit, RateLimitId};
 pub use secret::Secret;
 pub use session::{Arrangement, Cookies, OnReuse, Redis, Session, SessionStore, TokenPlace};
 pub use site::{
@@ -60,6 +63,7 @@ pub use site::{
     RouteId, Site, Timeouts, Unauthenticated,
 };
 pub use totp::{TotpError, TotpSecret};
+pub use traces::{Ratio, TraceSource, Tracing};
 pub use upstream::{
     Balance, Circuit, Ejection, HealthCheck, Upstream, UpstreamAddress, UpstreamCare, UpstreamId, UpstreamTls,
 };
@@ -84,12 +88,16 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Every distinct set of identity headers that a route sends.
     pub identity_sets: Vec<Vec<IdentityHeader>>,
+    /// Every distinct rate limit that holds on a route.
+    pub rate_limits: Vec<RateLimit>,
     /// Every header name that only Usher may say, on any site: identity headers and `strip_headers` of all sites.
     pub reserved_headers: Vec<HeaderName>,
     /// Bounds on what a client may do.
     pub limits: Limits,
     /// Format and level of the log.
     pub log: Log,
+    /// How Usher takes part in traces. `None`: not at all.
+    pub tracing: Option<Tracing>,
     /// How a drain goes.
     pub shutdown: Shutdown,
     /// Directory of templates that replace the built-in pages.

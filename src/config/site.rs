@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{IssuerId, UpstreamId};
+use super::{IssuerId, RateLimitId, UpstreamId};
 use crate::oauth::ClaimPath;
 
 /// One application, by host.
@@ -81,6 +81,8 @@ pub struct Route {
     pub resend_forms: Option<u64>,
     /// The status of the frame that closes a WebSocket whose session has ended (RFC 6455 §7.4).
     pub websocket_close_code: u16,
+    /// How many requests may come, by each of these. Empty: any number.
+    pub rate_limits: Vec<RateLimitId>,
     /// Time-outs towards the application.
     pub timeouts: Timeouts,
     /// Larger request bodies are refused with 413. `None`: no bound.

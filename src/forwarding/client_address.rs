@@ -1,6 +1,6 @@
 //! Whose request it is, read from what trusted proxies say.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
@@ -15,6 +15,15 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     if trusted.iter().any(|net| net.contains(&peer)) { nearest_untrusted(&hops(headers), peer, trusted) } else { peer }
+}
+
+/// What somebody at this address is counted by: whoever has one IPv6 address mostly has the other 2^64 of its network too.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 /// The first of `hops`, the nearest first, that is no trusted proxy.

@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::admit::Target;
 use super::counts::Answered;
 use super::request_id::RequestId;
+use super::trace_context::TraceContext;
 use crate::auth::authenticate::Source;
 use crate::config::{LogSubject, Secret};
 use crate::forwarding::{Body, BodyError};
@@ -47,6 +48,8 @@ impl AccessLog {
 /// What is known of a request. Filled on the way, written when the answer's body ends.
 pub(super) struct Record {
     pub(super) id: RequestId,
+    /// `None` where Usher takes no part in traces.
+    pub(super) trace: Option<TraceContext>,
     pub(super) started: Instant,
     pub(super) client: Arc<str>,
     pub(super) method: Method,
@@ -59,6 +62,8 @@ pub(super) struct Record {
     pub(super) source: Option<Source>,
     /// Why the request was refused, and whose fault that is; `None` when the application answered.
     pub(super) refusal: Option<(Box<str>, &'static str)>,
+    /// Whether that was a rate limit.
+    pub(super) limited: bool,
     /// Whether another proxy was told that the request may pass.
     pub(super) verified: bool,
     pub(super) status: StatusCode,
@@ -89,6 +94,7 @@ impl Record {
     pub(super) fn begin<B>(id: RequestId, client: Arc<str>, request: &Request<B>, now: Instant) -> Self {
         Self {
             id,
+            trace: None,
             started: now,
             client,
             method: request.method().clone(),
@@ -99,6 +105,7 @@ impl Record {
             subject: None,
             source: None,
             refusal: None,
+            limited: false,
             verified: false,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             cookies: false,
@@ -113,7 +120,8 @@ impl Record {
     /// What is counted of it, once the head of the answer is there.
     pub(super) fn answered(&self) -> Answered {
         let (status, fault) = (self.status, self.refusal.as_ref().map(|(_, fault)| *fault));
-        Answered { status, fault, whole: self.head_after, upstream: self.upstream, own: self.own() }
+        let limited = self.limited;
+        Answered { status, fault, limited, whole: self.head_after, upstream: self.upstream, own: self.own() }
     }
 
     /// Whatever was not waiting for somebody else.
@@ -129,6 +137,7 @@ impl Record {
         tracing::info!(
             target: "usher::access",
             request_id = self.id.as_str(),
+            trace_id = self.trace.as_ref().and_then(TraceContext::id),
             client = &*self.client,
             protocol = protocol(self.version),
             method = self.method.as_str(),

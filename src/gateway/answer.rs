@@ -149,6 +149,11 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::Method { allow } => {
             Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }
         }
+        Rejection::RateLimited(exceeded) => Answer {
+            retry_after: Some(exceeded.retry_after),
+            error: Some("rate_limited"),
+            ..Answer::new(S::TOO_MANY_REQUESTS, "client", Word::RateLimited)
+        },
         Rejection::Credentials(_) => Answer {
             challenge: Some(Challenge::InvalidRequest),
             ..Answer::new(S::BAD_REQUEST, "client", Word::OneCredential)

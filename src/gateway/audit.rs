@@ -191,6 +191,7 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         | Rejection::NoPath
         | Rejection::AmbiguousPath
         | Rejection::Method { .. }
+        | Rejection::RateLimited(_)
         | Rejection::Unauthenticated(
             Unauthenticated::NoCredentials
             | Unauthenticated::RenewalNotAllowed

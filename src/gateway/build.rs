@@ -11,6 +11,7 @@ use super::assertions::Assertions;
 use super::audit;
 use super::counts::Counts;
 use super::pages::{Pages, PagesError};
+use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
 use super::request_id::RequestIds;
 use super::strip::Stripper;
@@ -117,6 +118,7 @@ struct Inheritance {
     clock: Clock,
     readiness: Readiness,
     counts: Counts,
+    rate_limits: RateLimits,
     renewals: refresh::Settings,
 }
 
@@ -155,7 +157,11 @@ impl Gateway {
         };
         let counts = Counts::new(&config.sites);
         let upstreams = Upstreams::new(&config.upstreams, &clock)?;
-        Self::build(config, Inheritance { lasting, upstreams, assertions, clock, readiness, counts, renewals })
+        let rate_limits = RateLimits::new(&config.rate_limits, clock.instant());
+        Self::build(
+            config,
+            Inheritance { lasting, upstreams, assertions, clock, readiness, counts, rate_limits, renewals },
+        )
     }
 
     /// Waits until what other instances have denied is known here too: whoever was signed out there must not be let in because
@@ -230,9 +236,12 @@ impl Gateway {
             renewals: renewals.counts(),
         };
         let counts = self.counts.succeeded_by(&config.sites);
+        let (before, after, now) = (&self.config.rate_limits, &config.rate_limits, self.clock.instant());
+        let rate_limits = self.rate_limits.succeeded_by(before, after, now);
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());
         let upstreams = self.upstreams.succeeded_by(&config.upstreams)?;
-        let inheritance = Inheritance { lasting, upstreams, assertions, clock, readiness, counts, renewals };
+        let inheritance =
+            Inheritance { lasting, upstreams, assertions, clock, readiness, counts, rate_limits, renewals };
         let gateway = Self::build(config, inheritance)?;
         if let (Some(connection), SessionStore::Redis(redis)) = (connection, &gateway.config.session.store) {
             connection.reconnect_as(redis);
@@ -262,7 +271,8 @@ impl Gateway {
     }
 
     fn build(config: Arc<Config>, inheritance: Inheritance) -> Result<Arc<Self>, BuildError> {
-        let Inheritance { lasting, upstreams, assertions, clock, readiness, counts, renewals } = inheritance;
+        let Inheritance { lasting, upstreams, assertions, clock, readiness, counts, rate_limits, renewals } =
+            inheritance;
         let (verifier, denied) = (Arc::clone(&lasting.verifier), Arc::clone(&lasting.denied));
         let renewals = Renewals::new(
             IssuerAuthority::new(Arc::clone(verifier.issuers()), Arc::clone(&verifier), clock.clone()),
@@ -289,6 +299,7 @@ impl Gateway {
             assertions,
             pages: Pages::load(config.pages.as_deref(), &config.translations)?,
             unsent_forms: Room::new(),
+            rate_limits,
             access_log: AccessLog::new(config.log.subject, config.session.secrets.first()),
             counts,
             request_ids: RequestIds::new(u64::from_be_bytes(process)),

@@ -67,6 +67,8 @@ pub struct RouteCounts {
     codes: [Count; CODES.len()],
     classes: [Count; CLASSES.len()],
     refused: [Count; FAULTS.len()],
+    /// Requests that a rate limit has refused.
+    pub limited: Count,
     /// Requests whose client left before there was an answer.
     pub given_up: Count,
     /// From the request's head to the answer's.
@@ -82,6 +84,8 @@ pub(super) struct Answered {
     pub(super) status: StatusCode,
     /// Whose fault it is that Usher refused.
     pub(super) fault: Option<&'static str>,
+    /// Whether that was for a rate limit.
+    pub(super) limited: bool,
     pub(super) whole: Duration,
     pub(super) upstream: Option<Duration>,
     pub(super) own: Duration,
@@ -184,6 +188,7 @@ impl RouteCounts {
             codes: [const { Count::new() }; _],
             classes: [const { Count::new() }; _],
             refused: [const { Count::new() }; _],
+            limited: Count::new(),
             given_up: Count::new(),
             whole: Durations::new(&LONG),
             upstream: Durations::new(&LONG),
@@ -192,8 +197,11 @@ impl RouteCounts {
     }
 
     fn answered(&self, answered: &Answered) {
-        let Answered { status, fault, whole, upstream, own } = answered;
+        let Answered { status, fault, limited, whole, upstream, own } = answered;
         self.count(*status, *fault);
+        if *limited {
+            self.limited.add();
+        }
         self.whole.note(*whole);
         if let Some(upstream) = upstream {
             self.upstream.note(*upstream);
@@ -235,7 +243,7 @@ mod tests {
 
     fn answered(status: u16, fault: Option<&'static str>) -> Answered {
         let (status, whole) = (StatusCode::from_u16(status).unwrap(), Duration::from_millis(3));
-        Answered { status, fault, whole, upstream: None, own: Duration::from_micros(30) }
+        Answered { status, fault, limited: false, whole, upstream: None, own: Duration::from_micros(30) }
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::access_log::{LoggedBody, Record};
 use super::admit::Target;
 use super::counts::Counting;
 use super::pages::Reader;
+use super::rate_limits::{self, Standings};
 use super::request_kind::RequestKind;
+use super::trace_context::TraceContext;
 use super::unsent_form::UnsentForm;
 use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
@@ -43,6 +45,8 @@ pub(super) struct Exchange<'g> {
     pub(super) asked: Option<Authentication>,
     /// The form that was not delivered, where its page is to keep it.
     pub(super) unsent: Option<Box<UnsentForm>>,
+    /// How it stands with the rate limits that were come to.
+    pub(super) standings: Standings,
     /// Whether its answer has no body, whatever it says: that of a `HEAD`.
     pub(super) bodyless: bool,
     /// What the access log will say.
@@ -68,6 +72,8 @@ impl<'g> Exchange<'g> {
         let id = gateway.request_ids.of(headers, connection);
         let kind = RequestKind::of(request.method(), headers);
         let asks_for_language = kind.navigation && gateway.pages.has_languages();
+        let mut record = Box::new(Record::begin(id, name, request, gateway.clock.instant()));
+        record.trace = gateway.config.tracing.and_then(|tracing| TraceContext::of(headers, connection, tracing));
         Self {
             gateway,
             kind,
@@ -77,8 +83,9 @@ impl<'g> Exchange<'g> {
             sign_in_with: None,
             asked: None,
             unsent: None,
+            standings: Standings::default(),
             bodyless: *request.method() == Method::HEAD,
-            record: Box::new(Record::begin(id, name, request, gateway.clock.instant())),
+            record,
             is_audited: true,
             counting: gateway.counts.begin(),
             route: None,
@@ -210,6 +217,9 @@ impl<'g> Exchange<'g> {
                 headers.append(SET_COOKIE, line.clone());
             }
             self.record.cookies = true;
+        }
+        if !self.standings.is_empty() {
+            rate_limits::add(&self, headers);
         }
         self.record.id.write(headers);
         self.record.status = response.status();

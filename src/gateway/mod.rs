@@ -24,12 +24,14 @@ mod measures;
 mod media_type;
 mod pages;
 mod prepare;
+mod rate_limits;
 mod readiness;
 mod rejection;
 mod request_id;
 mod request_kind;
 mod step_up;
 mod strip;
+mod trace_context;
 mod unsent_form;
 mod verify;
 mod way_in;
@@ -77,6 +79,7 @@ pub struct Gateway {
     assertions: assertions::Assertions,
     pages: pages::Pages,
     unsent_forms: unsent_form::Room,
+    rate_limits: rate_limits::RateLimits,
     access_log: access_log::AccessLog,
     counts: Counts,
     request_ids: request_id::RequestIds,
@@ -218,6 +221,8 @@ async fn decide<'g, B>(
     // 3 Find the route: nothing is open by omission (law 3).
     target.check_site(&gateway.router)?;
     let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
+    // Before any token is looked at, so that a flood of bad ones costs little.
+    rate_limits::count_address(route, exchange)?;
 
     // 4 Credentials: what is Usher's leaves the request here (law 9).
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
@@ -235,6 +240,7 @@ async fn decide<'g, B>(
         outcome?
     };
     exchange.note_identity(identity.as_ref());
+    rate_limits::count_identity(route, identity.as_ref(), exchange)?;
 
     // 6 Authorize: what the route requires of the claims, and then of the sign-in. Where another sign-in would be in vain,
     // nobody is asked for one.

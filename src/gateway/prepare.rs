@@ -9,6 +9,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::admit::Target;
 use super::exchange::Exchange;
+use super::trace_context::TraceContext;
 use super::{Connection, Gateway, Rejection};
 use crate::auth::authenticate::Identity;
 use crate::auth::{assertion, identity_headers};
@@ -67,6 +68,9 @@ pub(super) fn prepare(
         headers.insert(name, value.clone());
     }
     exchange.record.id.write(headers);
+    if gateway.config.tracing.is_some() {
+        TraceContext::write(exchange.record.trace.as_ref(), headers);
+    }
     headers.insert(HOST, route.rewrite_host.clone().unwrap_or(host));
     *request.uri_mut() = forwarded_uri(target, route, request.uri())?;
     if let Some(protocol) = protocol {

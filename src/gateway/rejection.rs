@@ -5,6 +5,7 @@
 use http::HeaderValue;
 
 use super::admit::AdmitError;
+use super::rate_limits::RateExceeded;
 use super::verify::QuestionError;
 use crate::auth::assertion::AssertionError;
 use crate::auth::authorize::Refusal;
@@ -40,6 +41,9 @@ pub enum Rejection {
         /// The methods that there are routes for.
         allow: HeaderValue,
     },
+    /// More requests than a rate limit allows. The client.
+    #[error(transparent)]
+    RateLimited(#[from] RateExceeded),
     /// Several credentials, or a malformed one. The client.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),

@@ -118,6 +118,7 @@ mod answers;
 mod drain;
 mod framing;
 mod limits;
+mod rate_limits;
 mod reload;
 mod reload_files;
 mod reload_load;
@@ -166,6 +167,7 @@ mod kubernetes_example;
 mod logs;
 mod metrics;
 mod monitoring;
+mod traces;
 mod warnings;
 
 // What the benchmark compares answers rightly.

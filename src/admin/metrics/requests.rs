@@ -25,6 +25,9 @@ pub(super) fn write(counts: &Counts, families: &mut Families<'_>) -> fmt::Result
     });
     let help = "Answers that are refusals of Usher's own, by whose fault that was.";
     families.counters("usher_refusals", help, refusals)?;
+    let limited = asked.iter().map(|counts| (names(counts), counts.limited.total()));
+    let help = "Requests that a rate limit has refused.";
+    families.counters("usher_rate_limited", help, limited)?;
     let given_up = asked.iter().map(|counts| (names(counts), counts.given_up.total()));
     let help = "Requests whose client left before there was an answer.";
     families.counters("usher_requests_given_up", help, given_up)?;

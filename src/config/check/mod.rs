@@ -11,6 +11,7 @@ mod secrets;
 mod session;
 mod sites;
 mod store;
+mod traces;
 mod translations;
 mod values;
 
@@ -131,9 +132,11 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         sites: sites.sites,
         upstreams: sites.upstreams,
         identity_sets: sites.identity_sets,
+        rate_limits: sites.rate_limits,
         reserved_headers: sites.reserved_headers,
         limits: check.limits(file.limits.as_ref()),
         log: check.log(file.log.as_ref()),
+        tracing: check.tracing(file.tracing.as_ref()),
         shutdown: operation::shutdown(file.shutdown.as_ref()),
         pages: file.pages.as_deref().and_then(|path| check.directory(&root.key("pages"), path)),
         translations: check.translations(&root.key("translations"), file.translations.as_deref()),

@@ -24,10 +24,12 @@ use serde::Deserialize;
 pub use choice::{OneOrMany, TextOr};
 pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Certificate, Listen, Tls};
-pub use operation::{Limits, Log, Shutdown};
+pub use operation::{Limits, Log, Shutdown, Tracing};
 pub use requirement::{Require, Requirement, Scalar};
 pub use session::{Cookies, Redis, SecretFile, Session, Store};
-pub use site::{BasicAuthorization, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization};
+pub use site::{
+    BasicAuthorization, RateLimit, RequirementLists, Route, RouteKeys, Site, Timeouts, UpstreamAuthorization,
+};
 pub use units::{BodyLimit, ByteSize, HumanDuration, StatusRange};
 pub use upstream::{Circuit, Ejection, HealthCheck, UpstreamKeys};
 pub use users::{User, UsersFile};
@@ -53,6 +55,8 @@ pub struct File {
     pub limits: Option<Limits>,
     /// Format and level of the log.
     pub log: Option<Log>,
+    /// How Usher takes part in distributed traces (W3C Trace Context). Default: not at all.
+    pub tracing: Option<Tracing>,
     /// What happens between the signal to stop and the end.
     pub shutdown: Option<Shutdown>,
     /// A directory of templates that replace the built-in pages.

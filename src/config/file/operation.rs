@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ByteSize, HumanDuration};
-use crate::config::{LogFormat, LogSubject};
+use crate::config::{LogFormat, LogSubject, TraceSource};
 
 /// Bounds on what a client may do.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -44,6 +44,16 @@ pub struct Log {
     pub level: Option<String>,
     /// How the subject of a token stands in the access log. Default: plain.
     pub subject: Option<LogSubject>,
+}
+
+/// How Usher takes part in distributed traces. The application and the access log get the trace of every request.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Tracing {
+    /// Whose `traceparent` is continued. Default: that of whoever connects as one of `trusted_proxies`.
+    pub accept_from: Option<TraceSource>,
+    /// What part of the traces that begin here is marked as to be recorded, from 0 to 1. Default: 1.
+    pub sample: Option<f64>,
 }
 
 /// What happens between the signal to stop and the end.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{BodyLimit, ByteSize, HumanDuration, OneOrMany, Require, Scalar, TextOr, UpstreamKeys};
-use crate::config::{Access, Secret, Unauthenticated};
+use crate::config::{Access, LimitedBy, Secret, Unauthenticated};
 
 /// Makes [`Site`] and [`Route`] of their own keys and the keys that both have. (`#[serde(flatten)]` would do that too, but
 /// it gives up refusing unknown keys.)
@@ -95,6 +95,9 @@ site_and_route! {
     resend_forms: ByteSize,
     /// The status of the frame that closes a WebSocket whose session has ended: 1000, 1008, or 3000 to 4999. Default: 1008.
     websocket_close_code: u16,
+    /// How many requests somebody may send in how long, or a list of such limits. What a site sets is counted together for all
+    /// routes that inherit it; an empty list of a route lifts it there. Default: none.
+    rate_limit: OneOrMany<RateLimit>,
     /// Time-outs towards the application; single ones can be overridden.
     timeouts: Timeouts,
     /// Larger request bodies are refused. `none` lifts the bound. Default: 10MiB.
@@ -105,6 +108,24 @@ site_and_route! {
     cors: bool,
     /// Origins besides the site's own that may open WebSockets and send unsafe requests with cookies.
     allowed_origins: Vec<String>,
+}
+
+/// How many requests somebody may send in how long. More are refused with 429.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with by, requests and per")]
+pub struct RateLimit {
+    /// Who is counted: the address, before anything else is looked at; the subject; or the session. Whoever has no session is
+    /// counted as a subject, and whoever is not signed in by the address.
+    #[schemars(required)]
+    pub by: Option<LimitedBy>,
+    /// So many requests.
+    #[schemars(required)]
+    pub requests: Option<u64>,
+    /// In so long: 1s to 24h, in whole seconds.
+    #[schemars(required)]
+    pub per: Option<HumanDuration>,
+    /// So many of them may come at once. Default: as many as `requests`.
+    pub burst: Option<u64>,
 }
 
 /// Lists of values that a claim is compared with.

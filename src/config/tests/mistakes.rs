@@ -52,6 +52,14 @@ sites:
 }
 
 #[test]
+fn a_part_of_all_traces_is_between_none_and_all() {
+    for wrong in ["-0.1", "1.5", "10"] {
+        refused(&format!("{SMALL}tracing: {{ sample: {wrong} }}\n"), "tracing.sample", "between 0 and 1");
+    }
+    refused(&format!("{SMALL}tracing: {{ accept_from: clients }}\n"), "tracing.accept_from", "");
+}
+
+#[test]
 fn tokens_in_the_store_need_cookies_of_our_own_and_a_note_tells_what_memory_means() {
     let session = |keys: &str| format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, tokens: store{keys} }}\n");
     refused(&session(", cookies: { sealed: false, access: a, refresh: r }"), "session.tokens", "existing service");
@@ -331,6 +339,24 @@ fn route_keys() {
     for wrong in ["999", "1001", "1006", "1015", "2999", "5000"] {
         refused(&route(&format!("websocket_close_code: {wrong}")), &at("websocket_close_code"), "not a status");
     }
+    for (wrong, key, words) in [
+        ("requests: 1, per: 1m", ".by", "missing"),
+        ("by: address, per: 1m", ".requests", "missing"),
+        ("by: address, requests: 1", ".per", "missing"),
+        ("by: everybody, requests: 1, per: 1m", ".by", ""),
+        ("by: address, requests: 0, per: 1m", ".requests", "at least 1"),
+        ("by: address, requests: 5000000000, per: 1m", ".requests", "too large"),
+        ("by: address, requests: 2000000, per: 1s", ".requests", "limits nothing"),
+        ("by: address, requests: 1, per: 0s", ".per", "at least 1s"),
+        ("by: address, requests: 1, per: 1500ms", ".per", "whole seconds"),
+        ("by: address, requests: 1, per: 25h", ".per", "longer"),
+        ("by: address, requests: 1, per: 1m, burst: 0", ".burst", "at least 1"),
+        ("by: address, requests: 1, per: 24h, burst: 8", ".burst", "come back"),
+    ] {
+        refused(&route(&format!("rate_limit: {{ {wrong} }}")), &at(&format!("rate_limit{key}")), words);
+    }
+    let twice = "rate_limit: [{ by: address, requests: 9, per: 1m }, { by: address, requests: 8, per: 1m }]";
+    refused(&route(twice), &at("rate_limit[1]"), "counts the same");
     refused(&route("body_limit: lots"), &at("body_limit"), "size");
     refused(&route("allowed_origins: ['*']"), &at("allowed_origins[0]"), "origin");
     refused(&route("upstream: { url: 'http://a', server_name: b }"), &at("upstream.url"), "https");

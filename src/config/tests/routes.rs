@@ -156,3 +156,32 @@ fn a_sign_in_that_nobody_can_be_sent_to_is_worth_a_note() {
     let notes = notes(&asking.replace(", page: /hello", ""));
     assert!(notes.len() == 1 && notes[0].starts_with("sites[0].routes[0].require: sends nobody"), "{notes:?}");
 }
+
+#[test]
+fn a_rate_limit_of_a_site_is_one_for_all_its_routes_and_an_empty_list_lifts_it() {
+    let limited =
+        "rate_limit: [{ by: address, requests: 9, per: 1m }, { by: address, requests: 90, per: 1h, burst: 5 }]";
+    let text = SITE.replace("    require: {", &format!("    {limited}\n    require: {{")).replace(
+        "{ path: /hello, access: public }",
+        "{ path: /hello, access: public, rate_limit: { by: subject, requests: 1, per: 1s } }",
+    );
+    let text = text.replace("access: optional,", "access: optional, rate_limit: [],");
+    let loaded = load_yaml(&text).unwrap_or_else(|error| panic!("{error}"));
+    let limits = |name: &str| {
+        let ids = &route(&loaded.config, name).rate_limits;
+        ids.iter().map(|id| loaded.config.rate_limits[id.0].to_string()).collect::<Vec<_>>()
+    };
+    let of_site = [
+        "9 requests in 1m by address, on app.example.com",
+        "90 requests in 1h by address, 5 at once, on app.example.com",
+    ];
+    for name in ["", "api/", "api/ DELETE", "auth/login"] {
+        assert_eq!(limits(&format!("app.example.com/{name}")), of_site, "{name}");
+    }
+    assert_eq!(limits("app.example.com/hello"), ["1 requests in 1s by subject, on app.example.com/hello"]);
+    assert!(limits("app.example.com/api/open").is_empty());
+    let names: Vec<&str> = loaded.config.rate_limits.iter().map(|limit| &*limit.name).collect();
+    assert_eq!(names, ["address", "address-2", "subject"]);
+    let notes: Vec<_> = loaded.notes.iter().map(|note| &*note.path).collect();
+    assert!(notes.contains(&"sites[0].routes[1].rate_limit"), "{notes:?}");
+}

@@ -97,6 +97,7 @@ words! {
     OneCredential "one_credential" "The request must carry one credential, in one form.",
     CrossSite "cross_site" "Another site made the browser send this request.",
     BodyTooLarge "body_too_large" "The request body is too large.",
+    RateLimited "rate_limited" "There were too many requests. Please wait a moment, and try again.",
 
     // Whoever is not signed in.
     PleaseSignIn "please_sign_in" "Please sign in.",

@@ -84,6 +84,7 @@ async fn retrace<'g>(
     target.check_site(&gateway.router).inspect_err(|_| told.check("route", "X-Forwarded-Host", false))?;
     let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
     told.route = Some(route.name.to_string());
+    limits(gateway, route, told);
     if route.upstream.is_none() {
         told.note("the route has no upstream: another proxy forwards its requests, and is answered so when it asks");
         verify::refuse_impostor(gateway, &sent).inspect_err(|_| told.check("route", "fields of the client", false))?;
@@ -136,6 +137,14 @@ async fn retrace<'g>(
         told.compare("prepare", "the identity in headers", false, (None, Some(chain(error))));
     })?);
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
+}
+
+/// How many requests may come. How many have is known to the running gateway alone.
+fn limits(gateway: &Gateway, route: &Route, told: &mut Explanation) {
+    for limit in route.rate_limits.iter().filter_map(|id| gateway.config.rate_limits.get(id.0)) {
+        let seen = "only the running gateway knows how many there were".to_owned();
+        told.compare("rate limit", limit.to_string(), None, (None, Some(seen)));
+    }
 }
 
 /// Each condition on the claims, and what the token says.

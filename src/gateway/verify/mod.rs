@@ -37,6 +37,9 @@ pub(super) async fn answer(
     exchange.bodyless = is_head;
     // Whoever asks for the refusal was refused just before, and the auditor has heard of it.
     exchange.is_audited = question.is_err() || form != Form::Refusal;
+    // So the last request that a rate limit lets in looks like the first that it does not, where it is refused for another
+    // reason: whoever sends it is told to wait.
+    exchange.standings.is_repeated = form == Form::Refusal;
     let outcome = match question {
         Ok(()) => verify(gateway, connection, form, &mut request, &mut exchange).await,
         Err(refusal) => Err(refusal),

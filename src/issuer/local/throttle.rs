@@ -25,7 +25,7 @@
 mod counts;
 mod rates;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ use self::counts::Counts;
 use self::rates::Rates;
 use crate::clock::Clock;
 use crate::config::FoldedName;
+use crate::forwarding::network;
 
 const PAIR_ATTEMPTS: u32 = 5;
 const SOURCE_ATTEMPTS: u32 = 20;
@@ -131,14 +132,6 @@ impl Attempt {
 
 fn account(name: &FoldedName) -> Account {
     digest(&SHA256, name.as_str().as_bytes()).as_ref().into()
-}
-
-/// Whoever has one IPv6 address mostly has the other 2^64 of its network too.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 #[cfg(test)]

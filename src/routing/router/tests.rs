@@ -31,6 +31,7 @@ pub(in crate::routing) fn route(path: &str, methods: &[Method]) -> Arc<Route> {
         explain_refusals: false,
         resend_forms: None,
         websocket_close_code: 1008,
+        rate_limits: vec![],
         timeouts: Timeouts { connect: Duration::ZERO, response: Duration::ZERO, idle: Duration::ZERO },
         body_limit: None,
         allowed_origins: Vec::new(),

@@ -11,8 +11,8 @@ use super::super::{Advice, Check, KeyPath, Mistake};
 use super::CheckedSites;
 use crate::config::file::{BodyLimit, ByteSize, OneOrMany, RouteKeys};
 use crate::config::{
-    Access, Authentication, Condition, IdentityHeader, IdentitySetId, IssuerId, Timeouts, Unauthenticated, UpstreamId,
-    defaults,
+    Access, Authentication, Condition, IdentityHeader, IdentitySetId, IssuerId, RateLimit, Timeouts, Unauthenticated,
+    UpstreamId, defaults,
 };
 
 /// What is required of whoever asks: of the claims, and of the sign-in.
@@ -53,6 +53,7 @@ pub(super) struct Layer {
     pub(super) explain_refusals: Option<bool>,
     pub(super) resend_forms: Option<u64>,
     pub(super) websocket_close_code: Option<u16>,
+    pub(super) rate_limit: Option<Written<Vec<RateLimit>>>,
     pub(super) timeouts: PartialTimeouts,
     pub(super) body_limit: Option<BodyLimit>,
     pub(super) ignore_case: Option<bool>,
@@ -99,6 +100,7 @@ impl Layer {
             explain_refusals: self.explain_refusals.or(below.explain_refusals),
             resend_forms: self.resend_forms.or(below.resend_forms),
             websocket_close_code: self.websocket_close_code.or(below.websocket_close_code),
+            rate_limit: self.rate_limit.or(below.rate_limit),
             timeouts: PartialTimeouts {
                 connect: self.timeouts.connect.or(below.timeouts.connect),
                 response: self.timeouts.response.or(below.timeouts.response),
@@ -162,6 +164,10 @@ impl Check<'_> {
             websocket_close_code: keys
                 .websocket_close_code
                 .and_then(|code| self.accept(&written("websocket_close_code"), close_code(*code))),
+            rate_limit: keys.rate_limit.map(|limits| {
+                let at = written("rate_limit");
+                Written { value: self.rate_limits(&at, limits), at }
+            }),
             timeouts: self.timeouts(&written("timeouts"), keys),
             body_limit: keys.body_limit.copied(),
             ignore_case: keys.ignore_case.copied(),

@@ -5,6 +5,7 @@ mod care;
 mod layer;
 mod login;
 mod order;
+mod rate_limit;
 mod require;
 mod route;
 mod suspicious;
@@ -18,7 +19,7 @@ use super::issuers::CheckedIssuers;
 use super::values::host_pattern;
 use super::{Check, KeyPath};
 use crate::config::file;
-use crate::config::{IdentityHeader, IdentitySetId, Route, RouteId, Site, Upstream, UpstreamId};
+use crate::config::{IdentityHeader, IdentitySetId, RateLimit, Route, RouteId, Site, Upstream, UpstreamId};
 use order::Candidate;
 
 /// The sites, and what their routes share.
@@ -27,6 +28,7 @@ pub(super) struct CheckedSites {
     pub(super) sites: Vec<Site>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) identity_sets: Vec<Vec<IdentityHeader>>,
+    pub(super) rate_limits: Vec<RateLimit>,
     pub(super) reserved_headers: Vec<HeaderName>,
 }
 
@@ -103,7 +105,7 @@ impl Check<'_> {
         let host = self.needed(&at.key("host"), mirror.host.as_deref(), host_pattern, remedy);
         let name = mirror.host.as_deref().unwrap_or("?").to_lowercase();
         let context = SiteContext { at, host: &name, issuers, asked };
-        let layer = self.layer(at, &mirror.keys(), issuers, checked);
+        let layer = self.layer(at, &mirror.keys(), issuers, checked).limited_together(&name);
         let routes = mirror.routes.as_deref().unwrap_or_default();
         if routes.is_empty() {
             let remedy = "add one that covers everything: routes: [{ path: / }]";

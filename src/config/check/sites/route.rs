@@ -72,10 +72,12 @@ impl Check<'_> {
         self.possible(site, layer.require.as_ref(), layer.issuers.as_deref());
         let Required { conditions, authentication } = self.required(site, at, layer.access.as_ref(), layer.require);
         let body_limit = layer.body_limit.map_or(defaults::BODY_LIMIT, |limit| limit.0);
+        let name = name(site.host, &path, layer.methods.as_deref());
         Route {
             // There are others to come, and they are sorted before they are numbered.
             id: RouteId(0),
-            name: name(site.host, &path, layer.methods.as_deref()),
+            rate_limits: self.limits_of_route(at, (&name, access), layer.rate_limit, checked),
+            name,
             path,
             methods: layer.methods,
             ignore_case,
