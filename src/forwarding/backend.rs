@@ -182,6 +182,7 @@ impl Backend {
         }
         let penalty = (FIRST_PENALTY * 2_u32.saturating_pow(failures.min(8))).min(LONGEST_PENALTY);
         self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
+        self.address().reachability.failed(failures == 0);
         self.probed.store(false, Ordering::Relaxed);
         self.failing_until.store(self.now().saturating_add(millis(penalty)), Ordering::Relaxed);
     }
@@ -190,6 +191,7 @@ impl Backend {
     pub(super) fn worked(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
+            self.address().reachability.recovered();
             // Its stream may go on for hours.
             self.probed.store(false, Ordering::Relaxed);
         }
@@ -204,6 +206,14 @@ impl Backend {
 
     fn now(&self) -> u64 {
         millis(self.started.elapsed())
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.address().reachability.recovered();
+        }
     }
 }
 

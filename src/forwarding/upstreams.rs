@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::uri::{Authority, Scheme};
 
 use crate::config::{Upstream, UpstreamAddress};
+use crate::forwarding::reachability::Reachability;
 use crate::forwarding::tls::{self, TlsClient, UpstreamTlsError};
 
 /// Every upstream, by [`UpstreamId`](crate::config::UpstreamId).
@@ -20,6 +21,7 @@ pub struct Upstreams {
 pub(super) struct Address {
     pub(super) endpoint: Endpoint,
     pub(super) security: Security,
+    pub(super) reachability: Reachability,
 }
 
 /// Where to connect to.
@@ -79,7 +81,7 @@ fn prepare(upstream: &Upstream) -> Result<Vec<Arc<Address>>, UpstreamTlsError> {
                     (tcp(host, *port), Security::Tls(Box::new(TlsClient::new(config, &upstream.tls, host)?)))
                 }
             };
-            Ok(Arc::new(Address { endpoint, security }))
+            Ok(Arc::new(Address { endpoint, security, reachability: Reachability::new() }))
         })
         .collect()
 }

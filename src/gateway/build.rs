@@ -12,6 +12,7 @@ use super::audit;
 use super::counts::Counts;
 use super::pages::{Pages, PagesError};
 use super::readiness::Readiness;
+use super::refusals::Refusals;
 use super::request_id::RequestIds;
 use super::strip::Stripper;
 use super::unsent_form::Room;
@@ -90,6 +91,7 @@ pub(super) struct Lasting {
     spent_states: Arc<SpentStates>,
     /// What is counted of renewals at each issuer, by its name.
     pub(super) renewals: Vec<(Arc<str>, Arc<RenewalCounts>)>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 impl Lasting {
@@ -149,6 +151,7 @@ impl Gateway {
             verifier,
             spent_states,
             renewals: counted,
+            refusals: Arc::default(),
         };
         let counts = Counts::new(&config.sites);
         Self::build(config, Inheritance { lasting, assertions, clock, readiness, counts, renewals })
@@ -178,7 +181,7 @@ impl Gateway {
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
         let Lasting { tasks, store, sessions, denied, shared_denials, journal, .. } = &self.lasting;
-        let Lasting { verifier, spent_states, renewals: counted, .. } = &self.lasting;
+        let Lasting { verifier, spent_states, renewals: counted, refusals, .. } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -213,6 +216,7 @@ impl Gateway {
             verifier,
             spent_states: Arc::clone(spent_states),
             renewals: renewals.counts(),
+            refusals: Arc::clone(refusals),
         };
         let counts = self.counts.succeeded_by(&config.sites);
         let (assertions, clock, readiness) = (self.assertions.anew(), self.clock.clone(), self.readiness.clone());

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Gateway;
+use super::answer::chain;
 use super::counts::Counts;
 use crate::auth::refresh::RenewalCounts;
 use crate::auth::verify::CacheCounts;
-use crate::config::Cookies;
-use crate::issuer::Issuer;
+use crate::config::{Config, Cookies};
+use crate::forwarding::AddressHealth;
+use crate::issuer::{Issuer, KeyName};
 
 /// How an issuer is, at the moment.
 #[derive(Clone, Debug)]
@@ -21,6 +23,17 @@ pub struct IssuerHealth {
     pub key_set_age: Option<Duration>,
     /// Sessions that it keeps, where it is Usher itself.
     pub sessions: Option<usize>,
+    /// The keys that count at the moment.
+    pub keys: Vec<KeyName>,
+    /// Why its keys could not be had when they were last fetched.
+    pub last_error: Option<String>,
+}
+
+/// How an upstream is, as far as requests have shown.
+#[derive(Clone, Debug)]
+pub struct UpstreamHealth {
+    /// Its addresses, as configured.
+    pub addresses: Vec<(String, AddressHealth)>,
 }
 
 impl Gateway {
@@ -48,7 +61,22 @@ impl Gateway {
             up: !issuer.is_failing(),
             key_set_age: issuer.key_set_age(),
             sessions: issuer.local().map(crate::issuer::local::Local::sessions),
+            keys: issuer.key_names(),
+            last_error: issuer.last_error().map(|error| chain(&*error)),
         })
+    }
+
+    /// How each upstream is, in the order of the configuration.
+    pub fn upstream_health(&self) -> impl Iterator<Item = UpstreamHealth> {
+        self.config.upstreams.iter().zip(self.upstreams.health()).map(|(upstream, health)| UpstreamHealth {
+            addresses: upstream.addresses.iter().map(ToString::to_string).zip(health).collect(),
+        })
+    }
+
+    /// The configuration that it was built from.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Whether the store that instances share can be reached; `None` where there is none.

@@ -24,6 +24,7 @@ mod media_type;
 mod pages;
 mod prepare;
 mod readiness;
+mod refusals;
 mod rejection;
 mod request_id;
 mod request_kind;
@@ -53,9 +54,10 @@ pub use access_log::LoggedBody;
 pub use audit::CommandAudit;
 pub use build::BuildError;
 pub use counts::{Counts, RouteCounts};
-pub use measures::IssuerHealth;
+pub use measures::{IssuerHealth, UpstreamHealth};
 pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;
+pub use refusals::Refusal;
 pub use rejection::Rejection;
 
 use admit::{Target, admit};
@@ -237,9 +239,11 @@ async fn decide<'g, B>(
     // 6 Authorize: what the route requires of the claims, and then of the sign-in. Where another sign-in would be in vain,
     // nobody is asked for one.
     if let Some(identity) = &identity {
-        authorize(&identity.token.claims, &route.require)?;
+        let claims = &identity.token.claims;
+        authorize(claims, &route.require).inspect_err(|_| exchange.note_refused_claims(identity, route))?;
         if !route.authentication.is_any() {
-            step_up::check(gateway, route, identity, &credentials, exchange)?;
+            let outcome = step_up::check(gateway, route, identity, &credentials, exchange);
+            outcome.inspect_err(|_| exchange.note_refused_claims(identity, route))?;
         }
     }
     Ok(Decision { route, credentials, identity })

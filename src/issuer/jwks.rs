@@ -80,8 +80,7 @@ impl KeySet {
         Self { keys: vec![Arc::new(key)], by_kid: false }
     }
 
-    /// All keys, for whoever holds the set to its promises.
-    #[cfg(any(test, fuzzing))]
+    /// All keys.
     pub(super) fn keys(&self) -> &[Arc<Key>] {
         &self.keys
     }
