@@ -158,6 +158,7 @@ mod explain_agrees;
 mod logs;
 mod metrics;
 mod monitoring;
+mod status_page;
 mod warnings;
 
 // What the benchmark compares answers rightly.

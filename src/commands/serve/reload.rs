@@ -7,15 +7,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::watch::Watch;
-use crate::admin::metrics;
+use crate::admin::{self, ReloadFailure};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
 use crate::gateway::{self, Gateway};
@@ -59,7 +59,7 @@ pub struct Reloads {
 /// What became of reloads so far.
 #[derive(Debug)]
 struct Outcomes {
-    last_failed: AtomicBool,
+    last_failure: ArcSwapOption<ReloadFailure>,
     /// As a [`Timestamp`]; the start counts.
     last_success_at: AtomicU64,
     successful: Count,
@@ -69,13 +69,15 @@ struct Outcomes {
 struct InForce {
     config: Arc<Config>,
     gateway: Arc<Gateway>,
+    version: Arc<str>,
 }
 
 impl Reloads {
     pub(super) fn new(server: server::Reload, config: Arc<Config>, gateway: Arc<Gateway>, clock: Clock) -> Self {
-        let in_force = Arc::new(ArcSwap::from_pointee(InForce { config, gateway }));
+        let version = config.version().into();
+        let in_force = Arc::new(ArcSwap::from_pointee(InForce { config, gateway, version }));
         let outcomes = Arc::new(Outcomes {
-            last_failed: AtomicBool::new(false),
+            last_failure: ArcSwapOption::empty(),
             last_success_at: AtomicU64::new(clock.now().0),
             successful: Count::new(),
             failed: Count::new(),
@@ -89,9 +91,15 @@ impl Reloads {
         Arc::clone(&self.in_force.load().config)
     }
 
-    /// The gateway in force.
-    pub(super) fn gateway(&self) -> Arc<Gateway> {
-        Arc::clone(&self.in_force.load().gateway)
+    /// The gateway in force, and what tells its configuration from others.
+    pub(super) fn in_force(&self) -> (Arc<Gateway>, Arc<str>) {
+        let in_force = self.in_force.load();
+        (Arc::clone(&in_force.gateway), Arc::clone(&in_force.version))
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The server that it is reloaded in.
@@ -100,26 +108,29 @@ impl Reloads {
     }
 
     /// What became of reloads so far.
-    pub(super) fn outcomes(&self) -> metrics::Reloads {
-        let Outcomes { last_failed, last_success_at, successful, failed } = &*self.outcomes;
-        metrics::Reloads {
-            last_successful: !last_failed.load(Relaxed),
+    pub(super) fn outcomes(&self) -> admin::Reloads {
+        let Outcomes { last_failure, last_success_at, successful, failed } = &*self.outcomes;
+        admin::Reloads {
+            last_failure: last_failure.load_full(),
             last_success_at: Timestamp(last_success_at.load(Relaxed)),
             successful: successful.total(),
             failed: failed.total(),
         }
     }
 
-    /// Notes that a configuration was put in force, or was not.
-    fn note(&self, successful: bool) {
+    /// Notes that a configuration was put in force.
+    fn note_success(&self) {
         let outcomes = &self.outcomes;
-        outcomes.last_failed.store(!successful, Relaxed);
-        if successful {
-            outcomes.last_success_at.store(self.clock.now().0, Relaxed);
-            outcomes.successful.add();
-        } else {
-            outcomes.failed.add();
-        }
+        outcomes.last_failure.store(None);
+        outcomes.last_success_at.store(self.clock.now().0, Relaxed);
+        outcomes.successful.add();
+    }
+
+    /// Notes that one was not, and all that is wrong with it.
+    fn note_failure(&self, problems: Vec<String>) {
+        let failure = ReloadFailure { at: self.clock.now(), problems };
+        self.outcomes.last_failure.store(Some(Arc::new(failure)));
+        self.outcomes.failed.add();
     }
 
     /// Puts `config` in force, which holds for every request that arrives after this returns.
@@ -129,7 +140,13 @@ impl Reloads {
     /// See [`ReloadError`]; nothing has changed then.
     pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
         let outcome = self.put_in_force(config).await;
-        self.note(outcome.is_ok());
+        match &outcome {
+            Ok(()) => self.note_success(),
+            Err(error) => {
+                let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+                self.note_failure(vec![format!("{error}{}", cause.unwrap_or_default())]);
+            }
+        }
         outcome
     }
 
@@ -147,7 +164,8 @@ impl Reloads {
             move || -> Result<_, ReloadError> {
                 let certificates = server.prepare(&config, now)?;
                 let gateway = before.gateway.succeeded_by(Arc::clone(&config))?;
-                Ok((certificates, InForce { config, gateway }))
+                let version = config.version().into();
+                Ok((certificates, InForce { config, gateway, version }))
             }
         };
         let (certificates, next) = tokio::task::spawn_blocking(build).await??;
@@ -172,12 +190,13 @@ impl std::fmt::Debug for Reloads {
 /// The keys that differ and count at start only.
 fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let (one, other) = (&before.listen, &after.listen);
+    let address = |admin: &config::Admin| admin.address;
     [
         ("listen.https", one.https != other.https),
         ("listen.http", one.http != other.http),
         ("listen.plain", one.plain != other.plain),
         ("listen.verify", one.verify != other.verify),
-        ("listen.admin", one.admin != other.admin),
+        ("listen.admin", one.admin.as_ref().map(address) != other.admin.as_ref().map(address)),
         ("state_directory", before.state_directory != after.state_directory),
         ("session.store", before.session.store != after.session.store),
         ("log.format", before.log.format != after.log.format),
@@ -297,7 +316,7 @@ async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
     let Loaded { config, notes, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(ConfigError { problems, .. }) => {
-            reloads.note(false);
+            reloads.note_failure(problems.iter().map(ToString::to_string).collect());
             for problem in problems {
                 let (place, remedy) = (problem.origin, problem.remedy.or(problem.suggestion));
                 tracing::error!(
