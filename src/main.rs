@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use usher::clock::Clock;
-use usher::commands::{Failure, check, demo, explain, health, schema, serve, session, shell, user};
+use usher::commands::{Failure, check, demo, diff, explain, health, import, schema, serve, session, shell, user};
 
 /// Gives memory of closed and idle connections back to the system, and costs less than the system's own allocator.
 #[global_allocator]
@@ -26,12 +26,16 @@ enum Command {
     Demo(demo::Args),
     /// Validate a configuration and print its routes in winning order
     Check(check::Args),
+    /// Say what another configuration would change, and which requests of a log it would decide otherwise
+    Diff(diff::Args),
     /// Say why a request would be let in or refused, step by step
     Explain(Box<explain::Args>),
     /// Keep the users file of a local issuer
     User(user::Args),
     /// List and end the sessions that instances share
     Session(session::Args),
+    /// Turn the configuration of another gateway into one of Usher's
+    Import(import::Args),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Ask a running gateway whether it is ready
@@ -60,10 +64,12 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Explain(args) => {
             block_on(async { explain::run(args, &Clock::system(), &mut anstream::stdout()).await })
         }
+        Command::Diff(args) => block_on(async { diff::run(args, &Clock::system(), &mut anstream::stdout()).await }),
         Command::User(args) => user::run(args, &mut anstream::stdout()),
         Command::Session(args) => {
             block_on(async { session::run(args, &Clock::system(), &mut anstream::stdout()).await })
         }
+        Command::Import(args) => import::run(args, &mut anstream::stdout(), &mut anstream::stderr()),
         Command::Schema => Ok(schema::run(&mut anstream::stdout())?),
         Command::Health(args) => health::run(args),
         Command::Completions(args) => Ok(shell::completions(args, &mut Cli::command(), &mut anstream::stdout())?),

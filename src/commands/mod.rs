@@ -4,10 +4,13 @@
 
 pub mod check;
 pub mod demo;
+pub mod diff;
 pub mod explain;
 pub mod health;
+pub mod import;
 pub mod log;
 mod printable;
+mod restart;
 pub mod schema;
 pub mod serve;
 pub mod session;

@@ -176,11 +176,7 @@ fn mirror(sources: &Sources) -> Result<(Option<File>, PathBuf, Report), ConfigEr
     let (flag_values, more) = overlay::values(&flags);
     contradictions.extend(more);
 
-    let figment = Figment::new()
-        .merge(Layer { name: "file", values: document.values() })
-        .merge(Layer { name: "environment", values: environment_values })
-        .merge(Layer { name: "flags", values: flag_values });
-
+    let figment = merged(&document, environment_values, flag_values);
     let faults = document.faults();
     let mut report = Report::new(document, [environment, flags].concat());
     sources.file.path().into_iter().for_each(|path| report.depends_on(path));
@@ -198,6 +194,26 @@ fn mirror(sources: &Sources) -> Result<(Option<File>, PathBuf, Report), ConfigEr
         }
     };
     Ok((file, directory, report))
+}
+
+fn merged(document: &Document, environment: Dict, flags: Dict) -> Figment {
+    Figment::new()
+        .merge(Layer { name: "file", values: document.values() })
+        .merge(Layer { name: "environment", values: environment })
+        .merge(Layer { name: "flags", values: flags })
+}
+
+/// The merged sources as they were written, unchecked.
+///
+/// # Errors
+///
+/// When the file cannot be read at all.
+pub(super) fn written(sources: &Sources) -> Result<Dict, ConfigError> {
+    let (document, _) = read_document(&sources.file)?;
+    let (environment, _) = overlay::values(&Setting::from_environment(&sources.environment));
+    let (flags, _) = overlay::values(&Setting::from_flags(&sources.flags));
+    // What cannot be merged has been told by whoever has loaded it.
+    Ok(merged(&document, environment, flags).extract().unwrap_or_default())
 }
 
 /// One source as figment wants it.

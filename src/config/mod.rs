@@ -6,6 +6,7 @@
 //! resolve anything, though it does read the files that the configuration names (secrets, keys, certificates), because a
 //! missing file is a problem of the configuration.
 
+mod changed;
 mod check;
 mod defaults;
 mod display;
@@ -42,6 +43,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use changed::changed_keys;
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,

@@ -31,6 +31,20 @@ fn every_configuration_in_the_readme_loads() {
     }
 }
 
+/// What of the other gateways is YAML is fenced as `yml`.
+#[test]
+fn every_configuration_of_ours_in_the_guides_of_migration_loads() {
+    for guide in ["authelia", "mod_auth_openidc", "oauth2-proxy"] {
+        let text = std::fs::read_to_string(root().join("examples/migration").join(format!("{guide}.md"))).unwrap();
+        let blocks = blocks(&text, "yaml");
+        assert!(!blocks.is_empty(), "{guide}");
+        for (n, block) in blocks.into_iter().enumerate() {
+            loads(&block, &format!("{guide}.md, YAML block {n}"));
+        }
+        assert!(text.contains("](README.md)"), "{guide} leads to the steps");
+    }
+}
+
 /// The users whose passwords an example names can sign in with them.
 #[test]
 fn the_users_of_the_examples_are_users() {
@@ -46,8 +60,18 @@ fn the_users_of_the_examples_are_users() {
 
 #[test]
 fn every_shell_block_of_a_document_is_shell() {
-    let examples =
-        ["fleet", "forward-auth", "keycloak", "local-users", "login-service", "monitoring", "single-page-app"];
+    let examples = [
+        "fleet",
+        "forward-auth",
+        "forward-auth",
+        "keycloak",
+        "kubernetes",
+        "local-users",
+        "login-service",
+        "migration",
+        "monitoring",
+        "single-page-app",
+    ];
     let examples = examples.map(|example| format!("examples/{example}/README.md"));
     for document in examples.iter().map(String::as_str).chain(["README.md"]) {
         let text = std::fs::read_to_string(root().join(document)).unwrap();
@@ -60,7 +84,7 @@ fn every_shell_block_of_a_document_is_shell() {
 
 /// Loads a configuration whose secrets are where containers have them: each is made, in a directory that stands in, and a
 /// users file as well.
-fn loads(yaml: &str, name: &str) {
+pub(crate) fn loads(yaml: &str, name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().to_str().unwrap();
     authority().write(&["app.example.com"], directory.path(), "made");

@@ -19,12 +19,13 @@ use crate::harness::scene::{ISSUERS, SESSION};
 use crate::harness::tokens::Token;
 use crate::harness::{Answer, Ask, Gateway, Seen, Upstream, client, long};
 
-const HOSTS: [&str; 8] =
+pub(crate) const HOSTS: [&str; 8] =
     ["app.test", "app.test", "app.test", "pub.test", "pub.test", "a.wild.test", "a.b.wild.test", "unknown.test"];
-const PATHS: [&str; 10] = ["/", "/a/", "/a", "/a/b/", "/a/b", "/a/b/c", "/A/", "/x%20y/", "/login", "/a/b/c/"];
+pub(crate) const PATHS: [&str; 10] =
+    ["/", "/a/", "/a", "/a/b/", "/a/b", "/a/b/c", "/A/", "/x%20y/", "/login", "/a/b/c/"];
 const ENDINGS: [&str; 16] =
     ["", "", "", "", "", "", "/", "b", "x", "/x", ";p=1", "%2e", "%3B", "?q=1", "/%61", "/b;p/c"];
-const METHODS: [&str; 6] = ["GET", "GET", "POST", "HEAD", "OPTIONS", "DELETE"];
+pub(crate) const METHODS: [&str; 6] = ["GET", "GET", "POST", "HEAD", "OPTIONS", "DELETE"];
 const SECRETS: [&str; 3] = [
     "a shared secret of one issuer 0123456789",
     "a shared secret of the other 0123456789",
@@ -169,7 +170,7 @@ fn received<'t>(told: &'t Explanation, name: &str) -> Vec<&'t str> {
 }
 
 /// A configuration, and the names of its routes. Each of them says its number to the application.
-fn configuration(random: &mut Random, upstream: &str) -> (String, Vec<String>) {
+pub(crate) fn configuration(random: &mut Random, upstream: &str) -> (String, Vec<String>) {
     let mut yaml = format!(
         "issuers:\n  one: {{ issuer: one, hmac_secret: '{}', algorithms: [HS256], audiences: [usher], leeway: 0s }}\n  \
          two: {{ issuer: two, hmac_secret: '{}', algorithms: [HS256], audiences: [usher], leeway: 0s }}\n\
@@ -258,7 +259,7 @@ impl Drawn {
 }
 
 /// Mostly a good one.
-fn token(random: &mut Random, clock: &Clock) -> String {
+pub(crate) fn token(random: &mut Random, clock: &Clock) -> String {
     if random.chance(60) {
         return (*random.one_of(&["nonsense", "a.b.c", "ey J", ""])).to_owned();
     }

@@ -14,17 +14,17 @@ const TARGET: &str = "usher::access";
 
 /// What a line says of its request. The members that explaining needs, by the names that they have there.
 #[derive(Debug, Default)]
-pub(super) struct Logged {
-    pub(super) method: String,
-    pub(super) host: Option<String>,
-    pub(super) path: Option<String>,
-    pub(super) reason: Option<String>,
+pub(in crate::commands) struct Logged {
+    pub(in crate::commands) method: String,
+    pub(in crate::commands) host: Option<String>,
+    pub(in crate::commands) path: Option<String>,
+    pub(in crate::commands) reason: Option<String>,
     request_id: String,
     client: Option<String>,
-    route: Option<String>,
-    issuer: Option<String>,
-    decision: String,
-    status: u16,
+    pub(in crate::commands) route: Option<String>,
+    pub(in crate::commands) issuer: Option<String>,
+    pub(in crate::commands) decision: String,
+    pub(in crate::commands) status: u16,
 }
 
 /// What was decided then, and whether it would be now.
@@ -60,7 +60,7 @@ impl Logged {
     }
 
     /// Whatever stands before it, such as the name of a container, is skipped.
-    fn parse(line: &str) -> Option<Self> {
+    pub(in crate::commands) fn parse(line: &str) -> Option<Self> {
         let line = anstream::adapter::strip_str(line).to_string();
         let members = match line.split_once(&format!("{TARGET}: ")) {
             Some((_, members)) => of_text(members)?,
@@ -87,7 +87,7 @@ impl Logged {
     }
 
     /// What was presented then, as far as the log tells.
-    pub(super) fn presented(&self) -> Presented {
+    pub(in crate::commands) fn presented(&self) -> Presented {
         Presented::of_log(self.issuer.as_deref(), self.reason.as_deref())
     }
 

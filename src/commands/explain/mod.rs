@@ -5,8 +5,8 @@
 
 mod cookies;
 mod input;
-mod logged;
-mod request;
+pub(super) mod logged;
+pub(super) mod request;
 mod text;
 
 use std::io::{self, Write};

@@ -19,7 +19,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// What is asked for.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(in crate::commands) struct Asked {
     method: Method,
     secure: bool,
     authority: String,
@@ -44,7 +44,7 @@ impl Asked {
     }
 
     /// As the log has it. It does not say by which scheme, which nearly always is https.
-    pub(super) fn of_log(logged: &Logged) -> Result<Self, ExplainError> {
+    pub(in crate::commands) fn of_log(logged: &Logged) -> Result<Self, ExplainError> {
         let (Some(host), Some(path)) = (&logged.host, &logged.path) else {
             return Err(ExplainError::Unread(logged.reason.clone().unwrap_or_default()));
         };
@@ -67,7 +67,7 @@ impl Asked {
     }
 
     /// The connection that it would come on by this configuration, and what is assumed about that.
-    pub(super) fn connection(&self, config: &Config, from: Option<IpAddr>) -> (Connection, Vec<String>) {
+    pub(in crate::commands) fn connection(&self, config: &Config, from: Option<IpAddr>) -> (Connection, Vec<String>) {
         let listen = &config.listen;
         let mut notes = Vec::new();
         let is_plain = if self.secure { listen.https.is_empty() } else { !listen.plain.is_empty() };
@@ -89,7 +89,7 @@ impl Asked {
     }
 
     /// The request itself.
-    pub(super) fn request(
+    pub(in crate::commands) fn request(
         &self,
         headers: &[String],
         bearer: Option<&AccessToken>,

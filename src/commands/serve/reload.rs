@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::watch::Watch;
 use crate::admin::{self, ReloadFailure};
 use crate::clock::{Clock, Timestamp};
+use crate::commands::restart;
 use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
@@ -153,7 +154,7 @@ impl Reloads {
     async fn put_in_force(&self, config: Config) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let before = self.in_force.load_full();
-        let fixed = needs_restart(&before.config, &config);
+        let fixed = restart::keys(&before.config, &config);
         if !fixed.is_empty() {
             return Err(ReloadError::NeedsRestart(fixed));
         }
@@ -185,26 +186,6 @@ impl std::fmt::Debug for Reloads {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Reloads").finish_non_exhaustive()
     }
-}
-
-/// The keys that differ and count at start only.
-fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
-    let (one, other) = (&before.listen, &after.listen);
-    let address = |admin: &config::Admin| admin.address;
-    [
-        ("listen.https", one.https != other.https),
-        ("listen.http", one.http != other.http),
-        ("listen.plain", one.plain != other.plain),
-        ("listen.verify", one.verify != other.verify),
-        ("listen.admin", one.admin.as_ref().map(address) != other.admin.as_ref().map(address)),
-        ("state_directory", before.state_directory != after.state_directory),
-        ("session.store", before.session.store != after.session.store),
-        ("log.format", before.log.format != after.log.format),
-        ("log.level", before.log.level != after.log.level),
-    ]
-    .into_iter()
-    .filter_map(|(key, differs)| differs.then_some(key))
-    .collect()
 }
 
 /// Where the configuration comes from, and the files that it depends on.

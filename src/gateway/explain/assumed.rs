@@ -19,6 +19,8 @@ pub enum Presented {
     Claims(Claims),
     /// What is not known any more, but that it counted as a token of the issuer of this name, by the configuration of then.
     OfIssuer(String),
+    /// The same, and it is taken to count still: who lets in everybody of that issuer forwards the request.
+    StillOfIssuer(String),
     /// Something that is not known any more, if anything.
     Unseen,
 }

@@ -51,7 +51,8 @@ pub(super) async fn find(
     match presented {
         Presented::AsSent => as_sent(gateway, credentials, route, exchange, told).await,
         Presented::Claims(claims) => of_claims(gateway, claims, route, told),
-        Presented::OfIssuer(name) => of_issuer(gateway, name, route, told),
+        Presented::OfIssuer(name) => of_issuer(gateway, (name, false), route, told),
+        Presented::StillOfIssuer(name) => of_issuer(gateway, (name, true), route, told),
         Presented::Unseen => Ok(Known::undecided("what was presented is not known")),
     }
 }
@@ -214,7 +215,12 @@ fn of_claims(gateway: &Gateway, claims: &Claims, route: &Route, told: &mut Expla
 }
 
 /// Somebody of whom the log has kept the issuer, and not what the token said.
-fn of_issuer(gateway: &Gateway, name: &str, route: &Route, told: &mut Explanation) -> Result<Known, Rejection> {
+fn of_issuer(
+    gateway: &Gateway,
+    (name, still_counts): (&str, bool),
+    route: &Route,
+    told: &mut Explanation,
+) -> Result<Known, Rejection> {
     let issuers = gateway.authenticator.verifier().issuers();
     let counts = route.issuers.iter().filter_map(|id| issuers.by_id(*id)).any(|issuer| &*issuer.config().name == name);
     told.compare(STEP, "an issuer of the route", counts, (None, Some(format!("{name}, says the log"))));
@@ -224,7 +230,11 @@ fn of_issuer(gateway: &Gateway, name: &str, route: &Route, told: &mut Explanatio
     for condition in &route.require {
         told.compare("authorize", condition.to_string(), None, (None, Some("the log does not keep claims".to_owned())));
     }
+    // Who lets in everybody of an issuer needs no claims.
     let certain = route.require.is_empty() && route.authentication.is_any();
+    if certain && still_counts {
+        return Ok(Known::nobody());
+    }
     let reason =
         if certain { "the token counted then: whether it does still is not known" } else { "the claims are not known" };
     Ok(Known::undecided(reason))

@@ -40,6 +40,11 @@ const TAKEN: [&str; 14] = [
     "x-usher-assertion",
 ];
 
+/// Who the user is, as other gateways spell it: applications that stood behind one of them read these. No client and no proxy
+/// gets them through, whether or not a site writes them; the other names that begin so say where a request came from.
+const USER_OF_A_GATEWAY: [&str; 4] =
+    ["x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username", "x-forwarded-user"];
+
 /// A header name that passes every application server unchanged: letters, digits and hyphens (RFC 9110 allows more, but
 /// `X_User` and `X-User` are one header to many of them).
 pub(in crate::config::check) fn header_name(name: &str) -> Result<HeaderName, Mistake> {
@@ -57,7 +62,8 @@ pub(in crate::config::check) fn header_name(name: &str) -> Result<HeaderName, Mi
 /// A header name that only Usher may say.
 pub(in crate::config::check) fn identity_header_name(name: &str) -> Result<HeaderName, Mistake> {
     let name = header_name(name)?;
-    if TAKEN.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-") {
+    let text = name.as_str();
+    if TAKEN.contains(&text) || text.starts_with("x-forwarded-") && !USER_OF_A_GATEWAY.contains(&text) {
         return Err(Mistake::new("is a header with another meaning", "use a name of your own, as in X-User-Id"));
     }
     Ok(name)
@@ -94,7 +100,9 @@ mod tests {
 
     #[test]
     fn names_that_an_application_could_fold_or_misread_are_refused() {
-        assert!(identity_header_name("X-User-Id").is_ok());
+        for name in ["X-User-Id", "X-Forwarded-User", "X-Forwarded-Preferred-Username"] {
+            assert!(identity_header_name(name).is_ok(), "{name}");
+        }
         for name in [
             "",
             "X_User",
@@ -108,7 +116,7 @@ mod tests {
             "Cookie",
             "AUTHORIZATION",
             "X-Forwarded-For",
-            "X-Forwarded-User",
+            "X-Forwarded-Access-Token",
             "Upgrade",
             "X-Usher-Assertion",
             "Origin",

@@ -1,0 +1,194 @@
+//! What changes for requests, in the order in which somebody should look at it.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use serde::Serialize;
+
+use super::difference::Differences;
+use super::probe;
+use super::reach::{Shift, shift};
+use super::side::{Reach, Side};
+use crate::config::{PathPattern, Route, Site};
+use crate::routing::NoRoute;
+
+/// What kind of change. The order is that in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    /// More people get in than did, or more is believed.
+    Opened,
+    /// Fewer do.
+    Closed,
+    /// Others do, or requests are treated otherwise.
+    Changed,
+    /// It was not there.
+    Added,
+    /// It is not there any more.
+    Removed,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Change {
+    pub(super) kind: Kind,
+    /// The site. `None`: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) site: Option<String>,
+    /// The paths that it is for. Empty: the whole site.
+    pub(super) paths: Vec<String>,
+    /// The methods that it is for. Empty: all that have a route.
+    pub(super) methods: Vec<String>,
+    /// What it is, one sentence each.
+    pub(super) what: Vec<String>,
+    /// Whether a request may be decided otherwise by it.
+    pub(super) decides: bool,
+}
+
+/// Every change, what opens first.
+pub(super) fn all(before: &Side, after: &Side) -> Vec<Change> {
+    let mut changes: Vec<Change> = unreserved(before, after).into_iter().collect();
+    for (host, name) in probe::hosts([before, after]) {
+        match (before.site(&host), after.site(&host)) {
+            (Some(old), Some(new)) => of_site(&name, &host, (before, old), (after, new), &mut changes),
+            (Some(site), None) => changes.push(whole(Kind::Removed, &name, before, site)),
+            (None, Some(site)) => changes.push(whole(Kind::Added, &name, after, site)),
+            (None, None) => {}
+        }
+    }
+    // Stable: within a kind, the order of the configuration stays.
+    changes.sort_by_key(|change| change.kind);
+    changes
+}
+
+/// Headers that a client may say by itself from now on. Whatever believed Usher there believes everybody.
+fn unreserved(before: &Side, after: &Side) -> Option<Change> {
+    let reserved = &after.config.reserved_headers;
+    let names: Vec<_> = before.config.reserved_headers.iter().filter(|name| !reserved.contains(name)).collect();
+    let names = names.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| Change {
+        kind: Kind::Opened,
+        site: None,
+        paths: Vec::new(),
+        methods: Vec::new(),
+        what: vec![format!("clients may send {names} themselves: it is not stripped any more")],
+        decides: false,
+    })
+}
+
+/// A site that has come or gone.
+fn whole(kind: Kind, name: &str, of: &Side, site: &Site) -> Change {
+    let open = site.routes.iter().filter(|route| matches!(of.reach_of(route), Reach::Everybody(_)));
+    let open: Vec<_> = open.map(|route| route.path.to_string()).collect();
+    let everybody = if open.is_empty() { String::new() } else { format!(", for everybody: {}", open.join(", ")) };
+    Change {
+        kind,
+        site: Some(name.to_owned()),
+        paths: Vec::new(),
+        methods: Vec::new(),
+        what: vec![format!("the site, {} route(s){everybody}", site.routes.len())],
+        decides: true,
+    }
+}
+
+fn of_site(name: &str, host: &str, (before, old): (&Side, &Site), (after, new): (&Side, &Site), all: &mut Vec<Change>) {
+    let (patterns, methods) = (probe::patterns([old, new]), probe::methods([old, new]));
+    let any_case = [old, new].into_iter().flat_map(|site| &site.routes).any(|route| route.ignore_case);
+    let of_pattern = |pattern: &PathPattern| {
+        let mut found: Vec<(Found, BTreeSet<usize>)> = Vec::new();
+        for path in probe::paths(pattern, &patterns, any_case) {
+            for (index, method) in methods.iter().enumerate() {
+                let Some(new) = compare((before, old), (after, new), pattern, (host, &path, method)) else { continue };
+                match found.iter_mut().find(|(known, _)| *known == new) {
+                    Some((_, of)) => drop(of.insert(index)),
+                    None => found.push((new, BTreeSet::from([index]))),
+                }
+            }
+        }
+        found
+    };
+    let first = all.len();
+    for pattern in &patterns {
+        for (Found { kind, what, decides }, of) in of_pattern(pattern) {
+            let named = of.iter().filter_map(|index| methods.get(*index)).map(probe::method_name).collect();
+            let methods = if of.len() == methods.len() { Vec::new() } else { named };
+            let (site, path) = (Some(name.to_owned()), pattern.to_string());
+            let mut own = all.iter_mut().skip(first);
+            let same = own.find(|change| change.kind == kind && change.what == what && change.methods == methods);
+            match same {
+                Some(change) => change.paths.push(path),
+                None => all.push(Change { kind, site, paths: vec![path], methods, what, decides }),
+            }
+        }
+    }
+}
+
+/// What is found about one request.
+#[derive(PartialEq, Eq)]
+struct Found {
+    kind: Kind,
+    what: Vec<String>,
+    decides: bool,
+}
+
+fn compare(
+    (before, old): (&Side, &Site),
+    (after, new): (&Side, &Site),
+    pattern: &PathPattern,
+    (host, path, method): (&str, &str, &Method),
+) -> Option<Found> {
+    let (was, is) = (before.reach(host, path, method), after.reach(host, path, method));
+    if !is_of(pattern, &was, &is) {
+        return None;
+    }
+    let shift = shift(&was, &is);
+    let mut what = Vec::new();
+    if shift != Shift::Same {
+        what.push(format!("{was} → {is}"));
+    }
+    let mut decides = shift != Shift::Same;
+    if let (Some(one), Some(other)) = (route(&was), route(&is)) {
+        if one.name != other.name && shift != Shift::Same {
+            what.push(format!("falls under {}, before under {}", other.name, one.name));
+        }
+        let differences = Differences::between((before, one), (after, other));
+        decides |= differences.decides;
+        what.extend(differences.told);
+    }
+    let has = |site: &Site| site.routes.iter().any(|route| route.path == *pattern);
+    let gone = |reach: &Reach<'_>| matches!(reach, Reach::Nobody(NoRoute::NoPath | NoRoute::UnknownHost));
+    let kind = match (shift, has(old), has(new)) {
+        (Shift::Opened, ..) if gone(&was) && matches!(is, Reach::Some(_)) => Kind::Added,
+        (Shift::Closed, ..) if gone(&is) => Kind::Removed,
+        (Shift::Opened, ..) => Kind::Opened,
+        (Shift::Closed, ..) => Kind::Closed,
+        (Shift::Same, false, true) => Kind::Added,
+        (Shift::Same, true, false) => Kind::Removed,
+        (Shift::Same, ..) if what.is_empty() => return None,
+        (Shift::Changed | Shift::Same, ..) => Kind::Changed,
+    };
+    if what.is_empty() {
+        // It has come or gone, and its requests are treated as those above it.
+        what.push(format!("as what covers it: {is}"));
+    }
+    Some(Found { kind, what, decides })
+}
+
+/// Whether what becomes of a request is for this pattern to tell, and not for that of the route which it falls under anyway.
+fn is_of(pattern: &PathPattern, was: &Reach<'_>, is: &Reach<'_>) -> bool {
+    let owns = |reach: &Reach<'_>| match (reach, route(reach)) {
+        (_, Some(route)) => route.path == *pattern,
+        (Reach::Nobody(NoRoute::NoPath | NoRoute::UnknownHost), None) => false,
+        (_, None) => true,
+    };
+    let differ = matches!((route(was), route(is)), (Some(one), Some(other)) if one.name != other.name);
+    owns(was) || owns(is) || differ
+}
+
+fn route<'a>(reach: &Reach<'a>) -> Option<&'a Route> {
+    match reach {
+        Reach::Nobody(_) => None,
+        Reach::Everybody(route) => Some(route),
+        Reach::Some(guarded) => Some(guarded.route),
+    }
+}

@@ -1,0 +1,86 @@
+//! One of the two configurations, and who gets in by it.
+
+use http::Method;
+
+use crate::config::{Access, Config, IdentityHeader, Issuer, Route, Site, Upstream};
+use crate::routing::{CanonicalPath, NoRoute, Router};
+
+/// A configuration and its router.
+pub(super) struct Side {
+    pub(super) config: Config,
+    router: Router,
+}
+
+/// Who gets through to the application.
+pub(super) enum Reach<'a> {
+    /// Nobody: no route is for the request.
+    Nobody(NoRoute),
+    /// Everybody, signed in or not.
+    Everybody(&'a Route),
+    /// Whoever has signed in with one of these issuers and meets what the route requires.
+    Some(Guarded<'a>),
+}
+
+/// A route that is not for everybody.
+pub(super) struct Guarded<'a> {
+    pub(super) route: &'a Route,
+    pub(super) issuers: Vec<&'a Issuer>,
+}
+
+impl Side {
+    pub(super) fn new(config: Config) -> Self {
+        Self { router: Router::new(&config.sites), config }
+    }
+
+    /// The site of a host.
+    pub(super) fn site(&self, host: &str) -> Option<&Site> {
+        self.router.site(host)
+    }
+
+    /// Who gets through with a request. A path that is none has no route.
+    pub(super) fn reach(&self, host: &str, path: &str, method: &Method) -> Reach<'_> {
+        let Ok(path) = CanonicalPath::parse(path) else { return Reach::Nobody(NoRoute::NoPath) };
+        match self.router.find(host, &path, method) {
+            Ok(route) => self.reach_of(route),
+            Err(error) => Reach::Nobody(error),
+        }
+    }
+
+    /// Who gets through by a route.
+    pub(super) fn reach_of<'a>(&'a self, route: &'a Route) -> Reach<'a> {
+        match route.access {
+            Access::Public | Access::Optional => Reach::Everybody(route),
+            Access::Required => Reach::Some(Guarded { route, issuers: self.issuers(route) }),
+        }
+    }
+
+    /// The route that the access log calls so.
+    pub(super) fn route_named(&self, name: &str) -> Option<&Route> {
+        let mut routes = self.config.sites.iter().flat_map(|site| &site.routes);
+        routes.find(|route| &*route.name == name).map(AsRef::as_ref)
+    }
+
+    /// The issuer of this name.
+    pub(super) fn issuer(&self, name: &str) -> Option<&Issuer> {
+        self.config.issuers.iter().find(|issuer| &*issuer.name == name)
+    }
+
+    pub(super) fn issuers(&self, route: &Route) -> Vec<&Issuer> {
+        route.issuers.iter().filter_map(|id| self.config.issuers.get(id.0)).collect()
+    }
+
+    pub(super) fn upstream(&self, route: &Route) -> Option<&Upstream> {
+        self.config.upstreams.get(route.upstream?.0)
+    }
+
+    /// Where requests of a route go, in words.
+    pub(super) fn addresses(&self, route: &Route) -> String {
+        let addresses = self.upstream(route).into_iter().flat_map(|upstream| &upstream.addresses);
+        let addresses = addresses.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if addresses.is_empty() { "the proxy that asks".to_owned() } else { addresses }
+    }
+
+    pub(super) fn identity(&self, route: &Route) -> &[IdentityHeader] {
+        self.config.identity_sets.get(route.identity.0).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,86 @@
+//! `identity_headers` and the like: what the application is told.
+
+use super::durations::{seconds, written};
+use super::provider::Provider;
+use crate::commands::import::notes::Notes;
+use crate::commands::import::options::{Given, Options};
+use crate::commands::import::yaml::{self, Yaml};
+
+/// `is_asked`: another proxy asks, and passes on what the answer says.
+pub(super) fn write(options: &mut Options, provider: &Provider, is_asked: bool, yaml: &mut Yaml, notes: &mut Notes) {
+    headers(options, is_asked, yaml, notes);
+    let [id_token, set_id_token, access_token] =
+        ["pass_authorization_header", "set_authorization_header", "pass_access_token"]
+            .map(|name| options.take(name).filter(Given::is_true));
+    let id_token = id_token.or(set_id_token.filter(|_| is_asked));
+    if let Some(given) = &id_token {
+        yaml.of("    forward_access_token: true", format!("{}; as Authorization: Bearer", given.origin()));
+        if provider.by_access_token {
+            notes.left_out(
+                given,
+                "the application gets the access token as Authorization: Bearer, and not the ID token",
+            );
+        }
+    }
+    if let Some(given) = access_token {
+        let why = "there is no X-Forwarded-Access-Token; with forward_access_token: true, and without identity: id_token, the \
+                   application gets the access token as Authorization: Bearer";
+        notes.left_out(&given, why);
+    }
+    let [basic, password] = ["pass_basic_auth", "basic_auth_password"].map(|name| options.take(name));
+    if let Some(password) = password
+        && basic.is_none_or(|given| given.is_true())
+    {
+        let why = "the name of the user is not sent as Basic credentials; read it from a header, or send fixed ones with \
+                   upstream_authorization: { basic: { username: …, password_file: … } }";
+        notes.left_out(&password, why);
+    }
+    if let Some(host) = options.take("pass_host_header").filter(|given| !given.is_true()) {
+        let why = "the application gets the host that people see; write rewrite_host with the one that it expects";
+        notes.left_out(&host, why);
+    }
+    if let Some(time) = options.take("upstream_timeout") {
+        match seconds(time.text()) {
+            Some(seconds @ 1..) => {
+                yaml.of(format!("    timeouts: {{ response: {} }}", written(seconds)), time.origin());
+            }
+            _ => notes.left_out(&time, "is no duration in whole seconds; write timeouts: { response: … }"),
+        }
+    }
+}
+
+fn headers(options: &mut Options, is_asked: bool, yaml: &mut Yaml, notes: &mut Notes) {
+    let passed = options.take("pass_user_headers");
+    let asked = options.take("set_xauthrequest").filter(Given::is_true);
+    let prefer_email = options.take("prefer_email_to_user").filter(Given::is_true);
+    let email = options.take("oidc_email_claim");
+    let email_claim = email.as_ref().map_or("email".to_owned(), |given| claim(given.text()));
+    let user = if prefer_email.is_some() { email_claim.clone() } else { "sub".to_owned() };
+    // The claim is asked for again by the conditions on groups.
+    let groups = options.peek("oidc_groups_claim").map_or("groups".to_owned(), |given| claim(given.text()));
+    let prefix = match (is_asked, &passed, &asked) {
+        (true, _, Some(_)) => "X-Auth-Request",
+        (true, ..) => return,
+        (false, Some(given), _) if !given.is_true() => return,
+        (false, ..) => "X-Forwarded",
+    };
+    if let Some(given) = asked.as_ref().filter(|_| !is_asked) {
+        notes.left_out(
+            given,
+            "nobody reads who somebody is in answers: the application gets it in X-Forwarded-User and its kin",
+        );
+    }
+    let given = asked.filter(|_| is_asked).or(passed);
+    let origin = given.map_or("the default of pass_user_headers".to_owned(), |given| given.origin());
+    yaml.of("    identity_headers:", origin);
+    let names = [("User", user), ("Email", email_claim), ("Groups", groups)];
+    for (name, claim) in names {
+        yaml.line(format!("      {prefix}-{name}: {}", yaml::text(&claim)));
+    }
+    yaml.line(format!("      {prefix}-Preferred-Username: preferred_username"));
+}
+
+/// A claim as ours are written: a name that is a URL has dots of its own.
+pub(super) fn claim(name: &str) -> String {
+    if name.contains("://") { name.replace('.', "\\.") } else { name.to_owned() }
+}

@@ -1,0 +1,154 @@
+//! `require`: who may.
+//!
+//! oauth2-proxy lets in whoever meets one condition on the address and one on the groups. Where ours cannot say the same, what
+//! is written lets in fewer.
+
+use super::Emails;
+use super::identity::claim;
+use super::provider::Provider;
+use crate::commands::import::notes::Notes;
+use crate::commands::import::options::{Given, Options};
+use crate::commands::import::yaml::{self, Yaml};
+
+/// An address that nobody has.
+const NOBODY: &str = "nobody@usher.invalid";
+
+/// Conditions that are all to be met: the claim, the test, and where it comes from.
+type Conditions = Vec<(String, Test, String)>;
+
+enum Test {
+    Any(Vec<String>),
+    NotFalse,
+}
+
+pub(super) fn write(
+    options: &mut Options,
+    provider: &Provider,
+    emails: Emails<'_>,
+    yaml: &mut Yaml,
+    notes: &mut Notes,
+) {
+    let mut conditions = Conditions::new();
+    if options.take("insecure_oidc_allow_unverified_email").is_none_or(|given| !given.is_true()) {
+        let origin = "as without insecure_oidc_allow_unverified_email".to_owned();
+        conditions.push(("email_verified".to_owned(), Test::NotFalse, origin));
+    }
+    addresses(options, provider, emails, &mut conditions, notes);
+    groups(options, provider, &mut conditions, notes);
+    if !conditions.is_empty() {
+        yaml.line("    require:");
+    }
+    for (claim, test, origin) in conditions {
+        let test = match test {
+            Test::Any(values) => format!("any: {}", yaml::list(values.iter().map(String::as_str))),
+            Test::NotFalse => "none: [false]".to_owned(),
+        };
+        yaml.of(format!("      {}: {{ {test} }}", yaml::text(&claim)), origin);
+    }
+}
+
+/// Values of one claim are in one condition, in which any of them will do.
+fn any<'v>(conditions: &mut Conditions, claim: &str, values: impl IntoIterator<Item = &'v str>, origin: String) {
+    let values = values.into_iter().map(str::to_owned);
+    for (known, test, _) in conditions.iter_mut() {
+        if let Test::Any(already) = test
+            && known == claim
+        {
+            already.extend(values);
+            return;
+        }
+    }
+    conditions.push((claim.to_owned(), Test::Any(values.collect()), origin));
+}
+
+fn addresses(
+    options: &mut Options,
+    provider: &Provider,
+    emails: Emails<'_>,
+    conditions: &mut Conditions,
+    notes: &mut Notes,
+) {
+    let (domains, file) = (options.take("email_domains"), options.take("authenticated_emails_file"));
+    match (domains, file) {
+        (Some(domains), _) if domains.list().contains(&"*") => {}
+        (domains, Some(file)) => {
+            let listed = emails(file.text()).unwrap_or_default();
+            if listed.is_empty() {
+                let why =
+                    "cannot be read here, or has no address in it: nobody is let in until you write them into require";
+                notes.left_out(&file, why);
+                any(conditions, "email", [NOBODY], file.origin());
+            } else {
+                let why = "is copied as it is, and compared letter for letter; add later addresses to require";
+                notes.left_out(&file, why);
+                any(conditions, "email", listed.iter().map(String::as_str), file.origin());
+            }
+            if let Some(domains) = domains {
+                let why = "one of these domains would do beside the addresses; here the addresses decide alone";
+                notes.left_out(&domains, why);
+            }
+        }
+        (Some(domains), None) => {
+            let (claim, why) = if provider.kind == "google" {
+                ("hd", "is compared with hd, the domain of the Google Workspace, and not with the end of the address")
+            } else {
+                let why = "there are no patterns in require, so it asks for a claim that your provider must send: map the part \
+                           behind the @ to email_domain, or require a group instead. Until then nobody is let in";
+                ("email_domain", why)
+            };
+            any(conditions, claim, domains.list(), domains.origin());
+            notes.left_out(&domains, why);
+        }
+        (None, None) => {
+            any(conditions, "email", [NOBODY], "there are no email_domains".to_owned());
+            let why = "oauth2-proxy does not start without; take the condition on email out of require to let in everybody whom \
+                       the provider knows";
+            notes.by_default("email_domains", why);
+        }
+    }
+}
+
+/// One of all these would do; here there is one condition for each claim, and all must be met.
+fn groups(options: &mut Options, provider: &Provider, conditions: &mut Conditions, notes: &mut Notes) {
+    let claim = options.take("oidc_groups_claim").map_or("groups".to_owned(), |given| claim(given.text()));
+    let lists = ["allowed_groups", "google_groups", "google_group", "gitlab_groups"].map(|name| options.take(name));
+    let has_groups = lists.iter().any(Option::is_some);
+    for given in lists.into_iter().flatten() {
+        let is_gitlab = given.name == "gitlab_groups" && claim == "groups";
+        any(conditions, if is_gitlab { "groups_direct" } else { &claim }, given.list(), given.origin());
+        if is_gitlab {
+            let why = "is compared with groups_direct of the ID token, which names no parents of groups";
+            notes.left_out(&given, why);
+        } else if provider.kind == "google" {
+            notes.left_out(&given, "Google says no groups in its tokens: nobody is let in until a claim does");
+        }
+    }
+    let Some(given) = options.take("allowed_roles") else { return };
+    if has_groups {
+        notes.left_out(&given, "must be met beside the groups, where one of them was enough");
+    }
+    roles(&given, if provider.by_access_token { "realm_access.roles" } else { "roles" }, conditions, notes);
+}
+
+/// `role` is of the realm, `client:role` of a client, which Keycloak says in another claim for each.
+fn roles(given: &Given, realm: &str, conditions: &mut Conditions, notes: &mut Notes) {
+    let roles: Vec<(Option<&str>, &str)> = given
+        .list()
+        .into_iter()
+        .map(|role| role.split_once(':').map_or((None, role), |(client, role)| (Some(client), role)))
+        .collect();
+    let Some((client, _)) = roles.first() else { return };
+    let (of_first, of_others): (Vec<_>, Vec<_>) = roles.iter().copied().partition(|(of, _)| of == client);
+    let claim = match client {
+        None => realm.to_owned(),
+        Some(client) => format!("resource_access.{}.roles", client.replace('.', "\\.")),
+    };
+    any(conditions, &claim, of_first.into_iter().map(|(_, role)| role), given.origin());
+    if !of_others.is_empty() {
+        let why = format!(
+            "roles of the realm and of clients are different claims here: those in {claim} decide alone, where others \
+                           would do as well"
+        );
+        notes.left_out(given, why);
+    }
+}

@@ -1,0 +1,129 @@
+use super::*;
+
+fn converted(text: &str) -> (String, String) {
+    let emails = |path: &str| match path {
+        "emails" => Ok(vec!["a@x.test".to_owned(), "b@x.test".to_owned()]),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let (yaml, notes) = convert(Options::read(text).unwrap(), None, &emails).unwrap();
+    (yaml, notes.told())
+}
+
+const BASE: &str = "
+provider = \"oidc\"
+oidc_issuer_url = \"https://id.example.com\"
+client_id = \"app\"
+client_secret = \"canary-client\"
+cookie_secret = \"canary-cookie\"
+redirect_url = \"https://app.example.com/oauth2/callback\"
+email_domains = [\"*\"]
+upstreams = [\"http://127.0.0.1:8080/\"]
+";
+
+fn with(more: &str) -> (String, String) {
+    converted(&format!("{BASE}{more}"))
+}
+
+/// What a line of the output says, without its comment and its place.
+fn lines(yaml: &str) -> Vec<&str> {
+    yaml.lines().map(|line| line.split("  #").next().unwrap_or(line).trim()).collect()
+}
+
+#[test]
+fn secrets_are_named_and_never_copied() {
+    let redis = "session_store_type = \"redis\"\nredis_connection_url = \"redis://u:canary-url@redis:6379/1\"\n\
+                 basic_auth_password = \"canary-basic\"\nsignature_key = \"sha1:canary-key\"\nupstreams_ = \"canary-unknown\"\n";
+    let (yaml, told) = with(redis);
+    assert!(!yaml.contains("canary") && !told.contains("canary"), "{yaml}{told}");
+    let lines = lines(&yaml);
+    for line in [
+        "client_secret_file: /run/secrets/usher_client",
+        "secret_file: /run/secrets/usher_session",
+        "url: [\"redis://u@redis:6379/1\"]",
+        "password_file: /run/secrets/usher_redis",
+    ] {
+        assert!(lines.contains(&line), "{line} in {yaml}");
+    }
+    assert!(yaml.contains("# client_secret, line 5"), "{yaml}");
+    assert!(told.contains("put the secret of the client, line 5, into /run/secrets/usher_client"), "{told}");
+}
+
+#[test]
+fn open_paths_are_no_wider_than_they_were() {
+    let (yaml, told) =
+        with("skip_auth_routes = [\"GET=^/probe$\", \"^/static/\", \"^/docs\", \"!=^/x\", \"\\\\.css$\", \"^/\"]\n");
+    let lines = lines(&yaml);
+    for line in [
+        "- { path: /probe, methods: [\"GET\"], access: public }",
+        "- { path: /probe }",
+        "- { path: /static }",
+        "- { path: /static/, access: public }",
+        "- { path: /docs/, access: public }",
+    ] {
+        assert!(lines.contains(&line), "{line} in {yaml}");
+    }
+    assert_eq!(yaml.matches("access: public").count(), 3, "{yaml}");
+    for refused in ["!=^/x opens everything else", "\\.css$ does not begin with /", "^/ would be everything"] {
+        assert!(told.contains(refused), "{refused} in {told}");
+    }
+    assert!(told.contains("^/docs matches more than /docs/"), "{told}");
+}
+
+#[test]
+fn whoever_cannot_be_told_apart_is_kept_out() {
+    let of = |domains: &str, more: &str| {
+        let text = BASE.replace("email_domains = [\"*\"]", domains);
+        converted(&format!("{text}{more}"))
+    };
+    let require = |yaml: &str, line: &str| assert!(lines(yaml).contains(&line), "{line} in {yaml}");
+    let (yaml, told) = of("email_domains = [\"x.test\"]", "");
+    require(&yaml, "\"email_domain\": { any: [\"x.test\"] }");
+    assert!(told.contains("nobody is let in"), "{told}");
+    require(&of("", "").0, "\"email\": { any: [\"nobody@usher.invalid\"] }");
+    require(&of("", "authenticated_emails_file = \"emails\"").0, "\"email\": { any: [\"a@x.test\", \"b@x.test\"] }");
+    require(&of("", "authenticated_emails_file = \"gone\"").0, "\"email\": { any: [\"nobody@usher.invalid\"] }");
+    let everybody = of("email_domains = \"*\"", "authenticated_emails_file = \"emails\"").0;
+    assert!(!everybody.contains("\"email\":"), "{everybody}");
+    let (yaml, told) = with("allowed_groups = [\"a\", \"b\"]\noidc_groups_claim = \"realm.groups\"\n");
+    require(&yaml, "\"realm.groups\": { any: [\"a\", \"b\"] }");
+    assert!(!told.contains("allowed_groups"), "{told}");
+}
+
+#[test]
+fn roles_of_keycloak_are_those_of_the_access_token() {
+    let text = BASE.replace("\"oidc\"", "\"keycloak-oidc\"");
+    let (yaml, told) = converted(&format!("{text}allowed_roles = [\"admin\", \"app:editor\"]\n"));
+    assert!(lines(&yaml).contains(&"\"realm_access.roles\": { any: [\"admin\"] }"), "{yaml}");
+    assert!(lines(&yaml).contains(&"audiences: [\"app\"]") && !yaml.contains("identity: id_token"), "{yaml}");
+    assert!(told.contains("different claims here"), "{told}");
+}
+
+#[test]
+fn where_there_is_no_way_nothing_is_written() {
+    let no_way = |text: &str| convert(Options::read(text).unwrap(), None, &|_| Ok(Vec::new())).unwrap_err().to_string();
+    assert!(no_way("provider = \"github\"\nclient_id = \"a\"").contains("Dex"));
+    assert!(no_way("provider = \"oidc\"\nclient_id = \"a\"").contains("oidc_issuer_url"));
+    assert!(no_way("provider = \"azure\"\nazure_tenant = \"common\"\nclient_id = \"a\"").contains("all tenants"));
+    assert!(no_way("provider = \"google\"").contains("client_id"));
+}
+
+#[test]
+fn each_path_goes_to_the_application_that_had_it() {
+    let text = BASE.replace(
+        "upstreams = [\"http://127.0.0.1:8080/\"]",
+        "upstreams = [\"http://web:1/\", \"http://api:2/api/\", \"http://one:3/one\", \"file:///var/www/#/files/\"]\n\
+         skip_auth_regex = [\"^/api/health$\"]\napi_routes = [\"^/api/v1/.*\"]",
+    );
+    let (yaml, told) = converted(&text);
+    let lines = lines(&yaml);
+    for line in [
+        "upstream: http://web:1",
+        "- { path: /api/, upstream: http://api:2 }",
+        "- { path: /api/health, access: public, upstream: http://api:2 }",
+        "- { path: /api/v1/, unauthenticated: status, upstream: http://api:2 }",
+        "- { path: /one, upstream: http://one:3 }",
+    ] {
+        assert!(lines.contains(&line), "{line} in {yaml}");
+    }
+    assert!(told.contains("file: files are not served"), "{told}");
+}

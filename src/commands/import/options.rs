@@ -1,0 +1,247 @@
+//! Options as oauth2-proxy takes them: a TOML file, environment variables, or flags, one to a line.
+//!
+//! Which of them there are, and what they mean, is none of this module's business. Its errors never quote the file, which
+//! has secrets in it.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+const VARIABLE: &str = "OAUTH2_PROXY_";
+
+/// Flags that are given once for each member of a list, which the file and the environment name in the plural.
+const SINGULAR: [&str; 24] = [
+    "allowed_group",
+    "allowed_role",
+    "api_route",
+    "cookie_domain",
+    "email_domain",
+    "entra_id_allowed_tenant",
+    "exclude_logging_path",
+    "github_user",
+    "gitlab_group",
+    "gitlab_project",
+    "google_group",
+    "htpasswd_user_group",
+    "keycloak_group",
+    "oidc_audience_claim",
+    "oidc_enabled_signing_alg",
+    "oidc_extra_audience",
+    "oidc_public_key_file",
+    "provider_ca_file",
+    "skip_auth_route",
+    "tls_cipher_suite",
+    "trusted_ip",
+    "trusted_proxy_ip",
+    "upstream",
+    "whitelist_domain",
+];
+
+/// One option and where it was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    /// As in the file of `--config`: with underscores.
+    pub(super) name: String,
+    /// One, or those of a list.
+    pub(super) values: Vec<String>,
+    /// Whether each value is one member of a list, in which a comma is no separator.
+    pub(super) is_array: bool,
+    /// The first line that gives it.
+    pub(super) line: usize,
+}
+
+/// Why a file is none of these forms.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The alpha configuration.
+    #[error(
+        "this is YAML, as alphaConfig is, which is not read: give the options of the --config file or the flags, and write \
+         the upstreams and providers of the YAML by hand (examples/migration/oauth2-proxy.md has the table)"
+    )]
+    Yaml,
+    /// Not TOML.
+    #[error("line {0}: {1}; put it right, as oauth2-proxy would not read it either")]
+    Toml(usize, String),
+    /// A line among flags that is none.
+    #[error("line {0} is no flag: write --name=value, each on a line of its own")]
+    Flag(usize),
+    /// Nothing at all.
+    #[error("there are no options in it")]
+    Empty,
+}
+
+/// The options of a file, until they are taken.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    given: Vec<Given>,
+}
+
+impl Options {
+    /// Reads any of the forms, told apart by the first line that says something.
+    pub(super) fn read(text: &str) -> Result<Self, ReadError> {
+        let mut said = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let first = said.next().ok_or(ReadError::Empty)?;
+        let mut options = Self::default();
+        if flag(first).is_some() {
+            options.flags(text)?;
+        } else if first.trim_start_matches("export ").starts_with(VARIABLE) {
+            options.environment(text);
+        } else if first == "---" || first.split_once(':').is_some_and(|(key, _)| !key.contains(['=', '"', ' ', '['])) {
+            return Err(ReadError::Yaml);
+        } else {
+            options.toml(text)?;
+        }
+        Ok(options)
+    }
+
+    /// Takes an option out; `None` when it is not given, or is empty.
+    pub(super) fn take(&mut self, name: &str) -> Option<Given> {
+        let at = self.given.iter().position(|given| given.name == name)?;
+        Some(self.given.remove(at)).filter(|given| given.values.iter().any(|value| !value.is_empty()))
+    }
+
+    /// An option that another part takes.
+    pub(super) fn peek(&self, name: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.name == name)
+    }
+
+    /// What nobody has taken.
+    pub(super) fn rest(self) -> Vec<Given> {
+        self.given
+    }
+
+    fn toml(&mut self, text: &str) -> Result<(), ReadError> {
+        let line = |span: &Range<usize>| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
+        let table = DeTable::parse(text)
+            .map_err(|error| ReadError::Toml(error.span().map_or(1, |span| line(&span)), error.message().to_owned()))?;
+        for (name, value) in table.get_ref() {
+            let (values, is_array) = match value.get_ref() {
+                DeValue::Array(items) => (items.iter().map(|item| plain(item.get_ref())).collect(), true),
+                single => (vec![plain(single)], false),
+            };
+            self.given.push(Given { name: name.get_ref().to_string(), values, is_array, line: line(&name.span()) });
+        }
+        self.given.sort_by_key(|given| given.line);
+        Ok(())
+    }
+
+    /// Other variables of the same file are another program's.
+    fn environment(&mut self, text: &str) {
+        for (index, line) in text.lines().enumerate() {
+            let variable = line.trim().trim_start_matches("export ").strip_prefix(VARIABLE);
+            if let Some((name, value)) = variable.and_then(|variable| variable.split_once('=')) {
+                self.add(name.trim().to_ascii_lowercase(), unquoted(value.trim()), index + 1);
+            }
+        }
+    }
+
+    fn flags(&mut self, text: &str) -> Result<(), ReadError> {
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let flag = flag(line).ok_or(ReadError::Flag(index + 1))?;
+            let (name, value) = flag.split_once(['=', ' ']).unwrap_or((flag, "true"));
+            let name = name.replace('-', "_");
+            let name = if SINGULAR.contains(&name.as_str()) { format!("{name}s") } else { name };
+            self.add(name, unquoted(value.trim()), index + 1);
+        }
+        Ok(())
+    }
+
+    /// An option that is given again has all of the values.
+    fn add(&mut self, name: String, value: &str, line: usize) {
+        match self.given.iter_mut().find(|given| given.name == name) {
+            Some(given) => given.values.push(value.to_owned()),
+            None => self.given.push(Given { name, values: vec![value.to_owned()], is_array: false, line }),
+        }
+    }
+}
+
+impl Given {
+    /// The only value, or the last one given.
+    pub(super) fn text(&self) -> &str {
+        self.values.last().map(String::as_str).unwrap_or_default()
+    }
+
+    /// As Go reads a boolean.
+    pub(super) fn is_true(&self) -> bool {
+        ["1", "t", "T", "true", "TRUE", "True"].contains(&self.text())
+    }
+
+    /// The values of a list, which text separates with commas.
+    pub(super) fn list(&self) -> Vec<&str> {
+        let most = if self.is_array { 1 } else { usize::MAX };
+        let parts = self.values.iter().flat_map(|value| value.splitn(most, ','));
+        parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+    }
+
+    /// Where a line of the output comes from.
+    pub(super) fn origin(&self) -> String {
+        format!("{}, line {}", self.name, self.line)
+    }
+}
+
+/// A flag without its dashes, as a shell, a list of YAML or of JSON has it.
+fn flag(line: &str) -> Option<&str> {
+    let line = line.trim_start_matches("- ").trim_end_matches([',', '\\', ' ']);
+    unquoted(line.trim()).strip_prefix("--")
+}
+
+fn unquoted(text: &str) -> &str {
+    let inner = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}
+
+fn plain(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Boolean(truth) => truth.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) | DeValue::Table(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(name: &str, values: &[&str], is_array: bool, line: usize) -> Given {
+        Given { name: name.to_owned(), values: values.iter().map(|&value| value.to_owned()).collect(), is_array, line }
+    }
+
+    #[test]
+    fn a_file_an_environment_and_flags_say_the_same() {
+        let toml = "# a comment\nclient_id = \"app\"\n\nemail_domains = [\n  \"a.test\",\n  \"b.test\"\n]\n";
+        let file = Options::read(toml).unwrap();
+        let domains = &["a.test", "b.test"];
+        assert_eq!(file.given, [given("client_id", &["app"], false, 2), given("email_domains", domains, true, 4)]);
+        let variables = "export OAUTH2_PROXY_CLIENT_ID='app'\nHOME=/x\nOAUTH2_PROXY_EMAIL_DOMAINS=a.test,b.test\n";
+        let environment = Options::read(variables).unwrap();
+        assert_eq!(environment.given[1].list(), ["a.test", "b.test"]);
+        assert_eq!(environment.given[0], given("client_id", &["app"], false, 1));
+        let flags = Options::read("- --client-id=app\n- \"--email-domain=a.test\"\n- --email-domain b.test\n").unwrap();
+        assert_eq!(flags.given, [given("client_id", &["app"], false, 1), given("email_domains", domains, false, 2)]);
+    }
+
+    /// A pattern with a comma in it would else become two, which match more.
+    #[test]
+    fn a_comma_separates_in_text_and_not_in_a_list() {
+        let options = Options::read("a = [\"x,y\", \"z\"]\nb = \"x, y\"\n").unwrap();
+        assert_eq!(options.given[0].list(), ["x,y", "z"]);
+        assert_eq!(options.given[1].list(), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_quoting_it() {
+        let broken = Options::read("client_id = \"a\"\nclient_secret = \"canary\n").unwrap_err();
+        assert!(matches!(broken, ReadError::Toml(2, _)), "{broken}");
+        assert!(!broken.to_string().contains("canary"));
+        assert_eq!(Options::read("upstreamConfig:\n  upstreams: []\n").unwrap_err(), ReadError::Yaml);
+        assert_eq!(Options::read("--client-id=a\nclient-secret=canary\n").unwrap_err(), ReadError::Flag(2));
+        assert_eq!(Options::read("# nothing\n").unwrap_err(), ReadError::Empty);
+    }
+}
