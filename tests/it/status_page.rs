@@ -286,8 +286,9 @@ async fn issuers_with_their_keys_applications_and_certificates_are_shown_as_they
 
 #[tokio::test]
 async fn an_application_that_fails_is_shown_so_until_it_answers() {
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let address = format!("http://127.0.0.1:{port}");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("application");
+    let address = format!("unix:{}", socket.display());
     let site =
         format!("sites: [{{ host: pub.test, upstream: '{address}', access: public, routes: [{{ path: / }}] }}]\n");
     let scene = Scene::start(&site).await;
@@ -301,7 +302,7 @@ async fn an_application_that_fails_is_shown_so_until_it_answers() {
     assert_eq!((&of(&status)["up"], &of(&status)["failures"]), (&json!(false), &json!(1)));
     assert!(page(&scene, "/").await.contains("has not answered since it last failed"));
 
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
     tokio::spawn(async move {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         while let Ok((mut stream, _)) = listener.accept().await {
