@@ -25,7 +25,7 @@
 //! |---|---|
 //! | 8 | `fuzzing`: what the fuzzers hold the crate to; not in the product |
 //! | 7 | `commands`: serve, demo, check, diff, explain, doctor, user, session, import, schema, health |
-//! | 6 | `server`: sockets to requests · `admin`: health and metrics, on its own listener |
+//! | 6 | `server`: sockets to requests · `admin`: health, metrics and the status page, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints, explanations, answers to other proxies that ask |
 //! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers |
 //! | 3 | `issuer`: discovery, key sets, token endpoint, introspection · `session`: sealing, renewal records, sessions in the store, denials, the server that instances share |

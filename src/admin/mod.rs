@@ -1,12 +1,15 @@
-//! Health and metrics, on a listener of its own that is never public.
+//! Health, metrics and the status page, on a listener of its own that is never public.
 //!
 //! `/healthz` says that the process lives, `/readyz` whether it wants traffic: 503 from the moment a drain begins. An
 //! issuer whose keys cannot be had makes it `degraded`, which is still ready: other processes could not have them either.
-//! [`/metrics`](metrics) is what Prometheus reads. Everything else is 404. A page in an operator's browser must not be able
-//! to ask (a request from another origin is refused), and nothing here is ever cached. This listener has time-outs and a
-//! bound of its own, so that it answers when the public ones are full.
+//! [`/metrics`](metrics) is what Prometheus reads, [`/`](status) what people look at. Everything else is 404. Who may read
+//! more than health is decided in [`guard`]; nothing here is ever cached. This listener has time-outs and a bound of its own,
+//! so that it answers when the public ones are full.
 
+mod guard;
 pub mod metrics;
+mod readings;
+mod status;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -16,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,9 +30,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::metrics::Scrape;
+pub use readings::{Certificate, Process, Readings, ReloadFailure, Reloads};
+
+use self::guard::Denied;
+use self::status::View;
 use crate::config::listening_remedy;
 use crate::gateway::Readiness;
+
+/// For browsers: no other site embeds or reads what is answered here, not even without looking into it.
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Connections at once.
 const CONNECTIONS: usize = 64;
@@ -81,28 +91,29 @@ impl Admin {
     }
 
     /// Answers for as long as it is polled.
-    pub async fn run(self, readiness: Readiness, metrics: Scrape) -> Infallible {
+    pub async fn run(self, process: Arc<dyn Process>) -> Infallible {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let (readiness, metrics) = (readiness.clone(), Arc::clone(&metrics));
+            let process = Arc::clone(&process);
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             drop(tokio::spawn(async move {
                 // What becomes of a health check's connection is the health checker's affair.
-                let _ = timeout(AGE, serve(stream, readiness, metrics)).await;
+                let _ = timeout(AGE, serve(stream, process)).await;
                 drop(place);
             }));
         }
     }
 }
 
-async fn serve(stream: TcpStream, readiness: Readiness, metrics: Scrape) -> hyper::Result<()> {
-    let respond = service_fn(move |request| {
-        let response = respond(&request, &readiness, &metrics);
-        async move { Ok::<_, Infallible>(response) }
+async fn serve(stream: TcpStream, process: Arc<dyn Process>) -> hyper::Result<()> {
+    let respond = service_fn(move |request: Request<Incoming>| {
+        let process = Arc::clone(&process);
+        let request = request.map(drop);
+        async move { Ok::<_, Infallible>(respond(&request, &*process).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -111,40 +122,77 @@ async fn serve(stream: TcpStream, readiness: Readiness, metrics: Scrape) -> hype
         .await
 }
 
-fn respond<B>(request: &Request<B>, readiness: &Readiness, metrics: &Scrape) -> Response<Full<Bytes>> {
-    if is_foreign(request.headers()) {
+/// What may be asked for.
+enum Place {
+    Healthz,
+    Readyz,
+    Metrics,
+    Status(View),
+}
+
+impl Place {
+    fn of(request: &Request<()>) -> Option<Self> {
+        match request.uri().path() {
+            "/healthz" => Some(Self::Healthz),
+            "/readyz" => Some(Self::Readyz),
+            "/metrics" => Some(Self::Metrics),
+            path => View::of(path, request.headers()).map(Self::Status),
+        }
+    }
+}
+
+async fn respond(request: &Request<()>, process: &dyn Process) -> Response<Full<Bytes>> {
+    let place = Place::of(request);
+    if guard::is_foreign(request.headers(), matches!(place, Some(Place::Status(_)))) {
         return text(StatusCode::FORBIDDEN, "not from another origin\n");
     }
-    let path = request.uri().path();
-    let (status, word): (_, Cow<'static, str>) = match path {
-        "/healthz" => (StatusCode::OK, "alive\n".into()),
-        "/readyz" if readiness.is_ready() => {
-            (StatusCode::OK, say_ready(&readiness.failing_issuers(), readiness.is_store_away()))
-        }
-        "/metrics" => (StatusCode::OK, metrics().into()),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
-        _ => (StatusCode::NOT_FOUND, "not found\n".into()),
-    };
-    if status != StatusCode::NOT_FOUND && request.method() != Method::GET && request.method() != Method::HEAD {
+    let Some(place) = place else { return text(StatusCode::NOT_FOUND, "not found\n") };
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut response = text(status, word);
-    if path == "/metrics" {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    let config = process.config();
+    let verdict = guard::may_read(config.listen.admin.as_ref(), request.headers());
+    match (place, verdict) {
+        (Place::Healthz, _) => text(StatusCode::OK, "alive\n"),
+        (Place::Readyz, verdict) => ready(process.readiness(), verdict.is_ok()),
+        (_, Err(denied)) => refuse(denied),
+        (Place::Metrics, Ok(())) => {
+            let mut response = text(StatusCode::OK, metrics::text(process.readings()));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+            response
+        }
+        (Place::Status(view), Ok(())) => status::respond(&view, process).await,
     }
-    response
 }
 
-/// Whether a page of another origin sent the request.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
-        return true;
+fn refuse(denied: Denied) -> Response<Full<Bytes>> {
+    match denied {
+        Denied::Token => {
+            let mut response = text(StatusCode::UNAUTHORIZED, "present the token of listen.admin\n");
+            // Browsers ask for a password, and take the first scheme that they know.
+            for challenge in [r#"Basic realm="Usher", charset="UTF-8""#, r#"Bearer realm="Usher""#] {
+                response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            response
+        }
+        Denied::Host => {
+            let remedy = "ask by an address or localhost, or add this name to listen.admin.hosts\n";
+            text(StatusCode::MISDIRECTED_REQUEST, remedy)
+        }
     }
-    let host = headers.get(HOST).map_or(&[][..], HeaderValue::as_bytes);
-    headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
+}
+
+/// Names of issuers are for whoever may read the rest.
+fn ready(readiness: &Readiness, with_names: bool) -> Response<Full<Bytes>> {
+    if !readiness.is_ready() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    let (issuers, store_away) = (readiness.failing_issuers(), readiness.is_store_away());
+    let is_well = issuers.is_empty() && !store_away;
+    let word = if with_names || is_well { say_ready(&issuers, store_away) } else { "degraded\n".into() };
+    text(StatusCode::OK, word)
 }
 
 fn say_ready(failing_issuers: &[Arc<str>], store_away: bool) -> Cow<'static, str> {
@@ -161,80 +209,10 @@ fn text(status: StatusCode, word: impl Into<Cow<'static, str>>) -> Response<Full
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    fn request(method: Method, path: &str, headers: &[(&str, &str)]) -> Request<()> {
-        let request = Request::builder().method(method).uri(path).header(HOST, "127.0.0.1:9901");
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
-    }
-
-    fn none() -> Scrape {
-        Arc::new(String::new)
-    }
-
-    fn status(method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
-        respond(&request(method, path, headers), &Readiness::default(), &none()).status().as_u16()
-    }
-
-    #[test]
-    fn only_the_three_paths_exist_and_only_for_reading() {
-        assert_eq!(status(Method::GET, "/healthz", &[]), 200);
-        assert_eq!(status(Method::HEAD, "/readyz", &[]), 200);
-        assert_eq!(status(Method::GET, "/metrics", &[]), 200);
-        assert_eq!(status(Method::POST, "/readyz", &[]), 405);
-        assert_eq!(status(Method::GET, "/", &[]), 404);
-        assert_eq!(status(Method::GET, "/healthz/x", &[]), 404);
-    }
-
-    #[test]
-    fn a_page_of_another_origin_is_refused() {
-        for headers in [
-            [("sec-fetch-site", "cross-site")],
-            [("sec-fetch-site", "same-site")],
-            [("origin", "https://evil.test")],
-            [("origin", "null")],
-        ] {
-            assert_eq!(status(Method::GET, "/readyz", &headers), 403, "{headers:?}");
-        }
-        assert_eq!(status(Method::GET, "/readyz", &[("origin", "http://127.0.0.1:9901")]), 200);
-        assert_eq!(status(Method::GET, "/readyz", &[("sec-fetch-site", "none")]), 200);
-    }
-
-    #[test]
-    fn no_answer_is_kept() {
-        for path in ["/healthz", "/nothing"] {
-            let response = respond(&request(Method::GET, path, &[]), &Readiness::default(), &none());
-            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-        }
-    }
-
-    #[tokio::test]
-    async fn readiness_ends_when_a_drain_begins_and_health_does_not() {
-        let readiness = Readiness::default();
-        let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
-        let address = admin.address();
-        let running = tokio::spawn(admin.run(readiness.clone(), none()));
-
-        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
-        readiness.begin_drain();
-        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503"));
-        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
-        running.abort();
-    }
-
-    async fn ask(address: SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-}
+mod tests;

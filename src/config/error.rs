@@ -88,6 +88,19 @@ pub struct Note {
     pub is_warning: bool,
 }
 
+/// On one line, for a log or a list.
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = if self.path.is_empty() { String::new() } else { format!("{} ", self.path) };
+        write!(formatter, "{}: {key}{}", self.origin, self.message)?;
+        match (&self.suggestion, &self.remedy) {
+            (Some(suggestion), _) => write!(formatter, "; did you mean `{suggestion}`?"),
+            (None, Some(remedy)) => write!(formatter, "; {remedy}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.path, self.message)

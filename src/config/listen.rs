@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::Secret;
+
 /// The listening sockets. At least one of `https` and `plain` is not empty.
 #[derive(Clone, Debug)]
 pub struct Listen {
@@ -15,10 +17,21 @@ pub struct Listen {
     pub plain: Vec<SocketAddr>,
     /// Plain HTTP on which other proxies, of `trusted_proxies`, ask about requests of theirs.
     pub verify: Vec<SocketAddr>,
-    /// Health; never on a public listener.
-    pub admin: Option<SocketAddr>,
+    /// Health, metrics and the status page; never on a public listener.
+    pub admin: Option<Admin>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
+}
+
+/// The admin listener, and who may read there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens. Without a token, an address of this machine alone.
+    pub address: SocketAddr,
+    /// What whoever reads more than health has to present. Characters that a header takes as they are.
+    pub token: Option<Secret>,
+    /// Names under which browsers may ask without a token, beside addresses and `localhost`: lower case, without a port.
+    pub hosts: Vec<String>,
 }
 
 /// What to do about an address that cannot be listened on, as the end of a sentence. Empty where that is not known.

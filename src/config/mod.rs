@@ -37,6 +37,7 @@ mod totp;
 mod traces;
 mod upstream;
 pub mod users;
+mod version;
 mod words;
 
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,
     IssuerTransport, KeySource, Login, LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
-pub use listen::{CertificateFiles, Listen, Tls, listening_remedy};
+pub use listen::{Admin, CertificateFiles, Listen, Tls, listening_remedy};
 pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};

@@ -322,7 +322,7 @@ const fn fault(fault: Fault) -> &'static str {
 /// Tells the log why. What is somebody's fault other than the client's is also worth a line of its own.
 fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
     let reason = chain(rejection);
-    if answer.fault != "client" && !rejection.is_said() {
+    if answer.fault != "client" && !rejection.is_said() && exchange.is_audited {
         tracing::warn!(
             fault = answer.fault,
             request_id = exchange.id(),

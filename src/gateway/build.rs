@@ -13,6 +13,7 @@ use super::counts::Counts;
 use super::pages::{Pages, PagesError};
 use super::rate_limits::RateLimits;
 use super::readiness::Readiness;
+use super::refusals::Refusals;
 use super::request_id::RequestIds;
 use super::strip::Stripper;
 use super::unsent_form::Room;
@@ -92,6 +93,7 @@ pub(super) struct Lasting {
     spent_states: Arc<SpentStates>,
     /// What is counted of renewals at each issuer, by its name.
     pub(super) renewals: Vec<(Arc<str>, Arc<RenewalCounts>)>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 impl Lasting {
@@ -154,6 +156,7 @@ impl Gateway {
             verifier,
             spent_states,
             renewals: counted,
+            refusals: Arc::default(),
         };
         let counts = Counts::new(&config.sites);
         let upstreams = Upstreams::new(&config.upstreams, &clock)?;
@@ -198,7 +201,7 @@ impl Gateway {
     /// [`BuildError`]; nothing has changed then.
     pub fn succeeded_by(&self, config: Arc<Config>) -> Result<Arc<Self>, BuildError> {
         let Lasting { tasks, store, sessions, denied, shared_denials, connection, journal, .. } = &self.lasting;
-        let Lasting { verifier, spent_states, renewals: counted, .. } = &self.lasting;
+        let Lasting { verifier, spent_states, renewals: counted, refusals, .. } = &self.lasting;
         // How the log shows its subject is kept beside each token.
         let shown_alike = self.config.log.subject == config.log.subject
             && self.config.session.secrets.first() == config.session.secrets.first();
@@ -234,6 +237,7 @@ impl Gateway {
             verifier,
             spent_states: Arc::clone(spent_states),
             renewals: renewals.counts(),
+            refusals: Arc::clone(refusals),
         };
         let counts = self.counts.succeeded_by(&config.sites);
         let (before, after, now) = (&self.config.rate_limits, &config.rate_limits, self.clock.instant());

@@ -15,6 +15,7 @@ use super::admit::Target;
 use super::counts::Counting;
 use super::pages::Reader;
 use super::rate_limits::{self, Standings};
+use super::refusals;
 use super::request_kind::RequestKind;
 use super::trace_context::TraceContext;
 use super::unsent_form::UnsentForm;
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::{Authentication, IssuerId, Route};
 use crate::forwarding::Body;
 use crate::forwarding::forwarded::client_address;
+use crate::oauth::Claims;
 
 /// One request under way.
 pub(super) struct Exchange<'g> {
@@ -51,12 +53,14 @@ pub(super) struct Exchange<'g> {
     pub(super) bodyless: bool,
     /// What the access log will say.
     pub(super) record: Box<Record>,
-    /// Whether an auditor is told what becomes of it.
+    /// Whether an auditor is told what becomes of it, and the log of trouble: not of a request that is only talked about.
     pub(super) is_audited: bool,
     counting: Counting<'g>,
     route: Option<&'g Route>,
     origin: Option<HeaderValue>,
     referer: Option<HeaderValue>,
+    /// What the route asks about of the claims that were refused.
+    refused_claims: Option<Box<Claims>>,
     /// Looked at for people only, and only where there are several languages.
     accept_language: Option<HeaderValue>,
     preflight: bool,
@@ -91,6 +95,7 @@ impl<'g> Exchange<'g> {
             route: None,
             origin: headers.get(ORIGIN).cloned(),
             referer: headers.get(REFERER).cloned(),
+            refused_claims: None,
             accept_language: headers.get(ACCEPT_LANGUAGE).filter(|_| asks_for_language).cloned(),
             preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
@@ -135,6 +140,11 @@ impl<'g> Exchange<'g> {
             self.gateway.config.issuers.get(identity.token.issuer.0).map(|issuer| Arc::clone(&issuer.name));
         let subject = || identity.token.claims.subject().and_then(|subject| self.gateway.access_log.subject(subject));
         self.record.subject.clone_from(identity.token.logged_as.get_or_init(subject));
+    }
+
+    /// Notes that these claims are not what the route requires.
+    pub(super) fn note_refused_claims(&mut self, identity: &Identity, route: &Route) {
+        self.refused_claims = refusals::kept_claims(self.gateway.config.log.subject, &identity.token.claims, route);
     }
 
     /// Notes that the upstream, which was asked then, has answered or failed to.
@@ -225,6 +235,10 @@ impl<'g> Exchange<'g> {
         self.record.status = response.status();
         self.record.head_after = self.clock().instant().saturating_duration_since(self.record.started);
         self.counting.answered(&self.record.answered());
+        if self.record.refusal.is_some() {
+            let (navigation, claims) = (self.kind.navigation, self.refused_claims.take());
+            self.gateway.lasting.refusals.keep(self.clock().now(), &self.record, navigation, claims);
+        }
         response.map(|body| LoggedBody::new(body, self.record))
     }
 }

@@ -7,9 +7,9 @@ use super::Gateway;
 use super::counts::Counts;
 use crate::auth::refresh::RenewalCounts;
 use crate::auth::verify::CacheCounts;
-use crate::config::Cookies;
-use crate::forwarding::AddressHealth;
-use crate::issuer::Issuer;
+use crate::config::{Config, Cookies};
+use crate::forwarding::{AddressHealth, chain};
+use crate::issuer::{Issuer, KeyName};
 
 /// How an issuer is, at the moment.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ pub struct IssuerHealth {
     pub key_set_age: Option<Duration>,
     /// Sessions that it keeps, where it is Usher itself.
     pub sessions: Option<usize>,
+    /// The keys that count at the moment.
+    pub keys: Vec<KeyName>,
+    /// Why its keys could not be had when they were last fetched.
+    pub last_error: Option<String>,
 }
 
 impl Gateway {
@@ -49,6 +53,8 @@ impl Gateway {
             up: !issuer.is_failing(),
             key_set_age: issuer.key_set_age(),
             sessions: issuer.local().map(crate::issuer::local::Local::sessions),
+            keys: issuer.key_names(),
+            last_error: issuer.last_error().map(|error| chain(&*error)),
         })
     }
 
@@ -56,6 +62,12 @@ impl Gateway {
     #[must_use]
     pub fn address_health(&self) -> Vec<AddressHealth> {
         self.upstreams.health()
+    }
+
+    /// The configuration that it was built from.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Whether the store that instances share can be reached; `None` where there is none.

@@ -26,6 +26,7 @@ mod pages;
 mod prepare;
 mod rate_limits;
 mod readiness;
+mod refusals;
 mod rejection;
 mod request_id;
 mod request_kind;
@@ -59,6 +60,7 @@ pub use counts::{Counts, RouteCounts};
 pub use measures::IssuerHealth;
 pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;
+pub use refusals::Refusal;
 pub use rejection::Rejection;
 
 use admit::{Target, admit};
@@ -245,9 +247,11 @@ async fn decide<'g, B>(
     // 6 Authorize: what the route requires of the claims, and then of the sign-in. Where another sign-in would be in vain,
     // nobody is asked for one.
     if let Some(identity) = &identity {
-        authorize(&identity.token.claims, &route.require)?;
+        let claims = &identity.token.claims;
+        authorize(claims, &route.require).inspect_err(|_| exchange.note_refused_claims(identity, route))?;
         if !route.authentication.is_any() {
-            step_up::check(gateway, route, identity, &credentials, exchange)?;
+            let outcome = step_up::check(gateway, route, identity, &credentials, exchange);
+            outcome.inspect_err(|_| exchange.note_refused_claims(identity, route))?;
         }
     }
     Ok(Decision { route, credentials, identity })

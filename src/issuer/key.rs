@@ -220,7 +220,8 @@ impl Key {
         self.checks.iter().find(|(fitting, _)| *fitting == algorithm).map(|(_, check)| check)
     }
 
-    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+    /// What it may verify.
+    pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.checks.iter().map(|(algorithm, _)| *algorithm)
     }
 

@@ -220,6 +220,16 @@ impl<T: Send + Sync + 'static> Remote<T> {
         self.schedule().last_error.is_some()
     }
 
+    /// What is held, if anything: for whoever only looks, and starts nothing by that.
+    pub(super) fn held(&self) -> Option<Arc<T>> {
+        self.held.load_full()
+    }
+
+    /// Why the last attempt failed, if it did.
+    pub(super) fn last_error(&self) -> Option<Arc<FetchError>> {
+        self.schedule().last_error.clone()
+    }
+
     /// How long ago what is held was fetched, if anything is.
     pub(super) fn held_for(&self) -> Option<Duration> {
         let fetched = || self.age().saturating_sub(self.fetched.load(Ordering::Relaxed));

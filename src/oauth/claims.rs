@@ -17,6 +17,18 @@ impl Claims {
         rest.iter().try_fold(self.0.get(first)?, |value, step| value.get(step.as_str()))
     }
 
+    /// What these paths lead to, and nothing else.
+    #[must_use]
+    pub fn narrowed<'p>(&self, paths: impl IntoIterator<Item = &'p ClaimPath>) -> Self {
+        let mut narrowed = Map::new();
+        for path in paths {
+            if let Some(value) = self.at(path) {
+                place(&mut narrowed, &path.steps, value);
+            }
+        }
+        Self(narrowed)
+    }
+
     /// A top-level claim that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
@@ -33,6 +45,21 @@ impl Claims {
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.text("sub")
+    }
+}
+
+/// Puts a value where these steps lead. What is there already was found at a shorter path, and holds it.
+fn place(object: &mut Map<String, Value>, steps: &[String], value: &Value) {
+    match steps {
+        [] => {}
+        [last] => {
+            object.insert(last.clone(), value.clone());
+        }
+        [first, rest @ ..] => {
+            if let Value::Object(inner) = object.entry(first.clone()).or_insert_with(|| Value::Object(Map::new())) {
+                place(inner, rest, value);
+            }
+        }
     }
 }
 
@@ -141,6 +168,20 @@ mod tests {
         assert_eq!(at(r"https://example\.com/roles"), Some(json!("a")));
         assert_eq!(at("realm_access.absent"), None);
         assert_eq!(at("sub.deeper"), None);
+    }
+
+    #[test]
+    fn narrowed_claims_hold_what_the_paths_lead_to_and_nothing_else() {
+        let narrowed = |paths: &[&str]| {
+            let paths: Vec<ClaimPath> = paths.iter().map(|path| path.parse().unwrap()).collect();
+            Value::Object(claims().narrowed(&paths).0)
+        };
+        assert_eq!(narrowed(&["realm_access.roles", "sub.deeper"]), json!({ "realm_access": { "roles": ["admin"] } }));
+        assert_eq!(
+            narrowed(&["realm_access", "realm_access.roles"]),
+            json!({ "realm_access": { "roles": ["admin"] } })
+        );
+        assert_eq!(narrowed(&[]), json!({}));
     }
 
     #[test]

@@ -323,7 +323,7 @@ async fn no_secret_leaves_the_binary_by_its_log_or_its_answers_whatever_happens(
         presented_and_refused(&mut cage).await;
         logins_that_fail(&mut cage).await;
         let admin = cage.usher.address("admin").await;
-        for path in ["/healthz", "/readyz", "/metrics", "/"] {
+        for path in ["/healthz", "/readyz", "/metrics", "/", "/status.json"] {
             let answer = reqwest::get(format!("http://{admin}{path}")).await.unwrap().text().await.unwrap();
             cage.assert_silent(path, &answer);
         }

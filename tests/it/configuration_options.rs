@@ -64,12 +64,17 @@ fn the_document_whose_every_key_is_misspelt_mistyped_and_repeated_has_every_key_
     let (known, used) = (alike(&known), alike(&used));
     assert!(known.len() > 100, "{}", known.len());
     let missing: Vec<_> = known.difference(&used).map(String::as_str).collect();
-    // It cannot stand beside `secret`, and has its turn here.
-    assert_eq!(missing, [".session.secret_file"]);
+    // They cannot stand beside `token` and `secret`, and have their turn here.
+    assert_eq!(missing, [".listen.admin.token_file", ".session.secret_file"]);
     let site = "sites: [{ host: app.test, upstream: 'http://127.0.0.1:1', access: public, routes: [{ path: / }] }]";
     for session in ["secret_fil: /x", "secret_file: [/x]", "secret_file: /x, secret_file: /x", "secret_file: null"] {
         let refusal = Gateway::refusal(&format!("session: {{ {session} }}\n{site}")).expect(session);
         assert!(refusal.contains("1 problem") || refusal.contains("session.secret_fil"), "{session}: {refusal}");
+    }
+    for token in ["token_fil: /x", "token_file: [/x]", "token_file: /x, token_file: /x", "token_file: null"] {
+        let admin = format!("listen: {{ https: '127.0.0.1:0', admin: {{ address: '0.0.0.0:0', {token} }} }}");
+        let refusal = Gateway::refusal(&format!("{admin}\n{site}")).expect(token);
+        assert!(refusal.contains("1 problem") || refusal.contains("listen.admin.token_fil"), "{token}: {refusal}");
     }
 }
 

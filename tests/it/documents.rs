@@ -94,7 +94,8 @@ pub(crate) fn loads(yaml: &str, name: &str) {
         let contents = match ending {
             Some("pem" | "crt") => std::fs::read_to_string(directory.path().join("made.pem")).unwrap(),
             Some("key") => std::fs::read_to_string(directory.path().join("made.key")).unwrap(),
-            _ => format!("a secret for {secret} that nobody guesses, 0123456789\n"),
+            // A token of the admin listener takes no blanks.
+            _ => format!("a-secret-for-{secret}-that-nobody-guesses-0123456789\n"),
         };
         std::fs::write(path, contents).unwrap();
     }

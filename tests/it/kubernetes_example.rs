@@ -28,7 +28,7 @@ fn container() -> Value {
 }
 
 fn port_of(address: &Value) -> u64 {
-    address.as_str().unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
+    address.as_str().or(address["address"].as_str()).unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn every_file_of_the_configuration_is_mounted() {
     let configuration = configuration();
     let files = configuration.split("/run/secrets/").skip(1);
     let files: Vec<&str> = files.map(|rest| rest.split([' ', ',', '\n']).next().unwrap()).collect();
-    assert_eq!(files.len(), 5, "{files:?}");
+    assert_eq!(files.len(), 6, "{files:?}");
     for file in files {
         let (folder, key) = file.split_once('/').unwrap();
         let (_, volume) = mounts.iter().find(|(path, _)| *path == format!("/run/secrets/{folder}")).expect(file);

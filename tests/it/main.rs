@@ -167,6 +167,7 @@ mod kubernetes_example;
 mod logs;
 mod metrics;
 mod monitoring;
+mod status_page;
 mod traces;
 mod warnings;
 

@@ -12,62 +12,20 @@ mod requests;
 mod upstreams;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
 
 use self::families::Families;
+use super::readings::{Certificate, Readings, Reloads};
 use crate::audit::Event;
-use crate::clock::Timestamp;
-use crate::gateway::Gateway;
 
 /// There is one of it at most.
 const NO_LABELS: [(&str, &str); 0] = [];
 
 /// The media type of the answer.
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
-
-/// Makes the text anew, each time it is asked for.
-pub type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
-
-/// All that is shown of a process at one moment.
-pub struct Readings {
-    /// The gateway that is in force.
-    pub gateway: Arc<Gateway>,
-    /// Connections of clients.
-    pub connections: usize,
-    /// The certificates that clients are shown.
-    pub certificates: Vec<Certificate>,
-    /// What became of reloads.
-    pub reloads: Reloads,
-}
-
-/// A certificate that clients are shown.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    /// The first name that it is for; `self-signed` of a self-made one.
-    pub name: String,
-    /// Where it was read from; `None` of a self-made one.
-    pub file: Option<PathBuf>,
-    /// When it ends.
-    pub expires_at: Timestamp,
-}
-
-/// What became of reloads.
-#[derive(Clone, Copy, Debug)]
-pub struct Reloads {
-    /// Whether the last one put its configuration in force; true before the first.
-    pub last_successful: bool,
-    /// When a configuration was put in force for the last time, the start included.
-    pub last_success_at: Timestamp,
-    /// How many put their configuration in force.
-    pub successful: u64,
-    /// How many did not.
-    pub failed: u64,
-}
 
 /// The readings as text.
 #[must_use]
@@ -78,12 +36,6 @@ pub fn text(readings: Readings) -> String {
     // Writing to a text cannot fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
-}
-
-impl fmt::Debug for Readings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Readings").finish_non_exhaustive()
-    }
 }
 
 impl Collector for Readings {
@@ -161,14 +113,14 @@ impl Readings {
     }
 
     fn reloads(&self, families: &mut Families<'_>) -> fmt::Result {
-        let Reloads { last_successful, last_success_at, successful, failed } = self.reloads;
+        let Reloads { last_failure, last_success_at, successful, failed, .. } = &self.reloads;
         let help = "Whether the last reload put its configuration in force (1) or failed (0).";
         let name = "usher_configuration_last_reload_successful";
-        families.gauge(name, help, &u64::from(last_successful))?;
+        families.gauge(name, help, &u64::from(last_failure.is_none()))?;
         let help = "When a configuration was put in force for the last time, in seconds since 1970.";
         let name = "usher_configuration_last_reload_success_timestamp_seconds";
         families.gauge(name, help, &last_success_at.0)?;
-        let reloads = [([("outcome", "successful")], successful), ([("outcome", "failed")], failed)];
+        let reloads = [([("outcome", "successful")], *successful), ([("outcome", "failed")], *failed)];
         families.counters("usher_configuration_reloads", "Reloads, by what came of them.", reloads)
     }
 }

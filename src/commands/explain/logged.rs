@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::ExplainError;
 use super::input::Inputs;
-use crate::auth::unauthenticated::Unauthenticated;
 use crate::gateway::explain::{Decision, Explanation, Presented};
 
 /// Of whose lines this is about.
@@ -89,11 +88,7 @@ impl Logged {
 
     /// What was presented then, as far as the log tells.
     pub(in crate::commands) fn presented(&self) -> Presented {
-        match (&self.issuer, &self.reason) {
-            (Some(issuer), _) => Presented::OfIssuer(issuer.clone()),
-            (None, Some(reason)) if *reason == Unauthenticated::NoCredentials.to_string() => Presented::AsSent,
-            (None, _) => Presented::Unseen,
-        }
+        Presented::of_log(self.issuer.as_deref(), self.reason.as_deref())
     }
 
     /// How what is decided now compares.

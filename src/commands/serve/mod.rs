@@ -7,8 +7,8 @@
 //! used ([`crate::service_manager`]).
 
 mod files;
-mod metrics;
 mod outcomes;
+mod process;
 pub mod reload;
 mod watch;
 
@@ -94,7 +94,7 @@ pub struct Addresses {
     pub plain: Vec<SocketAddr>,
     /// Where other proxies ask about requests of theirs.
     pub verify: Vec<SocketAddr>,
-    /// Health and metrics.
+    /// Health, metrics and the status page.
     pub admin: Option<SocketAddr>,
 }
 
@@ -143,7 +143,7 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
     let background = Background::start().map_err(StartupError::Runtime)?;
     let tasks = Tasks::new(background.handle().clone());
     let readiness = Readiness::default();
-    let admin = match config.listen.admin {
+    let admin = match config.listen.admin.as_ref().map(|admin| admin.address) {
         // On the background runtime, to which the socket then belongs.
         Some(address) => Some(background.handle().spawn(Admin::bind(address, sockets.take(address))).await??),
         None => None,
@@ -173,7 +173,8 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
         admin: admin.as_ref().map(Admin::address),
     };
     if let Some(admin) = admin {
-        drop(background.handle().spawn(admin.run(readiness.clone(), metrics::scrape(reloads.clone()))));
+        let serving = process::Serving { readiness: readiness.clone(), reloads: reloads.clone() };
+        drop(background.handle().spawn(admin.run(Arc::new(serving))));
     }
     Ok(Running { addresses, server, background, tasks, readiness, reloads })
 }
@@ -300,12 +301,13 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::config::{Listen, Shutdown};
+    use crate::config::{self, Listen, Shutdown};
     use crate::server::testing;
 
     fn configuration() -> Config {
         let config = testing::config();
-        let listen = Listen { admin: Some("127.0.0.1:0".parse().unwrap()), ..config.listen };
+        let admin = config::Admin { address: "127.0.0.1:0".parse().unwrap(), token: None, hosts: Vec::new() };
+        let listen = Listen { admin: Some(admin), ..config.listen };
         Config { listen, ..config }
     }
 

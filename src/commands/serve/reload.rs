@@ -13,11 +13,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::files::Source;
 use super::outcomes::Outcomes;
-pub use super::outcomes::Refused;
-use crate::admin::metrics;
-use crate::clock::Clock;
+use crate::admin;
+use crate::clock::{Clock, Timestamp};
 use crate::commands::{causes, restart};
-use crate::config::{Config, ConfigError, Loaded, Problem};
+use crate::config::{Config, ConfigError, Loaded};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
 use crate::service_manager::{self, Word};
@@ -58,11 +57,13 @@ pub struct Reloads {
 struct InForce {
     config: Arc<Config>,
     gateway: Arc<Gateway>,
+    version: Arc<str>,
 }
 
 impl Reloads {
     pub(super) fn new(server: server::Reload, config: Arc<Config>, gateway: Arc<Gateway>, clock: Clock) -> Self {
-        let in_force = Arc::new(ArcSwap::from_pointee(InForce { config, gateway }));
+        let version = config.version().into();
+        let in_force = Arc::new(ArcSwap::from_pointee(InForce { config, gateway, version }));
         let outcomes = Arc::new(Outcomes::since(clock.now()));
         Self { server, in_force, turn: Arc::default(), outcomes, clock }
     }
@@ -73,9 +74,15 @@ impl Reloads {
         Arc::clone(&self.in_force.load().config)
     }
 
-    /// The gateway in force.
-    pub(super) fn gateway(&self) -> Arc<Gateway> {
-        Arc::clone(&self.in_force.load().gateway)
+    /// The gateway in force, and what tells its configuration from others.
+    pub(super) fn in_force(&self) -> (Arc<Gateway>, Arc<str>) {
+        let in_force = self.in_force.load();
+        (Arc::clone(&in_force.gateway), Arc::clone(&in_force.version))
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The server that it is reloaded in.
@@ -84,20 +91,8 @@ impl Reloads {
     }
 
     /// What became of reloads so far.
-    pub(super) fn outcomes(&self) -> metrics::Reloads {
-        self.outcomes.counted()
-    }
-
-    /// The last configuration, if it was not put in force, and why.
-    #[must_use]
-    pub fn refused(&self) -> Option<Arc<Refused>> {
-        self.outcomes.refused()
-    }
-
-    /// Why certificates that are in use could not be read anew when that was last tried; empty when all could.
-    #[must_use]
-    pub fn stale_certificates(&self) -> Arc<Vec<String>> {
-        self.outcomes.stale_certificates()
+    pub(super) fn outcomes(&self) -> admin::Reloads {
+        self.outcomes.told()
     }
 
     /// Puts `config` in force, which holds for every request that arrives after this returns.
@@ -127,7 +122,8 @@ impl Reloads {
             move || -> Result<_, ReloadError> {
                 let certificates = server.prepare(&config, now)?;
                 let gateway = before.gateway.succeeded_by(Arc::clone(&config))?;
-                Ok((certificates, InForce { config, gateway }))
+                let version = config.version().into();
+                Ok((certificates, InForce { config, gateway, version }))
             }
         };
         let (certificates, next) = tokio::task::spawn_blocking(build).await??;
@@ -217,8 +213,7 @@ async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
     let Loaded { config, notes, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(ConfigError { problems, .. }) => {
-            let told = |problem: &Problem| format!("{}: {}: {}", problem.origin, problem.path, problem.message);
-            reloads.outcomes.note(Err(problems.iter().map(told).collect()), reloads.clock.now());
+            reloads.outcomes.note(Err(problems.iter().map(ToString::to_string).collect()), reloads.clock.now());
             for problem in problems {
                 let (place, remedy) = (problem.origin, problem.remedy.or(problem.suggestion));
                 tracing::error!(

@@ -24,7 +24,7 @@ impl Check<'_> {
             http: self.addresses(&at.key("http"), mirror.http.as_ref()),
             plain: self.addresses(&at.key("plain"), mirror.plain.as_ref()),
             verify: self.addresses(&at.key("verify"), mirror.verify.as_ref()),
-            admin: mirror.admin.as_ref().and_then(|text| self.accept(&at.key("admin"), address(text))),
+            admin: mirror.admin.as_ref().and_then(|admin| self.admin(&at.key("admin"), admin)),
             proxy_protocol: mirror.proxy_protocol.unwrap_or(false),
         };
         if listen.https.is_empty() && listen.plain.is_empty() {
@@ -84,7 +84,7 @@ impl Check<'_> {
             [("https", &listen.https), ("http", &listen.http), ("plain", &listen.plain), ("verify", &listen.verify)];
         let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
         let public = keys.into_iter().flat_map(|(key, addresses)| addresses.iter().map(move |address| (key, *address)));
-        for (key, address) in public.chain(listen.admin.map(|address| ("admin", address))) {
+        for (key, address) in public.chain(listen.admin.as_ref().map(|admin| ("admin", admin.address))) {
             if let Some((other, _)) = seen.iter().find(|(_, taken)| overlap(*taken, address)) {
                 let message = format!("takes the port of {other}");
                 self.report.problem(&at.key(key), message, "give every listener a port of its own");
@@ -148,7 +148,7 @@ impl Check<'_> {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, Mistake> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Mistake> {
     let mistake = || Mistake::new("must be an address with a port", "write it as 0.0.0.0:8443 or [::]:8443");
     text.parse().map_err(|_| mistake())
 }

@@ -3,6 +3,7 @@
 //! Nothing here stops at a mistake. A value that is wrong is reported and left out; because a report with problems never
 //! becomes a configuration, what stands in its place does not matter.
 
+mod admin;
 mod files;
 mod issuers;
 mod listen;

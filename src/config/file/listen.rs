@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::OneOrMany;
+use super::{OneOrMany, TextOr};
+use crate::config::Secret;
 
 /// Addresses with ports: `0.0.0.0:8443`, `[::]:8443`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -20,10 +21,27 @@ pub struct Listen {
     /// Plain HTTP on which other proxies, of `trusted_proxies`, ask whether a request of theirs may pass, and as whom
     /// (forward authentication). Routes need no `upstream` then. One or a list.
     pub verify: Option<OneOrMany<String>>,
-    /// `/healthz`, `/readyz` and `/metrics`; never on a public listener. Default: none.
-    pub admin: Option<String>,
+    /// `/healthz`, `/readyz`, `/metrics` and the status page; never on a public listener. An address, or keys. One that
+    /// others than this machine reach needs a token. Default: none.
+    pub admin: Option<TextOr<String, Admin>>,
     /// Connections from `trusted_proxies` begin with a PROXY protocol header, v1 or v2. Default: false.
     pub proxy_protocol: Option<bool>,
+}
+
+/// The admin listener with credentials, or with names of its own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with address, token_file and hosts")]
+pub struct Admin {
+    /// Where it listens: `0.0.0.0:9901`.
+    #[schemars(required)]
+    pub address: Option<String>,
+    /// What whoever reads metrics or the status page presents: as `Authorization: Bearer`, or as the password of Basic with
+    /// any name, for browsers. At least 16 characters. Health is told to everybody.
+    pub token: Option<Secret>,
+    /// A file with that token.
+    pub token_file: Option<PathBuf>,
+    /// Names under which browsers may ask without a token, beside addresses and `localhost`. Default: none.
+    pub hosts: Option<Vec<String>>,
 }
 
 /// The certificates of the https listener: files, or a self-made one.

@@ -87,8 +87,35 @@ fn listeners() {
     refused(&listen("{ https: 127.0.0.1:0, proxy_protocol: true }"), "listen.proxy_protocol", "there are none");
     refused(&listen("{ https: 0.0.0.0:1, admin: 127.0.0.1:1 }"), "listen.admin", "port of https");
     refused(&listen("{ https: 0.0.0.0:1, http: 0.0.0.0:1 }"), "listen.http", "port of https");
+    let other = listen("{ https: 0.0.0.0:1, admin: { address: '127.0.0.1:1' } }");
+    refused(&other, "listen.admin", "port of https");
     refused(&small_with("self_signed: true", "self_signed: false"), "tls", "no certificate");
     refused(&small_with("tls:", "trusted_proxies: [10.0.0.0/99]\ntls:"), "trusted_proxies[0]", "a network");
+}
+
+#[test]
+fn an_admin_listener_that_others_reach_needs_a_token_that_cannot_be_guessed() {
+    let admin =
+        |admin: &str| small_with("{ https: 127.0.0.1:0 }", &format!("{{ https: 127.0.0.1:0, admin: {admin} }}"));
+    for address in ["0.0.0.0:9901", "10.0.0.2:9901", "[::]:9901", "[2001:db8::1]:9901", "[::ffff:10.0.0.2]:9901"] {
+        refused(&admin(&format!("'{address}'")), "listen.admin", "nothing says who may read");
+        refused(&admin(&format!("{{ address: '{address}' }}")), "listen.admin.address", "nothing says who may read");
+        let guarded = admin(&format!("{{ address: '{address}', token: 4fa81c0a5f7b9d3e }}"));
+        assert!(load_yaml(&guarded).is_ok(), "{guarded}");
+    }
+    for address in ["127.0.0.1:9901", "127.1.2.3:9901", "[::1]:9901", "[::ffff:127.0.0.1]:9901"] {
+        for free in [format!("'{address}'"), format!("{{ address: '{address}', hosts: [status.example.com] }}")] {
+            assert!(load_yaml(&admin(&free)).is_ok(), "{free}");
+        }
+    }
+    let keys = |keys: &str| admin(&format!("{{ address: '0.0.0.0:9901', {keys} }}"));
+    refused(&keys("token: 4fa81c0a5f7b9d3"), "listen.admin.token", "shorter than 16");
+    refused(&keys("token: 'two words 0123456789'"), "listen.admin.token", "a header does not take");
+    refused(&keys("token: passwordpassword"), "listen.admin.token", "everybody knows");
+    refused(&keys("token_file: /nowhere/at/all"), "listen.admin.token_file", "/nowhere/at/all");
+    refused(&keys("token: 4fa81c0a5f7b9d3e, hosts: ['*.example.com']"), "listen.admin.hosts[0]", "one name");
+    refused(&keys("token: 4fa81c0a5f7b9d3e, hosts: []"), "listen.admin.hosts", "empty list");
+    refused(&admin("{ hosts: [a.example] }"), "listen.admin.address", "missing");
 }
 
 #[test]

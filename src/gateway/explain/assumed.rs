@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::authenticate::{Identity, Source};
+use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
@@ -22,6 +23,19 @@ pub enum Presented {
     StillOfIssuer(String),
     /// Something that is not known any more, if anything.
     Unseen,
+}
+
+impl Presented {
+    /// What was presented with a request of which no more is known than the issuer whose token it was, if one counted, and why
+    /// it was refused, if it was.
+    #[must_use]
+    pub fn of_log(issuer: Option<&str>, reason: Option<&str>) -> Self {
+        match (issuer, reason) {
+            (Some(issuer), _) => Self::OfIssuer(issuer.to_owned()),
+            (None, Some(reason)) if reason == Unauthenticated::NoCredentials.to_string() => Self::AsSent,
+            (None, _) => Self::Unseen,
+        }
+    }
 }
 
 /// An identity of these claims, which somebody vouches for who need not be asked.

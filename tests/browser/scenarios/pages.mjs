@@ -3,50 +3,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { complaints, open, SIGN_IN, signIn, SITE } from '../page.mjs';
+import { complaints, faults, open, SIGN_IN, signIn, SITE } from '../page.mjs';
 
 const DESK = { width: 1280, height: 800 };
 const PHONE = { width: 375, height: 667 };
 /** The narrowest that must not scroll sideways (WCAG 2.2, 1.4.10). */
 const NARROW = { width: 320, height: 568 };
-
-/** Runs in the page: what is wrong with how it looks, as sentences. */
-function faults() {
-  const wrong = [];
-  const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
-  const luminance = (colour) => {
-    const [red, green, blue] = numbers(colour).map((part) => {
-      const share = part / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const background = (element) => {
-    for (let behind = element; behind; behind = behind.parentElement) {
-      const colour = getComputedStyle(behind).backgroundColor;
-      if (numbers(colour)[3] !== 0) return colour;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const hasText = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== '');
-  const texts = [...document.body.querySelectorAll('*')].filter((element) => hasText(element) || element.matches('input:not([type=hidden])'));
-  for (const element of texts) {
-    const [lighter, darker] = [getComputedStyle(element).color, background(element)].map(luminance).sort((a, b) => b - a);
-    const contrast = (lighter + 0.05) / (darker + 0.05);
-    if (!(contrast >= 4.5)) wrong.push(`contrast ${contrast.toFixed(2)} of <${element.localName}> ${element.textContent.trim()}`);
-  }
-  for (const input of document.querySelectorAll('input:not([type=hidden])')) {
-    if (!input.labels.length) wrong.push(`no label for ${input.name}`);
-  }
-  for (const target of document.querySelectorAll('input:not([type=hidden]), button, a.button')) {
-    if (target.getBoundingClientRect().height < 44) wrong.push(`${target.localName} is too small for a finger`);
-  }
-  const { scrollWidth, clientWidth } = document.documentElement;
-  if (scrollWidth > clientWidth) wrong.push(`it scrolls sideways: ${scrollWidth} wide in ${clientWidth}`);
-  if (document.querySelectorAll('h1').length !== 1) wrong.push('not one heading');
-  if (!document.documentElement.lang || !document.title) wrong.push('no language or no title');
-  return wrong;
-}
 
 /** How to get each page; a session is there from the sign-in on. */
 const PAGES = {

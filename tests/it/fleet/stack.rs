@@ -167,6 +167,7 @@ impl Network {
 fn furnish(directory: &Path) -> String {
     authority().write(&["localhost"], directory, "site");
     std::fs::write(directory.join("usher_session"), "a session secret of the tests, 0123456789\n").unwrap();
+    std::fs::write(directory.join("admin_token"), "4fa81c0a5f7b9d3e4fa81c0a5f7b9d3e\n").unwrap();
     std::fs::write(directory.join("redis"), "8f3a5c0e\n").unwrap();
     directory.to_str().unwrap().to_owned()
 }

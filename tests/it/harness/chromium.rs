@@ -27,14 +27,19 @@ impl Chromium {
     /// # Panics
     ///
     /// When something is missing although `USHER_TEST_ALL` demands every test.
-    pub(crate) fn play(scenario: &str, gateway: &Gateway, mut options: Value) -> Option<Self> {
+    pub(crate) fn play(scenario: &str, gateway: &Gateway, options: Value) -> Option<Self> {
+        Self::play_at(scenario, gateway.https().port(), options)
+    }
+
+    /// The same with what listens on this port of the machine for every `https` site.
+    pub(crate) fn play_at(scenario: &str, port: u16, mut options: Value) -> Option<Self> {
         let found = chromium().filter(|_| folder().join("node_modules/playwright-core").is_dir());
         let Some(chromium) = found else {
             super::left_out(&format!("{scenario} in a browser: chromium or the packages of tests/browser are missing"));
             return None;
         };
         options["chromium"] = chromium.to_str().into();
-        options["port"] = gateway.https().port().into();
+        options["port"] = port.into();
         let directory = tempfile::tempdir().unwrap();
         let mut process = Command::new("node")
             .args(["run.mjs", scenario, &options.to_string()])

@@ -1,0 +1,39 @@
+//! What the admin listener answers for: the gateway in force, the server and the reloads.
+
+use std::sync::Arc;
+
+use super::reload::Reloads;
+use crate::admin::{Certificate, Process, Readings};
+use crate::config::Config;
+use crate::gateway::Readiness;
+use crate::server::CertificateExpiry;
+
+/// This process, as it serves.
+pub(super) struct Serving {
+    pub(super) readiness: Readiness,
+    pub(super) reloads: Reloads,
+}
+
+impl Process for Serving {
+    fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.reloads.config()
+    }
+
+    fn readings(&self) -> Readings {
+        let (reloads, server) = (&self.reloads, self.reloads.server());
+        let certificate = |CertificateExpiry { name, file, at }| Certificate { name, file, expires_at: at };
+        let (gateway, version) = reloads.in_force();
+        Readings {
+            now: reloads.now(),
+            gateway,
+            connections: server.connections(),
+            certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
+            reloads: reloads.outcomes(),
+            version,
+        }
+    }
+}
