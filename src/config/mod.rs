@@ -6,6 +6,7 @@
 //! resolve anything, though it does read the files that the configuration names (secrets, keys, certificates), because a
 //! missing file is a problem of the configuration.
 
+mod acme;
 mod check;
 mod defaults;
 mod display;
@@ -41,6 +42,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use acme::{Acme, AcmeChallenge};
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,

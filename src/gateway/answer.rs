@@ -326,7 +326,7 @@ fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
 }
 
 /// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -50,6 +50,7 @@ use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
 
 pub use access_log::LoggedBody;
+pub(crate) use answer::chain;
 pub use audit::CommandAudit;
 pub use build::BuildError;
 pub use counts::{Counts, RouteCounts};

@@ -9,17 +9,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Arrived, Protocol};
 use super::limits::Permit;
 use super::proxy_protocol::{self, Announced, ProxyHeaderError};
 use super::socket::Role;
-use super::tls;
+use super::tls::{self, Handshakes};
 use super::wire::Transport;
 use crate::config::Config;
 use crate::gateway::Connection;
@@ -29,7 +27,7 @@ use crate::gateway::Connection;
 pub(super) struct Reception {
     trusted: Vec<IpNet>,
     proxy_protocol: bool,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Handshakes>>,
     handshake_timeout: std::time::Duration,
 }
 
@@ -56,6 +54,9 @@ pub(super) enum Turned {
     /// The peer: the TLS handshake failed; or the connection broke.
     #[error("no handshake")]
     Handshake(#[from] std::io::Error),
+    /// Nobody: an authority that looks whether a name is ours has seen it.
+    #[error("a certificate authority has looked at a name")]
+    Challenge,
     /// The peer: it took too long over all that.
     #[error("the handshake took too long")]
     TooSlow,
@@ -69,7 +70,7 @@ struct Origin {
 }
 
 impl Reception {
-    pub(super) fn new(config: &Config, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(super) fn new(config: &Config, tls: Option<Arc<Handshakes>>) -> Self {
         Self {
             trusted: config.trusted_proxies.clone(),
             proxy_protocol: config.listen.proxy_protocol,
@@ -103,7 +104,7 @@ impl Reception {
             return Err(Turned::TooMany);
         }
         let (transport, protocol, server_name) = match (&self.tls, role) {
-            (Some(tls), Role::Https) => secure(stream, Arc::clone(tls)).await?,
+            (Some(tls), Role::Https) => secure(stream, tls).await?,
             _ => (Transport::Plain(stream), Protocol::Http1, None),
         };
         let connection = Connection::new(origin.client, origin.trusted, origin.local, role == Role::Https, server_name);
@@ -130,13 +131,15 @@ impl Reception {
     }
 }
 
-async fn secure(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-) -> Result<(Transport, Protocol, Option<Box<str>>), Turned> {
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<(Transport, Protocol, Option<Box<str>>), Turned> {
+    let stream = tls.accept(stream).await?;
     let (_, session) = stream.get_ref();
-    let protocol = if session.alpn_protocol() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
+    let protocol = match session.alpn_protocol() {
+        // The authority has seen what it came for. Nothing is spoken with it (RFC 8737 §3).
+        Some(tls::ACME) => return Err(Turned::Challenge),
+        Some(tls::H2) => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
     let server_name = session.server_name().map(Box::from);
     Ok((Transport::Tls(Box::new(stream)), protocol, server_name))
 }

@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use super::certificates::{CertificateError, CertificateExpiry, CertificateTable, Certificates};
 use super::limits::ConnectionLimits;
 use super::self_signed;
+use super::tls::Handshakes;
 use super::worker::Plan;
+use crate::acme::Challenges;
 use crate::clock::Timestamp;
 use crate::config::{Config, Tls};
 use crate::gateway::Gateway;
@@ -25,7 +26,7 @@ pub struct Reload {
     pub(super) adopted: Vec<watch::Receiver<u64>>,
     pub(super) gateway: Option<Arc<ArcSwap<Gateway>>>,
     pub(super) limits: Arc<ConnectionLimits>,
-    pub(super) tls: Option<(Arc<Certificates>, Arc<ServerConfig>)>,
+    pub(super) tls: Option<(Arc<Certificates>, Arc<Handshakes>)>,
     pub(super) https_port: Option<u16>,
 }
 
@@ -43,6 +44,10 @@ impl Reload {
         let Some((certificates, _)) = &self.tls else { return Ok(Prepared(None)) };
         let table = match &config.tls {
             Tls::Files(files) => certificates.current().succeeded_by(files, now)?,
+            // Errors are told of when the certificates are renewed, right after this.
+            Tls::Acme(acme) => {
+                certificates.current().succeeded_by(&acme.beside, now)?.reread(acme.certificates(), now).0
+            }
             Tls::SelfSigned if certificates.current().is_made_for(&self_signed::names(&config.sites)) => {
                 return Ok(Prepared(None));
             }
@@ -61,7 +66,7 @@ impl Reload {
         if let Some(current) = &self.gateway {
             current.store(Arc::clone(gateway));
         }
-        let tls = self.tls.as_ref().map(|(_, config)| Arc::clone(config));
+        let tls = self.tls.as_ref().map(|(_, handshakes)| Arc::clone(handshakes));
         let number = self.plans.borrow().number + 1;
         self.plans.send_replace(Arc::new(Plan::new(number, config, tls, self.https_port)));
         for adopted in &mut self.adopted {
@@ -74,6 +79,12 @@ impl Reload {
     #[must_use]
     pub fn certificate_expiries(&self) -> Vec<CertificateExpiry> {
         self.tls.as_ref().map(|(certificates, _)| certificates.current().expiries()).unwrap_or_default()
+    }
+
+    /// What a certificate authority is shown; `None` without TLS.
+    #[must_use]
+    pub fn challenges(&self) -> Option<Arc<Challenges>> {
+        self.tls.as_ref().map(|(_, handshakes)| Arc::clone(&handshakes.challenges))
     }
 
     /// How many connections there are.

@@ -112,7 +112,8 @@ mod forward_auth_proxies;
 // WebSockets by the test suite of the Autobahn project.
 mod autobahn;
 
-// Refusals, limits, the end.
+// Refusals, limits, certificates that an authority issues, the end.
+mod acme;
 mod answers;
 mod drain;
 mod framing;

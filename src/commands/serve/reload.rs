@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::watch::Watch;
 use crate::admin::metrics;
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
+use crate::config::{self, Config, ConfigError, Loaded, Sources};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
 use crate::service_manager::{self, Word};
@@ -222,8 +222,7 @@ impl Source {
 
 /// The files of the certificates that clients are shown.
 fn certificates(config: &Config) -> BTreeSet<PathBuf> {
-    let Tls::Files(pairs) = &config.tls else { return BTreeSet::new() };
-    pairs.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]).collect()
+    config.tls.files().into_iter().flat_map(|pair| [pair.certificate, pair.key]).collect()
 }
 
 fn depended_on(config: &Config, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
@@ -276,7 +275,7 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
     }
 }
 
-async fn renew_certificates(reloads: &Reloads) {
+pub(super) async fn renew_certificates(reloads: &Reloads) {
     let errors = reloads.renew_certificates().await;
     for error in &errors {
         let cause = std::error::Error::source(error).map(tracing::field::display);

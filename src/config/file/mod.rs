@@ -4,6 +4,7 @@
 //! values mean is the business of `check`. The comments on the keys are the descriptions of the JSON Schema. Unknown keys
 //! are refused everywhere: a typo in a rule must not open a door.
 
+mod acme;
 mod choice;
 mod issuer;
 mod listen;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use acme::Acme;
 pub use choice::{OneOrMany, TextOr};
 pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Certificate, Listen, Tls};
