@@ -10,6 +10,8 @@ pub(super) const ACME_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/di
 /// It needs no listener but the one that the certificate is for.
 pub(super) const ACME_CHALLENGE: AcmeChallenge = AcmeChallenge::TlsAlpn01;
 
+pub(super) const CLIENT_CERTIFICATES_REQUIRED: bool = true;
+
 pub(super) const LEEWAY: Duration = Duration::from_secs(5);
 pub(super) const INTROSPECTION_CACHE: Duration = Duration::from_secs(30);
 pub(super) const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);

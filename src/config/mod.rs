@@ -8,6 +8,7 @@
 
 mod acme;
 mod check;
+mod client_certificates;
 mod defaults;
 mod display;
 mod document;
@@ -43,6 +44,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 pub use acme::{Acme, AcmeChallenge};
+pub use client_certificates::ClientCertificates;
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,
@@ -78,6 +80,8 @@ pub struct Config {
     pub session: Session,
     /// The applications, by host.
     pub sites: Vec<Site>,
+    /// What sites ask of their clients in the TLS handshake; those that ask for nothing are not there.
+    pub client_certificates: Vec<ClientCertificates>,
     /// Every distinct upstream that a route names.
     pub upstreams: Vec<Upstream>,
     /// Every distinct set of identity headers that a route sends.

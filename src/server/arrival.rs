@@ -17,10 +17,10 @@ use super::connection::{Arrived, Protocol};
 use super::limits::Permit;
 use super::proxy_protocol::{self, Announced, ProxyHeaderError};
 use super::socket::Role;
-use super::tls::{self, Handshakes};
+use super::tls::{self, Handshakes, Shaken};
 use super::wire::Transport;
 use crate::config::Config;
-use crate::gateway::Connection;
+use crate::gateway::{Asked, Connection};
 
 /// What every arrival is measured by.
 #[derive(Debug)]
@@ -103,11 +103,12 @@ impl Reception {
         if !self.trusts(origin.client.ip()) && !permit.count_for(origin.client.ip()) {
             return Err(Turned::TooMany);
         }
-        let (transport, protocol, server_name) = match (&self.tls, role) {
+        let (transport, protocol, server_name, asked) = match (&self.tls, role) {
             (Some(tls), Role::Https) => secure(stream, tls).await?,
-            _ => (Transport::Plain(stream), Protocol::Http1, None),
+            _ => (Transport::Plain(stream), Protocol::Http1, None, None),
         };
         let connection = Connection::new(origin.client, origin.trusted, origin.local, role == Role::Https, server_name);
+        let connection = connection.having_asked(asked);
         let connection = if role == Role::Verify { connection.for_questions() } else { connection };
         Ok(Arrived { protocol, transport, connection, permit, alive: connections.token() })
     }
@@ -131,8 +132,10 @@ impl Reception {
     }
 }
 
-async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<(Transport, Protocol, Option<Box<str>>), Turned> {
-    let stream = tls.accept(stream).await?;
+type Secured = (Transport, Protocol, Option<Box<str>>, Option<Asked>);
+
+async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<Secured, Turned> {
+    let Shaken { stream, asked } = tls.accept(stream).await?;
     let (_, session) = stream.get_ref();
     let protocol = match session.alpn_protocol() {
         // The authority has seen what it came for. Nothing is spoken with it (RFC 8737 §3).
@@ -141,5 +144,7 @@ async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<(Transport, Proto
         _ => Protocol::Http1,
     };
     let server_name = session.server_name().map(Box::from);
-    Ok((Transport::Tls(Box::new(stream)), protocol, server_name))
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let asked = asked.map(|terms| Asked::new(terms, shown.map(AsRef::as_ref)));
+    Ok((Transport::Tls(Box::new(stream)), protocol, server_name, asked))
 }

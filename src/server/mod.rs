@@ -18,6 +18,7 @@
 mod activity;
 mod arrival;
 mod certificates;
+mod client_certificates;
 mod connection;
 mod descriptors;
 mod drive;
@@ -60,6 +61,7 @@ use crate::service_manager::Sockets;
 
 pub use certificates::{CertificateError, CertificateExpiry, CertificateWarning, certificate_warnings};
 use certificates::{CertificateTable, Certificates};
+use client_certificates::Asking;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;
@@ -128,9 +130,10 @@ impl Server {
         let tls = certificates_of(config, clock.now())?.map(|table| Arc::new(Certificates::new(table)));
         let challenges = Arc::<Challenges>::default();
         let tls = tls.map(|certificates| {
-            Handshakes::new(Arc::clone(&certificates), Arc::clone(&challenges))
-                .map(|handshakes| (certificates, Arc::new(handshakes)))
-                .map_err(StartupError::Tls)
+            let handshakes = Handshakes::new(Arc::clone(&certificates), Arc::clone(&challenges));
+            let asking = Asking::new(config, &certificates)?;
+            let handshakes = handshakes.map_err(StartupError::Tls)?.with(asking);
+            Ok::<_, StartupError>((certificates, Arc::new(handshakes)))
         });
         let tls = tls.transpose()?;
 

@@ -115,6 +115,7 @@ mod autobahn;
 // Refusals, limits, certificates that an authority issues, the end.
 mod acme;
 mod answers;
+mod client_certificates;
 mod drain;
 mod framing;
 mod limits;

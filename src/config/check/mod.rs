@@ -4,6 +4,7 @@
 //! becomes a configuration, what stands in its place does not matter.
 
 mod acme;
+mod client_certificates;
 mod files;
 mod issuers;
 mod listen;
@@ -115,6 +116,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
     let issuers = check.issuers(file.issuers.as_ref(), file.sites.as_deref().unwrap_or_default());
     let sites = check.sites(file.sites.as_deref(), &issuers, !listen.verify.is_empty());
+    check.client_certificates_need_tls(file.sites.as_deref().unwrap_or_default(), !listen.https.is_empty());
     let state_directory =
         file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));
     let around = Around { listen: &listen, sites: &sites.sites, state_directory: state_directory.as_deref() };
@@ -132,6 +134,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         trusted_proxies,
         session,
         sites: sites.sites,
+        client_certificates: sites.client_certificates,
         upstreams: sites.upstreams,
         identity_sets: sites.identity_sets,
         reserved_headers: sites.reserved_headers,

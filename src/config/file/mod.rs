@@ -6,6 +6,7 @@
 
 mod acme;
 mod choice;
+mod client_certificates;
 mod issuer;
 mod listen;
 mod operation;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 
 pub use acme::Acme;
 pub use choice::{OneOrMany, TextOr};
+pub use client_certificates::ClientCertificates;
 pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown};

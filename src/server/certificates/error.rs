@@ -58,6 +58,15 @@ pub enum CertificateError {
         /// The file.
         path: PathBuf,
     },
+    /// The operator: authorities of clients that cannot be used.
+    #[error("the client_certificates of {host} name a ca_file that cannot be used")]
+    Authorities {
+        /// The site.
+        host: String,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::Error,
+    },
     /// Us or the system's randomness: no certificate could be made.
     #[error("cannot make a self-signed certificate")]
     SelfSigned(#[source] rcgen::Error),
