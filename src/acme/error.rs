@@ -98,10 +98,12 @@ impl OrderError {
         matches!(self, Self::NotSeen(_) | Self::RefusedForNow(_) | Self::Refused(_) | Self::TooSlow | Self::Unusable(_))
     }
 
-    /// The least to wait where the authority says nothing.
-    pub(super) const fn first_wait(&self) -> Duration {
-        // Let's Encrypt allows five failed validations of a name in an hour.
-        Duration::from_secs(if self.counts() { 5 * 60 } else { 2 })
+    /// How long to wait where the authority says nothing: after the first failure, and at the most.
+    pub(super) const fn waits(&self) -> (Duration, Duration) {
+        // Let's Encrypt allows five failed validations of a name in an hour. Who did not answer has counted nothing, and is
+        // asked again soon after it is back.
+        let (first, longest) = if self.counts() { (5 * 60, 12 * 60 * 60) } else { (2, 60 * 60) };
+        (Duration::from_secs(first), Duration::from_secs(longest))
     }
 }
 

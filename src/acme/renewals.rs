@@ -144,7 +144,7 @@ impl Renewals {
         let now = self.clock.now();
         let again_in = self.hosts.get_mut(host).map(|host| {
             host.failures = host.failures.saturating_add(1);
-            let wait = schedule::back_off(error.first_wait(), host.failures, asked, chance());
+            let wait = schedule::back_off(error.waits(), host.failures, asked, chance());
             host.due = now.after(wait);
             wait
         });

@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::kept::Issued;
 use crate::clock::Timestamp;
 
-/// No failure makes anybody wait longer: a certificate is renewed with a third of its life left.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(12 * 60 * 60);
-
 /// With a third of its life left, and up to a twentieth earlier, so that certificates which were issued together are not
 /// renewed together. `chance` is random.
 pub(super) fn due(issued: &Issued, chance: u32) -> Timestamp {
@@ -16,10 +13,15 @@ pub(super) fn due(issued: &Issued, chance: u32) -> Timestamp {
     Timestamp(issued.ends.0.saturating_sub(before_end.as_secs()))
 }
 
-/// How long to wait after so many failures in a row: `first` after one, then twice as long each time, with up to a fifth
-/// more, but never less than the authority asked for.
-pub(super) fn back_off(first: Duration, failures: u32, asked: Option<Duration>, chance: u32) -> Duration {
-    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(LONGEST_BACK_OFF);
+/// How long to wait after so many failures in a row: the first of the two after one, then twice as long each time up to the
+/// second, with up to a fifth more, but never less than the authority asked for.
+pub(super) fn back_off(
+    (first, longest): (Duration, Duration),
+    failures: u32,
+    asked: Option<Duration>,
+    chance: u32,
+) -> Duration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(longest);
     let wait = doubled.mul_f64(1.0 + share(chance) / 5.0);
     wait.max(asked.unwrap_or_default())
 }
@@ -47,12 +49,12 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_half_a_day_and_never_undercut_what_was_asked_for() {
-        let first = Duration::from_secs(300);
-        let wait = |failures, asked| back_off(first, failures, asked, 0);
+    fn waits_double_up_to_the_longest_and_never_undercut_what_was_asked_for() {
+        let (first, longest) = (Duration::from_secs(300), Duration::from_secs(3000));
+        let wait = |failures, asked| back_off((first, longest), failures, asked, 0);
         assert_eq!([wait(1, None), wait(2, None), wait(3, None)], [first, first * 2, first * 4]);
-        assert_eq!(wait(400, None), LONGEST_BACK_OFF);
-        assert_eq!(back_off(first, 1, None, u32::MAX), Duration::from_secs(360));
+        assert_eq!(wait(400, None), longest);
+        assert_eq!(back_off((first, longest), 1, None, u32::MAX), Duration::from_secs(360));
         assert_eq!(wait(1, Some(Duration::from_secs(3600))), Duration::from_secs(3600));
         assert_eq!(wait(2, Some(Duration::from_secs(1))), first * 2);
     }

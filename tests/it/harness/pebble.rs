@@ -158,7 +158,12 @@ impl Pebble {
 impl Drop for Pebble {
     fn drop(&mut self) {
         for process in &mut self.processes {
+            // The leash pulls; whoever killed the shell that holds it would leave the other end running.
             drop(process.stdin.take());
+            let started = Instant::now();
+            while matches!(process.try_wait(), Ok(None)) && started.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }
