@@ -27,7 +27,7 @@
 //! | 7 | `commands`: serve, demo, check, diff, explain, doctor, user, session, import, schema, health |
 //! | 6 | `server`: sockets to requests · `admin`: health, metrics and the status page, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints, explanations, answers to other proxies that ask |
-//! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers |
+//! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers · `acme`: certificates from an authority |
 //! | 3 | `issuer`: discovery, key sets, token endpoint, introspection · `session`: sealing, renewal records, sessions in the store, denials, the server that instances share |
 //! | 2 | `routing`: host, path, method to route · `forwarding`: the upstream side |
 //! | 1 | `config`: the checked configuration |
@@ -39,6 +39,7 @@
 //! *Validation* is for configuration. A refresh token is *spent* once it was sent to the token endpoint; a *renewal* is
 //! the outcome of spending it.
 
+pub mod acme;
 pub mod admin;
 pub mod audit;
 pub mod auth;

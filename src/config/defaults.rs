@@ -4,7 +4,15 @@ use std::time::Duration;
 
 use crate::oauth::Algorithm;
 
-use super::{Balance, Circuit, Ejection, Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts, UpstreamCare};
+use super::{
+    AcmeChallenge, Balance, Circuit, Ejection, Limits, Log, LogFormat, LogSubject, Shutdown, Timeouts, UpstreamCare,
+};
+
+pub(super) const ACME_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// It needs no listener but the one that the certificate is for.
+pub(super) const ACME_CHALLENGE: AcmeChallenge = AcmeChallenge::TlsAlpn01;
+
+pub(super) const CLIENT_CERTIFICATES_REQUIRED: bool = true;
 
 pub(super) const LEEWAY: Duration = Duration::from_secs(5);
 pub(super) const INTROSPECTION_CACHE: Duration = Duration::from_secs(30);

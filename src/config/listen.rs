@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::Secret;
+use super::{Acme, Secret};
 
 /// The listening sockets. At least one of `https` and `plain` is not empty.
 #[derive(Clone, Debug)]
@@ -52,10 +52,24 @@ pub fn listening_remedy(error: &io::Error) -> &'static str {
 pub enum Tls {
     /// PEM files, chosen by SNI; the first is the default for clients that send no SNI.
     Files(Vec<CertificateFiles>),
+    /// An authority issues them by ACME; others come from files beside.
+    Acme(Box<Acme>),
     /// For development: one is made for all hosts of the sites and kept in the state directory, if there is one.
     SelfSigned,
     /// There is no TLS listener.
     None,
+}
+
+impl Tls {
+    /// Where the certificates are, or will be once they have been issued.
+    #[must_use]
+    pub fn files(&self) -> Vec<CertificateFiles> {
+        match self {
+            Self::Files(files) => files.clone(),
+            Self::Acme(acme) => acme.certificates(),
+            Self::SelfSigned | Self::None => Vec::new(),
+        }
+    }
 }
 
 /// A certificate chain and its key, both PEM. That the files exist and can be read has been checked; their contents are

@@ -6,8 +6,10 @@
 //! resolve anything, though it does read the files that the configuration names (secrets, keys, certificates), because a
 //! missing file is a problem of the configuration.
 
+mod acme;
 mod changed;
 mod check;
+mod client_certificates;
 mod defaults;
 mod display;
 mod document;
@@ -45,7 +47,9 @@ use std::path::PathBuf;
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use acme::{Acme, AcmeChallenge};
 pub use changed::changed_keys;
+pub use client_certificates::ClientCertificates;
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,
@@ -85,6 +89,8 @@ pub struct Config {
     pub session: Session,
     /// The applications, by host.
     pub sites: Vec<Site>,
+    /// What sites ask of their clients in the TLS handshake; those that ask for nothing are not there.
+    pub client_certificates: Vec<ClientCertificates>,
     /// Every distinct upstream that a route names.
     pub upstreams: Vec<Upstream>,
     /// Every distinct set of identity headers that a route sends.

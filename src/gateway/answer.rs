@@ -144,7 +144,9 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         },
         Rejection::Malformed(_) | Rejection::AmbiguousPath => Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous),
         // Both were directed at a server that is not to produce their answer (RFC 9110 §15.5.20).
-        Rejection::UnknownHost | Rejection::NotForwarded => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
+        Rejection::UnknownHost | Rejection::OtherHandshake | Rejection::NotForwarded => {
+            Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite)
+        }
         Rejection::NoPath | Rejection::NoEndpoint => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
         Rejection::Method { allow } => {
             Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }

@@ -188,6 +188,7 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         }
         Rejection::Malformed(_)
         | Rejection::UnknownHost
+        | Rejection::OtherHandshake
         | Rejection::NoPath
         | Rejection::AmbiguousPath
         | Rejection::Method { .. }

@@ -12,6 +12,7 @@ mod answer;
 mod assertions;
 mod audit;
 mod build;
+mod client_certificate;
 mod counts;
 mod cross_site;
 mod deliver;
@@ -56,6 +57,7 @@ use crate::routing::Router;
 pub use access_log::LoggedBody;
 pub use audit::CommandAudit;
 pub use build::BuildError;
+pub use client_certificate::Asked;
 pub use counts::{Counts, RouteCounts};
 pub use measures::IssuerHealth;
 pub use pages::{check_pages, page_templates};
@@ -113,6 +115,8 @@ pub struct Connection {
     /// The client as the access log names it, unless a trusted proxy says better.
     client_name: Arc<str>,
     forwarding: ForwardingHeaders,
+    /// What the handshake asked for, where it asked for a certificate.
+    asked: Option<Asked>,
 }
 
 impl Connection {
@@ -127,7 +131,23 @@ impl Connection {
     ) -> Self {
         let forwarding = ForwardingHeaders::new(client, peer_trusted, secure);
         let client_name = client.ip().to_canonical().to_string().into();
-        Self { client, peer_trusted, local, secure, questions: false, server_name, client_name, forwarding }
+        Self {
+            client,
+            peer_trusted,
+            local,
+            secure,
+            questions: false,
+            server_name,
+            client_name,
+            forwarding,
+            asked: None,
+        }
+    }
+
+    /// The same after a handshake that asked for a certificate.
+    #[must_use]
+    pub fn having_asked(self, asked: Option<Asked>) -> Self {
+        Self { asked, ..self }
     }
 
     /// The same on a listener where other proxies ask about requests of theirs.
@@ -174,6 +194,7 @@ async fn journey<'g>(
 
     // 1 Admit: Host, target and framing are sane, and the path is made canonical once (law 2).
     let target = exchange.note_target(admit(&request, connection)?);
+    client_certificate::check(gateway, connection, &target)?;
 
     // 2 Strip: nobody but Usher says who the user is, on no route and in no spelling (law 1).
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);

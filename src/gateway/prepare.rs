@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use super::admit::Target;
 use super::exchange::Exchange;
 use super::trace_context::TraceContext;
-use super::{Connection, Gateway, Rejection};
+use super::{Connection, Gateway, Rejection, client_certificate};
 use crate::auth::authenticate::Identity;
 use crate::auth::{assertion, identity_headers};
 use crate::config::Route;
@@ -61,6 +61,7 @@ pub(super) fn prepare(
     headers.reserve(OWN_FIELDS);
     let host = host_field(target, headers)?;
     connection.forwarding.write(headers, &host, version, &gateway.config.trusted_proxies);
+    client_certificate::write(connection, headers);
     if let Some(identity) = identity {
         speak_for_user(gateway, target, route, identity, headers)?;
     }

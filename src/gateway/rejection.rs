@@ -29,6 +29,10 @@ pub enum Rejection {
     /// There is no such site. The client, or the operator's DNS.
     #[error("no site of this gateway has this host")]
     UnknownHost,
+    /// The connection was opened under other terms than those of the site: under another name, or before they changed. The
+    /// client.
+    #[error("the connection was opened for another site than the request is for")]
+    OtherHandshake,
     /// No route covers the path. The client, or the operator's file.
     #[error("no route covers this path")]
     NoPath,

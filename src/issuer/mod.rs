@@ -60,6 +60,7 @@ pub use pushed_request::PushError;
 pub use remote::Unavailable;
 pub use revocation::RevokeError;
 pub use token_endpoint::{RefreshError, RefreshFailure, Sent};
+pub(crate) use transport::trusting;
 pub use transport::{ClientError, TransportError};
 
 /// Every issuer of the configuration.

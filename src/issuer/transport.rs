@@ -93,7 +93,7 @@ impl Transport {
             return Ok(Self { client: None });
         }
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(config.ca.as_deref())?)
+            .tls_backend_preconfigured(trusting(config.ca.as_deref())?)
             .redirect(redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -129,7 +129,7 @@ impl Transport {
 }
 
 /// TLS with aws-lc-rs, the system's roots and the configured ones.
-fn tls(ca: Option<&[u8]>) -> Result<ClientConfig, ClientError> {
+pub(crate) fn trusting(ca: Option<&[u8]>) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

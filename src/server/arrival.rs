@@ -9,27 +9,25 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Arrived, Protocol};
 use super::limits::Permit;
 use super::proxy_protocol::{self, Announced, ProxyHeaderError};
 use super::socket::Role;
-use super::tls;
+use super::tls::{self, Handshakes, Shaken};
 use super::wire::Transport;
 use crate::config::Config;
-use crate::gateway::Connection;
+use crate::gateway::{Asked, Connection};
 
 /// What every arrival is measured by.
 #[derive(Debug)]
 pub(super) struct Reception {
     trusted: Vec<IpNet>,
     proxy_protocol: bool,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Handshakes>>,
     handshake_timeout: std::time::Duration,
 }
 
@@ -56,6 +54,9 @@ pub(super) enum Turned {
     /// The peer: the TLS handshake failed; or the connection broke.
     #[error("no handshake")]
     Handshake(#[from] std::io::Error),
+    /// Nobody: an authority that looks whether a name is ours has seen it.
+    #[error("a certificate authority has looked at a name")]
+    Challenge,
     /// The peer: it took too long over all that.
     #[error("the handshake took too long")]
     TooSlow,
@@ -69,7 +70,7 @@ struct Origin {
 }
 
 impl Reception {
-    pub(super) fn new(config: &Config, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(super) fn new(config: &Config, tls: Option<Arc<Handshakes>>) -> Self {
         Self {
             trusted: config.trusted_proxies.clone(),
             proxy_protocol: config.listen.proxy_protocol,
@@ -102,11 +103,12 @@ impl Reception {
         if !self.trusts(origin.client.ip()) && !permit.count_for(origin.client.ip()) {
             return Err(Turned::TooMany);
         }
-        let (transport, protocol, server_name) = match (&self.tls, role) {
-            (Some(tls), Role::Https) => secure(stream, Arc::clone(tls)).await?,
-            _ => (Transport::Plain(stream), Protocol::Http1, None),
+        let (transport, protocol, server_name, asked) = match (&self.tls, role) {
+            (Some(tls), Role::Https) => secure(stream, tls).await?,
+            _ => (Transport::Plain(stream), Protocol::Http1, None, None),
         };
         let connection = Connection::new(origin.client, origin.trusted, origin.local, role == Role::Https, server_name);
+        let connection = connection.having_asked(asked);
         let connection = if role == Role::Verify { connection.for_questions() } else { connection };
         Ok(Arrived { protocol, transport, connection, permit, alive: connections.token() })
     }
@@ -130,13 +132,19 @@ impl Reception {
     }
 }
 
-async fn secure(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-) -> Result<(Transport, Protocol, Option<Box<str>>), Turned> {
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+type Secured = (Transport, Protocol, Option<Box<str>>, Option<Asked>);
+
+async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<Secured, Turned> {
+    let Shaken { stream, asked } = tls.accept(stream).await?;
     let (_, session) = stream.get_ref();
-    let protocol = if session.alpn_protocol() == Some(tls::H2) { Protocol::Http2 } else { Protocol::Http1 };
+    let protocol = match session.alpn_protocol() {
+        // The authority has seen what it came for. Nothing is spoken with it (RFC 8737 §3).
+        Some(tls::ACME) => return Err(Turned::Challenge),
+        Some(tls::H2) => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
     let server_name = session.server_name().map(Box::from);
-    Ok((Transport::Tls(Box::new(stream)), protocol, server_name))
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let asked = asked.map(|terms| Asked::new(terms, shown.map(AsRef::as_ref)));
+    Ok((Transport::Tls(Box::new(stream)), protocol, server_name, asked))
 }

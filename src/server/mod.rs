@@ -18,6 +18,7 @@
 mod activity;
 mod arrival;
 mod certificates;
+mod client_certificates;
 mod connection;
 mod descriptors;
 mod drive;
@@ -52,15 +53,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::acme::Challenges;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Tls};
 use crate::gateway::{self, Gateway};
 use crate::service_manager::Sockets;
 
-use certificates::Certificates;
 pub use certificates::{
     CertificateError, CertificateExpiry, CertificateWarning, certificate_expiry, certificate_warnings,
 };
+use certificates::{CertificateTable, Certificates};
+use client_certificates::Asking;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;
@@ -68,6 +71,7 @@ pub use reload::{Prepared, Reload};
 use service::Handler;
 pub(crate) use service::panic_message;
 use socket::{Bound, Role};
+use tls::Handshakes;
 use watchdog::{Finding, Pulse, Watchdog};
 use worker::{Common, Phase, Plan, Thread};
 
@@ -125,16 +129,13 @@ impl Server {
         handler: impl Fn() -> H + Clone + Send + 'static,
         told: impl Fn(Finding) + Send + 'static,
     ) -> Result<Self, StartupError> {
-        let tls = match &config.tls {
-            Tls::Files(files) => Some(certificates::load(files, clock.now())?),
-            Tls::SelfSigned => Some(self_signed::load(&config.sites, config.state_directory.as_deref(), clock.now())?),
-            Tls::None => None,
-        };
-        let tls = tls.map(|table| Arc::new(Certificates::new(table)));
+        let tls = certificates_of(config, clock.now())?.map(|table| Arc::new(Certificates::new(table)));
+        let challenges = Arc::<Challenges>::default();
         let tls = tls.map(|certificates| {
-            tls::server_config(Arc::clone(&certificates))
-                .map(|config| (certificates, config))
-                .map_err(StartupError::Tls)
+            let handshakes = Handshakes::new(Arc::clone(&certificates), Arc::clone(&challenges));
+            let asking = Asking::new(config, &certificates)?;
+            let handshakes = handshakes.map_err(StartupError::Tls)?.with(asking);
+            Ok::<_, StartupError>((certificates, Arc::new(handshakes)))
         });
         let tls = tls.transpose()?;
 
@@ -158,8 +159,8 @@ impl Server {
         };
 
         let https_port = addresses.https.first().map(SocketAddr::port);
-        let server_config = tls.as_ref().map(|(_, config)| Arc::clone(config));
-        let (plans, latest) = watch::channel(Arc::new(Plan::new(0, config, server_config, https_port)));
+        let handshakes = tls.as_ref().map(|(_, handshakes)| Arc::clone(handshakes));
+        let (plans, latest) = watch::channel(Arc::new(Plan::new(0, config, handshakes, https_port)));
         let limits = ConnectionLimits::new(&config.limits);
         let common = Common { limits: Arc::clone(&limits), notices: Arc::default(), plans: latest };
         let (phase, watched) = watch::channel(Phase::Serving);
@@ -214,6 +215,23 @@ impl Server {
             thread.ended().await;
         }
     }
+}
+
+/// The certificates that clients are shown; `None` without TLS.
+fn certificates_of(config: &Config, now: Timestamp) -> Result<Option<CertificateTable>, CertificateError> {
+    Ok(match &config.tls {
+        Tls::Files(files) => Some(certificates::load(files, now)?),
+        Tls::Acme(acme) => {
+            let (table, errors) = certificates::load(&acme.beside, now)?.reread(acme.certificates(), now);
+            for error in errors {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::error!(fault = "operator", %error, cause, "a certificate that was issued is not used");
+            }
+            Some(table)
+        }
+        Tls::SelfSigned => Some(self_signed::load(&config.sites, config.state_directory.as_deref(), now)?),
+        Tls::None => None,
+    })
 }
 
 fn addresses_of(bound: &[Bound], role: Role) -> Vec<SocketAddr> {

@@ -1,33 +1,43 @@
-//! The plain listener: 308 to the same host and path over https (RFC 9110 §15.4.9), and nothing else.
+//! The plain listener: 308 to the same host and path over https (RFC 9110 §15.4.9), and nothing else but the answer to a
+//! certificate authority that looks whether a host is ours (RFC 8555 §8.3).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HOST, LOCATION};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Empty;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::service::Handler;
+use crate::acme::Challenges;
 use crate::gateway::Connection;
 use crate::routing::{self, Router};
 
 const HTTPS: u16 = 443;
+
+/// Where a certificate authority looks.
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
 /// Answers every request with where it should have gone.
 #[derive(Debug)]
 pub(super) struct Redirect {
     /// The sites: nobody is sent to a host that is not one of ours.
     pub(super) sites: Arc<Router>,
+    /// What a certificate authority is shown.
+    pub(super) challenges: Option<Arc<Challenges>>,
     /// The port of the TLS listener; `None`: there is none.
     pub(super) https_port: Option<u16>,
 }
 
 impl Handler for Redirect {
-    type Body = Empty<Bytes>;
+    type Body = Full<Bytes>;
 
     async fn handle(&self, connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Self::Body> {
-        let mut response = Response::new(Empty::new());
+        if let Some(shown) = self.shown(&request) {
+            return shown;
+        }
+        let mut response = Response::new(Full::default());
         match self.location(connection.local.port(), &request) {
             Ok(location) => {
                 *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -40,6 +50,22 @@ impl Handler for Redirect {
 }
 
 impl Redirect {
+    /// What a certificate authority looks for, while it does. Any other path below that one is redirected: an application
+    /// may order certificates of its own.
+    fn shown<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+        let token = request.uri().path().strip_prefix(CHALLENGES)?;
+        let host = routing::canonical_host(authority(request)?).ok()?;
+        let shown = self.challenges.as_ref()?.key_authorization(&host, token)?;
+        if request.method() != Method::GET {
+            return None;
+        }
+        let mut response = Response::new(Full::from(shown.as_bytes().to_vec()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Some(response)
+    }
+
     /// The https URL of what is asked for. 400 when that has no valid host or no path, 421 when the host is not ours.
     fn location<B>(&self, local_port: u16, request: &Request<B>) -> Result<HeaderValue, StatusCode> {
         let authority = authority(request).ok_or(StatusCode::BAD_REQUEST)?;
@@ -87,7 +113,7 @@ mod tests {
         let request = hosts.iter().fold(Request::get(target), |request, host| request.header(HOST, *host));
         let site = |host: &str| Site { host: HostPattern::Exact(host.to_owned()), routes: Vec::new() };
         let sites = Arc::new(Router::new(&[site("app.test")]));
-        let redirect = Redirect { sites, https_port: Some(https_port) };
+        let redirect = Redirect { sites, challenges: None, https_port: Some(https_port) };
         let location = redirect.location(local_port, &request.body(()).unwrap());
         location.map(|location| location.to_str().unwrap().to_owned())
     }
@@ -120,5 +146,25 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_a_host_that_is_not_ours() {
         assert_eq!(location(443, 80, "/", &["evil.test"]), Err(StatusCode::MISDIRECTED_REQUEST));
+    }
+
+    #[test]
+    fn an_authority_finds_a_token_while_it_is_pending_under_its_own_host_only() {
+        let challenges = Arc::new(Challenges::default());
+        let showing = challenges.show_token("app.test", "token", "token.thumbprint");
+        let redirect =
+            Redirect { sites: Arc::new(Router::new(&[])), challenges: Some(challenges), https_port: Some(443) };
+        let shown = |method: Method, target: &str, host: &str| {
+            let request = Request::builder().method(method).uri(target).header(HOST, host).body(()).unwrap();
+            redirect.shown(&request).map(|response| response.status())
+        };
+        let target = "/.well-known/acme-challenge/token";
+        assert_eq!(shown(Method::GET, target, "App.test:80"), Some(StatusCode::OK));
+        assert_eq!(shown(Method::GET, target, "other.test"), None);
+        assert_eq!(shown(Method::POST, target, "app.test"), None);
+        assert_eq!(shown(Method::GET, "/.well-known/acme-challenge/other", "app.test"), None);
+        assert_eq!(shown(Method::GET, "/.well-known/acme-challenge/", "app.test"), None);
+        drop(showing);
+        assert_eq!(shown(Method::GET, target, "app.test"), None);
     }
 }

@@ -7,13 +7,15 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use super::certificates::{CertificateError, CertificateExpiry, CertificateTable, Certificates};
+use super::client_certificates::Asking;
 use super::limits::ConnectionLimits;
 use super::self_signed;
+use super::tls::Handshakes;
 use super::worker::Plan;
+use crate::acme::Challenges;
 use crate::clock::Timestamp;
 use crate::config::{Config, Tls};
 use crate::gateway::Gateway;
@@ -25,13 +27,18 @@ pub struct Reload {
     pub(super) adopted: Vec<watch::Receiver<u64>>,
     pub(super) gateway: Option<Arc<ArcSwap<Gateway>>>,
     pub(super) limits: Arc<ConnectionLimits>,
-    pub(super) tls: Option<(Arc<Certificates>, Arc<ServerConfig>)>,
+    pub(super) tls: Option<(Arc<Certificates>, Arc<Handshakes>)>,
     pub(super) https_port: Option<u16>,
 }
 
 /// Certificates that have been read and can be used.
 #[derive(Debug)]
-pub struct Prepared(Option<CertificateTable>);
+pub struct Prepared {
+    /// Another table of them.
+    table: Option<CertificateTable>,
+    /// The sites that ask their clients for one.
+    asking: Option<Asking>,
+}
 
 impl Reload {
     /// Reads the certificates of `config`. A pair of files that is in use and cannot be read now stays as it is.
@@ -40,20 +47,24 @@ impl Reload {
     ///
     /// A certificate that is not in use yet and cannot be used.
     pub fn prepare(&self, config: &Config, now: Timestamp) -> Result<Prepared, CertificateError> {
-        let Some((certificates, _)) = &self.tls else { return Ok(Prepared(None)) };
+        let Some((certificates, _)) = &self.tls else { return Ok(Prepared { table: None, asking: None }) };
+        let asking = Asking::new(config, certificates)?;
         let table = match &config.tls {
-            Tls::Files(files) => certificates.current().succeeded_by(files, now)?,
-            Tls::SelfSigned if certificates.current().is_made_for(&self_signed::names(&config.sites)) => {
-                return Ok(Prepared(None));
+            Tls::Files(files) => Some(certificates.current().succeeded_by(files, now)?),
+            // Errors are told of when the certificates are renewed, right after this.
+            Tls::Acme(acme) => {
+                let table = certificates.current().succeeded_by(&acme.beside, now)?;
+                Some(table.reread(acme.certificates(), now).0)
             }
-            Tls::SelfSigned => self_signed::load(&config.sites, config.state_directory.as_deref(), now)?,
-            Tls::None => return Ok(Prepared(None)),
+            Tls::SelfSigned if certificates.current().is_made_for(&self_signed::names(&config.sites)) => None,
+            Tls::SelfSigned => Some(self_signed::load(&config.sites, config.state_directory.as_deref(), now)?),
+            Tls::None => None,
         };
-        Ok(Prepared(Some(table)))
+        Ok(Prepared { table, asking })
     }
 
     /// Puts `config` in force: for every request that arrives after this returns, on whatever connection.
-    pub async fn adopt(&mut self, config: &Config, Prepared(table): Prepared, gateway: &Arc<Gateway>) {
+    pub async fn adopt(&mut self, config: &Config, Prepared { table, asking }: Prepared, gateway: &Arc<Gateway>) {
         if let (Some((certificates, _)), Some(table)) = (&self.tls, table) {
             certificates.replace(table);
         }
@@ -61,7 +72,7 @@ impl Reload {
         if let Some(current) = &self.gateway {
             current.store(Arc::clone(gateway));
         }
-        let tls = self.tls.as_ref().map(|(_, config)| Arc::clone(config));
+        let tls = self.tls.as_ref().map(|(_, handshakes)| Arc::new(handshakes.with(asking)));
         let number = self.plans.borrow().number + 1;
         self.plans.send_replace(Arc::new(Plan::new(number, config, tls, self.https_port)));
         for adopted in &mut self.adopted {
@@ -74,6 +85,12 @@ impl Reload {
     #[must_use]
     pub fn certificate_expiries(&self) -> Vec<CertificateExpiry> {
         self.tls.as_ref().map(|(certificates, _)| certificates.current().expiries()).unwrap_or_default()
+    }
+
+    /// What a certificate authority is shown; `None` without TLS.
+    #[must_use]
+    pub fn challenges(&self) -> Option<Arc<Challenges>> {
+        self.tls.as_ref().map(|(_, handshakes)| Arc::clone(&handshakes.challenges))
     }
 
     /// How many connections there are.

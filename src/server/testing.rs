@@ -81,6 +81,7 @@ pub(crate) fn config() -> Config {
             cookies: Cookies::Raw { access: "access".into(), refresh: "refresh".into() },
         },
         sites: vec![Site { host: HostPattern::Exact("app.test".to_owned()), routes: vec![] }],
+        client_certificates: vec![],
         upstreams: vec![],
         identity_sets: vec![],
         rate_limits: vec![],

@@ -8,7 +8,6 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use rustls::ServerConfig;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -23,7 +22,9 @@ use super::redirect::Redirect;
 use super::service::{Handler, panic_message};
 use super::socket::Role;
 use super::throttle::Throttle;
+use super::tls::Handshakes;
 use super::watchdog::Pulse;
+use crate::acme::Challenges;
 use crate::config::{Config, Limits};
 use crate::routing::Router;
 
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     pub(super) http: Http,
     measures: Measures,
     sites: Arc<Router>,
+    challenges: Option<Arc<Challenges>>,
     https_port: Option<u16>,
 }
 
@@ -67,9 +69,10 @@ pub(super) struct Notices {
 }
 
 impl Plan {
-    pub(super) fn new(number: u64, config: &Config, tls: Option<Arc<ServerConfig>>, https_port: Option<u16>) -> Self {
+    pub(super) fn new(number: u64, config: &Config, tls: Option<Arc<Handshakes>>, https_port: Option<u16>) -> Self {
         Self {
             number,
+            challenges: tls.as_ref().map(|tls| Arc::clone(&tls.challenges)),
             reception: Reception::new(config, tls),
             http: Http::new(config.limits),
             measures: Measures {
@@ -83,7 +86,8 @@ impl Plan {
     }
 
     fn redirect(&self) -> Redirect {
-        Redirect { sites: Arc::clone(&self.sites), https_port: self.https_port }
+        let (sites, challenges) = (Arc::clone(&self.sites), self.challenges.clone());
+        Redirect { sites, challenges, https_port: self.https_port }
     }
 }
 

@@ -113,8 +113,10 @@ mod forward_auth_proxies;
 // WebSockets by the test suite of the Autobahn project.
 mod autobahn;
 
-// Refusals, limits, the end.
+// Refusals, limits, certificates that an authority issues, the end.
+mod acme;
 mod answers;
+mod client_certificates;
 mod drain;
 mod framing;
 mod limits;

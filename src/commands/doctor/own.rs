@@ -46,16 +46,25 @@ fn secrets(config: &Config, notes: &[&Note]) -> Vec<Finding> {
 
 /// The certificates that clients are shown.
 pub(super) async fn certificates(config: &Config, now: Timestamp) -> Vec<Finding> {
-    match &config.tls {
-        Tls::Files(files) => {
-            let (config, files) = (config.clone(), files.clone());
-            // A file system that does not answer must hold up nothing but this.
-            let reading = tokio::task::spawn_blocking(move || of_files(&config, &files, now));
-            reading.await.unwrap_or_default()
-        }
-        Tls::SelfSigned => vec![Finding::note("certificate", "", "self-made, for development: browsers warn of it")],
-        Tls::None => Vec::new(),
+    if matches!(config.tls, Tls::SelfSigned) {
+        return vec![Finding::note("certificate", "", "self-made, for development: browsers warn of it")];
     }
+    let config = config.clone();
+    // A file system that does not answer must hold up nothing but this.
+    let reading = tokio::task::spawn_blocking(move || {
+        let Tls::Acme(acme) = &config.tls else { return of_files(&config, &config.tls.files(), now) };
+        let is_there = |files: &CertificateFiles| acme.beside.contains(files) || files.certificate.exists();
+        let (there, awaited): (Vec<_>, Vec<_>) = acme.certificates().into_iter().partition(is_there);
+        let awaited = awaited.iter().map(|files| {
+            Finding::note(
+                "certificate",
+                files.certificate.display().to_string(),
+                "has yet to be issued, while usher serves",
+            )
+        });
+        of_files(&config, &there, now).into_iter().chain(awaited).collect()
+    });
+    reading.await.unwrap_or_default()
 }
 
 fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<Finding> {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::watch::Watch;
-use crate::config::{self, Config, ConfigError, Loaded, Sources, Tls};
+use crate::config::{self, Config, ConfigError, Loaded, Sources};
 use crate::gateway;
 
 /// Where the configuration comes from, and the files that it depends on.
@@ -52,8 +52,7 @@ impl Source {
 
 /// The files of the certificates that clients are shown.
 fn certificates(config: &Config) -> BTreeSet<PathBuf> {
-    let Tls::Files(pairs) = &config.tls else { return BTreeSet::new() };
-    pairs.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]).collect()
+    config.tls.files().into_iter().flat_map(|pair| [pair.certificate, pair.key]).collect()
 }
 
 /// What a configuration is made of. Certificates are renewed by themselves, unless they are something else besides, such as

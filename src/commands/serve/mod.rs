@@ -6,6 +6,7 @@
 //! configuration ([`mod@reload`]); in a drain it does nothing. A service manager is told of all that, and its sockets are
 //! used ([`crate::service_manager`]).
 
+mod acme;
 mod files;
 mod outcomes;
 mod process;
@@ -151,6 +152,7 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
     // Reading certificates and building the tables is not for a thread that has requests to serve.
     let build = {
         let (tasks, readiness, runtime) = (tasks.clone(), readiness.clone(), background.handle().clone());
+        let orders = tasks.clone();
         move || -> Result<(Server, Reloads), StartupError> {
             let config = Arc::new(config);
             let gateway = Gateway::new(Arc::clone(&config), tasks, clock.clone(), readiness)?;
@@ -158,7 +160,11 @@ async fn start_on(mut sockets: Sockets, config: Config, clock: Clock) -> Result<
             let server = Server::start(&config, &gateway, &clock, &mut sockets)?;
             sockets.all_taken()?;
             gateway.watch_upstreams(None);
-            let reloads = Reloads::new(server.reload(), config, gateway, clock);
+            let challenges = server.reload().challenges();
+            let reloads = Reloads::new(server.reload(), config, gateway, clock.clone());
+            if let Some(challenges) = challenges {
+                orders.attend(acme::run(reloads.clone(), challenges, clock));
+            }
             Ok((server, reloads))
         }
     };

@@ -192,7 +192,7 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
     }
 }
 
-async fn renew_certificates(reloads: &Reloads) {
+pub(super) async fn renew_certificates(reloads: &Reloads) {
     let errors = reloads.renew_certificates().await;
     for error in &errors {
         let cause = std::error::Error::source(error).map(tracing::field::display);

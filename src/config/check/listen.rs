@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
+use super::acme::Around;
 use super::{Check, KeyPath, Mistake};
 use crate::config::file;
 use crate::config::file::OneOrMany;
@@ -93,31 +94,37 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn tls(&mut self, mirror: Option<&file::Tls>, needed: bool) -> Tls {
+    pub(super) fn tls(&mut self, mirror: Option<&file::Tls>, around: &Around<'_>) -> Tls {
         let at = KeyPath::root().key("tls");
         let mirror = mirror.cloned().unwrap_or_default();
+        let needed = !around.listen.https.is_empty();
         let self_signed = mirror.self_signed.unwrap_or(false);
-        if mirror.certificates.is_some() && self_signed {
-            self.report.problem(&at.key("self_signed"), "is set beside certificates", "keep one of the two");
+        for (other, given) in [("certificates", mirror.certificates.is_some()), ("acme", mirror.acme.is_some())] {
+            if given && self_signed {
+                let message = format!("is set beside {other}");
+                self.report.problem(&at.key("self_signed"), message, "keep one of the two");
+            }
         }
         let files = match &mirror.certificates {
             Some(certificates) => self.certificates(&at.key("certificates"), certificates),
             None => Vec::new(),
         };
-        if needed && files.is_empty() && !self_signed {
-            let depends = [at.key("certificates"), at.key("self_signed")];
-            let remedy = "add certificates: [{ certificate: …, key: … }], or self_signed: true for development";
+        if needed && files.is_empty() && !self_signed && mirror.acme.is_none() {
+            let depends = ["certificates", "self_signed", "acme"].map(|key| at.key(key));
+            let remedy = "add certificates: [{ certificate: …, key: … }], acme: { agree_to_terms: true } for a name that \
+                 everybody can reach, or self_signed: true for development";
             self.report.conflict(&at, &depends, "has no certificate for the https listener", remedy);
         }
-        match (needed, self_signed) {
-            (false, _) => {
-                if self_signed || !files.is_empty() {
-                    self.report.note(&at, "is not used, because there is no https listener");
-                }
-                Tls::None
+        if !needed {
+            if self_signed || !files.is_empty() || mirror.acme.is_some() {
+                self.report.note(&at, "is not used, because there is no https listener");
             }
-            (true, true) => Tls::SelfSigned,
-            (true, false) => Tls::Files(files),
+            return Tls::None;
+        }
+        match &mirror.acme {
+            Some(acme) => self.acme(acme, files, around).map_or(Tls::None, |acme| Tls::Acme(Box::new(acme))),
+            None if self_signed => Tls::SelfSigned,
+            None => Tls::Files(files),
         }
     }
 

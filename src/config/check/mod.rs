@@ -3,7 +3,9 @@
 //! Nothing here stops at a mistake. A value that is wrong is reported and left out; because a report with problems never
 //! becomes a configuration, what stands in its place does not matter.
 
+mod acme;
 mod admin;
+mod client_certificates;
 mod files;
 mod issuers;
 mod listen;
@@ -23,6 +25,7 @@ use super::path::KeyPath;
 use super::report::{Advice, Report};
 use super::{Config, Cookies, Session, SessionStore};
 
+use acme::Around;
 use issuers::CheckedIssuers;
 
 pub(super) use issuers::{algorithm_names, client_key_algorithm_names, own_host, users_of};
@@ -113,12 +116,14 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let mut check = Check { report, directory };
     let trusted_proxies = check.trusted_proxies(file.trusted_proxies.as_deref().unwrap_or_default());
     let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
-    let tls = check.tls(file.tls.as_ref(), !listen.https.is_empty());
     let issuers = check.issuers(file.issuers.as_ref(), file.sites.as_deref().unwrap_or_default());
     let sites = check.sites(file.sites.as_deref(), &issuers, !listen.verify.is_empty());
-    let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
+    check.client_certificates_need_tls(file.sites.as_deref().unwrap_or_default(), !listen.https.is_empty());
     let state_directory =
         file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));
+    let around = Around { listen: &listen, sites: &sites.sites, state_directory: state_directory.as_deref() };
+    let tls = check.tls(file.tls.as_ref(), &around);
+    let session = check.session(file.session.as_ref(), &issuers, matches!(tls, super::Tls::SelfSigned))?;
     if file.state_directory.is_none() {
         check.without_state(&root.key("state_directory"), file, &issuers, &session);
     }
@@ -131,6 +136,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
         trusted_proxies,
         session,
         sites: sites.sites,
+        client_certificates: sites.client_certificates,
         upstreams: sites.upstreams,
         identity_sets: sites.identity_sets,
         rate_limits: sites.rate_limits,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{OneOrMany, TextOr};
+use super::{Acme, OneOrMany, TextOr};
 use crate::config::Secret;
 
 /// Addresses with ports: `0.0.0.0:8443`, `[::]:8443`.
@@ -44,7 +44,7 @@ pub struct Admin {
     pub hosts: Option<Vec<String>>,
 }
 
-/// The certificates of the https listener: files, or a self-made one.
+/// The certificates of the https listener: files, such that an authority issues by ACME, or a self-made one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a map of keys")]
 pub struct Tls {
@@ -52,6 +52,8 @@ pub struct Tls {
     pub certificates: Option<Vec<Certificate>>,
     /// For development: a certificate is made for the hosts of all sites. Default: false.
     pub self_signed: Option<bool>,
+    /// Certificates that Usher orders from an authority, and renews, by itself.
+    pub acme: Option<Acme>,
 }
 
 /// A certificate chain and its key, both PEM.

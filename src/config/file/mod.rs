@@ -4,7 +4,9 @@
 //! values mean is the business of `check`. The comments on the keys are the descriptions of the JSON Schema. Unknown keys
 //! are refused everywhere: a typo in a rule must not open a door.
 
+mod acme;
 mod choice;
+mod client_certificates;
 mod issuer;
 mod listen;
 mod operation;
@@ -21,7 +23,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use acme::Acme;
 pub use choice::{OneOrMany, TextOr};
+pub use client_certificates::ClientCertificates;
 pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Admin, Certificate, Listen, Tls};
 pub use operation::{Limits, Log, Shutdown, Tracing};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{BodyLimit, ByteSize, HumanDuration, OneOrMany, Require, Scalar, TextOr, UpstreamKeys};
+use super::{BodyLimit, ByteSize, ClientCertificates, HumanDuration, OneOrMany, Require, Scalar, TextOr, UpstreamKeys};
 use crate::config::{Access, LimitedBy, Secret, Unauthenticated};
 
 /// Makes [`Site`] and [`Route`] of their own keys and the keys that both have. (`#[serde(flatten)]` would do that too, but
@@ -23,6 +23,8 @@ macro_rules! site_and_route {
             /// What is there. The most specific path wins: exact over prefix, longer over shorter.
             #[schemars(required)]
             pub routes: Option<Vec<Route>>,
+            /// Certificates that clients of this site show in the TLS handshake. Default: none is asked for.
+            pub client_certificates: Option<ClientCertificates>,
             $($(#[$doc])* pub $key: Option<$type>,)*
         }
 

@@ -16,7 +16,7 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCA
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::exchange::Exchange;
-use super::{Connection, Gateway, LoggedBody, Rejection, admit, answer, decide};
+use super::{Connection, Gateway, LoggedBody, Rejection, admit, answer, client_certificate, decide};
 use crate::forwarding::Body;
 
 pub(super) use question::QuestionError;
@@ -62,6 +62,7 @@ async fn verify<'g>(
     exchange: &mut Exchange<'g>,
 ) -> Result<Response<Body>, Rejection> {
     let target = exchange.note_target(admit::admit(request, connection)?);
+    client_certificate::check(gateway, connection, &target)?;
     refuse_impostor(gateway, request.headers())?;
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
     if target.is_own() {

@@ -1,6 +1,11 @@
 //! TLS: certificates, protocols, resumption.
 
-use rustls::HandshakeKind;
+use std::sync::{Arc, Mutex};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::{DigitallySignedStruct, HandshakeKind, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::super::testing::*;
 use crate::config::{Config, Tls};
@@ -71,4 +76,79 @@ async fn a_key_of_another_certificate_keeps_the_server_from_starting() {
     files.key = other.files.key.clone();
     let error = start(&Config { tls: Tls::Files(vec![files]), ..config() }, Answer::who()).unwrap_err();
     assert!(error.is_configuration(), "{error}");
+}
+
+#[tokio::test]
+async fn an_authority_is_shown_what_it_looks_for_under_that_name_only_and_nothing_is_spoken_with_it() {
+    let server = TestServer::start(config(), Answer::who());
+    let challenges = server.server.reload().challenges().unwrap();
+    let asks = |name: &'static str, alpn: &'static [&'static [u8]]| {
+        // Whoever looks trusts nobody: the certificate is self-signed.
+        let looking = client_config(&[&server.certificate], alpn);
+        let seen = Arc::new(Seen(looking.crypto_provider().clone(), Mutex::default()));
+        let mut looking = (*looking).clone();
+        looking.dangerous().set_certificate_verifier(Arc::clone(&seen) as _);
+        let address = server.https();
+        async move { tls(address, looking.into(), name).await.map(|stream| (stream, seen.1.lock().unwrap().clone())) }
+    };
+    assert!(asks("app.test", &[b"acme-tls/1"]).await.is_err(), "nothing is looked for");
+
+    let showing = challenges.show_certificate("app.test", &[7; 32]).unwrap();
+    let (mut stream, certificate) = asks("app.test", &[b"acme-tls/1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"acme-tls/1"[..]));
+    assert!(certificate.windows(32).any(|window| window == [7; 32]), "the digest is in it");
+    // The server may close before it has read that.
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, GET.as_bytes()).await;
+    assert_eq!(read_to_end(&mut stream).await, "");
+
+    assert!(asks("other.test", &[b"acme-tls/1"]).await.is_err(), "another name");
+    let (stream, certificate) = asks("app.test", &[b"acme-tls/1", b"h2"]).await.unwrap();
+    assert_eq!(
+        (stream.get_ref().1.alpn_protocol(), certificate),
+        (Some(&b"h2"[..]), server.certificate.certificate.to_vec())
+    );
+    server.tls(&[b"http/1.1"]).await.unwrap();
+    drop(showing);
+    assert!(asks("app.test", &[b"acme-tls/1"]).await.is_err(), "it has been seen");
+}
+
+/// Takes any certificate, and notes which.
+#[derive(Debug)]
+struct Seen(Arc<CryptoProvider>, Mutex<Vec<u8>>);
+
+impl ServerCertVerifier for Seen {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.1.lock().unwrap() = certificate.to_vec();
+        Ok(ServerCertVerified::assertion())
+    }
+
+    // Checking a signature would parse the certificate, whose critical extension the library does not know.
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) mod long;
 pub(crate) mod metrics;
 pub(crate) mod mirror;
 pub(crate) mod outer_proxy;
+pub(crate) mod pebble;
 pub(crate) mod place;
 pub(crate) mod promtool;
 pub(crate) mod random;

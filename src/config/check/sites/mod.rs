@@ -19,13 +19,16 @@ use super::issuers::CheckedIssuers;
 use super::values::host_pattern;
 use super::{Check, KeyPath};
 use crate::config::file;
-use crate::config::{IdentityHeader, IdentitySetId, RateLimit, Route, RouteId, Site, Upstream, UpstreamId};
+use crate::config::{
+    ClientCertificates, IdentityHeader, IdentitySetId, RateLimit, Route, RouteId, Site, Upstream, UpstreamId,
+};
 use order::Candidate;
 
 /// The sites, and what their routes share.
 #[derive(Default)]
 pub(super) struct CheckedSites {
     pub(super) sites: Vec<Site>,
+    pub(super) client_certificates: Vec<ClientCertificates>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) identity_sets: Vec<Vec<IdentityHeader>>,
     pub(super) rate_limits: Vec<RateLimit>,
@@ -103,6 +106,10 @@ impl Check<'_> {
     ) -> Option<Site> {
         let remedy = "add it, as in host: app.example.com";
         let host = self.needed(&at.key("host"), mirror.host.as_deref(), host_pattern, remedy);
+        if let (Some(mirror), Some(host)) = (&mirror.client_certificates, &host) {
+            let asked = self.client_certificates(&at.key("client_certificates"), mirror, host.clone());
+            checked.client_certificates.extend(asked);
+        }
         let name = mirror.host.as_deref().unwrap_or("?").to_lowercase();
         let context = SiteContext { at, host: &name, issuers, asked };
         let layer = self.layer(at, &mirror.keys(), issuers, checked).limited_together(&name);

@@ -1,0 +1,114 @@
+//! Why there is no certificate, and whose fault that is.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use instant_acme::Problem;
+
+use crate::issuer::ClientError;
+
+/// The authority's words are somebody else's: so much of them goes into the log.
+const MOST_WORDS: usize = 600;
+
+/// Why a certificate was not issued.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The operator: a state directory that cannot be written to.
+    #[error("cannot keep {}", path.display())]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The operator: the CA file, or this machine's TLS set-up.
+    #[error("TLS towards the authority cannot be set up")]
+    Client(#[source] ClientError),
+    /// The authority, or the network on the way there: no answer, or none that makes sense.
+    #[error("no answer from the authority that could be understood")]
+    Unreachable(#[source] instant_acme::Error),
+    /// The authority: it took longer than anybody waits.
+    #[error("the authority did not come to an end in time")]
+    TooSlow,
+    /// The operator, in most cases: the authority looked, and did not find what proves that the name is ours.
+    #[error("the authority could not see that the name is ours: {0}")]
+    NotSeen(String),
+    /// The authority: it knows the account no more. Another one is made for the next attempt.
+    #[error("the authority does not know the account any more; another one is made")]
+    UnknownAccount,
+    /// The authority refuses for now: too many orders, or it is in trouble itself.
+    #[error("the authority refuses for now: {0}")]
+    RefusedForNow(String),
+    /// The operator: the authority refuses what it is asked for.
+    #[error("the authority refuses: {0}")]
+    Refused(String),
+    /// The authority: it does not offer the challenge that is configured.
+    #[error("the authority does not offer the challenge that tls.acme.challenge names")]
+    NoSuchChallenge,
+    /// The authority: a certificate that cannot be used, or that says something else than was ordered.
+    #[error("the authority has issued something that cannot be used: {0}")]
+    Unusable(&'static str),
+    /// Us or the system's randomness.
+    #[error("cannot make a certificate for the challenge")]
+    Challenge(#[source] rcgen::Error),
+    /// Us.
+    #[error("cannot use the key of a certificate")]
+    Key(#[source] rustls::Error),
+}
+
+impl OrderError {
+    /// What an authority's refusal means.
+    pub(super) fn of(error: instant_acme::Error) -> Self {
+        let instant_acme::Error::Api(problem) = error else {
+            return match error {
+                instant_acme::Error::Timeout(_) => Self::TooSlow,
+                error => Self::Unreachable(error),
+            };
+        };
+        let kind = problem.r#type.as_deref().unwrap_or_default().rsplit(':').next().unwrap_or_default().to_owned();
+        let words = words(&problem);
+        match kind.as_str() {
+            "accountDoesNotExist" => Self::UnknownAccount,
+            "rateLimited" | "serverInternal" | "badNonce" => Self::RefusedForNow(words),
+            "connection" | "dns" | "tls" | "unauthorized" | "incorrectResponse" | "caa" => Self::NotSeen(words),
+            _ if problem.status.is_some_and(|status| status >= 500) => Self::RefusedForNow(words),
+            _ => Self::Refused(words),
+        }
+    }
+
+    /// Whom to turn to: `operator`, `authority` or `us`.
+    #[must_use]
+    pub const fn fault(&self) -> &'static str {
+        match self {
+            Self::Keep { .. } | Self::Client(_) | Self::NotSeen(_) | Self::Refused(_) => "operator",
+            Self::Unreachable(_)
+            | Self::TooSlow
+            | Self::UnknownAccount
+            | Self::RefusedForNow(_)
+            | Self::NoSuchChallenge
+            | Self::Unusable(_) => "authority",
+            Self::Challenge(_) | Self::Key(_) => "us",
+        }
+    }
+
+    /// Whether the authority counts this attempt against us: then the next one comes late.
+    pub(super) const fn counts(&self) -> bool {
+        matches!(self, Self::NotSeen(_) | Self::RefusedForNow(_) | Self::Refused(_) | Self::TooSlow | Self::Unusable(_))
+    }
+
+    /// How long to wait where the authority says nothing: after the first failure, and at the most.
+    pub(super) const fn waits(&self) -> (Duration, Duration) {
+        // Let's Encrypt allows five failed validations of a name in an hour. Who did not answer has counted nothing, and is
+        // asked again soon after it is back.
+        let (first, longest) = if self.counts() { (5 * 60, 12 * 60 * 60) } else { (2, 60 * 60) };
+        (Duration::from_secs(first), Duration::from_secs(longest))
+    }
+}
+
+/// What the authority says, on one line and of bounded length.
+pub(super) fn words(problem: &Problem) -> String {
+    let said = problem.to_string();
+    said.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MOST_WORDS).collect()
+}

@@ -1,0 +1,137 @@
+//! The files of the state directory: the account and the certificates, for nobody but their owner.
+
+use std::fs;
+use std::io;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::error::OrderError;
+use crate::clock::Timestamp;
+use crate::config::Acme;
+use crate::state;
+
+const ACCOUNT: &str = "account.json";
+
+/// What is known of a certificate that was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Issued {
+    /// Since then it counts.
+    pub(super) begins: Timestamp,
+    /// From then on it counts no more.
+    pub(super) ends: Timestamp,
+    /// The certificate itself.
+    pub(super) leaf: CertificateDer<'static>,
+}
+
+/// What an authority has issued for `host`; `None` where there is nothing of this authority that can be read.
+pub(super) fn issued(acme: &Acme, host: &str) -> Option<Issued> {
+    let text = fs::read_to_string(acme.kept_in.join(Acme::file_name(host))).ok()?;
+    (text.lines().next()? == origin(acme)).then(|| examine(&text)).flatten()
+}
+
+/// What is known of the certificate in a PEM text; `None` where it cannot be used with the key beside it.
+pub(super) fn examine(text: &str) -> Option<Issued> {
+    let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?;
+    let leaf = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).ok()?.cert.first()?.clone();
+    let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
+    let validity = parsed.validity();
+    let time = |time: i64| Timestamp(u64::try_from(time).unwrap_or_default());
+    let (begins, ends) = (time(validity.not_before.timestamp()), time(validity.not_after.timestamp()));
+    Some(Issued { begins, ends, leaf: leaf.clone() })
+}
+
+/// Keeps a chain and its key in one file, so that they change at once.
+pub(super) fn keep_certificate(acme: &Acme, host: &str, chain_and_key: &str) -> Result<(), OrderError> {
+    keep(acme, &Acme::file_name(host), &format!("{}\n{chain_and_key}", origin(acme)))
+}
+
+/// The account that was made at this authority.
+pub(super) fn account(acme: &Acme) -> Option<String> {
+    let text = fs::read_to_string(acme.kept_in.join(ACCOUNT)).ok()?;
+    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+    (value.get("directory")?.as_str()? == acme.directory.as_str()).then_some(text)
+}
+
+/// Keeps the account.
+pub(super) fn keep_account(acme: &Acme, text: &str) -> Result<(), OrderError> {
+    keep(acme, ACCOUNT, text)
+}
+
+/// Forgets the account.
+pub(super) fn forget_account(acme: &Acme) -> Result<(), OrderError> {
+    let path = acme.kept_in.join(ACCOUNT);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OrderError::Keep { path, source }),
+        _ => Ok(()),
+    }
+}
+
+fn keep(acme: &Acme, name: &str, content: &str) -> Result<(), OrderError> {
+    let failure = |source| OrderError::Keep { path: acme.kept_in.join(name), source };
+    state::keep(&acme.kept_in, name, content.as_bytes()).map_err(failure)
+}
+
+/// The first line of a certificate's file, which PEM allows (RFC 7468 §5.2): one that another authority has issued, such as
+/// one for trying out, is used until this one has.
+fn origin(acme: &Acme) -> String {
+    format!("Issued to Usher by {}", acme.directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AcmeChallenge;
+
+    fn acme(directory: &str, kept_in: &std::path::Path) -> Acme {
+        Acme {
+            directory: directory.parse().unwrap(),
+            contacts: Vec::new(),
+            challenge: AcmeChallenge::Http01,
+            ca: None,
+            hosts: vec!["app.test".to_owned()],
+            kept_in: kept_in.to_owned(),
+            beside: Vec::new(),
+        }
+    }
+
+    fn certificate_and_key() -> String {
+        let made = rcgen::generate_simple_self_signed(vec!["app.test".to_owned()]).unwrap();
+        format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn what_another_authority_has_issued_or_what_cannot_be_used_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, other) =
+            (acme("https://one.test/dir", directory.path()), acme("https://other.test/dir", directory.path()));
+        assert_eq!(issued(&one, "app.test"), None);
+        let text = certificate_and_key();
+        keep_certificate(&one, "app.test", &text).unwrap();
+        assert_eq!(issued(&one, "app.test"), examine(&text));
+        assert!(issued(&one, "app.test").is_some());
+        assert_eq!(issued(&other, "app.test"), None);
+
+        let (certificate, _) = text.split_once("-----BEGIN PRIVATE").unwrap();
+        let (_, key) =
+            certificate_and_key().split_once("-----BEGIN PRIVATE").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        keep_certificate(&one, "app.test", &format!("{certificate}-----BEGIN PRIVATE{key}")).unwrap();
+        assert_eq!(issued(&one, "app.test"), None, "another key");
+    }
+
+    #[test]
+    fn an_account_is_that_of_one_authority_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, other) =
+            (acme("https://one.test/dir", directory.path()), acme("https://other.test/dir", directory.path()));
+        keep_account(&one, r#"{"directory":"https://one.test/dir"}"#).unwrap();
+        assert!(account(&one).is_some() && account(&other).is_none());
+        forget_account(&one).unwrap();
+        forget_account(&one).unwrap();
+        assert_eq!(account(&one), None);
+    }
+}

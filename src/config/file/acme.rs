@@ -1,0 +1,30 @@
+//! `tls.acme`.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::OneOrMany;
+use crate::config::AcmeChallenge;
+
+/// Certificates from an authority that speaks ACME (RFC 8555), such as Let's Encrypt: ordered and renewed by Usher itself.
+/// Needs a `state_directory`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Acme {
+    /// The authority's directory. Default: Let's Encrypt, `https://acme-v02.api.letsencrypt.org/directory`.
+    pub directory: Option<String>,
+    /// Mail addresses that the authority may write to. One or a list. Default: none.
+    pub contact: Option<OneOrMany<String>>,
+    /// That you agree to the authority's terms of service: must be true.
+    #[schemars(required)]
+    pub agree_to_terms: Option<bool>,
+    /// How the authority sees that a name is yours: `tls-alpn-01` on the https listener, which it reaches at port 443, or
+    /// `http-01` on the http listener, at port 80. Default: tls-alpn-01.
+    pub challenge: Option<AcmeChallenge>,
+    /// Hosts of sites that certificates are ordered for. One or a list. Default: those of all sites.
+    pub hosts: Option<OneOrMany<String>>,
+    /// File with the CA of the authority's own certificate, PEM, beside those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+}

@@ -1,0 +1,146 @@
+//! Which certificate is for which name.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
+
+use super::error::CertificateError;
+use super::read::{ends_at, read};
+use crate::clock::Timestamp;
+use crate::config::CertificateFiles;
+
+/// When a certificate that clients are shown ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// The first name that it is for; `self-signed` of a self-made one.
+    pub name: String,
+    /// Where it was read from; `None` of a self-made one.
+    pub file: Option<PathBuf>,
+    /// From then on it counts no more.
+    pub at: Timestamp,
+}
+
+/// Which certificate is for which name. Immutable; a reload builds another one.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct CertificateTable {
+    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    /// `None` until there is any: then nobody's hand is shaken.
+    default: Option<Arc<CertifiedKey>>,
+    /// Where certificates come from, the default first. Those that are yet to be issued are not there.
+    files: Vec<CertificateFiles>,
+    pub(super) pairs: Vec<Pair>,
+    /// The names that a self-made certificate is for.
+    made_for: Vec<String>,
+}
+
+/// A certificate with its key, and the files that they came from.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) files: CertificateFiles,
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) names: Vec<Box<str>>,
+}
+
+impl CertificateTable {
+    /// A table of one certificate, which is used whatever the name.
+    pub(in crate::server) fn single(key: CertifiedKey, made_for: Vec<String>) -> Self {
+        Self { made_for, ..Self::of(Vec::new(), Vec::new()).with_default(Arc::new(key)) }
+    }
+
+    /// The table of these pairs. The first is the default.
+    pub(super) fn of(files: Vec<CertificateFiles>, pairs: Vec<Pair>) -> Self {
+        let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
+        for Pair { key, names, .. } in &pairs {
+            for name in names {
+                by_name.entry(name.clone()).or_default().push(Arc::clone(key));
+            }
+        }
+        let default = pairs.first().map(|pair| Arc::clone(&pair.key));
+        Self { by_name, default, files, pairs, made_for: Vec::new() }
+    }
+
+    fn with_default(self, default: Arc<CertifiedKey>) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    /// The table of these files. A pair of this table that cannot be read any more stays.
+    pub(in crate::server) fn succeeded_by(
+        &self,
+        files: &[CertificateFiles],
+        now: Timestamp,
+    ) -> Result<Self, CertificateError> {
+        let provider = aws_lc_rs::default_provider();
+        let pair = |files| read(files, &provider, now).or_else(|error| self.pair(files).cloned().ok_or(error));
+        Ok(Self::of(files.to_vec(), files.iter().map(pair).collect::<Result<_, _>>()?))
+    }
+
+    /// The table of these files, of which some may not be there yet; and why others are not used, or stay as they were.
+    pub(in crate::server) fn reread(
+        &self,
+        files: Vec<CertificateFiles>,
+        now: Timestamp,
+    ) -> (Self, Vec<CertificateError>) {
+        let provider = aws_lc_rs::default_provider();
+        let (mut pairs, mut errors) = (Vec::new(), Vec::new());
+        for files in &files {
+            let before = self.pair(files);
+            match read(files, &provider, now) {
+                Ok(pair) => pairs.push(pair),
+                Err(error) if before.is_none() && error.is_absence() => {}
+                Err(error) => {
+                    errors.push(error);
+                    pairs.extend(before.cloned());
+                }
+            }
+        }
+        (Self::of(files, pairs), errors)
+    }
+
+    /// The table of the same files, read anew, and why some of them stay as they were.
+    pub(in crate::server) fn renewed(&self, now: Timestamp) -> (Self, Vec<CertificateError>) {
+        if self.files.is_empty() {
+            return (self.clone(), Vec::new());
+        }
+        self.reread(self.files.clone(), now)
+    }
+
+    fn pair(&self, files: &CertificateFiles) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.files == *files)
+    }
+
+    /// The certificates, each with the time at which it ends.
+    pub(in crate::server) fn expiries(&self) -> Vec<CertificateExpiry> {
+        let self_made = self.default.iter().filter(|_| self.pairs.is_empty());
+        let self_made = self_made.map(|key| (key, Some("self-signed".to_owned()), None));
+        let pairs = self
+            .pairs
+            .iter()
+            .map(|pair| (&pair.key, pair.names.first().map(ToString::to_string), Some(pair.files.certificate.clone())));
+        let expiry = |(key, name, file): (&Arc<CertifiedKey>, Option<String>, Option<PathBuf>)| {
+            Some(CertificateExpiry { name: name.unwrap_or_default(), file, at: ends_at(key)? })
+        };
+        pairs.chain(self_made).filter_map(expiry).collect()
+    }
+
+    /// Whether it is one self-made certificate for these names.
+    pub(in crate::server) fn is_made_for(&self, names: &[String]) -> bool {
+        !self.made_for.is_empty() && self.made_for == names
+    }
+
+    /// The certificates for `name`, which is in lower case: exactly that one's, else those of its wildcard.
+    pub(super) fn candidates(&self, name: &str) -> &[Arc<CertifiedKey>] {
+        let wildcard = || {
+            let (_, parent) = name.split_once('.')?;
+            self.by_name.get(format!("*.{parent}").as_str())
+        };
+        self.by_name.get(name).or_else(wildcard).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is shown to whoever asks for no name, or for one that there is no certificate for.
+    pub(super) const fn default(&self) -> Option<&Arc<CertifiedKey>> {
+        self.default.as_ref()
+    }
+}

@@ -1,0 +1,251 @@
+//! Certificates that a real authority issues by ACME: ordered, shown, renewed, and what becomes of it when the authority is
+//! not there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustls_pki_types::CertificateDer;
+use tempfile::TempDir;
+
+use crate::harness::certificates::authority;
+use crate::harness::child::Usher;
+use crate::harness::client::try_tls;
+use crate::harness::pebble::{Pebble, Visitor};
+use crate::harness::{Client, Gateway, Protocol, Upstream, eventually, get};
+
+/// Longer than any certificate of a test needs to be issued or renewed.
+const SOON: Duration = Duration::from_secs(60);
+
+const MONTHS: u64 = 90 * 24 * 60 * 60;
+
+/// A site whose certificate is ordered, and one with a certificate of its own.
+fn configuration(pebble: &Pebble, challenge: &str, upstream: &Upstream, directory: &TempDir) -> String {
+    authority().write(&["other.test"], directory.path(), "other");
+    format!(
+        "listen: {{ https: '{}', http: '{}', admin: '127.0.0.1:0' }}\n\
+         log: {{ format: json }}\n\
+         state_directory: state\n\
+         tls:\n  certificates: [{{ certificate: other.pem, key: other.key }}]\n  \
+         acme: {{ {}, challenge: {challenge}, contact: operator@example.test, hosts: app.test }}\n\
+         sites:\n  \
+         - {{ host: app.test, upstream: '{upstream}', access: public, routes: [{{ path: / }}] }}\n  \
+         - {{ host: other.test, upstream: '{upstream}', access: public, routes: [{{ path: / }}] }}\n",
+        pebble.https,
+        pebble.http,
+        pebble.keys(),
+        upstream = upstream.url(),
+    )
+}
+
+/// Waits until `app.test` is served with a certificate that this visitor trusts, other than `before`.
+async fn shown(visitor: &Visitor, before: Option<&CertificateDer<'static>>, usher: &Usher) -> CertificateDer<'static> {
+    let started = Instant::now();
+    loop {
+        if let Ok((certificate, status)) = visitor.visit("app.test", "/x").await
+            && Some(&certificate) != before
+        {
+            assert_eq!(status, 200);
+            return certificate;
+        }
+        assert!(started.elapsed() < SOON, "no certificate was shown: {}", usher.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_certificate_is_issued_by_either_challenge_kept_for_its_owner_and_used_after_a_restart_without_another_order()
+{
+    for challenge in ["http-01", "tls-alpn-01"] {
+        let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+        pebble.start().await;
+        let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+        let yaml = configuration(&pebble, challenge, &upstream, &directory);
+        let mut usher = Usher::serve(&yaml, directory.path());
+        let visitor = pebble.trusting().await;
+        let issued = shown(&visitor, None, &usher).await;
+        let kept = directory.path().join("state/acme");
+        assert_eq!(
+            (mode(&kept), mode(&kept.join("app.test.pem")), mode(&kept.join("account.json"))),
+            (0o700, 0o600, 0o600)
+        );
+        let account = fs::read(kept.join("account.json")).unwrap();
+        let metrics = format!("http://{}/metrics", usher.address("admin").await);
+        let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+        assert!(
+            metrics
+                .lines()
+                .any(|line| line.starts_with("usher_certificate_expiry_timestamp_seconds{name=\"app.test\"")),
+            "{metrics}"
+        );
+
+        // What is not being looked for is not there: the usual redirect, and no handshake.
+        let plain = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let url = format!("http://{}/.well-known/acme-challenge/token", pebble.http);
+        for (host, status) in [("app.test", 308), ("unknown.test", 421)] {
+            assert_eq!(plain.get(&url).header("host", host).send().await.unwrap().status(), status, "{host}");
+        }
+        assert!(try_tls(pebble.https, "other.test", &[b"acme-tls/1"]).await.is_err());
+
+        usher.signal("TERM").await;
+        usher.exit().await;
+        let orders = pebble.orders();
+        assert_eq!(orders, 1, "{challenge}");
+        let usher = Usher::serve(&yaml, directory.path());
+        usher.says("\"serving\"").await;
+        assert_eq!(visitor.visit("app.test", "/x").await.unwrap(), (issued, 200), "{challenge}");
+        // Two looks at what is due have passed by then.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        assert_eq!(pebble.orders(), orders, "{challenge}");
+        assert_eq!(fs::read(kept.join("account.json")).unwrap(), account);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_before_it_ends_and_no_request_fails_over_it() {
+    let Some(mut pebble) = Pebble::prepare(24) else { return };
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let usher = Usher::serve(&configuration(&pebble, "tls-alpn-01", &upstream, &directory), directory.path());
+    let visitor = pebble.trusting().await;
+    let first = shown(&visitor, None, &usher).await;
+    // People keep coming, on connections of their own.
+    let (over, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let crowd: Vec<_> = (0..4)
+        .map(|_| {
+            let (visitor, over, failed) = (visitor.clone(), Arc::clone(&over), Arc::clone(&failed));
+            tokio::spawn(async move {
+                let mut visits = 0;
+                while !over.load(Ordering::Relaxed) {
+                    visits += 1;
+                    if !matches!(visitor.visit("app.test", "/x").await, Ok((_, 200))) {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                visits
+            })
+        })
+        .collect();
+    let second = shown(&visitor, Some(&first), &usher).await;
+    assert_ne!(first, second);
+    over.store(true, Ordering::Relaxed);
+    let mut visits = 0;
+    for visitor in crowd {
+        visits += visitor.await.unwrap();
+    }
+    assert_eq!(failed.load(Ordering::Relaxed), 0, "of {visits}");
+    assert!(visits > 100, "{visits}");
+}
+
+#[tokio::test]
+async fn without_the_authority_other_sites_are_served_a_certificate_that_there_is_stays_and_it_recovers_by_itself() {
+    let Some(mut pebble) = Pebble::prepare(18) else { return };
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let usher = Usher::serve(&configuration(&pebble, "http-01", &upstream, &directory), directory.path());
+    usher.says("no certificate was issued").await;
+    let told = usher.output();
+    let line = told.lines().find(|line| line.contains("no certificate was issued")).unwrap();
+    assert!(line.contains("\"authority\"") && line.contains("\"app.test\""), "whose fault it is: {line}");
+    let other = Client { address: pebble.https, protocol: Protocol::Http1 };
+    other.send(get("https://other.test/x")).await.assert_status(200);
+    let ready = format!("http://{}/readyz", usher.address("admin").await);
+    assert_eq!(reqwest::get(&ready).await.unwrap().status(), 200);
+
+    pebble.start().await;
+    let visitor = pebble.trusting().await;
+    let first = shown(&visitor, None, &usher).await;
+
+    // At a renewal.
+    pebble.stop().await;
+    let failures = || usher.output().matches("no certificate was issued").count();
+    let before = failures();
+    eventually("the renewal fails", || failures() > before).await;
+    assert_eq!(visitor.visit("app.test", "/x").await.unwrap(), (first.clone(), 200));
+
+    // It comes back, and knows neither the account nor anything else.
+    pebble.start().await;
+    shown(&pebble.trusting().await, Some(&first), &usher).await;
+}
+
+#[tokio::test]
+async fn what_was_issued_and_cannot_be_written_is_not_ordered_again() {
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let in_the_way = directory.path().join("state/acme/app.test.pem");
+    fs::create_dir_all(in_the_way.join("x")).unwrap();
+    let usher = Usher::serve(&configuration(&pebble, "http-01", &upstream, &directory), directory.path());
+    let told = || usher.output().matches("cannot keep").count();
+    eventually("it cannot be kept, twice", || told() >= 2).await;
+    assert_eq!(pebble.orders(), 1);
+    fs::remove_dir_all(&in_the_way).unwrap();
+    shown(&pebble.trusting().await, None, &usher).await;
+    assert_eq!(pebble.orders(), 1, "an authority counts orders");
+}
+
+#[tokio::test]
+async fn a_name_that_the_authority_cannot_see_is_told_as_the_operators_and_not_tried_again_at_once() {
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = configuration(&pebble, "http-01", &upstream, &directory);
+    // Nobody listens where the authority looks.
+    let usher = Usher::serve(&yaml.replace(&pebble.http.to_string(), "127.0.0.1:0"), directory.path());
+    usher.says("no certificate was issued").await;
+    let told = usher.output();
+    let line = told.lines().find(|line| line.contains("no certificate was issued")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["fault"], "operator", "{line}");
+    assert!(line["remedy"].as_str().unwrap().contains("http://app.test/"), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("could not see"), "{line}");
+    let again = line["again_in"].as_str().unwrap();
+    assert!(
+        again.starts_with("5m") || again.starts_with("6m"),
+        "Let's Encrypt allows five failures in an hour: {again}"
+    );
+}
+
+#[test]
+fn what_cannot_be_ordered_is_told_with_what_to_do() {
+    let site = |host: &str| {
+        format!(
+            "sites: [{{ host: '{host}', upstream: 'http://127.0.0.1:1', access: public, routes: [{{ path: / }}] }}]"
+        )
+    };
+    let state = "state_directory: $DIRECTORY/state\n";
+    let ordered = |keys: &str| format!("{state}tls: {{ acme: {{ agree_to_terms: true{keys} }} }}\n");
+    let app = site("app.test");
+    for (yaml, words) in [
+        (format!("{}{}", ordered(""), site("*.corp.test")), "DNS-01"),
+        (format!("{}{}", ordered(""), site("192.0.2.7")), "which is an address"),
+        (format!("tls: {{ acme: {{ agree_to_terms: true }} }}\n{app}"), "needs a state_directory"),
+        (format!("{state}tls: {{ acme: {{ challenge: http-01 }} }}\n{app}"), "agree_to_terms: true"),
+        (format!("{}{app}", ordered(", hosts: [unknown.test]")), "is the host of no site"),
+        (format!("{}{app}", ordered(", contact: nobody")), "is not a mail address"),
+        (format!("{}{app}", ordered(", directory: 'http://acme.test/dir'")), "never over plain http"),
+        (
+            format!("listen: {{ https: '127.0.0.1:0' }}\n{}{app}", ordered(", challenge: http-01")),
+            "is answered on the http listener",
+        ),
+        (format!("{state}tls: {{ self_signed: true, acme: {{ agree_to_terms: true }} }}\n{app}"), "is set beside acme"),
+        (
+            format!(
+                "{state}tls:\n  certificates: [{{ certificate: $DIRECTORY/site.pem, key: $DIRECTORY/site.key }}]\n  \
+                 acme: {{ agree_to_terms: true }}\n{app}"
+            ),
+            "does not say which sites are whose",
+        ),
+    ] {
+        let refusal = Gateway::refusal(&yaml).unwrap_or_else(|| panic!("{yaml} is fine"));
+        assert!(refusal.contains(words) && refusal.contains("1 problem"), "{yaml}: {refusal}");
+    }
+    assert_eq!(Gateway::refusal(&format!("{}{app}", ordered(""))), None);
+}

@@ -1,0 +1,258 @@
+//! Certificates that clients show: whose count, what the application is told, and that no site is reached under the terms of
+//! another.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, HandshakeKind};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use usher::clock::Clock;
+
+use crate::harness::certificates::authority;
+use crate::harness::client::Connection;
+use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, get};
+
+/// An authority of clients.
+struct Clients(Issuer<'static, KeyPair>, String);
+
+/// A certificate and its key.
+type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+impl Clients {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self(Issuer::new(params, key), pem)
+    }
+
+    fn issue(&self, change: impl Fn(&mut CertificateParams)) -> Shown {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "alice");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.0).unwrap().der().clone(), key.into())
+    }
+}
+
+/// A client that shows this.
+fn showing(shown: Option<&Shown>, protocol: Protocol) -> ClientConfig {
+    let alpn: &[u8] = if protocol == Protocol::Http2 { b"h2" } else { b"http/1.1" };
+    let mut config = ClientConfig::clone(&authority().client(&[alpn]));
+    if let Some((certificate, key)) = shown {
+        let key = config.crypto_provider().key_provider.load_private_key(key.clone_key()).unwrap();
+        let chain = rustls::sign::CertifiedKey::new(vec![certificate.clone()], key);
+        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(chain));
+    }
+    config
+}
+
+async fn shake(gateway: &Gateway, name: &str, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(gateway.https()).await?;
+    TlsConnector::from(Arc::clone(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
+}
+
+/// A connection for `name` by a client that shows this.
+async fn connect(gateway: &Gateway, name: &str, shown: Option<&Shown>, protocol: Protocol) -> Option<Connection> {
+    let stream = TokioIo::new(shake(gateway, name, &Arc::new(showing(shown, protocol))).await.ok()?);
+    match protocol {
+        Protocol::Http1 => {
+            let (sender, connection) = http1::handshake(stream).await.ok()?;
+            tokio::spawn(async move { drop(connection.await) });
+            Some(Connection::Http1(sender))
+        }
+        Protocol::Http2 => {
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.ok()?;
+            tokio::spawn(async move { drop(connection.await) });
+            Some(Connection::Http2(sender))
+        }
+    }
+}
+
+/// The answer; `None` where the handshake comes to nothing, which a client of TLS 1.3 hears with its first read.
+async fn ask(gateway: &Gateway, name: &str, shown: Option<&Shown>, protocol: Protocol, ask: Ask) -> Option<Answer> {
+    let mut connection = connect(gateway, name, shown, protocol).await?;
+    Some(Answer::read(connection.open(ask).await.ok()?).await)
+}
+
+/// What the application was told last of a certificate.
+fn told(upstream: &Upstream) -> Vec<String> {
+    let is_told = |(name, _): &(String, String)| name.to_ascii_lowercase().starts_with("client-cert");
+    upstream.last().headers.into_iter().filter(is_told).map(|(_, value)| value).collect()
+}
+
+/// `app.test` asks for a certificate, `pub.test` takes one, `other.test` asks for nothing.
+fn configuration(clients: &Clients, upstream: &Upstream, directory: &tempfile::TempDir) -> String {
+    let ca = directory.path().join("clients.pem");
+    std::fs::write(&ca, &clients.1).unwrap();
+    let site = |host: &str, keys: &str| {
+        format!(
+            "  - {{ host: {host}, upstream: '{}', access: public, {keys} routes: [{{ path: / }}] }}\n",
+            upstream.url()
+        )
+    };
+    let asks = |keys: &str| format!("client_certificates: {{ ca_file: '{}'{keys} }},", ca.display());
+    [
+        "sites:\n".to_owned(),
+        site("app.test", &asks("")),
+        site("pub.test", &asks(", required: false")),
+        site("other.test", ""),
+    ]
+    .concat()
+}
+
+const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+
+#[tokio::test]
+async fn who_shows_no_certificate_that_counts_does_not_get_in_and_the_application_is_told_of_one_that_does() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let (clients, others) = (Clients::new("clients"), Clients::new("others"));
+    let gateway = Gateway::start(&configuration(&clients, &upstream, &directory), &Clock::system()).await;
+    let alice = clients.issue(|_| {});
+    let expired = clients.issue(|params| params.not_after = date_time_ymd(2020, 1, 1));
+    let of_a_server = clients.issue(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    let foreign = others.issue(|_| {});
+    let field = format!(":{}:", STANDARD.encode(&alice.0));
+    let forged = |host: &str| get(&format!("https://{host}/x")).header("client-cert", ":Zm9yZ2Vk:");
+    for protocol in BOTH {
+        for (what, shown) in [
+            ("none", None),
+            ("expired", Some(&expired)),
+            ("a server's", Some(&of_a_server)),
+            ("foreign", Some(&foreign)),
+        ] {
+            let before = upstream.count();
+            let answer = ask(&gateway, "app.test", shown, protocol, forged("app.test")).await;
+            assert!(answer.is_none(), "{what} over {protocol:?}: {answer:?}");
+            assert_eq!(upstream.count(), before);
+            // Where none is required, a bad one is worse than none.
+            let answer = ask(&gateway, "pub.test", shown, protocol, forged("pub.test")).await;
+            assert_eq!(answer.map(|answer| answer.status.as_u16()), shown.is_none().then_some(200), "{what}");
+        }
+        for host in ["app.test", "pub.test"] {
+            let answer = ask(&gateway, host, Some(&alice), protocol, forged(host)).await.unwrap();
+            answer.assert_status(200);
+            assert_eq!(told(&upstream), [field.as_str()], "{host}");
+        }
+        for host in ["pub.test", "other.test"] {
+            ask(&gateway, host, None, protocol, forged(host)).await.unwrap().assert_status(200);
+            assert!(told(&upstream).is_empty(), "{host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn not_even_a_trusted_proxy_says_what_was_shown_to_a_site_that_asks() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let clients = Clients::new("clients");
+    let yaml = configuration(&clients, &upstream, &directory);
+    let gateway = Gateway::start(&format!("trusted_proxies: [127.0.0.1]\n{yaml}"), &Clock::system()).await;
+    let alice = clients.issue(|_| {});
+    let forged = |host: &str| {
+        let ask = get(&format!("https://{host}/x")).header("client-cert", ":Zm9yZ2Vk:");
+        ask.header("client-cert-chain", ":Zm9yZ2Vk:")
+    };
+    ask(&gateway, "app.test", Some(&alice), Protocol::Http1, forged("app.test")).await.unwrap().assert_status(200);
+    assert_eq!(told(&upstream), [format!(":{}:", STANDARD.encode(&alice.0))]);
+    ask(&gateway, "pub.test", None, Protocol::Http1, forged("pub.test")).await.unwrap().assert_status(200);
+    assert!(told(&upstream).is_empty());
+    // It does where nobody else is asked.
+    ask(&gateway, "other.test", None, Protocol::Http1, forged("other.test")).await.unwrap().assert_status(200);
+    assert_eq!(told(&upstream).len(), 2);
+}
+
+#[tokio::test]
+async fn no_site_is_reached_under_the_terms_of_another() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let clients = Clients::new("clients");
+    let gateway = Gateway::start(&configuration(&clients, &upstream, &directory), &Clock::system()).await;
+    let alice = clients.issue(|_| {});
+    for protocol in BOTH {
+        for (name, shown) in
+            [("app.test", Some(&alice)), ("pub.test", None), ("pub.test", Some(&alice)), ("other.test", None)]
+        {
+            let mut connection = connect(&gateway, name, shown, protocol).await.unwrap();
+            for host in ["app.test", "pub.test", "other.test"] {
+                for path in ["x", ".usher/session"] {
+                    let before = upstream.count();
+                    let status = connection.send(get(&format!("https://{host}/{path}"))).await.status.as_u16();
+                    let refused = host != name;
+                    assert_eq!(status == 421, refused, "{name} then {host}/{path} over {protocol:?}: {status}");
+                    assert_eq!(upstream.count() == before, refused || path != "x");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_not_resumed_where_a_certificate_is_asked_for() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let clients = Clients::new("clients");
+    let gateway = Gateway::start(&configuration(&clients, &upstream, &directory), &Clock::system()).await;
+    let alice = clients.issue(|_| {});
+    for (name, resumed) in [("app.test", false), ("pub.test", false), ("other.test", true)] {
+        let mut config = showing(Some(&alice), Protocol::Http1);
+        config.resumption = Resumption::in_memory_sessions(8);
+        let config = Arc::new(config);
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let stream = shake(&gateway, name, &config).await.unwrap();
+            kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(async move { drop(connection.await) });
+            sender.ready().await.unwrap();
+            // Tickets come with the answer.
+            let mut connection = Connection::Http1(sender);
+            connection.send(get(&format!("https://{name}/x"))).await.assert_status(200);
+        }
+        assert_eq!(kinds[1] == HandshakeKind::Resumed, resumed, "{name}: {kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_authorities_count_at_once_and_connections_of_before_do_not() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let (clients, others) = (Clients::new("clients"), Clients::new("others"));
+    let gateway = Gateway::start(&configuration(&clients, &upstream, &directory), &Clock::system()).await;
+    let (alice, foreign) = (clients.issue(|_| {}), others.issue(|_| {}));
+    let app = || get("https://app.test/x");
+    let mut before = connect(&gateway, "app.test", Some(&alice), Protocol::Http2).await.unwrap();
+    before.send(app()).await.assert_status(200);
+    gateway.reload(&configuration(&others, &upstream, &directory)).await.unwrap();
+    before.send(app()).await.assert_status(421);
+    assert!(ask(&gateway, "app.test", Some(&alice), Protocol::Http1, app()).await.is_none());
+    ask(&gateway, "app.test", Some(&foreign), Protocol::Http1, app()).await.unwrap().assert_status(200);
+}
+
+#[test]
+fn certificates_are_asked_for_where_there_is_tls_only() {
+    let site = |keys: &str| {
+        format!(
+            "sites: [{{ host: app.test, upstream: 'http://127.0.0.1:1', access: public, client_certificates: {{ {keys} }}, routes: [{{ path: / }}] }}]"
+        )
+    };
+    let plain = "trusted_proxies: [127.0.0.1]\nlisten: { plain: '127.0.0.1:0' }\n";
+    let ca = "ca_file: $DIRECTORY/site.pem";
+    for (yaml, words) in [
+        (format!("{plain}{}", site(ca)), "and there is none"),
+        (site("required: true"), "ca_file is missing"),
+        (site("ca_file: $DIRECTORY/site.key"), "is not a PEM file with certificates"),
+    ] {
+        let refusal = Gateway::refusal(&yaml).unwrap_or_else(|| panic!("{yaml} is fine"));
+        assert!(refusal.contains(words), "{yaml}: {refusal}");
+    }
+}
