@@ -202,6 +202,7 @@ async fn run<H: Handler>(
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let plan = Arc::clone(&plans.borrow_and_update());
+    let number = plan.number;
     let drain = CancellationToken::new();
     let worker = Arc::new(Worker {
         redirect: Arc::new(ArcSwap::from_pointee(plan.redirect())),
@@ -212,6 +213,8 @@ async fn run<H: Handler>(
         drain,
         connections: TaskTracker::new(),
     });
+    // A reload may have come before this thread: whoever waits for it to be adopted waits for this.
+    adopted.send_replace(number);
     let mut listeners = JoinSet::new();
     for (role, socket) in sockets {
         let listener = tokio::net::TcpListener::from_std(socket)?;
@@ -242,4 +245,30 @@ async fn run<H: Handler>(
         _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ::http::Response;
+    use tokio::time::timeout;
+
+    use super::super::testing::{Answer, config, whole};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_plan_that_came_before_the_thread_is_adopted_as_well() {
+        let (plans, latest) = watch::channel(Arc::new(Plan::new(0, &config(), None, None)));
+        let limits = ConnectionLimits::new(&config().limits);
+        let common = Common { limits, notices: Arc::default(), plans: latest };
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let answer = || Answer::new(|_, _| async { Response::new(whole("well")) });
+        plans.send_replace(Arc::new(Plan::new(1, &config(), None, None)));
+        let mut thread = start(0, Vec::new(), common, answer, watched, Pulse::new()).unwrap();
+        let adopted = timeout(Duration::from_secs(10), thread.plan.wait_for(|plan| *plan == 1)).await;
+        adopted.expect("whoever reloads is not left waiting").unwrap();
+        phase.send_replace(Phase::Ended);
+        thread.ended().await;
+    }
 }
