@@ -114,9 +114,13 @@ sites:
         for name in ["site", "ca", "redis", "upstream", "presented"] {
             write(&format!("{name}.pem"), &certificate);
         }
-        ["site.key", "presented.key", "client.key"].into_iter().for_each(|name| write(name, &key.serialize_pem()));
+        for name in ["site.key", "presented.key", "client.key"] {
+            write(name, &key.serialize_pem());
+        }
         write("public.pem", &key.public_key_pem());
-        SECRETS.into_iter().for_each(|name| write(name, &format!("k3zQ0pZ9wX4mVb7Lq2RtY8uJ5nHc-{name}\n")));
+        for name in SECRETS {
+            write(name, &format!("k3zQ0pZ9wX4mVb7Lq2RtY8uJ5nHc-{name}\n"));
+        }
         write("users.yaml", USERS);
         write("pages/refusal.html", "{{ words.title }}");
         write("translations/de.yaml", "sign_in: Anmelden\n");

@@ -75,7 +75,7 @@ mod tests {
             eviction: "allkeys-lru".to_owned(),
             limit: 1 << 20,
         };
-        assert_eq!(found.servers, [expected.clone()]);
+        assert_eq!(found.servers, std::slice::from_ref(&expected));
         let many = Value::Map(vec![(Value::Nil, one.clone()), (Value::Nil, one)]);
         assert_eq!(Examination::of(&many).servers, [expected.clone(), expected]);
         assert_eq!(Examination::of(&Value::Okay).servers, []);
