@@ -10,6 +10,7 @@ use crate::auth::verify::CacheCounts;
 use crate::config::Cookies;
 use crate::forwarding::AddressHealth;
 use crate::issuer::Issuer;
+use crate::traces::{SpanCounts, Spans};
 
 /// How an issuer is, at the moment.
 #[derive(Clone, Debug)]
@@ -56,6 +57,12 @@ impl Gateway {
     #[must_use]
     pub fn address_health(&self) -> Vec<AddressHealth> {
         self.upstreams.health()
+    }
+
+    /// What became of spans; `None` where they go nowhere.
+    #[must_use]
+    pub fn spans(&self) -> Option<&SpanCounts> {
+        self.lasting.spans.as_ref().map(Spans::counts)
     }
 
     /// Whether the store that instances share can be reached; `None` where there is none.

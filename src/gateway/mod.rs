@@ -26,6 +26,7 @@ mod pages;
 mod prepare;
 mod rate_limits;
 mod readiness;
+mod recording;
 mod rejection;
 mod request_id;
 mod request_kind;

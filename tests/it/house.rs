@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors of the crate. A folder imports from lower floors only; folders on one floor do not import each other.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("fuzzing", 8),
     ("commands", 7),
     ("server", 6),
     ("admin", 6),
     ("gateway", 5),
     ("auth", 4),
+    ("traces", 4),
     ("issuer", 3),
     ("session", 3),
     ("routing", 2),

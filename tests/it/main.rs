@@ -167,6 +167,7 @@ mod kubernetes_example;
 mod logs;
 mod metrics;
 mod monitoring;
+mod spans;
 mod traces;
 mod warnings;
 
