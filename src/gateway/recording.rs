@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 
 use super::access_log::{Record, Stretch};
 use crate::auth::authenticate::Source;
@@ -88,8 +88,8 @@ impl Recording {
     fn whole(&self, record: &Record) -> Span {
         let method = method(&record.method);
         let name = match &self.route {
-            Some(route) => format!("{} {route}", if method == OTHER { "HTTP" } else { method }),
-            None => (if method == OTHER { "HTTP" } else { method }).to_owned(),
+            Some(route) => format!("{} {route}", said(method)),
+            None => said(method).to_owned(),
         };
         let took = self.clock.instant().saturating_duration_since(record.started);
         let stretch = Stretch { after: Duration::ZERO, took };
@@ -141,19 +141,17 @@ impl Recording {
     /// Until the head of the application's answer.
     fn forwarding(&self, record: &Record, stretch: Stretch) -> Span {
         let method = method(&record.method);
+        let (status, fault) = (record.status, record.refusal.as_ref().map(|(_, fault)| *fault));
+        // Where the request was refused, what it was answered is Usher's word.
+        let answered = fault.is_none().then_some(status);
+        let is_error = status.is_client_error() || status.is_server_error();
+        let error = fault.or_else(|| is_error.then(|| status.as_str()));
+        let number = |status: StatusCode| Value::Number(i64::from(status.as_u16()));
         let mut attributes = vec![("http.request.method", method.into())];
         attributes.extend(self.server.iter().cloned());
-        // Where the request was refused, what it was answered is Usher's word.
-        let error = match &record.refusal {
-            Some((_, fault)) => Some(*fault),
-            None => {
-                attributes.push(("http.response.status_code", Value::Number(i64::from(record.status.as_u16()))));
-                let is_error = record.status.is_client_error() || record.status.is_server_error();
-                is_error.then(|| record.status.as_str())
-            }
-        };
+        attributes.extend(answered.map(|status| ("http.response.status_code", number(status))));
         attributes.extend(error.map(|error| ("error.type", error.into())));
-        let name = (if method == OTHER { "HTTP" } else { method }).to_owned();
+        let name = said(method).to_owned();
         Span { id: self.forwarded, failed: error.is_some(), ..self.span(name, Kind::Client, stretch, attributes) }
     }
 
@@ -173,6 +171,11 @@ fn method(method: &Method) -> &'static str {
         .into_iter()
         .find(|known| *known == method.as_str())
         .unwrap_or(OTHER)
+}
+
+/// The same in the name of a span.
+fn said(method: &'static str) -> &'static str {
+    if method == OTHER { "HTTP" } else { method }
 }
 
 const fn version(version: Version) -> &'static str {

@@ -40,14 +40,14 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// Why there is no answer, or no whole one. The issuer's, or the network's.
+/// Why there is no answer, or no whole one. That of whoever was asked, or the network's.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// No connection: refused, no such name, TLS failed, no handshake in time. Nothing was sent.
-    #[error("no connection to the issuer")]
+    #[error("no connection")]
     Connect(#[source] reqwest::Error),
     /// The connection stood and then broke, or no answer came in time. What was sent may have had its effect.
-    #[error("the exchange with the issuer broke off")]
+    #[error("the exchange broke off")]
     Broken(#[source] reqwest::Error),
     /// Nothing is dialled: whoever started this wants it so. Nothing was sent.
     #[error("nobody is dialled, as was asked for")]

@@ -46,7 +46,7 @@ fn exported(collector: &Upstream) -> Vec<Span> {
 }
 
 fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(id)
 }
 
 fn attribute(span: &Span, key: &str) -> Option<Any> {
