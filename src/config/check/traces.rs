@@ -96,7 +96,7 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at_checked(colon)?;
     let name = header_name(str::from_utf8(name).ok()?.trim()).ok()?;
-    let is_ours = name == http::header::HOST || name.as_str().starts_with("content-");
+    let is_ours = name.as_str().starts_with("content-");
     let value = header_value(value.get(1..)?.trim_ascii()).ok()?;
     (!is_ours && !value.is_empty()).then_some((name, value))
 }
