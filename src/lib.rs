@@ -27,7 +27,7 @@
 //! | 7 | `commands`: serve, demo, check, diff, explain, doctor, user, session, import, schema, health |
 //! | 6 | `server`: sockets to requests · `admin`: health, metrics and the status page, on its own listener |
 //! | 5 | `gateway`: the journey, rejections, pages, access log, endpoints, explanations, answers to other proxies that ask |
-//! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers · `acme`: certificates from an authority |
+//! | 4 | `auth`: credentials, sign-in, verification, renewal, authorisation, identity headers · `acme`: certificates from an authority | · `traces`: spans, and their way to a collector
 //! | 3 | `issuer`: discovery, key sets, token endpoint, introspection · `session`: sealing, renewal records, sessions in the store, denials, the server that instances share |
 //! | 2 | `routing`: host, path, method to route · `forwarding`: the upstream side |
 //! | 1 | `config`: the checked configuration |
@@ -59,3 +59,4 @@ pub mod session;
 pub mod state;
 pub mod tally;
 pub mod tasks;
+pub mod traces;

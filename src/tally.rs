@@ -25,7 +25,12 @@ impl Count {
 
     /// One more.
     pub fn add(&self) {
-        self.0.fetch_add(1, Relaxed);
+        self.add_many(1);
+    }
+
+    /// So many more.
+    pub fn add_many(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
     }
 
     /// How many so far.

@@ -20,7 +20,9 @@ use super::authority::IssuerAuthority;
 use super::cookies::CookieNames;
 use super::credentials::Credentials;
 use super::refresh::{self, EndReason, PresentedRefresh, Renewal, due_at};
-use super::session_cookies::{CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin, Unkept};
+use super::session_cookies::{
+    CookieJar, PresentedSession, RenewedSession, SessionCookies, SessionOrigin, Unkept, Waited,
+};
 use super::unauthenticated::{SessionEnd, Unauthenticated};
 use super::verify::{VerifiedToken, Verifier, VerifyError};
 use crate::clock::{Clock, Timestamp};
@@ -301,7 +303,10 @@ impl Authenticator {
         refresh: &PresentedRefresh,
         jar: &mut CookieJar,
     ) -> Result<Identity, Unauthenticated> {
-        match self.renewals.renew(refresh).await {
+        let mut led = false;
+        let renewal = self.renewals.renew(refresh, &mut led).await;
+        jar.waited = Some(if led { Waited::Led } else { Waited::Joined });
+        match renewal {
             Renewal::Renewed(renewed) => {
                 self.refuse_denied(&renewed.access, presented.session().as_ref())?;
                 Ok(self.take_over(presented, refresh, &renewed, jar).await)

@@ -21,8 +21,8 @@ use crate::session::stored::{self, SessionKey, StoredSessions};
 use crate::session::{NoRandomness, SealError, Sealer, SessionId, SidHash, SignInFacts};
 
 pub use error::{Unkept, Unread, Unreadable};
-pub use jar::CookieJar;
 pub(super) use jar::RenewedSession;
+pub use jar::{CookieJar, Waited};
 
 /// Reads and writes sessions.
 pub struct SessionCookies {

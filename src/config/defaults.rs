@@ -37,6 +37,9 @@ pub(super) const REFRESH_GRACE: Duration = Duration::from_secs(60);
 pub(super) const REFRESH_WAIT: Duration = Duration::from_secs(5);
 pub(super) const MAX_RECORDS: usize = 100_000;
 
+pub(super) const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SERVICE_NAME: &str = "usher";
+
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) const STORE_PREFIX: &str = "usher";
 

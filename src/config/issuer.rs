@@ -167,7 +167,7 @@ pub struct ClientKey {
     pub audience: String,
 }
 
-/// How Usher dials an issuer.
+/// How Usher dials an issuer, or a collector of spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerTransport {
     /// More roots to trust, PEM, checked to parse. `None`: the system's.

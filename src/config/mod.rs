@@ -68,7 +68,7 @@ pub use site::{
     RouteId, Site, Timeouts, Unauthenticated,
 };
 pub use totp::{TotpError, TotpSecret};
-pub use traces::{Ratio, TraceSource, Tracing};
+pub use traces::{Otlp, Ratio, TraceSource, Tracing};
 pub use upstream::{
     Balance, Circuit, Ejection, HealthCheck, Upstream, UpstreamAddress, UpstreamCare, UpstreamId, UpstreamTls,
 };

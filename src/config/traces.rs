@@ -1,15 +1,35 @@
-//! Distributed traces: whose are continued, and how many of those that begin here are to be recorded.
+//! Distributed traces: whose are continued, how many of those that begin here are to be recorded, and who is told of Usher's
+//! part in them.
 
+use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::IssuerTransport;
 
 /// How Usher takes part in traces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracing {
     /// Whose traces are continued.
     pub accept_from: TraceSource,
     /// How many of the traces that begin here are to be recorded.
     pub sample: Ratio,
+    /// Who is told of Usher's part in those that are recorded. `None`: nobody.
+    pub otlp: Option<Otlp>,
+}
+
+/// A collector of spans, which takes OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// Where spans are posted to, path included.
+    pub url: Url,
+    /// What it wants to see beside them: keys, tenants. Each is marked as sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The name under which Usher stands in the traces.
+    pub service_name: String,
+    /// How it is dialled: as an issuer is.
+    pub transport: IssuerTransport,
 }
 
 /// Whose traces are continued.

@@ -13,9 +13,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::admit::Target;
 use super::counts::Answered;
+use super::recording::Recording;
 use super::request_id::RequestId;
 use super::trace_context::TraceContext;
 use crate::auth::authenticate::Source;
+use crate::auth::session_cookies::Waited;
 use crate::config::{LogSubject, Secret};
 use crate::forwarding::{Body, BodyError};
 
@@ -69,12 +71,24 @@ pub(super) struct Record {
     pub(super) status: StatusCode,
     /// Whether the answer changes the browser's cookies.
     pub(super) cookies: bool,
-    pub(super) authentication: Duration,
-    pub(super) upstream: Option<Duration>,
+    pub(super) authentication: Stretch,
+    /// What it had to do with a renewal, if it waited for one in that time.
+    pub(super) waited: Option<Waited>,
+    /// Until the head of the application's answer.
+    pub(super) upstream: Option<Stretch>,
     /// From the request to the head of the answer.
     pub(super) head_after: Duration,
     bytes: u64,
     ending: Ending,
+}
+
+/// A part of a request's time.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stretch {
+    /// From the beginning of the request to that of this.
+    pub(super) after: Duration,
+    /// From there to its end.
+    pub(super) took: Duration,
 }
 
 /// How the body of the answer ended.
@@ -109,7 +123,8 @@ impl Record {
             verified: false,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             cookies: false,
-            authentication: Duration::ZERO,
+            authentication: Stretch::default(),
+            waited: None,
             upstream: None,
             head_after: Duration::ZERO,
             bytes: 0,
@@ -121,12 +136,43 @@ impl Record {
     pub(super) fn answered(&self) -> Answered {
         let (status, fault) = (self.status, self.refusal.as_ref().map(|(_, fault)| *fault));
         let limited = self.limited;
-        Answered { status, fault, limited, whole: self.head_after, upstream: self.upstream, own: self.own() }
+        Answered { status, fault, limited, whole: self.head_after, upstream: self.upstream_took(), own: self.own() }
     }
 
     /// Whatever was not waiting for somebody else.
     fn own(&self) -> Duration {
-        self.head_after.saturating_sub(self.upstream.unwrap_or_default()).saturating_sub(self.authentication)
+        self.head_after
+            .saturating_sub(self.upstream_took().unwrap_or_default())
+            .saturating_sub(self.authentication.took)
+    }
+
+    fn upstream_took(&self) -> Option<Duration> {
+        self.upstream.map(|upstream| upstream.took)
+    }
+
+    /// What a collector is told of it, where it is.
+    pub(super) fn recording(&mut self) -> Option<&mut Recording> {
+        self.trace.as_mut()?.recording.as_deref_mut()
+    }
+
+    /// What was decided.
+    pub(super) fn decision(&self) -> &'static str {
+        match (&self.refusal, self.upstream) {
+            (Some(_), _) => "refused",
+            (None, Some(_)) => "forwarded",
+            (None, None) if self.verified => "verified",
+            (None, None) => "answered",
+        }
+    }
+
+    /// How the answer ended.
+    pub(super) const fn ended(&self) -> &'static str {
+        match self.ending {
+            Ending::Cut => "cut",
+            Ending::Complete => "complete",
+            Ending::Truncated => "truncated",
+            Ending::SignedOut => "signed out",
+        }
     }
 
     fn write(&self) {
@@ -152,25 +198,15 @@ impl Record {
                 Source::Renewal => "renewal",
                 Source::Login => "login",
             }),
-            decision = match (&self.refusal, self.upstream) {
-                (Some(_), _) => "refused",
-                (None, Some(_)) => "forwarded",
-                (None, None) if self.verified => "verified",
-                (None, None) => "answered",
-            },
+            decision = self.decision(),
             reason,
             fault,
             status = self.status.as_u16(),
             cookies = self.cookies,
             bytes = self.bytes,
-            ending = match self.ending {
-                Ending::Cut => "cut",
-                Ending::Complete => "complete",
-                Ending::Truncated => "truncated",
-                Ending::SignedOut => "signed out",
-            },
-            upstream_ms = self.upstream.map(millis),
-            authentication_ms = millis(self.authentication),
+            ending = self.ended(),
+            upstream_ms = self.upstream_took().map(millis),
+            authentication_ms = millis(self.authentication.took),
             own_ms = millis(self.own()),
         );
     }
@@ -244,5 +280,8 @@ impl HttpBody for LoggedBody {
 impl Drop for LoggedBody {
     fn drop(&mut self) {
         self.record.write();
+        if let Some(recording) = self.record.trace.as_ref().and_then(|trace| trace.recording.as_deref()) {
+            recording.send(&self.record);
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, SessionStore};
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
 use crate::issuer::local::EndedSession;
-use crate::issuer::{Issuers, IssuersError};
+use crate::issuer::{ClientError, Issuers, IssuersError};
 use crate::routing::Router;
 use crate::session::shared::Connection;
 use crate::session::store::{MemoryStore, Now, SharedStore};
@@ -36,6 +36,7 @@ use crate::session::stored::{SessionsOnServer, StoredSessions};
 use crate::session::{DenialJournal, DenialKeeper, Denied, Policy, SealError, Sealer, SharedDenials, SidHash, Store};
 use crate::state::database::DatabaseError;
 use crate::tasks::Tasks;
+use crate::traces::{Collector, Spans};
 
 /// Why a gateway cannot be built from a configuration that has passed its checks.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum BuildError {
     /// The operator's, or the disk's.
     #[error("the sign-outs before this start cannot be read")]
     Denials(#[from] DatabaseError),
+    /// The operator's: see the cause.
+    #[error("the collector of spans cannot be dialled")]
+    Collector(#[source] ClientError),
     /// Ours.
     #[error("the session secrets cannot be used")]
     Sealing(#[from] SealError),
@@ -70,7 +74,7 @@ impl BuildError {
         match self {
             Self::Issuers(error) => error.is_configuration(),
             Self::Denials(error) => error.is_configuration(),
-            Self::Upstreams(_) | Self::Pages(_) => true,
+            Self::Upstreams(_) | Self::Pages(_) | Self::Collector(_) => true,
             Self::Assertions(_) | Self::Sealing(_) | Self::Randomness => false,
         }
     }
@@ -94,12 +98,24 @@ pub(super) struct Lasting {
     /// What is counted of renewals at each issuer, by its name.
     pub(super) renewals: Vec<(Arc<str>, Arc<RenewalCounts>)>,
     pub(super) refusals: Arc<Refusals>,
+    /// Where spans go, if they go anywhere.
+    pub(super) spans: Option<Spans>,
 }
 
 impl Lasting {
     /// The issuers.
     pub(super) fn issuers(&self) -> &Issuers {
         self.verifier.issuers()
+    }
+
+    /// Where spans go under another configuration, and the collector that a queue is to lead to once that is in force: what
+    /// waits in it goes there.
+    fn spans_led_to(&self, collector: Option<Collector>) -> (Option<Spans>, Option<Collector>) {
+        match (&self.spans, collector) {
+            (Some(spans), Some(collector)) => (Some(spans.clone()), Some(collector)),
+            (None, Some(collector)) => (Some(Spans::start(collector, &self.tasks)), None),
+            (_, None) => (None, None),
+        }
     }
 
     /// What keeps denials. Whoever is to be told may take as long as any operation.
@@ -145,6 +161,7 @@ impl Gateway {
         let assertions = Assertions::load_or_create(config.state_directory.as_deref())?;
         let renewals = refresh::Settings::new(&config.issuers, &config.session);
         let (spent_states, counted) = (Arc::default(), renewals.counts());
+        let spans = collector(&config)?.map(|collector| Spans::start(collector, &tasks));
         let lasting = Lasting {
             tasks,
             store,
@@ -157,6 +174,7 @@ impl Gateway {
             spent_states,
             renewals: counted,
             refusals: Arc::default(),
+            spans,
         };
         let counts = Counts::new(&config.sites);
         let upstreams = Upstreams::new(&config.upstreams, &clock)?;
@@ -226,6 +244,7 @@ impl Gateway {
         let sealer = || Sealer::new(&config.session.secrets);
         let (sealer, for_denials, for_sessions) = (sealer()?, sealer()?, sealer()?);
         let most = sessions_here(&config);
+        let (spans, collector) = self.lasting.spans_led_to(collector(&config)?);
         let lasting = Lasting {
             tasks: tasks.clone(),
             store: Arc::clone(&store),
@@ -238,6 +257,7 @@ impl Gateway {
             spent_states: Arc::clone(spent_states),
             renewals: renewals.counts(),
             refusals: Arc::clone(refusals),
+            spans,
         };
         let counts = self.counts.succeeded_by(&config.sites);
         let (before, after, now) = (&self.config.rate_limits, &config.rate_limits, self.clock.instant());
@@ -256,6 +276,9 @@ impl Gateway {
             shared.set_sealer(for_denials);
         }
         denied.set_capacity(max_records);
+        if let (Some(spans), Some(collector)) = (&gateway.lasting.spans, collector) {
+            spans.lead_to(collector);
+        }
         self.end_sessions(&gateway);
         gateway.lasting.issuers().forget_refusals();
         Ok(gateway)
@@ -327,6 +350,12 @@ fn open_store(session: &config::Session, clock: &Clock) -> Result<(Arc<Store>, O
     let terms = (policy, Sealer::new(&session.secrets)?);
     let store = SharedStore::new(connection.clone(), &redis.prefix, terms, clock.clone());
     Ok((Arc::new(Store::Shared(store)), Some(connection)))
+}
+
+/// Who is told of spans, if anybody is.
+fn collector(config: &Config) -> Result<Option<Collector>, BuildError> {
+    let otlp = config.tracing.as_ref().and_then(|tracing| tracing.otlp.as_ref());
+    otlp.map(Collector::new).transpose().map_err(BuildError::Collector)
 }
 
 /// Where the sessions are that are not in cookies.

@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
-use super::access_log::{LoggedBody, Record};
+use super::access_log::{LoggedBody, Record, Stretch};
 use super::admit::Target;
 use super::counts::Counting;
 use super::pages::Reader;
@@ -77,7 +77,9 @@ impl<'g> Exchange<'g> {
         let kind = RequestKind::of(request.method(), headers);
         let asks_for_language = kind.navigation && gateway.pages.has_languages();
         let mut record = Box::new(Record::begin(id, name, request, gateway.clock.instant()));
-        record.trace = gateway.config.tracing.and_then(|tracing| TraceContext::of(headers, connection, tracing));
+        let spans = gateway.lasting.spans.as_ref().map(|spans| (spans, &gateway.clock));
+        let trace = |tracing| TraceContext::of(headers, connection, tracing, spans);
+        record.trace = gateway.config.tracing.as_ref().and_then(trace);
         Self {
             gateway,
             kind,
@@ -124,6 +126,9 @@ impl<'g> Exchange<'g> {
         self.record.route = Some(Arc::clone(&route.name));
         self.gateway.counts.note_route(route.id, &mut self.counting);
         self.route = Some(route);
+        if let Some(recording) = self.record.recording() {
+            recording.note_route(route);
+        }
         route
     }
 
@@ -149,12 +154,23 @@ impl<'g> Exchange<'g> {
 
     /// Notes that the upstream, which was asked then, has answered or failed to.
     pub(super) fn note_upstream(&mut self, asked: std::time::Instant) {
-        self.record.upstream = Some(self.clock().instant().saturating_duration_since(asked));
+        self.record.upstream = Some(self.stretch(asked));
+        let asked = self.route.and_then(|route| self.gateway.config.upstreams.get(route.upstream?.0));
+        if let (Some(upstream), Some(recording)) = (asked, self.record.recording()) {
+            recording.note_upstream(upstream);
+        }
     }
 
     /// Notes that authentication, which has `started` then, has come to its end: a renewal is the issuer's time, not ours.
     pub(super) fn note_authentication(&mut self, started: std::time::Instant) {
-        self.record.authentication = self.clock().instant().saturating_duration_since(started);
+        self.record.authentication = self.stretch(started);
+        self.record.waited = self.jar.waited;
+    }
+
+    /// From then until now.
+    fn stretch(&self, from: std::time::Instant) -> Stretch {
+        let (after, took) = (from.saturating_duration_since(self.record.started), self.clock().instant());
+        Stretch { after, took: took.saturating_duration_since(from) }
     }
 
     /// The gateway that it came to.

@@ -10,6 +10,7 @@ use crate::auth::verify::CacheCounts;
 use crate::config::{Config, Cookies};
 use crate::forwarding::{AddressHealth, chain};
 use crate::issuer::{Issuer, KeyName};
+use crate::traces::{SpanCounts, Spans};
 
 /// How an issuer is, at the moment.
 #[derive(Clone, Debug)]
@@ -68,6 +69,12 @@ impl Gateway {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What became of spans; `None` where they go nowhere.
+    #[must_use]
+    pub fn spans(&self) -> Option<&SpanCounts> {
+        self.lasting.spans.as_ref().map(Spans::counts)
     }
 
     /// Whether the store that instances share can be reached; `None` where there is none.

@@ -27,6 +27,7 @@ mod pages;
 mod prepare;
 mod rate_limits;
 mod readiness;
+mod recording;
 mod refusals;
 mod rejection;
 mod request_id;

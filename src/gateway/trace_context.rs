@@ -1,16 +1,20 @@
 //! The trace that a request belongs to: W3C Trace Context, level 1 (<https://www.w3.org/TR/trace-context-1/>).
 //!
-//! A trace of somebody whom the configuration trusts is continued as it is: Usher sends no spans anywhere, so as a parent it
-//! would be one that nobody can find. Every other request begins a trace here, with a decision of our own about its recording:
-//! a client must not choose the ids that an operator searches by, join other people's traces, or have all that it does
-//! recorded (§7.1 and §7.2 of the recommendation). What is malformed is never forwarded, nor the `tracestate` beside it.
+//! A trace of somebody whom the configuration trusts goes on. Every other request begins one here, with a decision of our own
+//! about its recording: a client must not choose the ids that an operator searches by, join other people's traces, or have all
+//! that it does recorded (§7.1 and §7.2 of the recommendation). What is malformed is never forwarded, nor the `tracestate`
+//! beside it. Where a collector is told of the request ([`Recording`]), the application gets Usher's span as its parent; else it
+//! gets what came, because a span that nobody can find would tear the trace apart.
 //! Without `tracing` in the configuration, this does nothing, and the fields are the application's own affair.
 
 use aws_lc_rs::rand;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Connection;
+use super::recording::Recording;
+use crate::clock::Clock;
 use crate::config::{TraceSource, Tracing};
+use crate::traces::Spans;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -24,11 +28,18 @@ pub(super) struct TraceContext {
     /// As version 00.
     traceparent: HeaderValue,
     is_continued: bool,
+    /// What a collector will be told, where it is.
+    pub(super) recording: Option<Box<Recording>>,
 }
 
 impl TraceContext {
-    /// The trace of a request with these headers.
-    pub(super) fn of(headers: &HeaderMap, connection: &Connection, tracing: Tracing) -> Option<Self> {
+    /// The trace of a request with these headers. It is recorded where it is to be and there are `spans`.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        connection: &Connection,
+        tracing: &Tracing,
+        spans: Option<(&Spans, &Clock)>,
+    ) -> Option<Self> {
         let is_trusted = match tracing.accept_from {
             TraceSource::TrustedProxies => connection.peer_trusted,
             TraceSource::Everybody => true,
@@ -40,7 +51,30 @@ impl TraceContext {
             // Who asks about a request of theirs is told nothing that the application gets.
             (!connection.questions).then(|| begin(tracing)).flatten()
         })?;
-        Some(Self { traceparent, is_continued })
+        let trace = Self { traceparent, is_continued, recording: None };
+        Some(match spans {
+            Some((spans, clock)) => trace.recorded(spans, clock),
+            None => trace,
+        })
+    }
+
+    /// The same with Usher's own part in it, if it is to be recorded.
+    fn recorded(self, spans: &Spans, clock: &Clock) -> Self {
+        self.with_recording(spans, clock).unwrap_or(self)
+    }
+
+    fn with_recording(&self, spans: &Spans, clock: &Clock) -> Option<Self> {
+        let text = self.traceparent.to_str().ok()?;
+        let flags = text.get(53..LENGTH)?;
+        if u8::from_str_radix(flags, 16).ok()? & 1 == 0 {
+            return None;
+        }
+        let trace = u128::from_str_radix(self.id()?, 16).ok()?;
+        let parent = u64::from_str_radix(text.get(36..52)?, 16).ok()?;
+        let recording = Recording::begin(spans, clock, trace, self.is_continued.then_some(parent))?;
+        let traceparent =
+            HeaderValue::try_from(format!("00-{trace:032x}-{:016x}-{flags}", recording.forwarded())).ok()?;
+        Some(Self { traceparent, is_continued: self.is_continued, recording: Some(Box::new(recording)) })
     }
 
     /// Its id, as the log has it.
@@ -90,7 +124,7 @@ fn given(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// A new one. `None` where the system gives no randomness: a request does not fail for that.
-fn begin(tracing: Tracing) -> Option<HeaderValue> {
+fn begin(tracing: &Tracing) -> Option<HeaderValue> {
     let mut random = [0; 24];
     rand::fill(&mut random).ok()?;
     let (trace, parent) = random.split_first_chunk::<16>()?;
@@ -113,7 +147,8 @@ mod tests {
         let mut headers: HeaderMap = lines.chain([(TRACESTATE, HeaderValue::from_static("a=b"))]).collect();
         let here = "127.0.0.1:1".parse().unwrap();
         let connection = Connection::new(here, peer_trusted, here, true, None);
-        let context = TraceContext::of(&headers, &connection, Tracing { accept_from, sample: Ratio::ALL }).unwrap();
+        let tracing = Tracing { accept_from, sample: Ratio::ALL, otlp: None };
+        let context = TraceContext::of(&headers, &connection, &tracing, None).unwrap();
         TraceContext::write(Some(&context), &mut headers);
         assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1);
         let written = headers[TRACEPARENT].to_str().unwrap().to_owned();

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
@@ -48,7 +49,11 @@ impl Form {
 
     pub(super) fn post_to(self, url: Url) -> Post {
         let content_type = "application/x-www-form-urlencoded";
-        Post { url, content_type, authorization: self.authorization, body: self.body }
+        let fields = self.authorization.map(|mut authorization| {
+            authorization.set_sensitive(true);
+            (AUTHORIZATION, authorization)
+        });
+        Post { url, content_type, fields: fields.into_iter().collect(), body: self.body }
     }
 }
 
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn basic_credentials_are_form_encoded_first() {
         let post = posted(&client(ClientAuthentication::Basic(secret())));
-        let value = post.authorization.unwrap();
+        let value = post.fields[AUTHORIZATION].clone();
         let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
         assert_eq!(STANDARD.decode(encoded).unwrap(), b"us+her%3A1:p%25%C3%A4%3As%26");
         assert_eq!(post.body, "token=a%2Bb");
@@ -107,13 +112,13 @@ mod tests {
     fn post_credentials_stand_in_the_form() {
         let post = posted(&client(ClientAuthentication::Post(secret())));
         assert_eq!(post.body, "token=a%2Bb&client_id=us+her%3A1&client_secret=p%25%C3%A4%3As%26");
-        assert_eq!(post.authorization, None);
+        assert!(post.fields.is_empty());
     }
 
     #[test]
     fn a_public_client_says_its_name_only() {
         let post = posted(&client(ClientAuthentication::None));
         assert_eq!(post.body, "token=a%2Bb&client_id=us+her%3A1");
-        assert_eq!(post.authorization, None);
+        assert!(post.fields.is_empty());
     }
 }

@@ -43,7 +43,6 @@ use self::key::Material;
 use self::local::{KeysError, Local};
 use self::pushed_request::Pushing;
 use self::remote::{Remote, Waited};
-use self::transport::Transport;
 use crate::clock::Clock;
 use crate::config::{self, IssuerId, KeySource};
 use crate::tasks::Tasks;
@@ -61,7 +60,7 @@ pub use remote::Unavailable;
 pub use revocation::RevokeError;
 pub use token_endpoint::{RefreshError, RefreshFailure, Sent};
 pub(crate) use transport::trusting;
-pub use transport::{ClientError, TransportError};
+pub use transport::{Answer, ClientError, Post, Transport, TransportError};
 
 /// Every issuer of the configuration.
 #[derive(Debug)]

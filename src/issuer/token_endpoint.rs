@@ -7,7 +7,7 @@ mod answer;
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use self::answer::Dialect;
@@ -196,7 +196,7 @@ fn exchanged(exchange: &RefreshExchange, token: &RefreshToken) -> Post {
         ExchangeFormat::Json => {
             let fields = serde_json::Map::from_iter([(exchange.field.clone(), token.expose().into())]);
             let body = serde_json::Value::Object(fields).to_string();
-            Post { url, content_type: "application/json", authorization: None, body }
+            Post { url, content_type: "application/json", fields: HeaderMap::new(), body }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How Usher dials an issuer: bounded in time and bytes, without redirects and without a proxy from the environment.
+//! How Usher dials an issuer, or a collector of spans: bounded in time and bytes, without redirects and without a proxy from the environment.
 //!
 //! A redirect would carry a refresh token or a client secret to wherever the answer says; `HTTP_PROXY` would carry them
 //! through whatever the environment says. Neither is followed. Nothing is sent twice either: whether a request may be
@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{ACCEPT, AGE, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use reqwest::redirect;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -40,14 +40,14 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// Why there is no answer, or no whole one. The issuer's, or the network's.
+/// Why there is no answer, or no whole one. That of whoever was asked, or the network's.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// No connection: refused, no such name, TLS failed, no handshake in time. Nothing was sent.
-    #[error("no connection to the issuer")]
+    #[error("no connection")]
     Connect(#[source] reqwest::Error),
     /// The connection stood and then broke, or no answer came in time. What was sent may have had its effect.
-    #[error("the exchange with the issuer broke off")]
+    #[error("the exchange broke off")]
     Broken(#[source] reqwest::Error),
     /// Nothing is dialled: whoever started this wants it so. Nothing was sent.
     #[error("nobody is dialled, as was asked for")]
@@ -62,25 +62,31 @@ pub enum TransportError {
 
 /// An HTTP client for issuers that are dialled alike. Clones share its connections.
 #[derive(Clone, Debug)]
-pub(super) struct Transport {
+pub struct Transport {
     /// `None`: nothing is dialled.
     client: Option<reqwest::Client>,
 }
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its header fields.
     pub(super) headers: HeaderMap,
     /// Broken when only the head arrived whole.
-    pub(super) body: Result<Vec<u8>, TransportError>,
+    pub body: Result<Vec<u8>, TransportError>,
 }
 
 /// What is posted.
-pub(super) struct Post {
-    pub(super) url: Url,
-    pub(super) content_type: &'static str,
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) body: String,
+pub struct Post {
+    /// Where to.
+    pub url: Url,
+    /// What the body is.
+    pub content_type: &'static str,
+    /// Other fields of its head; what is secret in them is marked as sensitive.
+    pub fields: HeaderMap,
+    /// The body.
+    pub body: String,
 }
 
 impl Transport {
@@ -88,7 +94,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`ClientError`] when the CA or TLS is unusable.
-    pub(super) fn new(config: &IssuerTransport) -> Result<Self, ClientError> {
+    pub fn new(config: &IssuerTransport) -> Result<Self, ClientError> {
         if config.offline {
             return Ok(Self { client: None });
         }
@@ -114,13 +120,12 @@ impl Transport {
     }
 
     /// Posts, and reads an answer of at most `limit` bytes.
-    pub(super) async fn post(&self, post: Post, limit: usize) -> Result<Answer, TransportError> {
-        let mut request = self.client()?.post(post.url).header(CONTENT_TYPE, post.content_type).body(post.body);
-        if let Some(mut authorization) = post.authorization {
-            authorization.set_sensitive(true);
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        answer(request, limit).await
+    ///
+    /// # Errors
+    /// [`TransportError`] when there is no answer.
+    pub async fn post(&self, post: Post, limit: usize) -> Result<Answer, TransportError> {
+        let request = self.client()?.post(post.url).headers(post.fields);
+        answer(request.header(CONTENT_TYPE, post.content_type).body(post.body), limit).await
     }
 
     fn client(&self) -> Result<&reqwest::Client, TransportError> {
@@ -191,7 +196,7 @@ impl Answer {
     }
 
     /// How long the issuer asks to be left alone (RFC 9110 §10.2.3: seconds or a date), five minutes at most.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         let wait = match value.parse() {
             Ok(seconds) => Duration::from_secs(seconds),
@@ -215,6 +220,8 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn answer(name: http::HeaderName, value: &'static str) -> Answer {

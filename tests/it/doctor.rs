@@ -21,7 +21,7 @@ use crate::harness::gateway::{SESSION_SECRET, complete};
 use crate::harness::issuer::CLIENT_SECRET;
 use crate::harness::keys::SigningKey;
 use crate::harness::serve::{Hangup, Served, http1, serve};
-use crate::harness::{Issuer, Redis, Upstream, eventually};
+use crate::harness::{Issuer, Redis, Upstream, UpstreamAnswer, eventually};
 
 /// What was found.
 #[derive(Debug)]
@@ -285,6 +285,25 @@ async fn a_connection_that_does_not_come_about_is_told_with_its_cause_and_a_reme
     found.assert("upstream.tls", "ok", "its certificate is good; HTTP/1.1", "");
     let found = doctor(&public("'unix:/no/such/socket'")).await;
     found.assert("upstream.connect", "failed", "No such file", "correct the path");
+}
+
+#[tokio::test]
+async fn a_collector_is_told_apart_that_takes_spans_refuses_them_or_is_not_there() {
+    let (upstream, closed) = (Upstream::start().await, format!("http://{}", closed()));
+    let collectors = [200, 401, 404].map(|status| async move {
+        let collector = Upstream::start().await;
+        collector.answer("/v1/traces", UpstreamAnswer::fixed(status, &[], "{}"));
+        collector
+    });
+    let [good, stranger, other] = futures_util::future::join_all(collectors).await.try_into().unwrap();
+    let told = |url: String| {
+        let site = public(&upstream.url());
+        async move { doctor(&format!("tracing: {{ otlp: {{ endpoint: '{url}' }} }}\n{site}")).await }
+    };
+    told(good.url()).await.assert("tracing.otlp", "ok", "takes spans", "");
+    told(stranger.url()).await.assert("tracing.otlp", "warning", "401", "headers_file");
+    told(other.url()).await.assert("tracing.otlp", "warning", "404", "OTLP over HTTP");
+    told(closed).await.assert("tracing.otlp", "warning", "refused", "start what should listen there");
 }
 
 #[tokio::test]

@@ -169,6 +169,7 @@ mod kubernetes_example;
 mod logs;
 mod metrics;
 mod monitoring;
+mod spans;
 mod status_page;
 mod traces;
 mod warnings;

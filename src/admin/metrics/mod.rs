@@ -47,6 +47,7 @@ impl Collector for Readings {
         self.server(&mut families)?;
         self.issuers(&mut families)?;
         self.sessions(&mut families)?;
+        self.spans(&mut families)?;
         self.reloads(&mut families)
     }
 }
@@ -110,6 +111,14 @@ impl Readings {
         let events = Event::ALL.into_iter().map(|event| ([("event", event.name())], event.times()));
         let help = "Events of the audit log.";
         families.counters("usher_audit_events", help, events)
+    }
+
+    fn spans(&self, families: &mut Families<'_>) -> fmt::Result {
+        let Some(counts) = self.gateway.spans() else { return Ok(()) };
+        let help = "Spans that the collector has taken.";
+        families.counter("usher_trace_spans_exported", help, counts.exported.total())?;
+        let help = "Spans that found no room in the queue, or that the collector did not take.";
+        families.counter("usher_trace_spans_dropped", help, counts.dropped.total())
     }
 
     fn reloads(&self, families: &mut Families<'_>) -> fmt::Result {

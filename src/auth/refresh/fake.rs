@@ -103,7 +103,7 @@ impl World {
 
     /// The refresh token that a request gets for this one, if it is renewed.
     pub(super) async fn renew(&self, token: &RefreshToken) -> Option<RefreshToken> {
-        match self.renewals.renew(&presented(token)).await {
+        match self.renewals.renew(&presented(token), &mut false).await {
             Renewal::Renewed(renewed) => Some(renewed.refresh_token.clone()),
             Renewal::Ended(_) | Renewal::Unavailable { .. } | Renewal::StoreAway { .. } => None,
         }

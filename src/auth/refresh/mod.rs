@@ -98,9 +98,10 @@ impl<A: Authority, B: Background> Renewals<A, B> {
 
     /// Gets an access token for whoever presents this refresh token. Waits for a renewal under way, at most
     /// `session.refresh_wait`; the renewal itself goes on beyond that, and its outcome is found by the next request (R12).
-    pub async fn renew(&self, presented: &PresentedRefresh) -> Renewal<A::Access> {
+    /// `led` tells afterwards whether a renewal was begun for this one, or another's was joined.
+    pub async fn renew(&self, presented: &PresentedRefresh, led: &mut bool) -> Renewal<A::Access> {
         let patience = self.0.background.sleep(self.0.settings.wait);
-        match select(pin!(self.settle(presented)), pin!(patience)).await {
+        match select(pin!(self.settle(presented, led)), pin!(patience)).await {
             Either::Left((renewal, _)) => renewal,
             Either::Right(_) => Renewal::Unavailable { retry_after: SHORTLY },
         }
@@ -194,9 +195,9 @@ impl<A: Authority, B: Background> Renewals<A, B> {
     }
 
     /// Looks until there is an answer. May be abandoned at any point.
-    async fn settle(&self, presented: &PresentedRefresh) -> Renewal<A::Access> {
+    async fn settle(&self, presented: &PresentedRefresh, led: &mut bool) -> Renewal<A::Access> {
         let ask = self.ask(presented, Need::Token);
-        let (mut led, mut waited) = (false, false);
+        let mut waited = false;
         loop {
             return match self.0.store.look(&ask).await {
                 Standing::Recorded(tokens) => match self.hand_out(presented, tokens).await {
@@ -210,13 +211,13 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                     Err(Withheld::OtherIdentity) => Renewal::Ended(EndReason::IdentityChanged),
                 },
                 Standing::InFlight(pending) => {
-                    if !led && !std::mem::replace(&mut waited, true) {
+                    if !*led && !std::mem::replace(&mut waited, true) {
                         self.count(presented.issuer, |counts| counts.joined.add());
                     }
                     self.wait_for(pending).await;
                     continue;
                 }
-                Standing::Vacant if !led => {
+                Standing::Vacant if !*led => {
                     if let Some(TurnedAway(retry_after)) = self.turned_away(presented.issuer) {
                         return Renewal::Unavailable { retry_after };
                     }
@@ -224,7 +225,7 @@ impl<A: Authority, B: Background> Renewals<A, B> {
                     match self.start_renewal(presented, ask.clone()).await {
                         Ok(Err(Away)) => Renewal::StoreAway { retry_after: SHORTLY },
                         Ok(Ok(())) => {
-                            led = true;
+                            *led = true;
                             continue;
                         }
                         Err(_) => continue,

@@ -195,7 +195,9 @@ fn users_and_issuers_do_not_mix() {
             for (token, subject) in [(&alice, "alice"), (&bob, "bob"), (&alice, "alice"), (&bob, "bob")] {
                 let (world, token) = (world.clone(), token.clone());
                 tasks.push(spawn(async move {
-                    let Renewal::Renewed(renewed) = world.renewals.renew(&presented(&token)).await else { panic!() };
+                    let Renewal::Renewed(renewed) = world.renewals.renew(&presented(&token), &mut false).await else {
+                        panic!()
+                    };
                     assert!(renewed.access.text.contains(subject) && renewed.refresh_token.expose().contains(subject));
                 }));
             }
@@ -252,18 +254,18 @@ fn signed_out_in_flight(session: Option<SessionId>, troubles: &[Trouble]) {
         let mut tabs = Vec::new();
         for _ in 0..3 {
             let (world, shown) = (world.clone(), shown.clone());
-            tabs.push(spawn(async move { world.renewals.renew(&shown).await }));
+            tabs.push(spawn(async move { world.renewals.renew(&shown, &mut false).await }));
         }
         take_a_while().await;
         world.renewals.end(&shown).await;
-        let renewal = world.renewals.renew(&shown).await;
+        let renewal = world.renewals.renew(&shown, &mut false).await;
         assert!(matches!(renewal, Renewal::Ended(EndReason::SignedOut)));
         world.background.idle().await;
         for tab in tabs {
             if let Renewal::Renewed(renewed) = tab.await.unwrap() {
                 assert!(world.denied.is_denied(session, &renewed.access.text));
                 let successor = PresentedRefresh { token: renewed.refresh_token.clone(), ..shown.clone() };
-                let renewal = world.renewals.renew(&successor).await;
+                let renewal = world.renewals.renew(&successor, &mut false).await;
                 assert!(matches!(renewal, Renewal::Ended(EndReason::SignedOut)));
             }
         }
@@ -299,10 +301,10 @@ fn a_thief_who_comes_late_ends_the_session_even_while_it_is_being_renewed() {
             world.clock.advance(POLICY.grace);
             let victim = spawn({
                 let (world, current) = (world.clone(), current.clone());
-                async move { world.renewals.renew(&presented(&current)).await }
+                async move { world.renewals.renew(&presented(&current), &mut false).await }
             });
             take_a_while().await;
-            let theft = world.renewals.renew(&presented(&stolen)).await;
+            let theft = world.renewals.renew(&presented(&stolen), &mut false).await;
             assert!(matches!(theft, Renewal::Ended(EndReason::Reused)));
             world.background.idle().await;
             if let Renewal::Renewed(renewed) = victim.await.unwrap() {

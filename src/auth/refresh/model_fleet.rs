@@ -28,7 +28,7 @@ fn fleet() -> ([World; 2], Simulated) {
 fn open_tabs(world: &World, token: &RefreshToken) -> Vec<Tab> {
     let tab = |_| {
         let (world, token) = (world.clone(), token.clone());
-        spawn(async move { world.background.run(world.renewals.renew(&presented(&token))).await })
+        spawn(async move { world.background.run(world.renewals.renew(&presented(&token), &mut false)).await })
     };
     (0..TABS).map(tab).collect()
 }
@@ -324,7 +324,7 @@ fn a_sign_out_on_one_instance_wins_over_a_renewal_on_another() {
             for tab in tabs {
                 if let Some(successor) = successor(tab.await.unwrap()) {
                     for world in &worlds {
-                        let renewal = world.renewals.renew(&presented(&successor)).await;
+                        let renewal = world.renewals.renew(&presented(&successor), &mut false).await;
                         assert!(matches!(renewal, Renewal::Ended(EndReason::SignedOut)), "{renewal:?}");
                     }
                 }
@@ -343,7 +343,7 @@ fn a_sign_out_that_hears_nothing_from_the_server_denies_and_revokes_what_renewal
         block_on(async {
             let (worlds, server) = fleet();
             let token = worlds[0].issuer.sign_in("alice");
-            let renewal = worlds[1].renewals.renew(&presented(&token)).await;
+            let renewal = worlds[1].renewals.renew(&presented(&token), &mut false).await;
             let renewed = renewal.into_renewed().unwrap();
             settle(&worlds).await;
             server.lose_answers(half_of_the_time);
@@ -358,7 +358,7 @@ fn a_sign_out_that_hears_nothing_from_the_server_denies_and_revokes_what_renewal
             assert!(worlds[0].denied.is_denied(None, &renewed.access.text));
             let revocations = worlds[0].issuer.revocations();
             assert!(revocations.contains(&renewed.refresh_token.expose().to_owned()), "{revocations:?}");
-            let renewal = worlds[1].renewals.renew(&presented(&renewed.refresh_token)).await;
+            let renewal = worlds[1].renewals.renew(&presented(&renewed.refresh_token), &mut false).await;
             assert!(matches!(renewal, Renewal::Ended(EndReason::SignedOut)), "{renewal:?}");
         });
     });

@@ -36,7 +36,7 @@ async fn renewed_once(world: &World) -> (RefreshToken, RefreshToken) {
 
 /// What was recorded for a spent token, while it may still be handed out.
 async fn recorded(world: &World, token: &RefreshToken) -> Arc<Renewed<FakeAccess>> {
-    world.renewals.renew(&presented(token)).await.into_renewed().unwrap()
+    world.renewals.renew(&presented(token), &mut false).await.into_renewed().unwrap()
 }
 
 async fn present(world: &World, token: &RefreshToken) {
@@ -44,14 +44,14 @@ async fn present(world: &World, token: &RefreshToken) {
 }
 
 async fn ended(world: &World, token: &RefreshToken) -> Option<EndReason> {
-    match world.renewals.renew(&presented(token)).await {
+    match world.renewals.renew(&presented(token), &mut false).await {
         Renewal::Ended(reason) => Some(reason),
         Renewal::Renewed(_) | Renewal::Unavailable { .. } | Renewal::StoreAway { .. } => None,
     }
 }
 
 async fn unavailable(world: &World, token: &RefreshToken) -> Option<Duration> {
-    match world.renewals.renew(&presented(token)).await {
+    match world.renewals.renew(&presented(token), &mut false).await {
         Renewal::Unavailable { retry_after } => Some(retry_after),
         Renewal::Renewed(_) | Renewal::Ended(_) | Renewal::StoreAway { .. } => None,
     }
@@ -214,7 +214,7 @@ async fn r5_the_same_token_text_at_two_issuers_is_two_tokens() {
     let token = world.issuer.sign_in("alice");
     let elsewhere = PresentedRefresh { issuer: IssuerId(1), ..presented(&token) };
     assert!(world.renew(&token).await.is_some());
-    drop(world.renewals.renew(&elsewhere).await);
+    drop(world.renewals.renew(&elsewhere, &mut false).await);
     assert_eq!(world.issuer.requests().len(), 2);
 }
 
@@ -266,7 +266,7 @@ async fn r7_tokens_of_somebody_else_end_the_session_and_are_revoked() {
     let session = Some(SessionId([1; 16]));
     let shown = PresentedRefresh { subject: Some("alice".into()), session, ..presented(&token) };
     for _ in 0..2 {
-        let renewal = world.renewals.renew(&shown).await;
+        let renewal = world.renewals.renew(&shown, &mut false).await;
         assert!(matches!(renewal, Renewal::Ended(EndReason::IdentityChanged)));
     }
     world.background.idle().await;
@@ -280,7 +280,7 @@ async fn r7_recorded_tokens_go_to_nobody_with_another_subject() {
     let world = world();
     let (spent, _) = renewed_once(&world).await;
     let shown = PresentedRefresh { subject: Some("bob".into()), ..presented(&spent) };
-    assert!(matches!(world.renewals.renew(&shown).await, Renewal::Ended(EndReason::IdentityChanged)));
+    assert!(matches!(world.renewals.renew(&shown, &mut false).await, Renewal::Ended(EndReason::IdentityChanged)));
     assert!(world.renew(&spent).await.is_some());
 }
 
@@ -457,7 +457,7 @@ async fn r12_a_stuck_issuer_gets_so_many_requests_and_others_are_served() {
     }
     assert_eq!(world.issuer.requests().len(), 32);
     let elsewhere = PresentedRefresh { issuer: IssuerId(1), ..presented(&world.issuer.sign_in("bob")) };
-    assert!(world.renewals.renew(&elsewhere).now_or_never().is_none());
+    assert!(world.renewals.renew(&elsewhere, &mut false).now_or_never().is_none());
     while world.issuer.requests().len() < 33 {
         tokio::task::yield_now().await;
     }
@@ -566,7 +566,7 @@ async fn no_token_is_logged_whatever_happens() {
     for subject in ["u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8"] {
         let token = world.issuer.sign_in(subject);
         let shown = PresentedRefresh { subject: Some(subject.into()), ..presented(&token) };
-        drop(world.renewals.renew(&shown).await);
+        drop(world.renewals.renew(&shown, &mut false).await);
         world.renewals.end(&shown).await;
     }
     let (stolen, successor) = renewed_once(&world).await;

@@ -20,6 +20,17 @@ pub struct CookieJar {
     pub(in crate::auth) renewed: Option<RenewedSession>,
     /// Whose they are, when it has moved.
     pub(in crate::auth) moved: Option<SessionOrigin>,
+    /// Whether the request has waited for a renewal, whatever came of it.
+    pub waited: Option<Waited>,
+}
+
+/// What a request had to do with the renewal that it waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// It was begun for this one.
+    Led,
+    /// It was begun for another one.
+    Joined,
 }
 
 /// A session that this request has renewed, or found renewed.
@@ -38,7 +49,7 @@ impl CookieJar {
     /// An empty jar for a browser that has these cookies.
     #[must_use]
     pub const fn new(browser: InBrowser) -> Self {
-        Self { browser, lines: Vec::new(), others: Vec::new(), renewed: None, moved: None }
+        Self { browser, lines: Vec::new(), others: Vec::new(), renewed: None, moved: None, waited: None }
     }
 
     /// Leaves the browser's cookies as they are.

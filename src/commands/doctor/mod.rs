@@ -4,6 +4,7 @@
 //! gateway is opened, no token is presented. What is written to see whether that is possible goes again: a file in the state
 //! directory at once, a key in Redis within a second. Everything is tried at once, each within a bound, and all within another.
 
+mod collector;
 mod finding;
 mod issuers;
 mod names;
@@ -113,6 +114,7 @@ async fn examine(loaded: &Loaded, clock: &Clock) -> Vec<Finding> {
     trials.extend(config.issuers.iter().map(issuer));
     trials.extend(upstreams::trials(config, clock));
     trials.extend(sites::trials(config));
+    trials.extend(collector::trial(config));
     let deadline = Instant::now() + ALL;
     let mut found = stream::iter(trials).map(|trial| trial.within(deadline)).buffered(AT_ONCE);
     while let Some(more) = found.next().await {

@@ -28,7 +28,7 @@ pub use choice::{OneOrMany, TextOr};
 pub use client_certificates::ClientCertificates;
 pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};
 pub use listen::{Admin, Certificate, Listen, Tls};
-pub use operation::{Limits, Log, Shutdown, Tracing};
+pub use operation::{Limits, Log, Otlp, Shutdown, Tracing};
 pub use requirement::{Require, Requirement, Scalar};
 pub use session::{Cookies, Redis, SecretFile, Session, Store};
 pub use site::{

@@ -1,5 +1,7 @@
 //! `limits`, `log` and `shutdown`.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -54,6 +56,24 @@ pub struct Tracing {
     pub accept_from: Option<TraceSource>,
     /// What part of the traces that begin here is marked as to be recorded, from 0 to 1. Default: 1.
     pub sample: Option<f64>,
+    /// Where Usher's own spans go, by OTLP over HTTP. Default: nowhere.
+    pub otlp: Option<Otlp>,
+}
+
+/// A collector of spans.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map of keys")]
+pub struct Otlp {
+    /// Where it listens for OTLP over HTTP, as in `http://collector:4318`; `/v1/traces` is added.
+    pub endpoint: Option<String>,
+    /// A file with headers that it wants to see, one in a line: `Authorization: Bearer …`.
+    pub headers_file: Option<PathBuf>,
+    /// Authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Until it has answered. Default: 10s.
+    pub timeout: Option<HumanDuration>,
+    /// The name under which Usher stands in the traces. Default: usher.
+    pub service_name: Option<String>,
 }
 
 /// What happens between the signal to stop and the end.

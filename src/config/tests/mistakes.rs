@@ -60,6 +60,22 @@ fn a_part_of_all_traces_is_between_none_and_all() {
 }
 
 #[test]
+fn a_collector_is_told_by_its_address_and_what_it_wants_to_see_by_a_file() {
+    let otlp = |keys: &str| format!("{SMALL}tracing: {{ otlp: {{ {keys} }} }}\n");
+    refused(&otlp(""), "tracing.otlp.endpoint", "missing");
+    refused(&otlp("endpoint: 'http://c:4317'"), "tracing.otlp.endpoint", "gRPC");
+    refused(&otlp("endpoint: 'http://c/v1/traces'"), "tracing.otlp.endpoint", "/v1/traces");
+    refused(&otlp("endpoint: 'http://c', timeout: 0s"), "tracing.otlp.timeout", "longer than 0s");
+    refused(&otlp("endpoint: 'http://c', headers_file: /nowhere"), "tracing.otlp.headers_file", "cannot be read");
+    refused(&otlp("endpoint: 'http://c', headers_file: /dev/null"), "tracing.otlp.headers_file", "no header");
+    refused(&otlp("endpoint: 'http://c', ca_file: /dev/null"), "tracing.otlp.ca_file", "certificates");
+    let directory = files();
+    let with = format!("endpoint: 'http://c', headers_file: '{}'", directory.path().join("otlp_headers").display());
+    let notes = load_yaml(&otlp(&with)).unwrap().notes;
+    assert!(notes.iter().any(|note| note.path == "tracing.otlp.headers_file" && note.message.contains("http")));
+}
+
+#[test]
 fn tokens_in_the_store_need_cookies_of_our_own_and_a_note_tells_what_memory_means() {
     let session = |keys: &str| format!("{SMALL}session: {{ secret: hC2kQ0pZ9wX4hC2kQ0, tokens: store{keys} }}\n");
     refused(&session(", cookies: { sealed: false, access: a, refresh: r }"), "session.tokens", "existing service");

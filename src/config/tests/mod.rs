@@ -54,6 +54,7 @@ fn files() -> TempDir {
         ("hmac_secret", "0b5f7a1c9d3e2468ace13579bdf02469\r\n".into()),
         ("session_secret", "mXw81nLq02PzQv7e\n".into()),
         ("password", "opensesame\n".into()),
+        ("otlp_headers", "X-Api-Key: opensesame\n".into()),
         ("users.yaml", format!("users:\n  alice: {{ password: '{ALICE}' }}\n")),
     ] {
         let path = directory.path().join(name);

@@ -17,6 +17,9 @@ impl Gateway {
     pub fn to_explain(mut config: Config, offline: bool, tasks: Tasks, clock: Clock) -> Result<Arc<Self>, BuildError> {
         config.session.store = SessionStore::Memory;
         config.state_directory = None;
+        if let Some(tracing) = &mut config.tracing {
+            tracing.otlp = None;
+        }
         for issuer in &mut config.issuers {
             issuer.transport.offline |= offline;
             if let KeySource::Local(local) = &mut issuer.keys {

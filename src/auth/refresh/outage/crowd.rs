@@ -153,7 +153,7 @@ impl Crowd {
             let is_due = due_at(browser.received_at, browser.expires_at, AHEAD) <= now;
             return Answer::Good(if is_due { renewals.renew_ahead(&presented).await } else { None });
         }
-        match renewals.renew(&presented).await {
+        match renewals.renew(&presented, &mut false).await {
             Renewal::Renewed(renewed) => Answer::Good(Some(renewed)),
             Renewal::Unavailable { retry_after } => Answer::Unavailable(Some(retry_after)),
             Renewal::Ended(_) | Renewal::StoreAway { .. } => Answer::Lost,
