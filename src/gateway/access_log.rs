@@ -151,6 +151,7 @@ impl Record {
                 Source::Cookie => "cookie",
                 Source::Renewal => "renewal",
                 Source::Login => "login",
+                Source::Certificate => "certificate",
             }),
             decision = match (&self.refusal, self.upstream) {
                 (Some(_), _) => "refused",
