@@ -169,7 +169,9 @@ mod tests {
             (&[(DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]), "a@b.test")], "1.2.840.113549.1.9.1=a@b.test"),
         ] {
             let subject = read(CertificateField::SubjectDn, |params| {
-                parts.iter().for_each(|(kind, text)| params.distinguished_name.push(kind.clone(), *text));
+                for (kind, text) in parts {
+                    params.distinguished_name.push(kind.clone(), *text);
+                }
             });
             assert_eq!(subject, Ok(Some(expected.to_owned())));
         }
