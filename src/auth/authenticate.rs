@@ -5,6 +5,7 @@
 //! not the request goes on to succeed.
 
 mod beginning;
+mod certificate;
 mod denial;
 mod ending;
 mod foresee;
@@ -77,6 +78,8 @@ pub enum Source {
     Renewal,
     /// A sign-in, just now: the application's own login, or at the authorization server.
     Login,
+    /// The certificate of the TLS handshake.
+    Certificate,
 }
 
 /// What is to be done about a session.
@@ -147,6 +150,9 @@ impl Authenticator {
     ) -> Result<Identity, Unauthenticated> {
         if let Some(token) = &credentials.bearer {
             return self.by_header(token, allowed).await;
+        }
+        if let Some(certificate) = credentials.deciding_certificate() {
+            return self.by_certificate(certificate);
         }
         let outcome = match self.cookies.read(&credentials.cookies, allowed).await {
             Ok(Some(presented)) => {

@@ -1,10 +1,14 @@
-//! What a request presents: a bearer token in the header, or a session in the cookies.
+//! What a request presents: a bearer token in the header, a session in the cookies, or the certificate of its connection.
 //!
-//! With a bearer token in the header, the header decides alone; the two are never mixed. Nothing is verified here.
+//! With a bearer token in the header, the header decides alone, and else the cookies do where there are any: what is presented
+//! is never mixed, and what does not count never makes room for the next. Nothing is verified here.
+
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use super::certificate::ClientCertificate;
 use super::cookies::{CookieNames, FoundCookies};
 use crate::oauth::{AccessToken, BearerError, bearer};
 
@@ -14,6 +18,8 @@ pub struct Credentials {
     pub bearer: Option<AccessToken>,
     /// Usher's cookies, which have been taken out of the request.
     pub cookies: FoundCookies,
+    /// The verified certificate of the connection, where the site takes it for an identity.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// Why the credentials cannot be taken at their word (RFC 6750 §3.1: `invalid_request`). The client's mistake.
@@ -45,7 +51,26 @@ impl Credentials {
         if bearer.is_some() {
             headers.remove(AUTHORIZATION);
         }
-        Ok(Self { bearer, cookies })
+        Ok(Self { bearer, cookies, certificate: None })
+    }
+
+    /// The same on a connection whose handshake has verified this certificate.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<Arc<ClientCertificate>>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    /// The certificate, where nothing else is presented.
+    #[must_use]
+    pub fn deciding_certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.as_deref().filter(|_| self.bearer.is_none() && !self.cookies.any())
+    }
+
+    /// Whether a browser attaches by itself what would authenticate this request, the cookies or the certificate: whoever made
+    /// it send the request matters.
+    #[must_use]
+    pub fn are_ambient(&self) -> bool {
+        self.by_cookie() || self.deciding_certificate().is_some()
     }
 
     /// Whether it is the cookies that would authenticate this request: a browser attaches them by itself, so whoever made

@@ -10,6 +10,7 @@ pub mod assertion;
 pub mod authenticate;
 pub mod authority;
 pub mod authorize;
+pub mod certificate;
 pub mod cookies;
 pub mod credentials;
 #[cfg(any(test, fuzzing))]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::certificate::UnusableCertificate;
 use super::refresh::EndReason;
 use super::session_cookies::{Unkept, Unreadable};
 use super::verify::VerifyError;
@@ -17,6 +18,9 @@ pub enum Unauthenticated {
     /// The token does not count here. The client's fault, or the operator's when no token ever counts.
     #[error("the access token was refused")]
     Token(#[source] VerifyError),
+    /// The certificate does not say who it is. The fault of whoever issued it, or the operator's who asks for what it lacks.
+    #[error("the client certificate does not say who it is")]
+    Certificate(#[from] UnusableCertificate),
     /// The cookies are no session. They are cleared. The client's fault, or the operator's who changed the secret.
     #[error(transparent)]
     UnreadableCookies(#[from] Unreadable),

@@ -10,7 +10,7 @@ use super::Failure;
 use super::source::{Output, SourceArgs};
 use super::{causes, table};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Config, ConfigError, Loaded, Note, Route, Sources};
+use crate::config::{self, Access, Config, ConfigError, Loaded, Note, Route, Sources};
 use crate::{gateway, server};
 
 /// Flags of `usher check`.
@@ -156,7 +156,7 @@ impl<'c> Summary<'c> {
         let config = &loaded.config;
         let site = |site: &config::Site| SiteSummary {
             host: site.host.to_string(),
-            routes: site.routes.iter().map(|route| RouteSummary::of(route, config)).collect(),
+            routes: site.routes.iter().map(|route| RouteSummary::of(site, route, config)).collect(),
         };
         let (warnings, notes) = loaded.notes.iter().partition(|note| note.is_warning);
         Self { sites: config.sites.iter().map(site).collect(), warnings, notes }
@@ -164,14 +164,16 @@ impl<'c> Summary<'c> {
 }
 
 impl RouteSummary {
-    fn of(route: &Route, config: &Config) -> Self {
+    fn of(site: &config::Site, route: &Route, config: &Config) -> Self {
+        let certified = config.client_certificates_of(&site.host).filter(|terms| terms.identify());
+        let certified = certified.filter(|_| route.access != Access::Public).map(|_| "client-certificate".to_owned());
         let issuer = |id: &config::IssuerId| config.issuers.get(id.0).map(|issuer| issuer.name.to_string());
         let upstream = route.upstream.and_then(|id| config.upstreams.get(id.0));
         Self {
             path: route.path.to_string(),
             methods: route.methods.iter().flatten().map(ToString::to_string).collect(),
             access: route.access.to_string(),
-            issuers: route.issuers.iter().filter_map(issuer).collect(),
+            issuers: route.issuers.iter().filter_map(issuer).chain(certified).collect(),
             upstream: upstream.into_iter().flat_map(|upstream| &upstream.addresses).map(ToString::to_string).collect(),
             conditions: conditions(route),
             login: route.login.as_ref().and_then(issuer),

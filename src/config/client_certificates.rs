@@ -1,6 +1,9 @@
 //! Certificates that clients of a site are to show.
 
-use super::HostPattern;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Config, HostPattern};
 
 /// What a site asks of its clients in the TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,4 +14,48 @@ pub struct ClientCertificates {
     pub authorities: Vec<u8>,
     /// Whether nobody gets in without one.
     pub required: bool,
+    /// What a certificate says of whoever shows it, by claim. Empty where it is no identity, else with `sub` among them.
+    pub identity: Vec<(Box<str>, CertificateField)>,
+}
+
+impl ClientCertificates {
+    /// Whether a certificate says who somebody is.
+    #[must_use]
+    pub const fn identify(&self) -> bool {
+        !self.identity.is_empty()
+    }
+
+    /// Who vouches for an identity by certificate: the `iss` of its claims, and what the log calls its issuer. Nothing that a
+    /// certificate says is part of it, and no issuer of the file can be called so.
+    #[must_use]
+    pub fn issuer_name(&self) -> String {
+        format!("{CERTIFICATE_ISSUER}{}", self.host)
+    }
+}
+
+impl Config {
+    /// What the site of this host asks for, if anything.
+    #[must_use]
+    pub fn client_certificates_of(&self, host: &HostPattern) -> Option<&ClientCertificates> {
+        self.client_certificates.iter().find(|terms| terms.host == *host)
+    }
+}
+
+/// What the names begin with of those who vouch for an identity by certificate.
+pub const CERTIFICATE_ISSUER: &str = "client-certificate:";
+
+/// A part of a certificate that can be a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateField {
+    /// The subject as a whole, in the words of RFC 4514: `CN=alice,O=Example`.
+    SubjectDn,
+    /// The common name of the subject.
+    CommonName,
+    /// The e-mail address of the subject alternative names.
+    SanEmail,
+    /// The DNS name of the subject alternative names.
+    SanDns,
+    /// The URI of the subject alternative names, such as a SPIFFE ID.
+    SanUri,
 }

@@ -14,6 +14,11 @@ use crate::oauth::{Algorithm, SigningKey};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IssuerId(pub usize);
 
+impl IssuerId {
+    /// Whoever vouches for identities by certificate. None of the list: nothing is looked up by it, and no token is of it.
+    pub const CERTIFICATES: Self = Self(usize::MAX);
+}
+
 /// Somebody whose tokens count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {

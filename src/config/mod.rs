@@ -49,7 +49,7 @@ use ipnet::IpNet;
 
 pub use acme::{Acme, AcmeChallenge};
 pub use changed::changed_keys;
-pub use client_certificates::ClientCertificates;
+pub use client_certificates::{CERTIFICATE_ISSUER, CertificateField, ClientCertificates};
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,

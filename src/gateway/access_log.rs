@@ -197,6 +197,7 @@ impl Record {
                 Source::Cookie => "cookie",
                 Source::Renewal => "renewal",
                 Source::Login => "login",
+                Source::Certificate => "certificate",
             }),
             decision = self.decision(),
             reason,

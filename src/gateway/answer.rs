@@ -144,9 +144,10 @@ fn describe(rejection: &Rejection, explain: bool) -> Answer {
         },
         Rejection::Malformed(_) | Rejection::AmbiguousPath => Answer::new(S::BAD_REQUEST, "client", Word::Ambiguous),
         // Both were directed at a server that is not to produce their answer (RFC 9110 §15.5.20).
-        Rejection::UnknownHost | Rejection::OtherHandshake | Rejection::NotForwarded => {
-            Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite)
-        }
+        Rejection::UnknownHost | Rejection::NotForwarded => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
+        // Another connection would do.
+        Rejection::OtherHandshake => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::OtherHandshake),
+        Rejection::CertificateExpired => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::CertificateExpired),
         Rejection::NoPath | Rejection::NoEndpoint => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
         Rejection::Method { allow } => {
             Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }
@@ -281,6 +282,7 @@ fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
         }
         Unauthenticated::RenewalNotAllowed => Answer::unauthorized(Challenge::InvalidToken, Word::TokenExpired),
         Unauthenticated::Token(_) => Answer::unauthorized(Challenge::InvalidToken, Word::TokenRefused),
+        Unauthenticated::Certificate(_) => Answer::unauthorized(Challenge::Missing, Word::CertificateNameless),
         Unauthenticated::NoRandomness(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
         Unauthenticated::Unkept(_) => Answer::new(StatusCode::BAD_GATEWAY, "issuer", Word::SignInServiceBroken),
         Unauthenticated::IssuerUnavailable { retry_after } => Answer {

@@ -189,6 +189,7 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         Rejection::Malformed(_)
         | Rejection::UnknownHost
         | Rejection::OtherHandshake
+        | Rejection::CertificateExpired
         | Rejection::NoPath
         | Rejection::AmbiguousPath
         | Rejection::Method { .. }
@@ -226,7 +227,9 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         | Rejection::CrossSite
         | Rejection::Forbidden(_)
         | Rejection::NoSubject
-        | Rejection::Unauthenticated(Unauthenticated::Token(_) | Unauthenticated::UnreadableCookies(_))
+        | Rejection::Unauthenticated(
+            Unauthenticated::Certificate(_) | Unauthenticated::Token(_) | Unauthenticated::UnreadableCookies(_),
+        )
         | Rejection::LogoutToken(_)
         | Rejection::Question(QuestionError::Stranger | QuestionError::Impostor(_)) => Some(Event::Refused),
         Rejection::Unauthenticated(Unauthenticated::SessionEnded(_)) => Some(Event::SessionEnded),

@@ -15,9 +15,9 @@ pub(super) fn refuse_cross_site<B>(
     route: &Route,
     credentials: &Credentials,
 ) -> Result<(), Rejection> {
-    let acts_by_cookie = route.access != Access::Public && credentials.by_cookie();
+    let acts_by_itself = route.access != Access::Public && credentials.are_ambient();
     let (scheme, authority) = (target.scheme(), target.authority());
-    if (acts_by_cookie || route.login.is_some())
+    if (acts_by_itself || route.login.is_some())
         && !origin::may_act(request.method(), request.headers(), scheme, authority, &route.allowed_origins)
     {
         return Err(Rejection::CrossSite);

@@ -141,8 +141,8 @@ impl<'g> Exchange<'g> {
     pub(super) fn note_identity(&mut self, identity: Option<&Identity>) {
         let Some(identity) = identity else { return };
         self.record.source = Some(identity.source);
-        self.record.issuer =
-            self.gateway.config.issuers.get(identity.token.issuer.0).map(|issuer| Arc::clone(&issuer.name));
+        let named = self.gateway.config.issuers.get(identity.token.issuer.0).map(|issuer| Arc::clone(&issuer.name));
+        self.record.issuer = named.or_else(|| self.gateway.issuer_name(&identity.token).map(Arc::from));
         let subject = || identity.token.claims.subject().and_then(|subject| self.gateway.access_log.subject(subject));
         self.record.subject.clone_from(identity.token.logged_as.get_or_init(subject));
     }

@@ -49,8 +49,9 @@ use crate::auth::authenticate::{Authenticator, Identity};
 use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
 use crate::auth::sign_in::SignIns;
+use crate::auth::verify::VerifiedToken;
 use crate::clock::Clock;
-use crate::config::{Config, Route};
+use crate::config::{Config, IssuerId, Route};
 use crate::forwarding::forwarded::ForwardingHeaders;
 use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
@@ -208,7 +209,7 @@ async fn journey<'g>(
     }
 
     // 3 to 6: whose request it is, and whether they may.
-    let decision = match decide(gateway, &target, &mut request, exchange).await {
+    let decision = match decide(gateway, connection, &target, &mut request, exchange).await {
         Ok(decision) => decision,
         // What somebody has typed may come back with the refusal.
         Err(refusal) => return Err(unsent_form::keep(gateway, &target, request, exchange, refusal).await),
@@ -227,6 +228,16 @@ async fn journey<'g>(
     deliver::deliver(gateway, route, identity.as_ref(), prepared.client, credentials, outcome?, exchange).await
 }
 
+impl Gateway {
+    /// By which name the log and the rate limits know who vouches for an identity.
+    fn issuer_name<'a>(&'a self, token: &'a VerifiedToken) -> Option<&'a str> {
+        match token.issuer {
+            IssuerId::CERTIFICATES => token.claims.text("iss"),
+            issuer => self.config.issuers.get(issuer.0).map(|issuer| &*issuer.name),
+        }
+    }
+}
+
 /// What has been decided about a request that may pass.
 struct Decision<'g> {
     route: &'g Route,
@@ -238,6 +249,7 @@ struct Decision<'g> {
 /// has been taken out of the request's headers then.
 async fn decide<'g, B>(
     gateway: &'g Gateway,
+    connection: &Connection,
     target: &Target,
     request: &mut Request<B>,
     exchange: &mut Exchange<'g>,
@@ -249,7 +261,8 @@ async fn decide<'g, B>(
     rate_limits::count_address(route, exchange)?;
 
     // 4 Credentials: what is Usher's leaves the request here (law 9).
-    let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?;
+    let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())?
+        .with_certificate(client_certificate::identity(connection));
     exchange.note_browser(credentials.cookies.in_browser());
     refuse_cross_site(request, target, route, &credentials)?;
 

@@ -11,7 +11,7 @@ use super::admit::Target;
 use super::exchange::Exchange;
 use super::trace_context::TraceContext;
 use super::{Connection, Gateway, Rejection, client_certificate};
-use crate::auth::authenticate::Identity;
+use crate::auth::authenticate::{Identity, Source};
 use crate::auth::{assertion, identity_headers};
 use crate::config::Route;
 use crate::forwarding::upgrade;
@@ -113,11 +113,21 @@ pub(super) fn speak_for_user(
         headers.insert(assertion::HEADER, assertion?);
     }
     if route.forward_access_token {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", identity.token.token.expose()))
-            .map_err(|_| Rejection::Internal)?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+        forward_token(identity, headers)?;
     }
+    Ok(())
+}
+
+/// The token in `Authorization`. A certificate is none, and what the client wrote there itself must not be taken for one.
+fn forward_token(identity: &Identity, headers: &mut HeaderMap) -> Result<(), Rejection> {
+    if identity.source == Source::Certificate {
+        headers.remove(AUTHORIZATION);
+        return Ok(());
+    }
+    let value = format!("Bearer {}", identity.token.token.expose());
+    let mut value = HeaderValue::try_from(value).map_err(|_| Rejection::Internal)?;
+    value.set_sensitive(true);
+    headers.insert(AUTHORIZATION, value);
     Ok(())
 }
 

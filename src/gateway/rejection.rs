@@ -33,6 +33,9 @@ pub enum Rejection {
     /// client.
     #[error("the connection was opened for another site than the request is for")]
     OtherHandshake,
+    /// The certificate of the connection has expired since the handshake. The client.
+    #[error("the certificate that this connection was opened with has expired")]
+    CertificateExpired,
     /// No route covers the path. The client, or the operator's file.
     #[error("no route covers this path")]
     NoPath,

@@ -7,7 +7,7 @@ use super::{Gateway, Rejection};
 use crate::auth::authenticate::Identity;
 use crate::auth::credentials::Credentials;
 use crate::auth::sign_in::{ReturnTarget, SignInError};
-use crate::config::Route;
+use crate::config::{IssuerId, Route};
 
 /// Passes whoever has signed in as the route wants. Everybody else is asked to; but a browser that has just been asked, and
 /// comes back with less, gets a page that says so instead of going round in circles.
@@ -24,7 +24,8 @@ pub(super) fn check(
         return Ok(());
     };
     exchange.asked = Some(route.authentication.clone());
-    exchange.sign_in_with = Some(identity.token.issuer);
+    // Nobody signs in with a certificate: the first issuer of the route would do.
+    exchange.sign_in_with = Some(identity.token.issuer).filter(|issuer| *issuer != IssuerId::CERTIFICATES);
     let is_back = |began_at| gateway.sign_ins.is_back(&credentials.cookies, began_at, &mut exchange.jar);
     let navigates = exchange.kind.navigation && exchange.record.method == Method::GET && credentials.by_cookie();
     if navigates && identity.began_at().is_some_and(is_back) {

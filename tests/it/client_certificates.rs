@@ -1,6 +1,7 @@
 //! Certificates that clients show: whose count, what the application is told, and that no site is reached under the terms of
 //! another.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -23,13 +24,13 @@ use crate::harness::client::Connection;
 use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, get};
 
 /// An authority of clients.
-struct Clients(Issuer<'static, KeyPair>, String);
+pub(crate) struct Clients(Issuer<'static, KeyPair>, pub(crate) String);
 
 /// A certificate and its key.
-type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
+pub(crate) type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 impl Clients {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -38,7 +39,7 @@ impl Clients {
         Self(Issuer::new(params, key), pem)
     }
 
-    fn issue(&self, change: impl Fn(&mut CertificateParams)) -> Shown {
+    pub(crate) fn issue(&self, change: impl Fn(&mut CertificateParams)) -> Shown {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "alice");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -60,14 +61,19 @@ fn showing(shown: Option<&Shown>, protocol: Protocol) -> ClientConfig {
     config
 }
 
-async fn shake(gateway: &Gateway, name: &str, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(gateway.https()).await?;
+async fn shake(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
     TlsConnector::from(Arc::clone(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
 }
 
 /// A connection for `name` by a client that shows this.
-async fn connect(gateway: &Gateway, name: &str, shown: Option<&Shown>, protocol: Protocol) -> Option<Connection> {
-    let stream = TokioIo::new(shake(gateway, name, &Arc::new(showing(shown, protocol))).await.ok()?);
+pub(crate) async fn connect(
+    address: SocketAddr,
+    name: &str,
+    shown: Option<&Shown>,
+    protocol: Protocol,
+) -> Option<Connection> {
+    let stream = TokioIo::new(shake(address, name, &Arc::new(showing(shown, protocol))).await.ok()?);
     match protocol {
         Protocol::Http1 => {
             let (sender, connection) = http1::handshake(stream).await.ok()?;
@@ -84,7 +90,7 @@ async fn connect(gateway: &Gateway, name: &str, shown: Option<&Shown>, protocol:
 
 /// The answer; `None` where the handshake comes to nothing, which a client of TLS 1.3 hears with its first read.
 async fn ask(gateway: &Gateway, name: &str, shown: Option<&Shown>, protocol: Protocol, ask: Ask) -> Option<Answer> {
-    let mut connection = connect(gateway, name, shown, protocol).await?;
+    let mut connection = connect(gateway.https(), name, shown, protocol).await?;
     Some(Answer::read(connection.open(ask).await.ok()?).await)
 }
 
@@ -184,7 +190,7 @@ async fn no_site_is_reached_under_the_terms_of_another() {
         for (name, shown) in
             [("app.test", Some(&alice)), ("pub.test", None), ("pub.test", Some(&alice)), ("other.test", None)]
         {
-            let mut connection = connect(&gateway, name, shown, protocol).await.unwrap();
+            let mut connection = connect(gateway.https(), name, shown, protocol).await.unwrap();
             for host in ["app.test", "pub.test", "other.test"] {
                 for path in ["x", ".usher/session"] {
                     let before = upstream.count();
@@ -210,7 +216,7 @@ async fn a_session_is_not_resumed_where_a_certificate_is_asked_for() {
         let config = Arc::new(config);
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let stream = shake(&gateway, name, &config).await.unwrap();
+            let stream = shake(gateway.https(), name, &config).await.unwrap();
             kinds.push(stream.get_ref().1.handshake_kind().unwrap());
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
             tokio::spawn(async move { drop(connection.await) });
@@ -230,7 +236,7 @@ async fn other_authorities_count_at_once_and_connections_of_before_do_not() {
     let gateway = Gateway::start(&configuration(&clients, &upstream, &directory), &Clock::system()).await;
     let (alice, foreign) = (clients.issue(|_| {}), others.issue(|_| {}));
     let app = || get("https://app.test/x");
-    let mut before = connect(&gateway, "app.test", Some(&alice), Protocol::Http2).await.unwrap();
+    let mut before = connect(gateway.https(), "app.test", Some(&alice), Protocol::Http2).await.unwrap();
     before.send(app()).await.assert_status(200);
     gateway.reload(&configuration(&others, &upstream, &directory)).await.unwrap();
     before.send(app()).await.assert_status(421);

@@ -165,6 +165,48 @@ const KINDS: &[(&str, &str, i32, &[&str])] = &[
             "changed app.test /public/inner/: header X-User-Email → X-User-Mail (email); header X-User-Id is not sent (sub); header X-User-Name is sent too (name)",
         ],
     ),
+    (
+        "{ path: /public/inner/ }",
+        "{ path: /public/inner/, upstream: { url: 'http://127.0.0.1:9', balance: session } }",
+        0,
+        &["changed app.test /public/inner/: another balance"],
+    ),
+    (
+        "{ path: /public/inner/ }",
+        "{ path: /public/inner/, upstream: { url: 'http://127.0.0.1:9', health: { path: /health } } }",
+        0,
+        &["changed app.test /public/inner/: another health"],
+    ),
+    (
+        "{ path: /public/inner/ }",
+        "{ path: /public/inner/, upstream: { url: 'http://127.0.0.1:9', ejection: { faults: 7 } } }",
+        0,
+        &["changed app.test /public/inner/: another ejection"],
+    ),
+    (
+        "{ path: /public/inner/ }",
+        "{ path: /public/inner/, upstream: { url: 'http://127.0.0.1:9', circuit: { max_requests: 7 } } }",
+        0,
+        &["changed app.test /public/inner/: another circuit"],
+    ),
+    (
+        "{ path: /public/inner/ }",
+        "{ path: /public/inner/, rate_limit: { by: address, requests: 7, per: 1m } }",
+        1,
+        &["changed app.test /public/inner/: another rate_limit"],
+    ),
+    (
+        "  - host: a.wild.test\n",
+        "  - host: a.wild.test\n    client_certificates: { ca_file: $DIRECTORY/site.pem }\n",
+        1,
+        &["changed a.wild.test /: another client_certificates"],
+    ),
+    (
+        "  - host: a.wild.test\n    issuer: main\n",
+        "  - host: a.wild.test\n    issuer: main\n    client_certificates: { ca_file: $DIRECTORY/site.pem, identity: { sub: common_name } }\n",
+        1,
+        &["opened a.wild.test /: users of main → users of main or client certificates; another client_certificates"],
+    ),
     ("[X-Role]", "[]", 0, &["opened every site: clients may send x-role themselves: it is not stripped any more"]),
     (
         "      - path: /\n",

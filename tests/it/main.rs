@@ -116,6 +116,7 @@ mod autobahn;
 // Refusals, limits, certificates that an authority issues, the end.
 mod acme;
 mod answers;
+mod certificate_identity;
 mod client_certificates;
 mod drain;
 mod framing;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Authenticator, Identity};
+use super::{Authenticator, Identity, Source};
 use crate::auth::refresh::{EndReason, PresentedRefresh};
 use crate::auth::session_cookies::{PresentedSession, SessionOrigin};
 use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
@@ -87,16 +87,21 @@ impl Authenticator {
 
     /// Ends when the session that has authenticated a request does, for streams that outlive it: by a denial, within a second
     /// and at once where nobody else was denied just before, or by the absolute time-out. Without a session of ours, which
-    /// alone says when it began, that is counted from now. The access token may expire meanwhile: it is renewed by others.
+    /// alone says when it began, that is counted from now. The access token may expire meanwhile: it is renewed by others. A
+    /// certificate is not, so with one it ends when that expires at the latest.
     /// Nothing is looked at, listened to or timed before it is polled.
     pub fn session_end(&self, identity: &Identity) -> impl Future<Output = ()> + Send + Sync + 'static {
         let (denied, token, session) = (Arc::clone(&self.denied), Arc::clone(&identity.token), identity.session);
         let (clock, lasts) = (self.clock.clone(), self.absolute_timeout);
+        // Nobody renews a certificate on an open connection.
+        let certified_until = (identity.source == Source::Certificate).then_some(identity.token.expires_at);
         let begun = session.is_none().then(|| clock.now());
         async move {
             let now = clock.now();
             let started_at = session.map(|session| session.started_at).or(begun).unwrap_or(now);
-            let ends_at = Instant::now() + started_at.after(lasts).since(now);
+            let lasts_until = started_at.after(lasts);
+            let ends_at =
+                Instant::now() + certified_until.map_or(lasts_until, |until| until.min(lasts_until)).since(now);
             let mut changes = denied.changes();
             // The first look is for what was denied since the request was let in.
             while !is_denied(&denied, &token, session.as_ref()) {

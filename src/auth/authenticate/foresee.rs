@@ -80,6 +80,10 @@ impl Authenticator {
             let identity = Identity { token, session: None, source: Source::Header };
             return Ok(Foreseen::Somebody { identity, renews_ahead: false });
         }
+        if let Some(certificate) = credentials.deciding_certificate() {
+            let identity = self.by_certificate(certificate)?;
+            return Ok(Foreseen::Somebody { identity, renews_ahead: false });
+        }
         if self.has_key(credentials) {
             return Ok(Foreseen::Stored);
         }

@@ -294,6 +294,7 @@ impl LoopCause {
             ) => Self::Clock,
             Err(
                 Unauthenticated::Token(_)
+                | Unauthenticated::Certificate(_)
                 | Unauthenticated::SessionEnded(_)
                 | Unauthenticated::IssuerUnavailable { .. }
                 | Unauthenticated::StoreAway { .. }

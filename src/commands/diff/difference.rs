@@ -28,6 +28,12 @@ impl Differences {
         if one.access != Access::Public && other.access != Access::Public {
             found.headers(old.identity(one), new.identity(other));
         }
+        for (key, differs) in [
+            ("client_certificates", old.certificates(one) != new.certificates(other)),
+            ("rate_limit", old.rate_limits(one) != new.rate_limits(other)),
+        ] {
+            found.another(key, differs, true);
+        }
         found.keys(one, other);
         found
     }
@@ -54,6 +60,18 @@ impl Differences {
             self.tell(format!("upstream {} → {}", old.addresses(one), new.addresses(other)), true);
         } else if before.map(|upstream| &upstream.tls) != after.map(|upstream| &upstream.tls) {
             self.tell("TLS towards the upstream".to_owned(), false);
+        }
+        if let (Some(before), Some(after)) =
+            (before.map(|upstream| &upstream.care), after.map(|upstream| &upstream.care))
+        {
+            for (key, differs) in [
+                ("balance", before.balance != after.balance),
+                ("health", before.health != after.health),
+                ("ejection", before.ejection != after.ejection),
+                ("circuit", before.circuit != after.circuit),
+            ] {
+                self.another(key, differs, false);
+            }
         }
     }
 
@@ -100,9 +118,14 @@ impl Differences {
         ];
         let keys = deciding.map(|key| (key, true)).into_iter().chain(shaping.map(|key| (key, false)));
         for ((key, differs), decides) in keys {
-            if differs {
-                self.tell(format!("another {key}"), decides);
-            }
+            self.another(key, differs, decides);
+        }
+    }
+
+    /// A key of which the name is enough.
+    fn another(&mut self, key: &str, differs: bool, decides: bool) {
+        if differs {
+            self.tell(format!("another {key}"), decides);
         }
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn shift(before: &Reach<'_>, after: &Reach<'_>) -> Shift {
 fn admits_all_of(one: &Guarded<'_>, other: &Guarded<'_>) -> bool {
     let (own, others) = (&one.route.require, &other.route.require);
     other.issuers.iter().all(|issuer| one.issuers.iter().any(|own| trusts_all_of(own, issuer)))
+        && (other.certificates.is_none() || one.certificates == other.certificates)
         && own.iter().all(|own| others.iter().any(|other| implies(other, own)))
         && accepts_all_of(&one.route.authentication, &other.route.authentication)
 }
@@ -104,9 +105,10 @@ impl fmt::Display for Reach<'_> {
                 Access::Optional => formatter.write_str("everybody, signed in or not"),
                 _ => formatter.write_str("everybody"),
             },
-            Self::Some(Guarded { route, issuers }) => {
-                let issuers = issuers.iter().map(|issuer| &*issuer.name).collect::<Vec<_>>().join(" or ");
-                write!(formatter, "users of {issuers}")?;
+            Self::Some(Guarded { route, issuers, certificates }) => {
+                let by_certificate = certificates.is_some().then_some("client certificates");
+                let sources = issuers.iter().map(|issuer| &*issuer.name).chain(by_certificate);
+                write!(formatter, "users of {}", sources.collect::<Vec<_>>().join(" or "))?;
                 let sign_in = (!route.authentication.is_any()).then(|| route.authentication.to_string());
                 let conditions = route.require.iter().map(ToString::to_string).chain(sign_in);
                 let conditions = conditions.collect::<Vec<_>>().join("; ");

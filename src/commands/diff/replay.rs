@@ -124,7 +124,7 @@ fn presented(logged: &Logged, [before, side]: [&Side; 2]) -> Presented {
             _ => Presented::OfIssuer(name),
         },
         // Where an identity is looked at and none was found, nothing was presented. A preflight is not looked at.
-        Presented::Unseen if logged.reason.is_none() && logged.method != "OPTIONS" => {
+        Presented::Unseen if logged.reason.is_none() && logged.issuer.is_none() && logged.method != "OPTIONS" => {
             let route = logged.route.as_deref().and_then(|name| before.route_named(name));
             if route.is_some_and(|route| route.access == Access::Optional) {
                 Presented::AsSent

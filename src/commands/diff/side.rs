@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::config::{Access, Config, IdentityHeader, Issuer, Route, Site, Upstream};
+use crate::config::{Access, ClientCertificates, Config, IdentityHeader, Issuer, RateLimit, Route, Site, Upstream};
 use crate::routing::{CanonicalPath, NoRoute, Router};
 
 /// A configuration and its router.
@@ -17,7 +17,7 @@ pub(super) enum Reach<'a> {
     Nobody(NoRoute),
     /// Everybody, signed in or not.
     Everybody(&'a Route),
-    /// Whoever has signed in with one of these issuers and meets what the route requires.
+    /// Whoever has signed in with one of these issuers, or shows a certificate that is an identity, and meets what the route requires.
     Some(Guarded<'a>),
 }
 
@@ -25,6 +25,8 @@ pub(super) enum Reach<'a> {
 pub(super) struct Guarded<'a> {
     pub(super) route: &'a Route,
     pub(super) issuers: Vec<&'a Issuer>,
+    /// Under which terms certificates are an identity, where they are.
+    pub(super) certificates: Option<&'a ClientCertificates>,
 }
 
 impl Side {
@@ -50,7 +52,10 @@ impl Side {
     pub(super) fn reach_of<'a>(&'a self, route: &'a Route) -> Reach<'a> {
         match route.access {
             Access::Public | Access::Optional => Reach::Everybody(route),
-            Access::Required => Reach::Some(Guarded { route, issuers: self.issuers(route) }),
+            Access::Required => {
+                let certificates = self.certificates(route).filter(|terms| terms.identify());
+                Reach::Some(Guarded { route, issuers: self.issuers(route), certificates })
+            }
         }
     }
 
@@ -67,6 +72,16 @@ impl Side {
 
     pub(super) fn issuers(&self, route: &Route) -> Vec<&Issuer> {
         route.issuers.iter().filter_map(|id| self.config.issuers.get(id.0)).collect()
+    }
+
+    /// What the site of a route asks of its clients in the handshake.
+    pub(super) fn certificates(&self, route: &Route) -> Option<&ClientCertificates> {
+        let site = self.config.sites.iter().find(|site| site.routes.iter().any(|other| other.id == route.id))?;
+        self.config.client_certificates_of(&site.host)
+    }
+
+    pub(super) fn rate_limits(&self, route: &Route) -> Vec<&RateLimit> {
+        route.rate_limits.iter().filter_map(|id| self.config.rate_limits.get(id.0)).collect()
     }
 
     pub(super) fn upstream(&self, route: &Route) -> Option<&Upstream> {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 use super::ExplainError;
@@ -47,5 +49,12 @@ impl Inputs {
             Ok(Value::Object(claims)) => Ok(Claims(claims)),
             _ => Err(ExplainError::Claims(path.display().to_string())),
         }
+    }
+
+    /// The first certificate of a PEM file.
+    pub(super) fn certificate(&mut self, path: &Path) -> Result<CertificateDer<'static>, ExplainError> {
+        let text = self.text("--client-certificate", path)?;
+        CertificateDer::from_pem_slice(text.as_bytes())
+            .map_err(|_| ExplainError::Certificate(path.display().to_string()))
     }
 }

@@ -59,6 +59,9 @@ pub struct Args {
     /// A cookie jar as curl writes it, or a file with a Cookie header; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub cookie_file: Option<PathBuf>,
+    /// A PEM file with a client certificate, taken as if the handshake had verified it; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
     /// Another header of the request; may be given several times
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
@@ -112,6 +115,9 @@ pub enum ExplainError {
     /// The cookies are neither a jar nor a header.
     #[error("{0} is neither a cookie jar nor a Cookie header")]
     Cookies(String),
+    /// There is no certificate.
+    #[error("{0} is not a PEM file with a certificate")]
+    Certificate(String),
     /// The line is not of the access log.
     #[error("that is not a line of the access log (target usher::access)")]
     Line,
@@ -157,7 +163,8 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), 
             .map_err(|_| ExplainError::Cookies(path.display().to_string()))?,
         None => None,
     };
-    let is_given = claims.is_some() || bearer.is_some() || cookies.is_some();
+    let certificate = args.client_certificate.as_ref().map(|path| inputs.certificate(path)).transpose()?;
+    let is_given = certificate.is_some() || claims.is_some() || bearer.is_some() || cookies.is_some();
     let presented = match (claims, &logged) {
         (Some(claims), _) => Presented::Claims(claims),
         (None, Some(logged)) if !is_given => logged.presented(),
@@ -171,6 +178,10 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), 
     let gateway = Gateway::to_explain(config, args.offline, tasks, clock.clone()).map_err(|error| {
         if error.is_configuration() { Failure::configuration(error) } else { Failure::world(error) }
     })?;
+    let connection = match &certificate {
+        Some(der) => gateway.showing(connection, asked.host(), der),
+        None => connection,
+    };
     let mut explanation = gateway.explain(&connection, request, &presented).await;
     explanation.notes.splice(0..0, notes);
     let compared = logged.as_ref().map(|logged| logged.compare(&explanation));

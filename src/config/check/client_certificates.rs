@@ -1,8 +1,14 @@
 //! `client_certificates` of a site.
 
-use super::{Check, KeyPath};
+use std::collections::BTreeMap;
+
+use super::{Check, KeyPath, Mistake};
 use crate::config::file;
-use crate::config::{ClientCertificates, HostPattern, defaults};
+use crate::config::{CertificateField, ClientCertificates, HostPattern, defaults};
+
+/// What only a token says, about itself or about a sign-in. A certificate that said it would be taken for one.
+const OF_TOKENS: [&str; 12] =
+    ["iss", "aud", "azp", "exp", "nbf", "iat", "jti", "nonce", "sid", "acr", "amr", "auth_time"];
 
 impl Check<'_> {
     pub(super) fn client_certificates(
@@ -18,7 +24,22 @@ impl Check<'_> {
         };
         let authorities = self.certificate_authorities(&at.key("ca_file"), path)?;
         let required = mirror.required.unwrap_or(defaults::CLIENT_CERTIFICATES_REQUIRED);
-        Some(ClientCertificates { host, authorities, required })
+        let identity = mirror.identity.as_ref().map(|claims| self.certificate_claims(&at.key("identity"), claims));
+        Some(ClientCertificates { host, authorities, required, identity: identity.unwrap_or_default() })
+    }
+
+    fn certificate_claims(
+        &mut self,
+        at: &KeyPath,
+        claims: &BTreeMap<String, CertificateField>,
+    ) -> Vec<(Box<str>, CertificateField)> {
+        if !claims.contains_key("sub") {
+            self.report.absent(&at.key("sub"), "is missing", "name a field for it, as in sub: common_name");
+        }
+        for name in claims.keys() {
+            self.accept(&at.key(name), certificate_claim(name));
+        }
+        claims.iter().map(|(name, field)| (name.as_str().into(), *field)).collect()
     }
 
     /// Where there is no TLS, nobody could show one, and every request would be refused.
@@ -30,4 +51,15 @@ impl Check<'_> {
             self.report.conflict(&at, std::slice::from_ref(&https), message, "add https to listen, or take them out");
         }
     }
+}
+
+/// Claims of a certificate are flat.
+fn certificate_claim(name: &str) -> Result<(), Mistake> {
+    if name.is_empty() || name.contains(['.', '\\']) {
+        return Err(Mistake::new("is not a name for a claim of a certificate", "write one name, without dots"));
+    }
+    if OF_TOKENS.contains(&name) {
+        return Err(Mistake::new("is what only a token can say", "take it out, or choose another name"));
+    }
+    Ok(())
 }

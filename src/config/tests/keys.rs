@@ -23,7 +23,7 @@ fn known_keys() -> Vec<Key> {
 }
 
 fn collect(node: &Node, at: &KeyPath, keys: &mut Vec<Key>) {
-    let chosen = matches!(at.steps().last(), Some(Step::Key(key)) if ["issuers", "require", "identity_headers", "authorization_parameters"].contains(&key.as_str()));
+    let chosen = matches!(at.steps().last(), Some(Step::Key(key)) if ["issuers", "require", "identity_headers", "identity", "authorization_parameters"].contains(&key.as_str()));
     match &node.content {
         Content::Single(_) => {}
         Content::List(items) => {

@@ -92,6 +92,8 @@ words! {
     MethodNotServed "method_not_served" "This method is not served here.",
     Ambiguous "ambiguous" "The request cannot be read in one way only.",
     NoSite "no_site" "There is no site of this name here.",
+    OtherHandshake "other_handshake" "This connection was opened for another site, or under other terms.",
+    CertificateExpired "certificate_expired" "The client certificate of this connection has expired.",
     NothingHere "nothing_here" "There is nothing at this address.",
     MethodNotTaken "method_not_taken" "This address does not take this method.",
     OneCredential "one_credential" "The request must carry one credential, in one form.",
@@ -104,6 +106,7 @@ words! {
     SessionEnded "session_ended" "Your session has ended. Please sign in again.",
     TokenExpired "token_expired" "The access token has expired.",
     TokenRefused "token_refused" "The access token does not count here.",
+    CertificateNameless "certificate_nameless" "Your client certificate does not say who you are.",
     FormLost "form_lost"
         "You are not signed in, or no longer. What you sent was not delivered, and is not kept: sign in, and fill it \
          in again.",

@@ -6,7 +6,7 @@ use crate::auth::authenticate::{Identity, Source};
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
-use crate::config::IssuerId;
+use crate::config::{CERTIFICATE_ISSUER, IssuerId};
 use crate::oauth::{AccessToken, Claims};
 
 /// What is presented.
@@ -31,6 +31,8 @@ impl Presented {
     #[must_use]
     pub fn of_log(issuer: Option<&str>, reason: Option<&str>) -> Self {
         match (issuer, reason) {
+            // The log does not keep certificates.
+            (Some(issuer), _) if issuer.starts_with(CERTIFICATE_ISSUER) => Self::Unseen,
             (Some(issuer), _) => Self::OfIssuer(issuer.to_owned()),
             (None, Some(reason)) if reason == Unauthenticated::NoCredentials.to_string() => Self::AsSent,
             (None, _) => Self::Unseen,
@@ -39,7 +41,7 @@ impl Presented {
 }
 
 /// An identity of these claims, which somebody vouches for who need not be asked.
-pub(super) fn identity(claims: Claims, issuer: IssuerId) -> Identity {
+pub(super) fn identity(claims: Claims, (issuer, source): (IssuerId, Source)) -> Identity {
     let token = VerifiedToken::new(AccessToken::new(""), issuer, claims, Timestamp(u64::MAX));
-    Identity { token: Arc::new(token), session: None, source: Source::Header }
+    Identity { token: Arc::new(token), session: None, source }
 }

@@ -3,15 +3,15 @@
 use humantime::format_duration;
 
 use super::explanation::Explanation;
-use super::{Presented, assumed};
-use crate::auth::authenticate::{Authenticator, Foreseen, Identity, Trust};
+use super::{Presented, assumed, shown};
+use crate::auth::authenticate::{Authenticator, Foreseen, Identity, Source, Trust};
 use crate::auth::credentials::Credentials;
 use crate::auth::session_cookies::SessionFacts;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::VerifyError;
-use crate::config::{Access, IssuerId, Route};
+use crate::config::{Access, CERTIFICATE_ISSUER, ClientCertificates, IssuerId, Route};
 use crate::gateway::exchange::Exchange;
-use crate::gateway::{Gateway, Rejection};
+use crate::gateway::{Gateway, Rejection, client_certificate};
 use crate::issuer::Issuer;
 use crate::oauth::{AccessToken, Claims};
 
@@ -50,7 +50,7 @@ pub(super) async fn find(
     }
     match presented {
         Presented::AsSent => as_sent(gateway, credentials, route, exchange, told).await,
-        Presented::Claims(claims) => of_claims(gateway, claims, route, told),
+        Presented::Claims(claims) => of_claims(gateway, claims, route, exchange, told),
         Presented::OfIssuer(name) => of_issuer(gateway, (name, false), route, told),
         Presented::StillOfIssuer(name) => of_issuer(gateway, (name, true), route, told),
         Presented::Unseen => Ok(Known::undecided("what was presented is not known")),
@@ -112,6 +112,12 @@ async fn presented(
     if let Some(token) = &credentials.bearer {
         told.compare(STEP, "presented", true, (None, Some("a bearer token in Authorization".to_owned())));
         return examine(gateway, authenticator, token, &route.issuers, told).await;
+    }
+    if let Some(certificate) = credentials.deciding_certificate() {
+        let seen = certificate.said().map_or_else(|error| error.to_string(), shown::claims);
+        told.compare(STEP, "presented", true, (None, Some("a client certificate, and no token".to_owned())));
+        told.compare(STEP, "certificate names", certificate.said().is_ok(), (None, Some(seen)));
+        return None;
     }
     if authenticator.has_key(credentials) {
         told.compare(STEP, "presented", true, (None, Some("a key to a session in the store".to_owned())));
@@ -193,7 +199,26 @@ fn since_or_until(date: &str, now: u64) -> String {
 }
 
 /// Claims that somebody has given, as if they had been verified.
-fn of_claims(gateway: &Gateway, claims: &Claims, route: &Route, told: &mut Explanation) -> Result<Known, Rejection> {
+fn of_claims(
+    gateway: &Gateway,
+    claims: &Claims,
+    route: &Route,
+    exchange: &Exchange<'_>,
+    told: &mut Explanation,
+) -> Result<Known, Rejection> {
+    if let Some(certified) = claims.text("iss").filter(|name| name.starts_with(CERTIFICATE_ISSUER)) {
+        told.note("the claims are taken as if a client certificate had given them");
+        let terms = exchange.target().and_then(|target| client_certificate::terms(gateway, &target.host));
+        let own = terms.filter(|terms| terms.identify()).map(ClientCertificates::issuer_name);
+        let counts = own.as_deref() == Some(certified);
+        let wanted = own.unwrap_or_else(|| "no certificate is an identity on this site".to_owned());
+        told.compare(STEP, "claims iss", counts, (Some(wanted), Some(certified.to_owned())));
+        if !counts {
+            return Err(Unauthenticated::Token(VerifyError::UntrustedIssuer).into());
+        }
+        let identity = assumed::identity(claims.clone(), (IssuerId::CERTIFICATES, Source::Certificate));
+        return Ok(Known { identity: Some(identity), undecided: None });
+    }
     told.note("the claims are taken as if a token with them had been verified");
     let issuers = gateway.authenticator.verifier().issuers();
     let mut known = route.issuers.iter().filter_map(|id| issuers.by_id(*id));
@@ -211,7 +236,7 @@ fn of_claims(gateway: &Gateway, claims: &Claims, route: &Route, told: &mut Expla
     };
     told.compare(STEP, "claims iss", issuer.is_some(), (wanted, Some(seen)));
     let issuer = issuer.map(Issuer::id).ok_or(Unauthenticated::Token(VerifyError::UntrustedIssuer))?;
-    Ok(Known { identity: Some(assumed::identity(claims.clone(), issuer)), undecided: None })
+    Ok(Known { identity: Some(assumed::identity(claims.clone(), (issuer, Source::Header))), undecided: None })
 }
 
 /// Somebody of whom the log has kept the issuer, and not what the token said.

@@ -17,7 +17,7 @@ use http::Request;
 use super::admit::{Target, admit};
 use super::cross_site::refuse_cross_site;
 use super::exchange::Exchange;
-use super::{Connection, Gateway, Rejection, prepare, step_up, verify};
+use super::{Connection, Gateway, Rejection, client_certificate, prepare, step_up, verify};
 use crate::auth::authenticate::Identity;
 use crate::auth::authorize::{authorize, is_met};
 use crate::auth::credentials::Credentials;
@@ -70,6 +70,10 @@ async fn retrace<'g>(
     told.request.host = Some(target.host.to_string());
     told.request.path = Some(target.path.as_str().to_owned());
 
+    certificate(gateway, connection, &target, told);
+    client_certificate::refuse_expired(gateway, connection)
+        .inspect_err(|_| told.check("admit", "the client certificate is in its time", false))?;
+
     // 2 Strip.
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
     found::sites(gateway, &target, told);
@@ -92,7 +96,8 @@ async fn retrace<'g>(
 
     // 4 Credentials.
     let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())
-        .inspect_err(|error| told.compare("credentials", "one credential", false, (None, Some(error.to_string()))))?;
+        .inspect_err(|error| told.compare("credentials", "one credential", false, (None, Some(error.to_string()))))?
+        .with_certificate(client_certificate::identity(connection));
     exchange.note_browser(credentials.cookies.in_browser());
     refuse_cross_site(&request, &target, route, &credentials)
         .inspect_err(|_| told.check("credentials", "sent by the site itself", false))?;
@@ -137,6 +142,15 @@ async fn retrace<'g>(
         told.compare("prepare", "the identity in headers", false, (None, Some(chain(error))));
     })?);
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
+}
+
+/// What is assumed of the handshake.
+fn certificate(gateway: &Gateway, connection: &Connection, target: &Target, told: &mut Explanation) {
+    match (client_certificate::terms(gateway, &target.host), connection.asked.is_some()) {
+        (Some(_), true) => told.note("the certificate is taken as verified: whose it is was not looked at"),
+        (Some(_), false) => told.note("the site asks for a client certificate, and here none was shown"),
+        (None, _) => {}
+    }
 }
 
 /// How many requests may come. How many have is known to the running gateway alone.

@@ -8,6 +8,7 @@ use super::explanation::{Field, Forwarded};
 use crate::auth::assertion;
 use crate::config::Route;
 use crate::gateway::Gateway;
+use crate::oauth::Claims;
 
 /// What stands for a secret.
 const MASK: &str = "•••";
@@ -69,6 +70,11 @@ fn cookie_names(value: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(value.as_bytes());
     let names = text.split(';').map(|pair| pair.split('=').next().unwrap_or_default().trim());
     names.map(|name| format!("{name}={MASK}")).collect::<Vec<_>>().join("; ")
+}
+
+/// Claims as people read them.
+pub(super) fn claims(claims: &Claims) -> String {
+    claims.0.iter().map(|(name, value)| format!("{name} {}", claim(value))).collect::<Vec<_>>().join(", ")
 }
 
 /// A claim as people read it.

@@ -90,8 +90,8 @@ pub(super) fn count_identity(
     let (gateway, address) = (exchange.gateway(), network(exchange.client));
     let subject = || {
         let token = &identity?.token;
-        let issuer = gateway.config.issuers.get(token.issuer.0)?;
-        Some(Counted::Subject(&issuer.name, token.claims.subject()?))
+        let issuer = gateway.issuer_name(token)?;
+        Some(Counted::Subject(issuer, token.claims.subject()?))
     };
     // A session that has moved into the store is the one that it was.
     let session = || identity?.session.map(|session| Counted::Session(session.before.unwrap_or(session.id).0));

@@ -69,7 +69,7 @@ async fn verify<'g>(
         exchange.note_own_path();
         return Err(Rejection::NoEndpoint);
     }
-    let decision = decide(gateway, &target, request, exchange).await?;
+    let decision = decide(gateway, connection, &target, request, exchange).await?;
     if decision.route.login.is_some() && *request.method() == Method::POST {
         return Err(QuestionError::LoginPassesBy.into());
     }

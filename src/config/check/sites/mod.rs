@@ -64,6 +64,8 @@ struct SiteContext<'a> {
     issuers: &'a CheckedIssuers<'a>,
     /// Whether other proxies ask about requests that they serve themselves.
     asked: bool,
+    /// Whether certificates are an identity here, so that an issuer may be missing.
+    certifies: bool,
 }
 
 impl Check<'_> {
@@ -111,7 +113,8 @@ impl Check<'_> {
             checked.client_certificates.extend(asked);
         }
         let name = mirror.host.as_deref().unwrap_or("?").to_lowercase();
-        let context = SiteContext { at, host: &name, issuers, asked };
+        let certifies = mirror.client_certificates.as_ref().is_some_and(|certificates| certificates.identity.is_some());
+        let context = SiteContext { at, host: &name, issuers, asked, certifies };
         let layer = self.layer(at, &mirror.keys(), issuers, checked).limited_together(&name);
         let routes = mirror.routes.as_deref().unwrap_or_default();
         if routes.is_empty() {

@@ -52,7 +52,7 @@ impl Check<'_> {
         checked: &mut CheckedSites,
     ) -> Route {
         let access = layer.access.as_ref().map_or(Access::Required, |access| access.value);
-        if access != Access::Public && layer.issuers.is_none() {
+        if access != Access::Public && layer.issuers.is_none() && !site.certifies {
             let (own, inherited) = (at.key("issuer"), site.at.key("issuer"));
             let remedy = "add issuer to the route or its site, or access: public if everybody may see this";
             self.report.conflict(&own, &[own.clone(), inherited], "is missing: nobody's tokens would count", remedy);
