@@ -198,8 +198,8 @@ pub(super) struct InFlight {
     backend: Arc<Backend>,
     /// How the address stood when it began.
     stage: u32,
-    /// It is the one that shows whether an address works again, which others wait for.
-    probes: bool,
+    /// When it began, if it is the one that shows whether an address works again, which others wait for.
+    probe: Option<u64>,
     /// It has one of the places that there are for requests.
     counted: bool,
 }
@@ -218,7 +218,8 @@ impl InFlight {
         };
         backend.in_flight.fetch_add(1, Ordering::Relaxed);
         let stage = condition.stage();
-        Some(Self { backend: Arc::clone(backend), stage, probes: condition.probe(stage), counted })
+        let probe = condition.probe(stage, &backend.pool.care.ejection);
+        Some(Self { backend: Arc::clone(backend), stage, probe, counted })
     }
 
     pub(super) const fn backend(&self) -> &Arc<Backend> {
@@ -242,8 +243,8 @@ impl Drop for InFlight {
         if self.counted {
             self.backend.condition().leave();
         }
-        if self.probes {
-            self.backend.condition().probe_is_over();
+        if let Some(began) = self.probe {
+            self.backend.condition().probe_is_over(began);
         }
     }
 }

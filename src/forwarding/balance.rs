@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::forwarding::affinity::Affinity;
 use crate::forwarding::backend::{Backend, Connection, Demand, InFlight};
-use crate::forwarding::condition::Evidence;
+use crate::forwarding::condition::{Evidence, Standing};
 use crate::forwarding::error::{ConnectError, ForwardError};
 use crate::forwarding::pool::Pool;
 
@@ -54,10 +54,14 @@ impl Balance {
     /// A connection to one of the addresses. Nothing was sent as long as none stands, so each address is tried once.
     pub(super) async fn lease(&self, demand: Demand, affinity: Option<Affinity>) -> Result<Lease, ForwardError> {
         let mut tried = Vec::new();
-        let (mut is_busy, mut failure) = (false, ConnectError::Lost);
-        while let Some((index, backend)) = self.pick(&tried, affinity) {
+        let (mut is_busy, mut is_one_in, mut failure) = (false, false, ConnectError::Lost);
+        while let Some((standing, index, backend)) = self.pick(&tried, affinity) {
+            // What is full is not out: those that are out are for when no other is in.
+            if is_one_in && standing == Standing::Out {
+                break;
+            }
             let Some(in_flight) = InFlight::new(backend) else {
-                is_busy = true;
+                (is_busy, is_one_in) = (true, is_one_in || standing != Standing::Out);
                 tried.push(index);
                 continue;
             };
@@ -65,8 +69,10 @@ impl Balance {
                 Ok((connection, reused)) => return Ok(Lease { connection, reused, in_flight }),
                 Err(ConnectError::TooMany) => {
                     backend.condition().counts.overloads.add();
-                    is_busy = true;
+                    (is_busy, is_one_in) = (true, is_one_in || standing != Standing::Out);
                 }
+                // Only a WebSocket makes such an offer; other requests may find what they need.
+                Err(error) if demand.upgrade && error.refuses_offer() => failure = error,
                 Err(error) => {
                     in_flight.failed(Evidence::NoConnection, &error);
                     failure = error;
@@ -78,24 +84,22 @@ impl Balance {
         Err(if is_busy { ForwardError::Overloaded } else { failure.into() })
     }
 
-    fn pick(&self, tried: &[usize], affinity: Option<Affinity>) -> Option<(usize, &Arc<Backend>)> {
+    fn pick(&self, tried: &[usize], affinity: Option<Affinity>) -> Option<(Standing, usize, &Arc<Backend>)> {
         if let ([only], []) = (self.backends.as_slice(), tried) {
-            return Some((0, only));
+            return Some((Standing::In, 0, only));
         }
-        let slow_start = self.pool.care.ejection.slow_start;
         let count = self.backends.len();
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        let dice = affinity.map_or(start as u64, Affinity::dice);
         let untried = (0..count)
             .map(|offset| start.wrapping_add(offset) % count)
             .filter(|index| !tried.contains(index))
-            .filter_map(|index| self.backends.get(index).map(|backend| (index, backend)));
+            .filter_map(|index| self.backends.get(index).map(|backend| (index, backend)))
+            .map(|(index, backend)| (backend.condition().standing(&self.pool.care.ejection, dice), index, backend));
         match affinity {
-            Some(affinity) => untried.min_by_key(|(_, backend)| {
-                let nearness = affinity.nearness(backend.address().place);
-                (backend.condition().standing(slow_start, affinity.dice()), Reverse(nearness))
-            }),
-            None => untried
-                .min_by_key(|(_, backend)| (backend.condition().standing(slow_start, start as u64), backend.load())),
+            Some(affinity) => untried
+                .min_by_key(|(standing, _, backend)| (*standing, Reverse(affinity.nearness(backend.address().place)))),
+            None => untried.min_by_key(|(standing, _, backend)| (*standing, backend.load())),
         }
     }
 }

@@ -34,40 +34,25 @@ enum CheckError {
     TimedOut,
 }
 
-/// Asks until it is cancelled. An address is taken for well until checks have failed as often as they must.
+/// Asks until it is cancelled. An address is taken for well until checks have failed as often as they must, those before a
+/// reload that left them as they were included.
 pub(super) async fn run(address: Arc<Address>, check: HealthCheck, end: CancellationToken) {
     let checks = async {
         let dialler = Dialler::new(Arc::clone(&address));
-        let mut row = Row::default();
         // Those of many addresses, and of many instances, do not come all at once.
         sleep(check.interval.mul_f64(chance() / 4.0)).await;
         loop {
             let began = Instant::now();
             let outcome = ask(&dialler, &check).await;
-            conclude(&address, &check, &mut row, outcome);
+            conclude(&address, &check, outcome);
             sleep_until(began + check.interval.mul_f64(0.9 + chance() / 5.0)).await;
         }
     };
     end.run_until_cancelled(checks).await;
 }
 
-/// Outcomes of one kind that follow one another.
-#[derive(Debug, Default)]
-struct Row {
-    well: bool,
-    length: u32,
-}
-
-impl Row {
-    fn add(&mut self, well: bool) -> u32 {
-        self.length = if well == self.well { self.length.saturating_add(1) } else { 1 };
-        self.well = well;
-        self.length
-    }
-}
-
-fn conclude(address: &Address, check: &HealthCheck, row: &mut Row, outcome: Result<(), CheckError>) {
-    let (length, name) = (row.add(outcome.is_ok()), &*address.name);
+fn conclude(address: &Address, check: &HealthCheck, outcome: Result<(), CheckError>) {
+    let (length, name) = (address.condition.add_check(outcome.is_ok()), &*address.name);
     match outcome {
         Ok(()) if length >= check.healthy_after && address.condition.checked(true) => {
             tracing::info!(address = name, "the application at this address is well again, say its health checks");
@@ -126,9 +111,6 @@ mod tests {
     #[test]
     fn a_verdict_changes_after_a_row_of_outcomes_and_outcomes_that_alternate_change_none() {
         let addresses = vec![UpstreamAddress::Http { host: "app".into(), port: 80 }];
-        let upstream = Upstream { addresses, tls: UpstreamTls::default(), care: UpstreamCare::default() };
-        let upstreams = Upstreams::new(&[upstream], &Clock::stopped()).unwrap();
-        let address = &upstreams.pools()[0].addresses[0];
         let check = HealthCheck {
             path: "/".into(),
             host: None,
@@ -138,11 +120,14 @@ mod tests {
             unhealthy_after: 3,
             status: 200..=399,
         };
-        let mut row = Row::default();
-        let mut verdicts = |outcomes: &str| -> String {
+        let care = UpstreamCare { health: Some(check.clone()), ..UpstreamCare::default() };
+        let upstream = [Upstream { addresses, tls: UpstreamTls::default(), care }];
+        let upstreams = Upstreams::new(&upstream, &Clock::stopped()).unwrap();
+        let address = &upstreams.pools()[0].addresses[0];
+        let verdicts = |outcomes: &str| -> String {
             let verdict = |outcome| {
                 let outcome = if outcome == '+' { Ok(()) } else { Err(CheckError::TimedOut) };
-                conclude(address, &check, &mut row, outcome);
+                conclude(address, &check, outcome);
                 if address.condition.is_ill() { 'i' } else { 'w' }
             };
             outcomes.chars().map(verdict).collect()
@@ -153,5 +138,10 @@ mod tests {
         assert_eq!(verdicts("+-+-+"), "iiiii");
         assert_eq!(verdicts("+"), "w");
         assert_eq!(address.condition.counts.failed_checks.total(), 1);
+
+        assert_eq!(verdicts("--"), "ww");
+        let reloaded = upstreams.succeeded_by(&upstream).unwrap();
+        conclude(&reloaded.pools()[0].addresses[0], &check, Err(CheckError::TimedOut));
+        assert!(address.condition.is_ill(), "a reload begins no row anew");
     }
 }

@@ -10,11 +10,16 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 
 /// The address of the client: that of the peer, or when it is a trusted proxy what it says in `X-Forwarded-For` or
 /// `Forwarded`, read from the right over all trusted proxies. What stands left of the first address that is not trusted
-/// could be invented and is never looked at.
+/// could be invented and is never looked at. Nor is either looked at where they name different clients: a proxy that writes
+/// one of them passes on what its client says in the other.
 #[must_use]
 pub fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
-    if trusted.iter().any(|net| net.contains(&peer)) { nearest_untrusted(&hops(headers), peer, trusted) } else { peer }
+    if trusted.iter().any(|net| net.contains(&peer)) {
+        nearest_untrusted(&hops(headers, trusted), peer, trusted)
+    } else {
+        peer
+    }
 }
 
 /// What somebody at this address is counted by: whoever has one IPv6 address mostly has the other 2^64 of its network too.
@@ -28,30 +33,39 @@ pub fn network(address: IpAddr) -> IpAddr {
 
 /// The first of `hops`, the nearest first, that is no trusted proxy.
 pub(super) fn nearest_untrusted(hops: &[IpAddr], peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-    hops.iter().find(|hop| !is_trusted(hop)).or(hops.last()).copied().unwrap_or(peer)
+    client(hops, trusted).unwrap_or(peer)
 }
 
-/// The addresses that a request came through, the nearest first, up to the first one that is none.
-pub(super) fn hops(headers: &HeaderMap) -> Vec<IpAddr> {
+fn client(hops: &[IpAddr], trusted: &[IpNet]) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    hops.iter().find(|hop| !is_trusted(hop)).or(hops.last()).copied()
+}
+
+/// The addresses that a request came through, the nearest first, up to the first one that is none. None where both fields
+/// are there and name different clients.
+pub(super) fn hops(headers: &HeaderMap, trusted: &[IpNet]) -> Vec<IpAddr> {
     let elements = |name: &HeaderName| {
         let lines: Vec<&str> = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
         lines.into_iter().rev().flat_map(|line| line.rsplit(',')).map(str::trim).collect::<Vec<_>>()
     };
-    if headers.contains_key(X_FORWARDED_FOR) {
-        elements(&X_FORWARDED_FOR).into_iter().map_while(node).collect()
-    } else if headers.contains_key(FORWARDED) {
-        elements(&FORWARDED).into_iter().map_while(forwarded_for).collect()
-    } else {
-        Vec::new()
+    let listed = headers.contains_key(X_FORWARDED_FOR).then(|| elements(&X_FORWARDED_FOR));
+    let listed = listed.map(|elements| elements.into_iter().map_while(node).collect::<Vec<_>>());
+    // It may tell of hosts and schemes alone.
+    let forwarded = Some(elements(&FORWARDED)).filter(|all| all.iter().any(|element| said_for(element).is_some()));
+    let node_for = |element| node(said_for(element)?);
+    let forwarded = forwarded.map(|elements| elements.into_iter().map_while(node_for).collect::<Vec<_>>());
+    match (listed, forwarded) {
+        (Some(listed), Some(forwarded)) if client(&listed, trusted) != client(&forwarded, trusted) => Vec::new(),
+        (Some(hops), _) | (None, Some(hops)) => hops,
+        (None, None) => Vec::new(),
     }
 }
 
-/// The node of the `for` parameter of one element of `Forwarded`.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
+/// The `for` parameter of one element of `Forwarded`.
+fn said_for(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| node(value.trim().trim_matches('"')))?
+        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
     })
 }
 
@@ -90,5 +104,22 @@ mod tests {
         assert_eq!(address(&[("forwarded", "for=6.6.6.6, For=\"[2001:db8::2]:99\";by=x")], "10.0.0.1"), "2001:db8::2");
         assert_eq!(address(&[("forwarded", "proto=http;host=x")], "10.0.0.1"), "10.0.0.1");
         assert_eq!(address(&[], "10.0.0.1"), "10.0.0.1");
+    }
+
+    #[test]
+    fn two_fields_that_name_different_clients_name_none() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let address = |listed, forwarded| {
+            let fields = [("x-forwarded-for", listed), ("forwarded", forwarded)];
+            client_address(&headers(&fields), "10.0.0.1".parse().unwrap(), &trusted).to_string()
+        };
+        assert_eq!(address("6.6.6.6", "for=1.2.3.4"), "10.0.0.1");
+        assert_eq!(address("1.2.3.4", "for=6.6.6.6"), "10.0.0.1");
+        assert_eq!(address("6.6.6.6", "for=unknown"), "10.0.0.1");
+        assert_eq!(address("6.6.6.6", "for=1.2.3.4, for=10.0.0.2"), "10.0.0.1");
+        // The same client, however long the way before it.
+        assert_eq!(address("6.6.6.6, 1.2.3.4, 10.0.0.2", "for=\"1.2.3.4:99\", for=10.0.0.2"), "1.2.3.4");
+        // One that names nobody contradicts nobody.
+        assert_eq!(address("1.2.3.4", "proto=https;host=app.test"), "1.2.3.4");
     }
 }

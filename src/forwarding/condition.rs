@@ -6,7 +6,7 @@
 //! address a request goes to is not decided here, nor is anything logged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -29,10 +29,14 @@ pub(super) struct Condition {
     stage: AtomicU32,
     /// The ejection ends then, and one request at a time is let through. In milliseconds after `origin`, as all moments.
     until: AtomicU64,
-    /// A request is on its way to see whether it works again.
-    probed: AtomicBool,
+    /// What began the ejection was that it answers 500 and above.
+    in_trouble: AtomicBool,
+    /// When the request set out that is on its way to see whether it works again; 0: there is none.
+    probed: AtomicU64,
     /// Checks say that it is not well.
     ill: AtomicBool,
+    /// Checks in a row that found it well, or below 0 that did not.
+    row: AtomicI32,
     /// When it last came back; 0: long ago.
     returned: AtomicU64,
     requests: AtomicUsize,
@@ -82,8 +86,10 @@ impl Condition {
             server_errors: AtomicU32::new(0),
             stage: AtomicU32::new(0),
             until: AtomicU64::new(0),
-            probed: AtomicBool::new(false),
+            in_trouble: AtomicBool::new(false),
+            probed: AtomicU64::new(0),
             ill: AtomicBool::new(false),
+            row: AtomicI32::new(0),
             returned: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
@@ -99,6 +105,7 @@ impl Condition {
         Self {
             origin: self.origin,
             stage: AtomicU32::new(self.stage()),
+            in_trouble: AtomicBool::new(self.in_trouble.load(Relaxed)),
             ill: AtomicBool::new(checks && self.ill.load(Relaxed)),
             until,
             returned,
@@ -107,16 +114,17 @@ impl Condition {
     }
 
     /// Whether it is to get a request now. `dice` tells requests apart while it returns.
-    pub(super) fn standing(&self, slow_start: Duration, dice: u64) -> Standing {
+    pub(super) fn standing(&self, ejection: &Ejection, dice: u64) -> Standing {
         if self.ill.load(Relaxed) {
             return Standing::Out;
         }
         if self.stage() != 0 {
-            let out = self.probed.load(Relaxed) || self.now() < self.until.load(Relaxed);
+            let now = self.now();
+            let out = now < self.until.load(Relaxed) || is_awaited(self.probed.load(Relaxed), now, ejection);
             return if out { Standing::Out } else { Standing::In };
         }
         let returned = self.returned.load(Relaxed);
-        if returned != 0 && !self.has_settled(returned, slow_start, dice) {
+        if returned != 0 && !self.has_settled(returned, ejection.slow_start, dice) {
             return Standing::Returning;
         }
         Standing::In
@@ -153,14 +161,26 @@ impl Condition {
         self.stage.load(Relaxed)
     }
 
-    /// Whether the request that begins is the one that others wait for.
-    pub(super) fn probe(&self, stage: u32) -> bool {
-        stage != 0 && !self.probed.swap(true, Relaxed)
+    /// When the request that begins did so, if it is the one that others wait for. They do not wait for ever: it may be a
+    /// slow upload, or one whose answer takes long, and say nothing about the address meanwhile.
+    pub(super) fn probe(&self, stage: u32, ejection: &Ejection) -> Option<u64> {
+        if stage == 0 {
+            return None;
+        }
+        let (now, last) = (self.now(), self.probed.load(Relaxed));
+        let is_free = !is_awaited(last, now, ejection);
+        (is_free && self.probed.compare_exchange(last, now, Relaxed, Relaxed).is_ok()).then_some(now)
     }
 
-    /// That request is over, whatever it has shown.
-    pub(super) fn probe_is_over(&self) {
-        self.probed.store(false, Relaxed);
+    /// The request that began then is over, whatever it has shown. Another may be on its way.
+    pub(super) fn probe_is_over(&self, began: u64) {
+        let _ = self.probed.compare_exchange(began, 0, Relaxed, Relaxed);
+    }
+
+    /// Whether an answer of 500 or above speaks against it, for a request that began at `stage`. One that is out for something
+    /// else has shown that it works.
+    pub(super) fn weighs_server_errors(&self, stage: u32) -> bool {
+        stage == 0 || self.in_trouble.load(Relaxed)
     }
 
     /// A request that began at `stage` was answered. Returns whether the address takes part again.
@@ -173,7 +193,7 @@ impl Condition {
             return false;
         }
         // The stream of the request that has shown it may go on for hours.
-        self.probed.store(false, Relaxed);
+        self.probed.store(0, Relaxed);
         self.server_errors.store(0, Relaxed);
         self.returned.store(self.now(), Relaxed);
         true
@@ -209,8 +229,9 @@ impl Condition {
         let until = self.now().saturating_add(millis(penalty));
         // First, so that nobody sees an ejection that is over.
         self.until.store(until, Relaxed);
+        self.in_trouble.store(evidence == Evidence::ServerError, Relaxed);
         self.stage.compare_exchange(stage, stage.saturating_add(1), Relaxed, Relaxed).ok()?;
-        self.probed.store(false, Relaxed);
+        self.probed.store(0, Relaxed);
         self.faults.store(0, Relaxed);
         self.server_errors.store(0, Relaxed);
         self.counts.ejections.add();
@@ -227,6 +248,15 @@ impl Condition {
         };
         let row = row.fetch_add(1, Relaxed).saturating_add(1);
         row >= enough && is_room()
+    }
+
+    /// A check has found it well or not, as so many before it have in a row, this one included.
+    pub(super) fn add_check(&self, well: bool) -> u32 {
+        let before = self.row.load(Relaxed);
+        let row = if well { before.max(0).saturating_add(1) } else { before.min(0).saturating_sub(1) };
+        // Checks of an address come one after another.
+        self.row.store(row, Relaxed);
+        row.unsigned_abs()
     }
 
     /// Checks have come to a conclusion. Returns whether it is another one than before.
@@ -271,6 +301,11 @@ impl Drop for Connecting<'_> {
     fn drop(&mut self) {
         self.0.connects.fetch_sub(1, Relaxed);
     }
+}
+
+/// Whether others wait for the request that set out at `probed`.
+fn is_awaited(probed: u64, now: u64, ejection: &Ejection) -> bool {
+    probed != 0 && now.saturating_sub(probed) < millis(ejection.first)
 }
 
 fn enter(count: &AtomicUsize, most: usize) -> bool {

@@ -55,7 +55,7 @@ impl ForwardingHeaders {
         if !self.peer_trusted {
             return self.write_own(headers, host, received);
         }
-        let claims = Claims::read(headers);
+        let claims = Claims::read(headers, trusted);
         let scheme = claims.scheme.unwrap_or(self.scheme());
         let host = claims.host.as_ref().unwrap_or(host);
         let chain = Chain { hops: &claims.hops, peer: self.peer };
@@ -125,11 +125,11 @@ struct Claims {
 }
 
 impl Claims {
-    fn read(headers: &HeaderMap) -> Self {
+    fn read(headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let scheme = scheme(headers);
         let port = last(headers, &X_FORWARDED_PORT).and_then(|port| port.parse::<u16>().ok()).map(HeaderValue::from);
         let host = said_host(headers).and_then(|host| HeaderValue::from_str(host).ok());
-        Self { hops: hops(headers), scheme, host, port }
+        Self { hops: hops(headers, trusted), scheme, host, port }
     }
 }
 

@@ -42,7 +42,8 @@ impl Pool {
         let is_room = || {
             let out = self.addresses.iter().filter(|other| other.condition.is_out()).count();
             let most = self.addresses.len() * usize::from(self.care.ejection.max_percent) / 100;
-            !alone && out < most.max(1)
+            // One always stays.
+            out < most.max(1).min(self.addresses.len().saturating_sub(1))
         };
         let ejected = address.condition.failed((stage, evidence), &self.care.ejection, is_room, chance);
         let Some(penalty) = ejected else { return };
@@ -63,10 +64,11 @@ impl Pool {
     /// A request that began at `stage` has its answer.
     pub(super) fn answered(&self, address: &Address, stage: u32, status: StatusCode) {
         if self.care.ejection.server_errors.is_some() {
-            if status.is_server_error() {
+            if !status.is_server_error() {
+                address.condition.made_no_error();
+            } else if address.condition.weighs_server_errors(stage) {
                 return self.failed(address, (stage, Evidence::ServerError), &ServerErrors(status));
             }
-            address.condition.made_no_error();
         }
         if address.condition.worked(stage) {
             tracing::info!(address = &*address.name, "the application at this address works again");

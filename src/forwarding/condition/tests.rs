@@ -21,8 +21,12 @@ impl Condition {
         self.failed((self.stage(), evidence), &EJECTION, || true, || 0)
     }
 
+    fn probes(&self) -> Option<u64> {
+        self.probe(self.stage(), &EJECTION)
+    }
+
     fn stands(&self) -> Standing {
-        self.standing(EJECTION.slow_start, 0)
+        self.standing(&EJECTION, 0)
     }
 }
 
@@ -67,7 +71,7 @@ fn an_ejection_ends_with_one_probe_and_doubles_when_that_fails() {
         assert_eq!((condition.stands(), condition.fails(Evidence::NoConnection)), (Standing::Out, None));
         clock.advance(Duration::from_millis(1));
         assert_eq!(condition.stands(), Standing::In);
-        assert!(condition.probe(condition.stage()) && !condition.probe(condition.stage()), "one at a time");
+        assert!(condition.probes().is_some() && condition.probes().is_none(), "one at a time");
         assert_eq!(condition.stands(), Standing::Out);
         penalty = condition.fails(Evidence::Fault).unwrap();
         assert_eq!(penalty, Duration::from_secs(expected));
@@ -76,6 +80,36 @@ fn an_ejection_ends_with_one_probe_and_doubles_when_that_fails() {
     assert!(condition.worked(condition.stage()) && !condition.is_out());
     clock.advance(EJECTION.slow_start);
     assert_eq!(condition.fails(Evidence::NoConnection), Some(EJECTION.first), "all is forgotten");
+}
+
+#[test]
+fn a_probe_that_takes_long_keeps_nobody_waiting() {
+    let (clock, condition) = well();
+    let penalty = condition.fails(Evidence::NoConnection).unwrap();
+    clock.advance(penalty);
+    let slow = condition.probes().unwrap();
+    clock.advance(EJECTION.first.saturating_sub(Duration::from_millis(1)));
+    assert_eq!((condition.stands(), condition.probes()), (Standing::Out, None));
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(condition.stands(), Standing::In);
+    let next = condition.probes().unwrap();
+    condition.probe_is_over(slow);
+    assert_eq!((condition.stands(), condition.probes()), (Standing::Out, None), "the next is on its way");
+    condition.probe_is_over(next);
+    assert_eq!(condition.stands(), Standing::In);
+}
+
+#[test]
+fn an_answer_of_500_renews_only_an_ejection_that_such_answers_began() {
+    let (clock, refuses) = well();
+    refuses.fails(Evidence::NoConnection).unwrap();
+    clock.advance(EJECTION.first);
+    assert!(!refuses.weighs_server_errors(refuses.stage()) && !refuses.anew(true).weighs_server_errors(1));
+    assert!(refuses.worked(refuses.stage()) && refuses.weighs_server_errors(refuses.stage()));
+    let (_, troubled) = well();
+    assert_eq!(troubled.fails(Evidence::ServerError), None);
+    troubled.fails(Evidence::ServerError).unwrap();
+    assert!(troubled.weighs_server_errors(troubled.stage()) && troubled.anew(true).weighs_server_errors(1));
 }
 
 #[test]
@@ -95,7 +129,7 @@ fn an_address_that_returns_gets_more_and_more() {
     condition.fails(Evidence::NoConnection);
     clock.advance(EJECTION.first);
     assert!(condition.worked(1));
-    let share = || (0..SLOWEST).filter(|dice| condition.standing(EJECTION.slow_start, *dice) == Standing::In).count();
+    let share = || (0..SLOWEST).filter(|dice| condition.standing(&EJECTION, *dice) == Standing::In).count();
     assert_eq!(share(), 1);
     clock.advance(EJECTION.slow_start / 2);
     assert_eq!(share(), 9);
@@ -168,13 +202,13 @@ proptest! {
     #[test]
     fn an_address_always_finds_its_way_back(events in events()) {
         let (clock, condition) = well();
-        let mut under_way: Vec<(u32, bool)> = Vec::new();
-        let end = |(_, probes): (u32, bool)| if probes { condition.probe_is_over() };
+        let mut under_way: Vec<(u32, Option<u64>)> = Vec::new();
+        let end = |(_, probe): (u32, Option<u64>)| probe.into_iter().for_each(|began| condition.probe_is_over(began));
         for event in events {
             match event {
                 Event::Begins => {
                     let stage = condition.stage();
-                    under_way.push((stage, condition.probe(stage)));
+                    under_way.push((stage, condition.probe(stage, &EJECTION)));
                 }
                 Event::Works(which) | Event::Breaks(which) if !under_way.is_empty() => {
                     let request = under_way.swap_remove(which % under_way.len());
@@ -195,8 +229,7 @@ proptest! {
         clock.advance(EJECTION.longest * 5 / 4);
         prop_assert_ne!(condition.stands(), Standing::Out);
         let stage = condition.stage();
-        let probes = condition.probe(stage);
-        prop_assert_eq!(probes, stage != 0);
+        prop_assert_eq!(condition.probes().is_some(), stage != 0);
         condition.worked(stage);
         clock.advance(EJECTION.slow_start);
         prop_assert_eq!(condition.stands(), Standing::In);

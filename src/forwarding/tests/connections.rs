@@ -18,7 +18,7 @@ use super::harness::*;
 use crate::clock::Clock;
 use crate::config::{CertificateFiles, Timeouts, Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
 use crate::forwarding::condition::Evidence;
-use crate::forwarding::{ConnectError, Fault, ForwardError, Forwarder, UpstreamTlsError, Upstreams};
+use crate::forwarding::{ConnectError, Fault, ForwardError, Forwarder, UpstreamTlsError, Upstreams, upgrade};
 
 async fn refused() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
@@ -141,6 +141,45 @@ async fn an_address_that_comes_back_gets_fewer_requests_at_first() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_out_takes_nothing_from_those_that_are_full_while_one_is_in() {
+    let (one, two) = (echo_ok().await, echo_ok().await);
+    let mut bounded = upstream(vec![http1(one.address), http1(two.address)]);
+    bounded.care.circuit.max_requests = Some(1);
+    let upstreams = Upstreams::new(&[bounded], &Clock::stopped()).unwrap();
+    let forwarder = Forwarder::new(&upstreams);
+    let [well, ill] = [0, 1].map(|index| &upstreams.pools()[0].addresses[index].condition);
+    ill.checked(false);
+    let held = send(&forwarder, request(Method::GET, "/")).await.unwrap();
+    for _ in 0..4 {
+        let error = send(&forwarder, request(Method::GET, "/")).await.err().unwrap();
+        assert!(matches!(error, ForwardError::Overloaded), "{error:?}");
+    }
+    assert_eq!((one.accepted(), two.accepted()), (1, 0));
+    well.checked(false);
+    let other = send(&forwarder, request(Method::GET, "/")).await.unwrap();
+    assert_eq!(two.accepted(), 1, "when all are out, all are tried");
+    drop((held, other));
+}
+
+#[tokio::test]
+async fn the_last_address_stays_however_many_may_go_and_a_500_ends_an_ejection_for_something_else() {
+    let mut upstream = upstream(vec![http1(refused().await), http1(refused().await)]);
+    upstream.care.ejection.max_percent = 100;
+    upstream.care.ejection.server_errors = Some(20);
+    let clock = Clock::stopped();
+    let upstreams = Upstreams::new(&[upstream], &clock).unwrap();
+    let pool = &upstreams.pools()[0];
+    for _ in 0..pool.care.ejection.faults {
+        pool.addresses.iter().for_each(|address| pool.failed(address, (0, Evidence::Fault), &ConnectError::Lost));
+    }
+    let [first, last] = [0, 1].map(|index| &pool.addresses[index]);
+    assert_eq!((first.condition.is_out(), last.condition.is_out()), (true, false));
+    clock.advance(pool.care.ejection.longest);
+    pool.answered(first, 1, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!first.condition.is_out());
+}
+
+#[tokio::test]
 async fn a_unix_socket_serves() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app.sock");
@@ -243,6 +282,25 @@ async fn tls_upstreams_are_spoken_to_in_what_alpn_gives() {
         assert!(answers.iter().all(|answer| *answer == (StatusCode::OK, spoken.into())), "{answers:?}");
         assert_eq!(get(&forwarder, "/").await.1, spoken);
     }
+}
+
+#[tokio::test]
+async fn an_upgrade_that_an_address_of_http2_alone_refuses_says_nothing_about_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = TlsUpstream::start(&[b"h2"]).await;
+    let upstreams = Upstreams::new(&[server.upstream(&directory, true)], &Clock::stopped()).unwrap();
+    let forwarder = Forwarder::new(&upstreams);
+    let condition = &upstreams.pools()[0].addresses[0].condition;
+    let mut handshake = request(Method::GET, "/");
+    for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket")] {
+        handshake.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let protocol = upgrade::requested(&handshake).unwrap();
+    handshake.extensions_mut().insert(protocol);
+    let error = send(&forwarder, handshake).await.err().unwrap();
+    assert!(matches!(error, ForwardError::Unreachable(ConnectError::Tls(_))), "{error:?}");
+    assert!(!condition.is_out());
+    assert_eq!(get(&forwarder, "/").await.1, "h2");
 }
 
 #[tokio::test]

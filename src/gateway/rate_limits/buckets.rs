@@ -6,6 +6,10 @@
 //! is not in it begins there. So nobody gets a fresh bucket by bringing others along, and no key is ever let in more often than
 //! its limit says; under an attack by more keys than there is room for, newcomers get less than theirs.
 //!
+//! Whoever has one IPv6 network mostly has 65,536 of them, so there a key comes with a wider one. Where a shard is half full,
+//! newcomers are counted by the wider key, which is in the same shard: all of them together make no room there, and nobody
+//! else begins with less for them. Whoever has many wider keys, or many IPv4 addresses, still does that.
+//!
 //! A shard has a lock of its own, which is held for one look-up. Keys are hashed with a secret of the process, so that nobody
 //! can choose whose shard, or whose bucket, to meet. Two keys of the same hash would share a bucket.
 
@@ -21,6 +25,8 @@ const SHARDS: usize = 64;
 const MOST: usize = 896;
 /// Room is made for so many at once, so that not every newcomer costs a search.
 const ROOM: usize = MOST / 8;
+/// From so many on, newcomers are counted by their wider keys.
+const CROWD: usize = MOST / 2;
 
 /// The buckets of one limit.
 #[derive(Debug)]
@@ -40,6 +46,8 @@ struct Shard {
     free_at: HashMap<u64, u64>,
     /// The same for whoever is not in it.
     floor: u64,
+    /// When it was last looked through for what is free.
+    swept: u64,
 }
 
 /// How it stands with a bucket after a request.
@@ -66,15 +74,17 @@ impl Buckets {
     }
 
     /// Lets a request of this key in or not. It takes something only where it `counts` and is let in.
-    pub(super) fn take(&self, key: &impl Hash, now: Instant, counts: bool) -> Level {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn take<K: Hash>(&self, (key, wider): (&K, Option<&K>), now: Instant, counts: bool) -> Level {
+        let own = self.hasher.hash_one(key);
+        let wider = wider.map(|wider| self.hasher.hash_one(wider));
         let now = nanoseconds(now.saturating_duration_since(self.origin));
         // The remainder of a division by 64 is an index into 64.
-        let Some(shard) = self.shards.get(usize::try_from(hash % 64).unwrap_or_default()) else {
+        let Some(shard) = self.shards.get(usize::try_from(wider.unwrap_or(own) % 64).unwrap_or_default()) else {
             return Level { remaining: 0, free_after: Duration::ZERO, refused_for: None };
         };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = shard.free_at.get(&hash).copied().unwrap_or(shard.floor).max(now);
+        let (hash, before) = shard.find((own, wider), (now, self.interval));
+        let before = before.max(now);
         let after = before.saturating_add(self.interval);
         if let Some(beyond) = (after - now).checked_sub(self.whole).filter(|beyond| *beyond > 0) {
             let free_after = Duration::from_nanos(before - now);
@@ -100,6 +110,22 @@ impl Buckets {
 }
 
 impl Shard {
+    /// By which of its keys a request is counted, and when everything of that is free again.
+    fn find(&mut self, (own, wider): (u64, Option<u64>), (now, interval): (u64, u64)) -> (u64, u64) {
+        if let Some(free_at) = self.free_at.get(&own) {
+            return (own, *free_at);
+        }
+        let Some(wider) = wider else { return (own, self.floor) };
+        // Hardly anything becomes free in less than an interval, and looking takes a microsecond.
+        if self.free_at.len() >= CROWD && now.saturating_sub(self.swept) >= interval {
+            self.swept = now;
+            self.free_at.retain(|_, free_at| *free_at > now);
+        }
+        // What was taken by the wider key may have been this one's.
+        let before = self.free_at.get(&wider).copied().unwrap_or_default().max(self.floor);
+        (if self.free_at.len() >= CROWD { wider } else { own }, before)
+    }
+
     fn keep(&mut self, hash: u64, free_at: u64, now: u64) {
         if self.free_at.len() >= MOST && !self.free_at.contains_key(&hash) {
             self.make_room(now);

@@ -43,7 +43,8 @@ fn policy(text: &mut String, limit: &RateLimit) {
 }
 
 fn standing(text: &mut String, (limit, level): (&RateLimit, Level)) {
-    let free_after = level.free_after;
+    // Nobody who is refused is to read two times that contradict each other: this is `Retry-After` then.
+    let free_after = level.refused_for.unwrap_or(level.free_after);
     let seconds = free_after.as_secs() + u64::from(free_after.subsec_nanos() > 0);
     let _ = write!(text, "\"{}\";r={};t={seconds}", limit.name, level.remaining);
 }

@@ -8,7 +8,7 @@
 mod buckets;
 mod fields;
 
-use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,14 @@ pub(super) use self::fields::add;
 #[derive(Debug, Default)]
 pub(super) struct RateLimits {
     /// By [`RateLimitId`].
-    buckets: Vec<Arc<Buckets>>,
+    tables: Vec<Arc<Tables>>,
+}
+
+/// The buckets of one limit. Those whom nobody knows can be as many as they like, and take no room from those who are known.
+#[derive(Debug)]
+struct Tables {
+    addresses: Buckets,
+    people: Buckets,
 }
 
 /// One request more than a limit allows.
@@ -60,11 +67,12 @@ impl RateLimits {
 
     /// The same for the limits `after` those `before`. What stays as it is goes on counting.
     pub(super) fn succeeded_by(&self, before: &[RateLimit], after: &[RateLimit], now: Instant) -> Self {
-        let buckets = after.iter().map(|limit| {
-            let known = before.iter().position(|other| other == limit).and_then(|at| self.buckets.get(at));
-            known.map_or_else(|| Arc::new(Buckets::new(limit, now)), Arc::clone)
+        let tables = after.iter().map(|limit| {
+            let known = before.iter().position(|other| other == limit).and_then(|at| self.tables.get(at));
+            let begin = || Tables { addresses: Buckets::new(limit, now), people: Buckets::new(limit, now) };
+            known.map_or_else(|| Arc::new(begin()), Arc::clone)
         });
-        Self { buckets: buckets.collect() }
+        Self { tables: tables.collect() }
     }
 }
 
@@ -103,26 +111,45 @@ pub(super) fn count_identity(
 }
 
 /// What a bucket is for.
-#[derive(Hash)]
+#[derive(Clone, Copy, Hash)]
 enum Counted<'a> {
-    Address(std::net::IpAddr),
+    Address(IpAddr),
+    /// An IPv6 network of 48 bits, of which a customer has one at most places.
+    Wider(Ipv6Addr),
     /// By its issuer: two may know the same name.
     Subject(&'a str, &'a str),
     Session([u8; 16]),
 }
 
+impl Counted<'_> {
+    fn wider(&self) -> Option<Self> {
+        let Self::Address(IpAddr::V6(address)) = self else { return None };
+        Some(Self::Wider(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80)))
+    }
+}
+
+impl Tables {
+    fn take(&self, key: &Counted<'_>, now: Instant, counts: bool) -> Level {
+        let buckets = match key {
+            Counted::Address(_) | Counted::Wider(_) => &self.addresses,
+            Counted::Subject(..) | Counted::Session(_) => &self.people,
+        };
+        buckets.take((key, key.wider().as_ref()), now, counts)
+    }
+}
+
 /// Counts by those limits of the route for which there is a key. What one has let in counts there even where the next refuses.
-fn count<K: Hash>(
+fn count<'k>(
     route: &Route,
     exchange: &mut Exchange<'_>,
-    key: impl Fn(LimitedBy) -> Option<K>,
+    key: impl Fn(LimitedBy) -> Option<Counted<'k>>,
 ) -> Result<(), Rejection> {
     let gateway = exchange.gateway();
     for id in &route.rate_limits {
-        let (limit, buckets) = (gateway.config.rate_limits.get(id.0), gateway.rate_limits.buckets.get(id.0));
-        let Some((limit, buckets)) = limit.zip(buckets) else { continue };
+        let (limit, tables) = (gateway.config.rate_limits.get(id.0), gateway.rate_limits.tables.get(id.0));
+        let Some((limit, tables)) = limit.zip(tables) else { continue };
         let Some(key) = key(limit.by) else { continue };
-        let level = buckets.take(&key, gateway.clock.instant(), !exchange.standings.is_repeated);
+        let level = tables.take(&key, gateway.clock.instant(), !exchange.standings.is_repeated);
         exchange.standings.each.push((*id, level));
         if let Some(retry_after) = level.refused_for {
             exchange.record.limited = true;
@@ -130,4 +157,44 @@ fn count<K: Hash>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn addresses_take_no_room_from_those_who_are_known_and_a_network_of_48_bits_none_from_others() {
+        let limit = RateLimit {
+            name: "subject".into(),
+            scope: "app.test".into(),
+            by: LimitedBy::Subject,
+            requests: 2,
+            per: Duration::from_secs(60),
+            burst: 2,
+        };
+        let clock = Clock::stopped();
+        let limits = RateLimits::new(&[limit], clock.instant());
+        let passes = |key: Counted<'_>| limits.tables[0].take(&key, clock.instant(), true).refused_for.is_none();
+        let of_network = |number: u32| {
+            let network = Ipv6Addr::from_bits((0x2001_0db8_0001 << 80) | (u128::from(number % 65_536) << 64));
+            passes(Counted::Address(network.into()))
+        };
+        let let_in = (0..200_000).filter(|number| of_network(*number)).count();
+        assert!(let_in < 1_000, "{let_in}");
+        let strangers =
+            |first: u32| (first..first + 2_000).map(|number| Counted::Address(Ipv4Addr::from(number).into()));
+        assert!(strangers(1 << 24).all(passes), "nobody begins with less for the many of one network");
+        // The addresses of very many networks do that to each other, and to nobody else.
+        for number in 0..300_000_u32 {
+            passes(Counted::Address(Ipv4Addr::from(number + (2 << 24)).into()));
+            passes(Counted::Address(Ipv4Addr::from(number + (2 << 24)).into()));
+        }
+        assert!(!strangers(9 << 24).all(passes));
+        let people: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
+        assert!(people.iter().all(|name| passes(Counted::Subject("main", name))));
+    }
 }

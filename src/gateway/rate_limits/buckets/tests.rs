@@ -20,7 +20,7 @@ fn buckets(requests: u32, per: Duration, burst: u32) -> (Buckets, Clock) {
 #[test]
 fn as_many_pass_as_may_and_then_one_by_one() {
     let (buckets, clock) = buckets(3, MINUTE, 3);
-    let take = |key: &str| buckets.take(&key, clock.instant(), true);
+    let take = |key: &str| buckets.take((&key, None), clock.instant(), true);
     let left: Vec<_> = (0..3).map(|_| take("a")).collect();
     assert_eq!(left.iter().map(|level| level.remaining).collect::<Vec<_>>(), [2, 1, 0]);
     assert_eq!(left[2], Level { remaining: 0, free_after: MINUTE, refused_for: None });
@@ -39,7 +39,7 @@ fn as_many_pass_as_may_and_then_one_by_one() {
 #[test]
 fn a_burst_bounds_what_comes_at_once_and_not_what_comes_in_all() {
     let (buckets, clock) = buckets(60, MINUTE, 5);
-    let passes = || buckets.take(&"a", clock.instant(), true).refused_for.is_none();
+    let passes = || buckets.take((&"a", None), clock.instant(), true).refused_for.is_none();
     assert_eq!((0..60).filter(|_| passes()).count(), 5);
     let in_a_minute = (0..600).filter(|_| {
         clock.advance(Duration::from_millis(100));
@@ -51,7 +51,7 @@ fn a_burst_bounds_what_comes_at_once_and_not_what_comes_in_all() {
 #[test]
 fn what_does_not_count_is_told_the_same_and_takes_nothing() {
     let (buckets, clock) = buckets(1, MINUTE, 1);
-    let take = |counts| buckets.take(&"a", clock.instant(), counts).refused_for;
+    let take = |counts| buckets.take((&"a", None), clock.instant(), counts).refused_for;
     assert_eq!((take(false), take(false), take(true)), (None, None, None));
     assert_eq!((take(false), take(true)), (Some(MINUTE), Some(MINUTE)));
 }
@@ -59,7 +59,7 @@ fn what_does_not_count_is_told_the_same_and_takes_nothing() {
 #[test]
 fn a_million_keys_stay_within_the_memory_and_nobody_gets_a_fresh_bucket_by_bringing_them() {
     let (buckets, clock) = buckets(2, MINUTE, 2);
-    let passes = |key: u32| buckets.take(&key, clock.instant(), true).refused_for.is_none();
+    let passes = |key: u32| buckets.take((&key, None), clock.instant(), true).refused_for.is_none();
     assert_eq!((0..10).filter(|_| passes(0)).count(), 2);
     let mut newcomers = 0;
     for key in 1..=1_000_000 {
@@ -78,7 +78,7 @@ fn a_million_keys_stay_within_the_memory_and_nobody_gets_a_fresh_bucket_by_bring
 #[test]
 fn a_bucket_that_made_room_is_no_fuller_when_its_owner_comes_back() {
     let (buckets, clock) = buckets(1, MINUTE, 1);
-    let passes = |key: &u32| buckets.take(key, clock.instant(), true).refused_for.is_none();
+    let passes = |key: &u32| buckets.take((key, None), clock.instant(), true).refused_for.is_none();
     let let_in: Vec<u32> = (0..200_000).filter(passes).collect();
     assert!(let_in.len() >= SHARDS * (MOST - 1));
     assert_eq!(let_in.iter().filter(|key| passes(key)).count(), 0);
@@ -103,7 +103,7 @@ proptest! {
         for (key, pause) in requests {
             clock.advance(Duration::from_millis(pause));
             let at = (clock.instant() - start).as_nanos();
-            if buckets.take(&u32::from(key), clock.instant(), true).refused_for.is_none() {
+            if buckets.take((&u32::from(key), None), clock.instant(), true).refused_for.is_none() {
                 passed.push((key, at));
             }
         }
@@ -118,4 +118,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn many_keys_of_one_wider_key_share_its_bucket_once_a_shard_is_half_full_and_nobody_else_begins_with_less() {
+    let (buckets, clock) = buckets(2, MINUTE, 2);
+    let passes = |key: u32, wider| buckets.take((&key, Some(&wider)), clock.instant(), true).refused_for.is_none();
+    let wider = u32::MAX;
+    let let_in = (0..50_000).filter(|key| passes(*key, wider) && passes(*key, wider)).count();
+    assert_eq!(let_in, CROWD + 1, "two requests of each, and two of all the rest");
+    assert_eq!(buckets.keys(), CROWD + 1);
+    assert!(buckets.shards.iter().all(|shard| shard.lock().unwrap().floor == 0));
+    assert!(!passes(0, wider) && !passes(60_000, wider));
+    let alone = |key: u32| buckets.take((&key, None), clock.instant(), true).refused_for.is_none();
+    assert!((100_000..120_000).all(alone));
+    // A wider key that has used up everything gives none of its own a fresh bucket when there is room again.
+    clock.advance(MINUTE - Duration::from_millis(1));
+    assert!(passes(60_000, wider));
+    clock.advance(MINUTE / 2);
+    assert!(passes(60_001, wider) && !passes(60_001, wider));
 }
