@@ -53,6 +53,9 @@ pub enum OrderError {
     /// Us or the system's randomness.
     #[error("cannot make a certificate for the challenge")]
     Challenge(#[source] rcgen::Error),
+    /// Us: ordering panicked.
+    #[error("a defect of Usher: ordering panicked")]
+    Defect,
     /// Us.
     #[error("cannot use the key of a certificate")]
     Key(#[source] rustls::Error),
@@ -89,13 +92,21 @@ impl OrderError {
             | Self::RefusedForNow(_)
             | Self::NoSuchChallenge
             | Self::Unusable(_) => "authority",
-            Self::Challenge(_) | Self::Key(_) => "us",
+            Self::Challenge(_) | Self::Key(_) | Self::Defect => "us",
         }
     }
 
     /// Whether the authority counts this attempt against us: then the next one comes late.
     pub(super) const fn counts(&self) -> bool {
-        matches!(self, Self::NotSeen(_) | Self::RefusedForNow(_) | Self::Refused(_) | Self::TooSlow | Self::Unusable(_))
+        matches!(
+            self,
+            Self::NotSeen(_)
+                | Self::RefusedForNow(_)
+                | Self::Refused(_)
+                | Self::TooSlow
+                | Self::Unusable(_)
+                | Self::Defect
+        )
     }
 
     /// How long to wait where the authority says nothing: after the first failure, and at the most.

@@ -1,10 +1,12 @@
 //! Which certificate is due, one after the other.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use futures_util::FutureExt as _;
 use instant_acme::Account;
 use tokio::time::timeout;
 
@@ -87,7 +89,7 @@ impl Renewals {
             self.hosts.insert(host.clone(), Host::of(issued));
             return None;
         }
-        let outcome = match self.renew(acme, host).await {
+        let outcome = match caught(self.renew(acme, host)).await {
             Ok(issued) => {
                 self.hosts.insert(host.clone(), Host::of(Some(issued)));
                 Ordered::Issued
@@ -135,12 +137,13 @@ impl Renewals {
 
     fn failed(&mut self, acme: &Acme, host: &str, error: OrderError) -> Ordered {
         let asked = self.authority.as_ref().and_then(|authority| authority.transport.asked_to_wait());
-        if let (OrderError::UnknownAccount, Some(authority)) = (&error, &mut self.authority) {
-            authority.account = None;
-            if let Err(error) = kept::forget_account(acme) {
-                return self.failed(acme, host, error);
-            }
+        if matches!(error, OrderError::UnknownAccount)
+            && let Err(error) = kept::forget_account(acme)
+        {
+            return self.failed(acme, host, error);
         }
+        // What the next attempt is made with is read anew: the authority may have moved, or lost what it knew.
+        self.authority = None;
         let now = self.clock.now();
         let again_in = self.hosts.get_mut(host).map(|host| {
             host.failures = host.failures.saturating_add(1);
@@ -160,6 +163,12 @@ impl Host {
     }
 }
 
+/// What came of it; a panic is one more failure, and must not be the end of all renewals.
+async fn caught<T>(work: impl Future<Output = Result<T, OrderError>>) -> Result<T, OrderError> {
+    // Nothing of what a panic may leave half done is used again: whoever failed begins with another authority client.
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(OrderError::Defect))
+}
+
 /// What is in the file of `host`.
 async fn issued(acme: &Acme, host: &str) -> Option<Issued> {
     let (acme, host) = (acme.clone(), host.to_owned());
@@ -176,5 +185,18 @@ fn chance() -> u32 {
 impl std::fmt::Debug for Authority {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_of_ours_that_is_waited_after() {
+        let outcome: Result<(), _> = caught(async { panic!("somebody added a duration to a time") }).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.fault(), "us");
+        assert!(error.counts());
     }
 }

@@ -21,8 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// No answer of an authority is longer: a chain of certificates is some kilobytes.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Whatever an authority asks for, somebody looks again after a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Whatever an authority asks for, somebody looks again after a week.
+const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Clones share their connections, and what the authority asked for.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ impl HttpClient for Transport {
             let refused = response.status().is_client_error() || response.status().is_server_error();
             let asked = refused.then(|| retry_after(response.headers())).flatten();
             *wait.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+            bound_retry_after(response.headers_mut());
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(failure)? {
                 if body.len() + chunk.len() > MOST_BYTES {
@@ -98,6 +99,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
+/// Whoever reads it below adds it to the time without a look at how long it is, which panics when it is too long.
+fn bound_retry_after(headers: &mut HeaderMap) {
+    match retry_after(headers) {
+        Some(wait) => drop(headers.insert(RETRY_AFTER, wait.as_secs().into())),
+        None => drop(headers.remove(RETRY_AFTER)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -115,5 +124,21 @@ mod tests {
         assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(30)));
         assert_eq!(asked("99999999"), Some(LONGEST_WAIT));
         assert_eq!(asked("soon"), None);
+    }
+
+    #[test]
+    fn a_retry_after_that_would_overflow_the_time_is_handed_on_within_its_cap_and_other_nonsense_not_at_all() {
+        let handed_on = |value: &'static str| {
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            headers.append(RETRY_AFTER, HeaderValue::from_static("18446744073709551614"));
+            bound_retry_after(&mut headers);
+            let values: Vec<_> =
+                headers.get_all(RETRY_AFTER).iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+            values.join(" ")
+        };
+        assert_eq!(handed_on("18446744073709551615"), LONGEST_WAIT.as_secs().to_string());
+        assert_eq!(handed_on("7"), "7");
+        assert_eq!(handed_on("Fri, 31 Dec 9999 23:59:59 GMT"), "", "no date to count from");
+        assert_eq!(handed_on("soon"), "");
     }
 }

@@ -14,6 +14,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::certificates::{CertificateError, Certificates};
+use super::client_chains::Short;
 use super::tls;
 use crate::config::{ClientCertificates, Config, HostPattern};
 use crate::routing::{self, Router};
@@ -58,6 +59,7 @@ fn server_config(wanted: &ClientCertificates, certificates: Arc<Certificates>) -
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let verifier = if wanted.required { verifier } else { verifier.allow_unauthenticated() };
     let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+    let verifier = Arc::new(Short(verifier));
     let mut config = tls::builder()?.with_client_cert_verifier(verifier).with_cert_resolver(certificates);
     config.alpn_protocols = tls::http();
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -19,6 +19,7 @@ mod activity;
 mod arrival;
 mod certificates;
 mod client_certificates;
+mod client_chains;
 mod connection;
 mod descriptors;
 mod drive;

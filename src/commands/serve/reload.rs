@@ -135,6 +135,8 @@ impl Reloads {
 
     /// Reads the certificates anew. Each that cannot be used stays as it is, and is told of.
     pub async fn renew_certificates(&self) -> Vec<CertificateError> {
+        // What is read here is the table of before, with its files read anew: it must not come after another one.
+        let _turn = self.turn.lock().await;
         let (server, now) = (self.server.clone(), self.clock.now());
         let errors = tokio::task::spawn_blocking(move || server.renew_certificates(now)).await.unwrap_or_default();
         self.outcomes.note_certificates(errors.iter().map(|error| causes(error).join(": ")).collect());
