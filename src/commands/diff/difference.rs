@@ -2,7 +2,7 @@
 
 use super::reach::distrusted;
 use super::side::Side;
-use crate::config::{Access, IdentityHeader, Route};
+use crate::config::{Access, IdentityHeader, Route, Upstream, UpstreamCare};
 
 /// What differs.
 #[derive(Debug, Default)]
@@ -27,6 +27,9 @@ impl Differences {
         // To a public route, no identity is sent.
         if one.access != Access::Public && other.access != Access::Public {
             found.headers(old.identity(one), new.identity(other));
+        }
+        if old.rate_limits(one) != new.rate_limits(other) {
+            found.tell("another rate_limit".to_owned(), true);
         }
         found.keys(one, other);
         found
@@ -54,6 +57,14 @@ impl Differences {
             self.tell(format!("upstream {} → {}", old.addresses(one), new.addresses(other)), true);
         } else if before.map(|upstream| &upstream.tls) != after.map(|upstream| &upstream.tls) {
             self.tell("TLS towards the upstream".to_owned(), false);
+        }
+        let care = |upstream: Option<&Upstream>| upstream.map(|upstream| upstream.care.clone()).unwrap_or_default();
+        let (before, after) = (care(before), care(after));
+        if before.circuit != after.circuit {
+            self.tell("another circuit of the upstream".to_owned(), true);
+        }
+        if before != (UpstreamCare { circuit: before.circuit.clone(), ..after.clone() }) {
+            self.tell("the addresses of the upstream are chosen or watched otherwise".to_owned(), false);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::config::{Access, Config, IdentityHeader, Issuer, Route, Site, Upstream};
+use crate::config::{Access, ClientCertificates, Config, IdentityHeader, Issuer, RateLimit, Route, Site, Upstream};
 use crate::routing::{CanonicalPath, NoRoute, Router};
 
 /// A configuration and its router.
@@ -71,6 +71,15 @@ impl Side {
 
     pub(super) fn upstream(&self, route: &Route) -> Option<&Upstream> {
         self.config.upstreams.get(route.upstream?.0)
+    }
+
+    /// What clients of a site are to show.
+    pub(super) fn client_certificates(&self, site: &Site) -> Option<&ClientCertificates> {
+        self.config.client_certificates.iter().find(|asked| asked.host == site.host)
+    }
+
+    pub(super) fn rate_limits(&self, route: &Route) -> Vec<&RateLimit> {
+        route.rate_limits.iter().filter_map(|id| self.config.rate_limits.get(id.0)).collect()
     }
 
     /// Where requests of a route go, in words.
