@@ -1,6 +1,7 @@
 //! `usher diff`, the real command: what it says about each kind of change, and with which exit code.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -60,6 +61,8 @@ sites:
     routes: [{ path: / }]
 ";
 
+static HASH: LazyLock<String> = LazyLock::new(|| bcrypt::hash("builder", 8).unwrap());
+
 /// A directory with two configurations.
 struct Pair(TempDir);
 
@@ -70,9 +73,8 @@ impl Pair {
             std::fs::write(directory.path().join(name), complete(yaml, &directory)).unwrap();
         }
         authority().write(&["other.test"], directory.path(), "other");
-        let hash = bcrypt::hash("builder", 4).unwrap();
         for (name, users) in [("users.yaml", &["bob"][..]), ("more.yaml", &["bob", "eve"])] {
-            let users: Vec<_> = users.iter().map(|user| format!("{user}: {{ password: {hash} }}")).collect();
+            let users: Vec<_> = users.iter().map(|user| format!("{user}: {{ password: {} }}", *HASH)).collect();
             let users = format!("users: {{ {} }}", users.join(", "));
             std::fs::write(directory.path().join(name), users).unwrap();
         }
