@@ -1,10 +1,12 @@
 //! `usher diff`, the real command: what it says about each kind of change, and with which exit code.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::gateway::{SESSION_SECRET, complete};
 
@@ -36,6 +38,31 @@ sites:
     routes: [{ path: / }]
 ";
 
+/// What is decided beside routes, and by files.
+const MORE: &str = "
+trusted_proxies: [10.0.0.0/9]
+issuers:
+  desk: { local: { users_file: users.yaml } }
+  main: { issuer: https://id.test, audiences: [usher], ca_file: site.pem }
+sites:
+  - host: shown.test
+    upstream: http://127.0.0.1:9
+    access: public
+    client_certificates: { ca_file: site.pem, required: true }
+    routes: [{ path: / }]
+  - host: desk.test
+    issuer: desk
+    upstream: { url: 'http://127.0.0.1:9', circuit: { max_requests: 7 } }
+    rate_limit: { by: address, requests: 9, per: 1m }
+    routes: [{ path: / }]
+  - host: main.test
+    issuer: main
+    upstream: http://127.0.0.1:9
+    routes: [{ path: / }]
+";
+
+static HASH: LazyLock<String> = LazyLock::new(|| bcrypt::hash("builder", 8).unwrap());
+
 /// A directory with two configurations.
 struct Pair(TempDir);
 
@@ -44,6 +71,12 @@ impl Pair {
         let directory = tempfile::tempdir().unwrap();
         for (name, yaml) in [("old.yaml", before), ("new.yaml", after)] {
             std::fs::write(directory.path().join(name), complete(yaml, &directory)).unwrap();
+        }
+        authority().write(&["other.test"], directory.path(), "other");
+        for (name, users) in [("users.yaml", &["bob"][..]), ("more.yaml", &["bob", "eve"])] {
+            let users: Vec<_> = users.iter().map(|user| format!("{user}: {{ password: {} }}", *HASH)).collect();
+            let users = format!("users: {{ {} }}", users.join(", "));
+            std::fs::write(directory.path().join(name), users).unwrap();
         }
         Self(directory)
     }
@@ -65,8 +98,12 @@ impl Pair {
 
 /// What changes when this stands in place of that, a line to each change, and the exit code.
 async fn changes(from: &str, to: &str) -> (Option<i32>, Vec<String>) {
-    assert!(OLD.contains(from), "{from}");
-    let (code, told) = Pair::new(OLD, &OLD.replacen(from, to, 1)).json(&[], "").await;
+    changes_of(OLD, from, to).await
+}
+
+async fn changes_of(old: &str, from: &str, to: &str) -> (Option<i32>, Vec<String>) {
+    assert!(old.contains(from), "{from}");
+    let (code, told) = Pair::new(old, &old.replacen(from, to, 1)).json(&[], "").await;
     let texts = |value: &Value| {
         value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -80,7 +117,18 @@ async fn changes(from: &str, to: &str) -> (Option<i32>, Vec<String>) {
 }
 
 /// What stands in place of what, the exit code, and what is told of it.
-const KINDS: &[(&str, &str, i32, &[&str])] = &[
+type Kind = (&'static str, &'static str, i32, &'static [&'static str]);
+
+const KINDS: &[Kind] = &[
+    (
+        "/Any/, ignore_case: true, require: { roles: admin } }",
+        "/Any/, require: { roles: admin } }\n      - { path: /aNY/, require: { roles: admin } }",
+        1,
+        &[
+            "opened app.test /Any/ /aNY/: users of main with roles = admin → users of main; falls under app.test/, before under app.test/Any/",
+            "added app.test /aNY/: as what covers it: users of main with roles = admin",
+        ],
+    ),
     ("X-Role]", "X-Role]", 0, &[]),
     (
         "/admin/, require: { roles: { any: [admin, root] }, email_verified: true }",
@@ -226,10 +274,76 @@ const KINDS: &[(&str, &str, i32, &[&str])] = &[
     ),
 ];
 
+const KINDS_OF_MORE: &[Kind] = &[
+    (
+        "required: true",
+        "required: false",
+        1,
+        &["opened shown.test: client certificates required → client certificates asked for, and not required"],
+    ),
+    (
+        "    client_certificates: { ca_file: site.pem, required: true }\n",
+        "",
+        1,
+        &["opened shown.test: client certificates required → no client certificates"],
+    ),
+    (
+        "{ ca_file: site.pem, required: true }",
+        "{ ca_file: other.pem, required: true }",
+        1,
+        &["changed shown.test: client certificates required: other authorities count"],
+    ),
+    (
+        "  - host: main.test\n",
+        "  - host: main.test\n    client_certificates: { ca_file: site.pem, required: true }\n",
+        1,
+        &["closed main.test: no client certificates → client certificates required"],
+    ),
+    (
+        "  - host: main.test\n",
+        "  - { host: new.test, upstream: 'http://127.0.0.1:9', access: public, client_certificates: { ca_file: site.pem, required: true }, routes: [{ path: / }] }\n  - host: main.test\n",
+        1,
+        &["added new.test: the site, 1 route(s), client certificates required, for everybody: /"],
+    ),
+    ("requests: 9", "requests: 90", 1, &["changed desk.test /: another rate_limit"]),
+    ("max_requests: 7", "max_requests: 70", 1, &["changed desk.test /: another circuit of the upstream"]),
+    (
+        "{ max_requests: 7 }",
+        "{ max_requests: 7 }, health: { path: /healthz }",
+        0,
+        &["changed desk.test /: the addresses of the upstream are chosen or watched otherwise"],
+    ),
+    (
+        "users_file: users.yaml",
+        "users_file: more.yaml",
+        1,
+        &["opened desk.test /: users of desk → users of desk; issuer desk counts otherwise: users"],
+    ),
+    (
+        "[usher], ca_file: site.pem",
+        "[usher], ca_file: other.pem",
+        1,
+        &["changed main.test /: users of main → users of main; issuer main counts otherwise: ca_file"],
+    ),
+    (
+        "[10.0.0.0/9]",
+        "[10.0.0.0/9, 10.128.0.0/9]",
+        1,
+        &["opened every site: trusted_proxies, whose word about clients counts: 10.0.0.0/9 → 10.0.0.0/8"],
+    ),
+    (
+        "[10.0.0.0/9]",
+        "[]",
+        1,
+        &["closed every site: trusted_proxies, whose word about clients counts: 10.0.0.0/9 → nobody"],
+    ),
+];
+
 #[tokio::test]
 async fn each_kind_of_change_is_told() {
-    for (from, to, code, expected) in KINDS {
-        let (seen, told) = changes(from, to).await;
+    let kinds = KINDS.iter().map(|kind| (OLD, kind)).chain(KINDS_OF_MORE.iter().map(|kind| (MORE, kind)));
+    for (old, (from, to, code, expected)) in kinds {
+        let (seen, told) = changes_of(old, from, to).await;
         let whole = |line: &String| line.to_ascii_lowercase();
         let wanted: Vec<_> = expected.iter().map(|line| line.to_ascii_lowercase()).collect();
         let told: Vec<_> = told.iter().map(whole).collect();
@@ -300,6 +414,10 @@ async fn what_needs_a_restart_and_what_else_is_written_otherwise_is_named_withou
         said.contains("restart: log.format can only be changed by one") && !said.contains("another secret"),
         "{said}"
     );
+    let end = "No route decides otherwise. What those settings do to requests is not compared.\n";
+    assert!(said.ends_with(end), "{said}");
+    let (code, said) = Pair::new(OLD, OLD).diff(&[], "").await;
+    assert_eq!((code, &*said), (Some(0), "No request is treated otherwise.\n"));
 }
 
 /// A line as the gateway writes it.

@@ -94,6 +94,25 @@ async fn what_cannot_be_imported_ends_with_78_and_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn the_guide_shows_what_is_made_of_its_example() {
+    let directory = tempfile::tempdir().unwrap();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/migration/oauth2-proxy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let block = |opening: &str| guide.split(opening).nth(1).unwrap().split("```").next().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("before.cfg"), block("```toml\n")).unwrap();
+    let (made, _) = imported("before.cfg", directory.path()).await;
+    for secret in ["usher_client", "usher_session"] {
+        std::fs::write(at(secret), "a secret of the tests, 0123456789").unwrap();
+    }
+    for (name, yaml) in [("after.yaml", block("```yaml\n")), ("made.yaml", &made)] {
+        std::fs::write(at(name), yaml.replace("/run/secrets", directory.path().to_str().unwrap())).unwrap();
+    }
+    let (code, said, why) = Usher::finish(&["diff", "after.yaml", "made.yaml"], directory.path(), "").await;
+    assert_eq!((code, &*said), (Some(0), "No request is treated otherwise.\n"), "{why}\n{made}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_there_is_not_written_over() {
     let directory = tempfile::tempdir().unwrap();
     let file = folder().join("keycloak.cfg");

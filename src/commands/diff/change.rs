@@ -6,9 +6,9 @@ use http::Method;
 use serde::Serialize;
 
 use super::difference::Differences;
-use super::probe;
 use super::reach::{Shift, shift};
 use super::side::{Reach, Side};
+use super::{everywhere, handshake, probe};
 use crate::config::{PathPattern, Route, Site};
 use crate::routing::NoRoute;
 
@@ -47,10 +47,13 @@ pub(super) struct Change {
 
 /// Every change, what opens first.
 pub(super) fn all(before: &Side, after: &Side) -> Vec<Change> {
-    let mut changes: Vec<Change> = unreserved(before, after).into_iter().collect();
+    let mut changes: Vec<Change> = everywhere::changes(before, after).collect();
     for (host, name) in probe::hosts([before, after]) {
         match (before.site(&host), after.site(&host)) {
-            (Some(old), Some(new)) => of_site(&name, &host, (before, old), (after, new), &mut changes),
+            (Some(old), Some(new)) => {
+                changes.extend(handshake::change(&name, (before, old), (after, new)));
+                of_site(&name, &host, (before, old), (after, new), &mut changes);
+            }
             (Some(site), None) => changes.push(whole(Kind::Removed, &name, before, site)),
             (None, Some(site)) => changes.push(whole(Kind::Added, &name, after, site)),
             (None, None) => {}
@@ -61,32 +64,19 @@ pub(super) fn all(before: &Side, after: &Side) -> Vec<Change> {
     changes
 }
 
-/// Headers that a client may say by itself from now on. Whatever believed Usher there believes everybody.
-fn unreserved(before: &Side, after: &Side) -> Option<Change> {
-    let reserved = &after.config.reserved_headers;
-    let names: Vec<_> = before.config.reserved_headers.iter().filter(|name| !reserved.contains(name)).collect();
-    let names = names.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    (!names.is_empty()).then(|| Change {
-        kind: Kind::Opened,
-        site: None,
-        paths: Vec::new(),
-        methods: Vec::new(),
-        what: vec![format!("clients may send {names} themselves: it is not stripped any more")],
-        decides: false,
-    })
-}
-
 /// A site that has come or gone.
 fn whole(kind: Kind, name: &str, of: &Side, site: &Site) -> Change {
     let open = site.routes.iter().filter(|route| matches!(of.reach_of(route), Reach::Everybody(_)));
     let open: Vec<_> = open.map(|route| route.path.to_string()).collect();
     let everybody = if open.is_empty() { String::new() } else { format!(", for everybody: {}", open.join(", ")) };
+    let asked = of.client_certificates(site);
+    let asked = asked.map(|asked| format!(", {}", handshake::words(Some(asked)))).unwrap_or_default();
     Change {
         kind,
         site: Some(name.to_owned()),
         paths: Vec::new(),
         methods: Vec::new(),
-        what: vec![format!("the site, {} route(s){everybody}", site.routes.len())],
+        what: vec![format!("the site, {} route(s){asked}{everybody}", site.routes.len())],
         decides: true,
     }
 }

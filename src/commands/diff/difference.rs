@@ -2,7 +2,7 @@
 
 use super::reach::distrusted;
 use super::side::Side;
-use crate::config::{Access, IdentityHeader, Route};
+use crate::config::{Access, IdentityHeader, Route, Upstream};
 
 /// What differs.
 #[derive(Debug, Default)]
@@ -28,12 +28,7 @@ impl Differences {
         if one.access != Access::Public && other.access != Access::Public {
             found.headers(old.identity(one), new.identity(other));
         }
-        for (key, differs) in [
-            ("client_certificates", old.certificates(one) != new.certificates(other)),
-            ("rate_limit", old.rate_limits(one) != new.rate_limits(other)),
-        ] {
-            found.another(key, differs, true);
-        }
+        found.another("rate_limit", old.rate_limits(one) != new.rate_limits(other), true);
         found.keys(one, other);
         found
     }
@@ -61,17 +56,15 @@ impl Differences {
         } else if before.map(|upstream| &upstream.tls) != after.map(|upstream| &upstream.tls) {
             self.tell("TLS towards the upstream".to_owned(), false);
         }
-        if let (Some(before), Some(after)) =
-            (before.map(|upstream| &upstream.care), after.map(|upstream| &upstream.care))
-        {
-            for (key, differs) in [
-                ("balance", before.balance != after.balance),
-                ("health", before.health != after.health),
-                ("ejection", before.ejection != after.ejection),
-                ("circuit", before.circuit != after.circuit),
-            ] {
-                self.another(key, differs, false);
-            }
+        let care = |upstream: Option<&Upstream>| upstream.map(|upstream| upstream.care.clone()).unwrap_or_default();
+        let (before, after) = (care(before), care(after));
+        for (key, differs, decides) in [
+            ("balance", before.balance != after.balance, false),
+            ("health", before.health != after.health, false),
+            ("ejection", before.ejection != after.ejection, false),
+            ("circuit", before.circuit != after.circuit, true),
+        ] {
+            self.another(key, differs, decides);
         }
     }
 

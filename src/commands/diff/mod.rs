@@ -5,12 +5,15 @@
 
 mod change;
 mod difference;
+mod everywhere;
+mod handshake;
 mod lines;
 mod outcome;
 mod probe;
 mod reach;
 mod replay;
 mod side;
+mod spelling;
 mod text;
 
 use std::io::{self, Write};
@@ -37,7 +40,7 @@ const USAGE: u8 = 2;
 /// Flags of `usher diff`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Exit code: 0 no request would be decided otherwise; 1 some would; 2 the command line or the log is \
+    after_help = "Exit code: 0 no route would decide a request otherwise; 1 some would; 2 the command line or the log is \
     wrong; 78 one of the configurations is, and which is said. The environment counts for both."
 )]
 pub struct Args {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use http::Method;
 
 use super::side::Side;
+use super::spelling;
 use crate::config::{HostPattern, PathPattern, Site};
 
 /// A method that no configuration names stands for all that are not named.
@@ -56,8 +57,8 @@ pub(super) fn method_name(method: &Method) -> String {
     if method.as_str() == OTHER { "any other".to_owned() } else { method.to_string() }
 }
 
-/// The paths that stand for a pattern among others: itself, something below it, and both with letters of the other case where
-/// case does not count for some route.
+/// The paths that stand for a pattern among others: itself, something below it, and both in other spellings where case does not
+/// count for some route.
 pub(super) fn paths(pattern: &PathPattern, among: &[PathPattern], any_case: bool) -> Vec<String> {
     let mut paths = match pattern {
         PathPattern::Exact(path) => vec![path.clone()],
@@ -73,8 +74,13 @@ pub(super) fn paths(pattern: &PathPattern, among: &[PathPattern], any_case: bool
         }
     };
     if any_case {
-        let other_case: Vec<_> = paths.iter().map(|path| swapped(path)).filter(|path| !paths.contains(path)).collect();
-        paths.extend(other_case);
+        for path in paths.clone() {
+            for other in spelling::others(&path, among) {
+                if !paths.contains(&other) {
+                    paths.push(other);
+                }
+            }
+        }
     }
     paths
 }
@@ -83,25 +89,6 @@ pub(super) fn paths(pattern: &PathPattern, among: &[PathPattern], any_case: bool
 fn free(word: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let numbered = (2_u32..).map(|number| format!("{word}{number}"));
     std::iter::once(word.to_owned()).chain(numbered).find(|word| !is_taken(word)).unwrap_or_default()
-}
-
-/// Letters in the other case; what a percent sign begins stays.
-fn swapped(path: &str) -> String {
-    let mut escaped = 0;
-    path.chars()
-        .map(|letter| match letter {
-            '%' => {
-                escaped = 2;
-                letter
-            }
-            _ if escaped > 0 => {
-                escaped -= 1;
-                letter
-            }
-            _ if letter.is_ascii_lowercase() => letter.to_ascii_uppercase(),
-            _ => letter.to_ascii_lowercase(),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -114,8 +101,7 @@ mod tests {
         assert_eq!(paths(&admin, &[], false), ["/admin/", "/admin", "/admin/below"]);
         let others = [PathPattern::Exact("/admin".to_owned()), PathPattern::Exact("/admin/below".to_owned())];
         assert_eq!(paths(&admin, &others, false), ["/admin/", "/admin/below2"]);
-        let spaced = PathPattern::Exact("/a%3Db".to_owned());
-        assert_eq!(paths(&spaced, &[], true), ["/a%3Db", "/A%3DB"]);
-        assert_eq!(paths(&PathPattern::Prefix("/".to_owned()), &[], true), ["/", "/below", "/BELOW"]);
+        let short = PathPattern::Exact("/a%3Db".to_owned());
+        assert_eq!(paths(&short, &[], true), ["/a%3Db", "/A%3DB", "/A%3Db", "/a%3DB"]);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::side::{Guarded, Reach};
-use crate::config::{Access, Authentication, Condition, ConditionTest, Issuer, KeySource};
+use crate::config::{Access, Authentication, Condition, ConditionTest, Issuer, KeySource, Users};
 
 /// How those who get in compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +50,15 @@ fn admits_all_of(one: &Guarded<'_>, other: &Guarded<'_>) -> bool {
         && accepts_all_of(&one.route.authentication, &other.route.authentication)
 }
 
-/// Whether every token that counts as one of `other` counts as one of `one`. Who the users of a local issuer are is not compared.
+/// Whether every token that counts as one of `other` counts as one of `one`.
 pub(super) fn trusts_all_of(one: &Issuer, other: &Issuer) -> bool {
     let wider = |what: &&str| match *what {
         "audiences" => other.audiences.iter().all(|audience| one.audiences.contains(audience)),
         "algorithms" => other.algorithms.iter().all(|algorithm| one.algorithms.contains(algorithm)),
         "leeway" => one.leeway >= other.leeway,
+        "users" => {
+            one.local().is_some_and(|one| other.local().is_some_and(|other| has_all_of(&one.users, &other.users)))
+        }
         _ => false,
     };
     one.name == other.name && distrusted(one, other).iter().all(wider)
@@ -64,9 +67,12 @@ pub(super) fn trusts_all_of(one: &Issuer, other: &Issuer) -> bool {
 /// What makes other tokens count.
 pub(super) fn distrusted(one: &Issuer, other: &Issuer) -> Vec<&'static str> {
     let is_local = |issuer: &Issuer| matches!(issuer.keys, KeySource::Local(_));
+    let users = |issuer: &Issuer| issuer.local().map(|local| local.users.clone());
     let differs = [
         ("issuer", one.issuer != other.issuer),
         ("keys", one.keys != other.keys && !(is_local(one) && is_local(other))),
+        ("users", users(one) != users(other)),
+        ("ca_file", one.transport.ca != other.transport.ca),
         ("which token counts", one.identity != other.identity),
         ("audiences", one.audiences != other.audiences),
         ("algorithms", one.algorithms != other.algorithms),
@@ -74,6 +80,11 @@ pub(super) fn distrusted(one: &Issuer, other: &Issuer) -> Vec<&'static str> {
         ("leeway", one.leeway != other.leeway),
     ];
     differs.into_iter().filter_map(|(what, differs)| differs.then_some(what)).collect()
+}
+
+/// Whether everybody is in `one` who is in `other`, just as there.
+fn has_all_of(one: &Users, other: &Users) -> bool {
+    other.iter().all(|(name, user)| one.find(name) == Some(user))
 }
 
 /// Whether whoever meets `one` meets `other` as well.

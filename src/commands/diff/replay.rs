@@ -1,9 +1,10 @@
 //! The access log, request by request, through both configurations.
 //!
-//! Requests that are the same to both are decided once. So many of them are remembered, and others decided each time: the log
-//! may be longer than memory.
+//! Requests that are the same to both are decided once. So many of them are remembered, by a hash that whoever wrote the log
+//! could not choose, and others decided each time: the log may be longer than memory, and so may its lines.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -68,7 +69,8 @@ pub(super) struct Group {
 /// Reads the whole log.
 pub(super) async fn replay(mut lines: Lines, asking: &[Asking; 2]) -> Result<Replayed, DiffError> {
     let mut replayed = Replayed::default();
-    let mut known: HashMap<String, Verdict> = HashMap::new();
+    let keys = RandomState::new();
+    let mut known: HashMap<u64, Verdict> = HashMap::new();
     while let Some((number, line)) = lines.next()? {
         let Some(logged) = line.and_then(Logged::parse) else {
             replayed.other_lines += 1;
@@ -81,7 +83,7 @@ pub(super) async fn replay(mut lines: Lines, asking: &[Asking; 2]) -> Result<Rep
             replayed.unreadable += 1;
             continue;
         };
-        let key = key(&logged);
+        let key = keys.hash_one(key(&logged));
         let verdict = if let Some(verdict) = known.get(&key) {
             verdict.clone()
         } else {

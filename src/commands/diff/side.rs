@@ -80,12 +80,17 @@ impl Side {
         self.config.client_certificates_of(&site.host)
     }
 
-    pub(super) fn rate_limits(&self, route: &Route) -> Vec<&RateLimit> {
-        route.rate_limits.iter().filter_map(|id| self.config.rate_limits.get(id.0)).collect()
-    }
-
     pub(super) fn upstream(&self, route: &Route) -> Option<&Upstream> {
         self.config.upstreams.get(route.upstream?.0)
+    }
+
+    /// What clients of a site are to show.
+    pub(super) fn client_certificates(&self, site: &Site) -> Option<&ClientCertificates> {
+        self.config.client_certificates_of(&site.host)
+    }
+
+    pub(super) fn rate_limits(&self, route: &Route) -> Vec<&RateLimit> {
+        route.rate_limits.iter().filter_map(|id| self.config.rate_limits.get(id.0)).collect()
     }
 
     /// Where requests of a route go, in words.

@@ -121,9 +121,11 @@ fn summary(told: &Told, out: &mut dyn Write) -> io::Result<()> {
             counts.push(format!("{count} {}", word(kind).1.to_lowercase()));
         }
     }
-    if counts.is_empty() {
+    if !counts.is_empty() {
+        writeln!(out, "{}.", counts.join(", "))
+    } else if told.settings.is_empty() {
         writeln!(out, "No request is treated otherwise.")
     } else {
-        writeln!(out, "{}.", counts.join(", "))
+        writeln!(out, "No route decides otherwise. What those settings do to requests is not compared.")
     }
 }

@@ -130,7 +130,10 @@ impl Options {
         for (index, line) in text.lines().enumerate() {
             let variable = line.trim().trim_start_matches("export ").strip_prefix(VARIABLE);
             if let Some((name, value)) = variable.and_then(|variable| variable.split_once('=')) {
-                self.add(name.trim().to_ascii_lowercase(), unquoted(value.trim()), index + 1);
+                let name = name.trim().to_ascii_lowercase();
+                // As to a shell and to Docker, the last assignment is the only one.
+                self.given.retain(|given| given.name != name);
+                self.add(name, unquoted(value.trim()), index + 1);
             }
         }
     }
@@ -150,7 +153,7 @@ impl Options {
         Ok(())
     }
 
-    /// An option that is given again has all of the values.
+    /// A flag that is given again has all of the values.
     fn add(&mut self, name: String, value: &str, line: usize) {
         match self.given.iter_mut().find(|given| given.name == name) {
             Some(given) => given.values.push(value.to_owned()),
@@ -223,6 +226,8 @@ mod tests {
         let environment = Options::read(variables).unwrap();
         assert_eq!(environment.given[1].list(), ["a.test", "b.test"]);
         assert_eq!(environment.given[0], given("client_id", &["app"], false, 1));
+        let again = Options::read(&format!("OAUTH2_PROXY_EMAIL_DOMAINS=*\n{variables}")).unwrap();
+        assert_eq!(again.given[1].list(), ["a.test", "b.test"]);
         let flags = Options::read("- --client-id=app\n- \"--email-domain=a.test\"\n- --email-domain b.test\n").unwrap();
         assert_eq!(flags.given, [given("client_id", &["app"], false, 1), given("email_domains", domains, false, 2)]);
     }

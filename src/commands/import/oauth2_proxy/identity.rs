@@ -53,10 +53,9 @@ fn headers(options: &mut Options, is_asked: bool, yaml: &mut Yaml, notes: &mut N
     let passed = options.take("pass_user_headers");
     let asked = options.take("set_xauthrequest").filter(Given::is_true);
     let prefer_email = options.take("prefer_email_to_user").filter(Given::is_true);
-    let email = options.take("oidc_email_claim");
-    let email_claim = email.as_ref().map_or("email".to_owned(), |given| claim(given.text()));
+    let email_claim = email_claim(options);
     let user = if prefer_email.is_some() { email_claim.clone() } else { "sub".to_owned() };
-    // The claim is asked for again by the conditions on groups.
+    // The claims are asked for again by the conditions on them.
     let groups = options.peek("oidc_groups_claim").map_or("groups".to_owned(), |given| claim(given.text()));
     let prefix = match (is_asked, &passed, &asked) {
         (true, _, Some(_)) => "X-Auth-Request",
@@ -78,6 +77,11 @@ fn headers(options: &mut Options, is_asked: bool, yaml: &mut Yaml, notes: &mut N
         yaml.line(format!("      {prefix}-{name}: {}", yaml::text(&claim)));
     }
     yaml.line(format!("      {prefix}-Preferred-Username: preferred_username"));
+}
+
+/// The claim that says the address, to whoever asks about it.
+pub(super) fn email_claim(options: &Options) -> String {
+    options.peek("oidc_email_claim").map_or("email".to_owned(), |given| claim(given.text()))
 }
 
 /// A claim as ours are written: a name that is a URL has dots of its own.

@@ -20,7 +20,7 @@ const SIGN_IN: &str = "people are sent to the provider at once; there is no page
 const NOT_ASKED: &str = "no profile is fetched; what the application is told comes from the token";
 
 /// The option, its default where that needs no words, and what is said of any other value.
-const LEFT_OUT: [(&str, &str, &str); 113] = [
+const LEFT_OUT: [(&str, &str, &str); 112] = [
     ("allow_query_semicolons", "false", "queries go on as they are"),
     ("alpha_config", "", "the YAML that it names is not read: write its upstreams and providers by hand"),
     (
@@ -86,7 +86,6 @@ const LEFT_OUT: [(&str, &str, &str); 113] = [
     ("github_team", "", "GitHub is no OpenID provider"),
     ("github_token", "", "GitHub is no OpenID provider"),
     ("github_users", "", "GitHub is no OpenID provider"),
-    ("gitlab_projects", "", "projects are in no token; require a group"),
     ("google_admin_api_user_scope", "", GOOGLE),
     ("google_admin_email", "", GOOGLE),
     ("google_service_account_json", "", GOOGLE),

@@ -4,7 +4,7 @@
 //! is written lets in fewer.
 
 use super::Emails;
-use super::identity::claim;
+use super::identity::{claim, email_claim};
 use super::provider::Provider;
 use crate::commands::import::notes::Notes;
 use crate::commands::import::options::{Given, Options};
@@ -12,6 +12,9 @@ use crate::commands::import::yaml::{self, Yaml};
 
 /// An address that nobody has.
 const NOBODY: &str = "nobody@usher.invalid";
+
+/// What oauth2-proxy takes for `false`, as providers spell it; anything that says neither is false there too.
+const FALSE: &str = "[false, 0, \"false\", \"False\", \"FALSE\", \"f\", \"F\", \"no\", \"No\", \"NO\", \"0\", \"\"]";
 
 /// Conditions that are all to be met: the claim, the test, and where it comes from.
 type Conditions = Vec<(String, Test, String)>;
@@ -41,7 +44,7 @@ pub(super) fn write(
     for (claim, test, origin) in conditions {
         let test = match test {
             Test::Any(values) => format!("any: {}", yaml::list(values.iter().map(String::as_str))),
-            Test::NotFalse => "none: [false]".to_owned(),
+            Test::NotFalse => format!("none: {FALSE}"),
         };
         yaml.of(format!("      {}: {{ {test} }}", yaml::text(&claim)), origin);
     }
@@ -69,19 +72,27 @@ fn addresses(
     notes: &mut Notes,
 ) {
     let (domains, file) = (options.take("email_domains"), options.take("authenticated_emails_file"));
+    let email = email_claim(options);
+    drop(options.take("oidc_email_claim"));
     match (domains, file) {
-        (Some(domains), _) if domains.list().contains(&"*") => {}
+        (Some(domains), _) if domains.list().contains(&"*") => {
+            let why = format!(
+                "oauth2-proxy refuses the sign-in of people without {email}; here they sign in, and the application gets no \
+                 address: require a claim or a group that they do not have, if there are such people"
+            );
+            notes.about("people without an address".to_owned(), why);
+        }
         (domains, Some(file)) => {
             let listed = emails(file.text()).unwrap_or_default();
             if listed.is_empty() {
                 let why =
                     "cannot be read here, or has no address in it: nobody is let in until you write them into require";
                 notes.left_out(&file, why);
-                any(conditions, "email", [NOBODY], file.origin());
+                any(conditions, &email, [NOBODY], file.origin());
             } else {
                 let why = "is copied as it is, and compared letter for letter; add later addresses to require";
                 notes.left_out(&file, why);
-                any(conditions, "email", listed.iter().map(String::as_str), file.origin());
+                any(conditions, &email, listed.iter().map(String::as_str), file.origin());
             }
             if let Some(domains) = domains {
                 let why = "one of these domains would do beside the addresses; here the addresses decide alone";
@@ -100,8 +111,8 @@ fn addresses(
             notes.left_out(&domains, why);
         }
         (None, None) => {
-            any(conditions, "email", [NOBODY], "there are no email_domains".to_owned());
-            let why = "oauth2-proxy does not start without; take the condition on email out of require to let in everybody whom \
+            any(conditions, &email, [NOBODY], "there are no email_domains".to_owned());
+            let why = "oauth2-proxy does not start without; take the condition on the address out of require to let in everybody whom \
                        the provider knows";
             notes.by_default("email_domains", why);
         }
@@ -121,6 +132,18 @@ fn groups(options: &mut Options, provider: &Provider, conditions: &mut Condition
             notes.left_out(&given, why);
         } else if provider.kind == "google" {
             notes.left_out(&given, "Google says no groups in its tokens: nobody is let in until a claim does");
+        }
+    }
+    if let Some(projects) = options.take("gitlab_projects") {
+        if has_groups {
+            notes.left_out(
+                &projects,
+                "projects are in no token: the groups decide alone, where a project would do as well",
+            );
+        } else {
+            any(conditions, "groups_direct", [NOBODY], projects.origin());
+            let why = "projects are in no token: nobody is let in until you write a group in place of this condition";
+            notes.left_out(&projects, why);
         }
     }
     let Some(given) = options.take("allowed_roles") else { return };

@@ -29,6 +29,13 @@ struct Path {
     origins: Vec<String>,
 }
 
+impl Path {
+    /// It is there because an exact path wins over the prefix of this name.
+    fn says_nothing(&self) -> bool {
+        !self.is_open && !self.is_for_programs && self.open_methods.is_empty()
+    }
+}
+
 impl Routes {
     pub(super) fn of(options: &mut Options, notes: &mut Notes) -> Self {
         let mut routes = Self::default();
@@ -149,7 +156,9 @@ impl Routes {
         }
         let upstreams: Vec<_> = self.upstreams.keys().cloned().collect();
         self.paths.retain(|path, said| {
-            let is_served = upstreams.iter().any(|upstream| covers(upstream, path));
+            // What only keeps a prefix from opening the name of its directory must stay, though nothing was served there.
+            let below = if said.says_nothing() { format!("{path}/") } else { path.clone() };
+            let is_served = upstreams.iter().any(|upstream| covers(upstream, path) || covers(upstream, &below));
             if !is_served {
                 let origins = said.origins.join(", ");
                 notes.about(format!("{path} ({origins})"), "no upstream serves it, so there is no route for it");
@@ -188,12 +197,16 @@ impl Routes {
             yaml.of(format!("      - {{ path: {written}, access: public{keys} }}"), origin);
             return;
         }
+        let status = if said.is_for_programs { ", unauthenticated: status" } else { "" };
         let methods: Vec<&str> = said.open_methods.iter().map(String::as_str).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            let why = "a route for GET serves HEAD too, which was not open";
+            yaml.of(format!("      - {{ path: {written}, methods: [HEAD]{status}{keys} }}"), why);
+        }
         if !methods.is_empty() {
             let methods = yaml::list(methods.iter().copied());
             yaml.of(format!("      - {{ path: {written}, methods: {methods}, access: public{keys} }}"), origin.clone());
         }
-        let status = if said.is_for_programs { ", unauthenticated: status" } else { "" };
         yaml.of(format!("      - {{ path: {written}{status}{keys} }}"), origin);
     }
 

@@ -52,6 +52,10 @@ fn redis(options: &mut Options, is_redis: bool, yaml: &mut Yaml, notes: &mut Not
     let (master, password) = (options.take("redis_sentinel_master_name"), options.take("redis_password"));
     let (user, ca) = (options.take("redis_username"), options.take("redis_ca_path"));
     if !is_redis {
+        notes.remains(
+            "name a state_directory that outlives restarts, such as /var/lib/usher: without one, a restart forgets who has signed \
+             out, and a copy of their cookies counts again",
+        );
         for given in [single, sentinels, cluster, master, password, user, ca].into_iter().flatten() {
             notes.left_out(&given, "counts with session_store_type = \"redis\" only, and did not before either");
         }

@@ -55,6 +55,7 @@ fn open_paths_are_no_wider_than_they_were() {
     let lines = lines(&yaml);
     for line in [
         "- { path: /probe, methods: [\"GET\"], access: public }",
+        "- { path: /probe, methods: [HEAD] }",
         "- { path: /probe }",
         "- { path: /static }",
         "- { path: /static/, access: public }",
@@ -81,6 +82,20 @@ fn whoever_cannot_be_told_apart_is_kept_out() {
     assert!(told.contains("nobody is let in"), "{told}");
     require(&of("", "").0, "\"email\": { any: [\"nobody@usher.invalid\"] }");
     require(&of("", "authenticated_emails_file = \"emails\"").0, "\"email\": { any: [\"a@x.test\", \"b@x.test\"] }");
+    let claim = "oidc_email_claim = \"upn\"\nauthenticated_emails_file = ";
+    require(&of("", &format!("{claim}\"emails\"")).0, "\"upn\": { any: [\"a@x.test\", \"b@x.test\"] }");
+    require(&of("", &format!("{claim}\"gone\"")).0, "\"upn\": { any: [\"nobody@usher.invalid\"] }");
+    let (yaml, told) = with("gitlab_projects = [\"corp/secret=40\"]\n");
+    require(&yaml, "\"groups_direct\": { any: [\"nobody@usher.invalid\"] }");
+    assert!(told.contains("gitlab_projects: projects are in no token: nobody is let in"), "{told}");
+    let (yaml, told) = with("gitlab_projects = [\"corp/secret=40\"]\nallowed_groups = [\"a\"]\n");
+    assert!(!yaml.contains("groups_direct") && told.contains("the groups decide alone"), "{yaml}{told}");
+    let (yaml, told) = with("");
+    require(
+        &yaml,
+        "\"email_verified\": { none: [false, 0, \"false\", \"False\", \"FALSE\", \"f\", \"F\", \"no\", \"No\", \"NO\", \"0\", \"\"] }",
+    );
+    assert!(told.contains("people without an address: oauth2-proxy refuses"), "{told}");
     require(&of("", "authenticated_emails_file = \"gone\"").0, "\"email\": { any: [\"nobody@usher.invalid\"] }");
     let everybody = of("email_domains = \"*\"", "authenticated_emails_file = \"emails\"").0;
     assert!(!everybody.contains("\"email\":"), "{everybody}");
@@ -126,4 +141,8 @@ fn each_path_goes_to_the_application_that_had_it() {
         assert!(lines.contains(&line), "{line} in {yaml}");
     }
     assert!(told.contains("file: files are not served"), "{told}");
+
+    let text = BASE.replace("8080/", "8080/static/");
+    let (yaml, _) = converted(&format!("{text}skip_auth_routes = [\"^/static/\"]\n"));
+    assert!(yaml.contains("- { path: /static }") && yaml.contains("- { path: /static/, access: public }"), "{yaml}");
 }
