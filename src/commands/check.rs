@@ -133,6 +133,9 @@ struct Summary<'c> {
 #[derive(Debug, Serialize)]
 struct SiteSummary {
     host: String,
+    /// Whether one is `required` or `asked for`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<&'static str>,
     /// In winning order.
     routes: Vec<RouteSummary>,
 }
@@ -156,6 +159,7 @@ impl<'c> Summary<'c> {
         let config = &loaded.config;
         let site = |site: &config::Site| SiteSummary {
             host: site.host.to_string(),
+            client_certificate: config.client_certificates_of(&site.host).map(config::ClientCertificates::asks),
             routes: site.routes.iter().map(|route| RouteSummary::of(site, route, config)).collect(),
         };
         let (warnings, notes) = loaded.notes.iter().partition(|note| note.is_warning);
@@ -212,7 +216,8 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     for site in &summary.sites {
-        writeln!(out, "{HOST}{}{HOST:#}", site.host)?;
+        let certificate = site.client_certificate.map(|asks| format!("  client certificate {asks}"));
+        writeln!(out, "{HOST}{}{HOST:#}{}", site.host, certificate.unwrap_or_default())?;
         let rows: Vec<_> = site.routes.iter().map(RouteSummary::cells).collect();
         table::write("  ", COLUMNS, &rows, out)?;
         writeln!(out)?;

@@ -19,6 +19,12 @@ pub struct ClientCertificates {
 }
 
 impl ClientCertificates {
+    /// What is asked for, in words.
+    #[must_use]
+    pub const fn asks(&self) -> &'static str {
+        if self.required { "required" } else { "asked for" }
+    }
+
     /// Whether a certificate says who somebody is.
     #[must_use]
     pub const fn identify(&self) -> bool {

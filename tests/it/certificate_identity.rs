@@ -355,7 +355,7 @@ async fn the_log_and_usher_explain_tell_whom_a_certificate_named() {
         ("x", &["--client-certificate", "alice.pem"][..], 0, &["sub alice", "X-User-Id alice", "as verified"][..]),
         ("bob/x", &["--client-certificate", "alice.pem"], 1, &["sub = bob", "alice", "refused"]),
         ("x", &["--client-certificate", "nobody.pem"], 1, &["common name", "does not say who it is"]),
-        ("x", &[], 1, &["asks for a client certificate, and here none was shown"]),
+        ("x", &[], 1, &["client certificate", "not known here: one that counts"]),
         ("bob/x", &["--claims", "bob.json"], 0, &["X-User-Id bob"]),
         ("bob/x", &["--claims", "far.json"], 1, &["client-certificate:app.test"]),
         ("x", &["--client-certificate", "bob.json"], 2, &["bob.json is not a PEM file"]),

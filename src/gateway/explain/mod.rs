@@ -69,7 +69,6 @@ async fn retrace<'g>(
         exchange.note_target(admit(&request, connection).inspect_err(|_| told.check("admit", "request", false))?);
     told.request.host = Some(target.host.to_string());
     told.request.path = Some(target.path.as_str().to_owned());
-
     certificate(gateway, connection, &target, told);
     client_certificate::refuse_expired(gateway, connection)
         .inspect_err(|_| told.check("admit", "the client certificate is in its time", false))?;
@@ -144,12 +143,14 @@ async fn retrace<'g>(
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
 }
 
-/// What is assumed of the handshake.
+/// What is assumed of the handshake, where the site asks for something in it.
 fn certificate(gateway: &Gateway, connection: &Connection, target: &Target, told: &mut Explanation) {
-    match (client_certificate::terms(gateway, &target.host), connection.asked.is_some()) {
-        (Some(_), true) => told.note("the certificate is taken as verified: whose it is was not looked at"),
-        (Some(_), false) => told.note("the site asks for a client certificate, and here none was shown"),
-        (None, _) => {}
+    let Some(terms) = client_certificate::terms(gateway, &target.host) else { return };
+    if connection.asked.is_some() {
+        told.note("the certificate is taken as verified: whose it is was not looked at");
+    } else {
+        let seen = "not known here: one that counts, in a handshake for this very site, else 421".to_owned();
+        told.compare("client certificate", terms.asks(), None, (None, Some(seen)));
     }
 }
 
