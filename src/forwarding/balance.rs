@@ -71,7 +71,7 @@ impl Balance {
                     backend.condition().counts.overloads.add();
                     (is_busy, is_one_in) = (true, is_one_in || standing != Standing::Out);
                 }
-                // Only a WebSocket makes such an offer; other requests may find what they need.
+                // Only an upgrade makes such an offer; other requests may find what they need.
                 Err(error) if demand.upgrade && error.refuses_offer() => failure = error,
                 Err(error) => {
                     in_flight.failed(Evidence::NoConnection, &error);

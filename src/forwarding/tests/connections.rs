@@ -170,7 +170,9 @@ async fn the_last_address_stays_however_many_may_go_and_a_500_ends_an_ejection_f
     let upstreams = Upstreams::new(&[upstream], &clock).unwrap();
     let pool = &upstreams.pools()[0];
     for _ in 0..pool.care.ejection.faults {
-        pool.addresses.iter().for_each(|address| pool.failed(address, (0, Evidence::Fault), &ConnectError::Lost));
+        for address in &pool.addresses {
+            pool.failed(address, (0, Evidence::Fault), &ConnectError::Lost);
+        }
     }
     let [first, last] = [0, 1].map(|index| &pool.addresses[index]);
     assert_eq!((first.condition.is_out(), last.condition.is_out()), (true, false));

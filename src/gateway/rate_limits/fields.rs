@@ -48,3 +48,30 @@ fn standing(text: &mut String, (limit, level): (&RateLimit, Level)) {
     let seconds = free_after.as_secs() + u64::from(free_after.subsec_nanos() > 0);
     let _ = write!(text, "\"{}\";r={};t={seconds}", limit.name, level.remaining);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::LimitedBy;
+
+    #[test]
+    fn who_is_refused_is_told_one_time() {
+        let limit = RateLimit {
+            name: "address".into(),
+            scope: "app.test".into(),
+            by: LimitedBy::Address,
+            requests: 3,
+            per: Duration::from_secs(60),
+            burst: 3,
+        };
+        let told = |refused_for| {
+            let mut text = String::new();
+            standing(&mut text, (&limit, Level { remaining: 0, free_after: Duration::from_secs(60), refused_for }));
+            text
+        };
+        assert_eq!(told(None), "\"address\";r=0;t=60");
+        assert_eq!(told(Some(Duration::from_millis(19_001))), "\"address\";r=0;t=20");
+    }
+}
