@@ -31,7 +31,7 @@
 //! | 3 | `issuer`: discovery, key sets, token endpoint, introspection · `session`: sealing, renewal records, sessions in the store, denials, the server that instances share |
 //! | 2 | `routing`: host, path, method to route · `forwarding`: the upstream side |
 //! | 1 | `config`: the checked configuration |
-//! | 0 | `oauth`: the protocol as data · `clock` · `tasks`: background work · `state`: files that survive a restart · `service_manager`: what it is told, and the sockets that it opens · `tally`: counting · `audit`: the events of security |
+//! | 0 | `oauth`: the protocol as data · `clock` · `tasks`: background work · `state`: files that survive a restart · `service_manager`: what it is told, and the sockets that it opens · `tally`: counting · `printable`: others' texts, fit to be shown · `audit`: the events of security |
 //!
 //! # Glossary
 //!
@@ -52,6 +52,7 @@ pub mod fuzzing;
 pub mod gateway;
 pub mod issuer;
 pub mod oauth;
+pub mod printable;
 pub mod routing;
 pub mod server;
 pub mod service_manager;

@@ -4,6 +4,8 @@
 //! Who counts owns what it counts with, and hands it on to its successor at a reload: a count never falls while the process
 //! lives. This module does *not* know what is counted, nor how that is shown.
 
+mod throttle;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,6 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
+
+pub use throttle::Throttle;
 
 /// A number that only grows.
 #[derive(Debug, Default)]

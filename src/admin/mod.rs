@@ -3,11 +3,12 @@
 //! `/healthz` says that the process lives, `/readyz` whether it wants traffic: 503 from the moment a drain begins. An
 //! issuer whose keys cannot be had makes it `degraded`, which is still ready: other processes could not have them either.
 //! [`/metrics`](metrics) is what Prometheus reads, [`/`](status) what people look at. Everything else is 404. Who may read
-//! more than health is decided in [`guard`]; nothing here is ever cached. This listener has time-outs and a bound of its own,
-//! so that it answers when the public ones are full.
+//! more than health is decided in [`guard`]; nothing here is ever cached. This listener has time-outs and a bound of its own
+//! ([`places`]), so that it answers when the public ones are full, and whoever fills it keeps no probe out.
 
 mod guard;
 pub mod metrics;
+mod places;
 mod readings;
 mod status;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -27,21 +28,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use readings::{Certificate, Process, Readings, ReloadFailure, Reloads};
 
 use self::guard::Denied;
+use self::places::{Place as Seat, Places};
 use self::status::View;
 use crate::config::listening_remedy;
 use crate::gateway::Readiness;
+use crate::tally::Throttle;
 
 /// For browsers: no other site embeds or reads what is answered here, not even without looking into it.
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Connections at once.
-const CONNECTIONS: usize = 64;
 /// Until a request's head is complete; between requests too.
 const HEAD: Duration = Duration::from_secs(10);
 /// A connection does not last longer.
@@ -92,28 +92,59 @@ impl Admin {
 
     /// Answers for as long as it is polled.
     pub async fn run(self, process: Arc<dyn Process>) -> Infallible {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let (places, refusals) = (Arc::new(Places::default()), Arc::new(Throttle::default()));
         loop {
-            let Ok((stream, _)) = self.listener.accept().await else {
+            let Ok((stream, peer)) = self.listener.accept().await else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
+            let Some(seat) = Places::take(&places) else { continue };
+            let asker = Asker { peer, seat: Arc::new(seat), refusals: Arc::clone(&refusals) };
             let process = Arc::clone(&process);
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             drop(tokio::spawn(async move {
-                // What becomes of a health check's connection is the health checker's affair.
-                let _ = timeout(AGE, serve(stream, process)).await;
-                drop(place);
+                let seat = Arc::clone(&asker.seat);
+                tokio::select! {
+                    // What becomes of a health check's connection is the health checker's affair.
+                    _ = timeout(AGE, serve(stream, asker, process)) => {}
+                    () = seat.is_wanted() => {}
+                }
             }));
         }
     }
 }
 
-async fn serve(stream: TcpStream, process: Arc<dyn Process>) -> hyper::Result<()> {
+/// Whoever is connected.
+#[derive(Clone)]
+struct Asker {
+    peer: SocketAddr,
+    seat: Arc<Seat>,
+    /// Those of everybody.
+    refusals: Arc<Throttle>,
+}
+
+impl Asker {
+    /// Somebody may be guessing. What was presented is told to nobody; a browser that presents nothing yet is no guess.
+    fn note(&self, request: &Request<()>, status: StatusCode) {
+        if status != StatusCode::UNAUTHORIZED || !request.headers().contains_key(AUTHORIZATION) {
+            return;
+        }
+        if let Some(times) = self.refusals.note(Instant::now()) {
+            let (client, path) = (self.peer.ip(), request.uri().path());
+            tracing::warn!(fault = "client", %client, path, times, "a wrong token was presented to listen.admin");
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, asker: Asker, process: Arc<dyn Process>) -> hyper::Result<()> {
     let respond = service_fn(move |request: Request<Incoming>| {
-        let process = Arc::clone(&process);
+        let (process, asker) = (Arc::clone(&process), asker.clone());
         let request = request.map(drop);
-        async move { Ok::<_, Infallible>(respond(&request, &*process).await) }
+        async move {
+            let _answering = asker.seat.answering();
+            let response = respond(&request, &*process).await;
+            asker.note(&request, response.status());
+            Ok::<_, Infallible>(response)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

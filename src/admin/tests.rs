@@ -118,6 +118,26 @@ async fn readiness_ends_when_a_drain_begins_and_health_does_not() {
     running.abort();
 }
 
+/// Whoever reaches the listener can open more connections than there are places.
+#[tokio::test]
+async fn connections_that_ask_for_nothing_keep_no_probe_out() {
+    let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let address = admin.address();
+    let running = tokio::spawn(admin.run(Arc::new(Alone::new("127.0.0.1:0"))));
+    let mut kept = Vec::new();
+    for sent in ["GET /healthz HTTP/1.1\r\nHost: ", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        for _ in 0..70 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            kept.push(stream);
+        }
+        for path in ["/healthz", "/readyz"] {
+            assert!(ask(address, path).await.starts_with("HTTP/1.1 200"), "{path} after 70 × {sent:?}");
+        }
+    }
+    running.abort();
+}
+
 async fn ask(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

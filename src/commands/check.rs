@@ -133,6 +133,9 @@ struct Summary<'c> {
 #[derive(Debug, Serialize)]
 struct SiteSummary {
     host: String,
+    /// Whether one is `required` or `asked for`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<&'static str>,
     /// In winning order.
     routes: Vec<RouteSummary>,
 }
@@ -154,8 +157,10 @@ struct RouteSummary {
 impl<'c> Summary<'c> {
     fn of(loaded: &'c Loaded) -> Self {
         let config = &loaded.config;
+        let asks = |site: &config::Site| config.client_certificates.iter().find(|terms| terms.host == site.host);
         let site = |site: &config::Site| SiteSummary {
             host: site.host.to_string(),
+            client_certificate: asks(site).map(config::ClientCertificates::asks),
             routes: site.routes.iter().map(|route| RouteSummary::of(route, config)).collect(),
         };
         let (warnings, notes) = loaded.notes.iter().partition(|note| note.is_warning);
@@ -210,7 +215,8 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 fn text(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     for site in &summary.sites {
-        writeln!(out, "{HOST}{}{HOST:#}", site.host)?;
+        let certificate = site.client_certificate.map(|asks| format!("  client certificate {asks}"));
+        writeln!(out, "{HOST}{}{HOST:#}{}", site.host, certificate.unwrap_or_default())?;
         let rows: Vec<_> = site.routes.iter().map(RouteSummary::cells).collect();
         table::write("  ", COLUMNS, &rows, out)?;
         writeln!(out)?;

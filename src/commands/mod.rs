@@ -10,7 +10,6 @@ pub mod explain;
 pub mod health;
 pub mod import;
 pub mod log;
-mod printable;
 mod restart;
 pub mod schema;
 pub mod serve;

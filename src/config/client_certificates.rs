@@ -12,3 +12,11 @@ pub struct ClientCertificates {
     /// Whether nobody gets in without one.
     pub required: bool,
 }
+
+impl ClientCertificates {
+    /// What is asked for, in words.
+    #[must_use]
+    pub const fn asks(&self) -> &'static str {
+        if self.required { "required" } else { "asked for" }
+    }
+}

@@ -15,8 +15,8 @@ use http::{HeaderValue, Method, Request, Uri};
 use serde::Serialize;
 
 use super::access_log::Record;
-use super::explain::{Explanation, Presented};
-use super::{Connection, Gateway};
+use super::explain::{Decision, Explanation, Presented};
+use super::{Connection, Gateway, Rejection};
 use crate::clock::Timestamp;
 use crate::config::{LogSubject, Route};
 use crate::oauth::{ClaimPath, Claims};
@@ -62,6 +62,8 @@ pub struct Refusal {
     pub route: Option<Arc<str>>,
     /// The issuer whose token counted.
     pub issuer: Option<Arc<str>>,
+    /// Whose it is, as the access log shows subjects.
+    pub subject: Option<Arc<str>>,
     /// Why.
     pub reason: String,
     /// Whose fault that is.
@@ -104,6 +106,7 @@ impl Refusals {
             path: path.map(cut),
             route: record.route.clone(),
             issuer: record.issuer.clone(),
+            subject: record.subject.as_deref().map(|subject| cut(subject).into()),
             reason: cut(reason),
             fault,
             status: record.status.as_u16(),
@@ -170,6 +173,11 @@ impl Gateway {
             None => Presented::of_log(refusal.issuer.as_deref(), Some(&refusal.reason)),
         };
         let mut explanation = self.explain(&connection, request, &presented).await;
+        if explanation.decision == Decision::Forwarded && refusal.reason == Rejection::OtherHandshake.to_string() {
+            explanation.decision = Decision::Unknown;
+            explanation.reason =
+                Some("under which name its connection shook hands, and with which certificate, is not kept".to_owned());
+        }
         // Made of what is left of the claims, it would be less than what the application gets.
         explanation.forwarded = None;
         explanation.note("queries, header fields and tokens are not kept, so nothing of them is looked at here");
@@ -193,6 +201,7 @@ mod tests {
             path: None,
             route: None,
             issuer: None,
+            subject: None,
             reason: text(),
             fault: "client",
             status,

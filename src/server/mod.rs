@@ -34,7 +34,6 @@ mod self_signed;
 mod service;
 mod socket;
 mod stream;
-mod throttle;
 mod tls;
 mod watchdog;
 mod wire;

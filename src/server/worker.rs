@@ -21,12 +21,12 @@ use super::listener;
 use super::redirect::Redirect;
 use super::service::{Handler, panic_message};
 use super::socket::Role;
-use super::throttle::Throttle;
 use super::tls::Handshakes;
 use super::watchdog::Pulse;
 use crate::acme::Challenges;
 use crate::config::{Config, Limits};
 use crate::routing::Router;
+use crate::tally::Throttle;
 
 /// Where the server stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,9 @@ use tokio_rustls::client::TlsStream;
 use usher::clock::Clock;
 
 use crate::harness::certificates::authority;
+use crate::harness::child::Usher;
 use crate::harness::client::Connection;
+use crate::harness::gateway::complete;
 use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, get};
 
 /// An authority of clients.
@@ -255,4 +257,36 @@ fn certificates_are_asked_for_where_there_is_tls_only() {
         let refusal = Gateway::refusal(&yaml).unwrap_or_else(|| panic!("{yaml} is fine"));
         assert!(refusal.contains(words), "{yaml}: {refusal}");
     }
+}
+
+#[tokio::test]
+async fn a_site_that_asks_for_a_certificate_is_told_apart_wherever_sites_are_told_of() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = configuration(&Clients::new("clients"), &upstream, &directory);
+    std::fs::write(directory.path().join("usher.yaml"), complete(&yaml, &directory)).unwrap();
+    let (_, said, _) = Usher::finish(&["check"], directory.path(), "").await;
+    for line in ["app.test  client certificate required", "pub.test  client certificate asked for", "other.test"] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+    let explain = ["explain", "GET", "https://app.test/x", "--offline"];
+    let (_, said, _) = Usher::finish(&explain, directory.path(), "").await;
+    assert!(said.contains("client certificate") && said.contains("not known here"), "{said}");
+
+    let gateway = Gateway::start(&yaml, &Clock::system()).await;
+    for host in ["app.test", "other.test"] {
+        let asked = get(&format!("https://{host}/x"));
+        let mut connection = connect(&gateway, "pub.test", None, Protocol::Http1).await.unwrap();
+        Answer::read(connection.open(asked).await.ok().unwrap()).await.assert_status(421);
+    }
+    let told = async |path: &str| {
+        let admin = format!("http://{}{path}", gateway.admin());
+        reqwest::Client::builder().no_proxy().build().unwrap().get(admin).send().await.unwrap().text().await.unwrap()
+    };
+    for number in 1..=2 {
+        let refusal: serde_json::Value =
+            serde_json::from_str(&told(&format!("/refusals/{number}.json")).await).unwrap();
+        assert_eq!(refusal["explanation"]["decision"], "unknown", "{refusal:#}");
+    }
+    let page = told("/").await;
+    assert!(page.contains("client certificate required") && page.contains("client certificate asked for"), "{page}");
 }

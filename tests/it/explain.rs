@@ -264,7 +264,7 @@ async fn a_line_of_the_log_is_explained_again_in_both_formats() {
         assert_eq!(code, Some(3), "what was presented, nobody looked at: {said}");
         place.write("usher.yaml", &yaml.replace("- { path: /admin/, require: { realm_access.roles: admin } }", ""));
         let (_, said) = place.explain(&["--log", &admin]).await;
-        assert!(said.contains("differs: decided otherwise"), "{said}");
+        assert!(said.contains("now:    decided otherwise"), "{said}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors of the crate. A folder imports from lower floors only; folders on one floor do not import each other.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("fuzzing", 8),
     ("commands", 7),
     ("server", 6),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("oauth", 0),
     ("clock", 0),
     ("tally", 0),
+    ("printable", 0),
     ("audit", 0),
     ("tasks", 0),
     ("state", 0),

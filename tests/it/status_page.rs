@@ -79,6 +79,7 @@ async fn a_refusal_is_on_the_page_and_its_explanation_one_click_away() {
     }
     let told = json(&scene, "/refusals/1").await;
     assert_eq!((&told["refusal"]["reason"], &told["refusal"]["status"]), (&json!(REASON), &json!(403)));
+    assert!(told["refusal"]["subject"] == "alice" && explained.contains("<code>alice</code>"), "{explained}");
     let checks = told["explanation"]["checks"].as_array().unwrap();
     let failed = checks.iter().find(|check| check["holds"] == json!(false)).unwrap();
     assert_eq!((&failed["what"], &failed["seen"]), (&json!("realm_access.roles = admin"), &json!("editor")));
@@ -139,6 +140,10 @@ async fn nothing_that_somebody_sends_is_read_as_a_part_of_the_page() {
         }
     }
     assert!(page(&scene, "/refusals/1").await.contains("&lt;img src=x onerror=alert(1)&gt;"));
+    let turned = with_role(&scene.issuer, "a\u{202e}nimda\u{1b}[2J");
+    scene.send(get("https://app.test/admin/x").bearer(&turned)).await.assert_status(403);
+    let shown = page(&scene, "/refusals/3").await;
+    assert!(shown.contains("a\\u{202e}nimda\\u{1b}[2J") && !shown.contains(['\u{202e}', '\u{1b}']), "{shown}");
     let (_, headers, _) = ask(scene.gateway.admin(), "/", &[]).await;
     let policy = headers["content-security-policy"].to_str().unwrap();
     for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
@@ -184,6 +189,26 @@ async fn what_claims_say_is_not_kept_where_the_log_does_not_show_subjects_as_the
     let explained = json(&scene, "/refusals/1").await;
     assert_eq!(explained["explanation"]["decision"], "unknown");
     assert!(!explained.to_string().contains("canary-role"), "{explained}");
+    let subject = explained["refusal"]["subject"].as_str().unwrap();
+    assert!(subject.len() == 16 && !explained.to_string().contains("alice"), "{explained}");
+}
+
+/// Somebody may be guessing; a browser that asks for the first time is not.
+#[tokio::test]
+async fn a_wrong_token_leaves_a_trace_without_it() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let listen = format!("listen: {{ https: '127.0.0.1:0', admin: {{ address: '127.0.0.1:0', token: {TOKEN} }} }}\n");
+    let site = format!("{{ host: app.test, upstream: '{}', access: public, routes: [{{ path: / }}] }}", upstream.url());
+    let usher = Usher::serve(&complete(&format!("{listen}sites:\n  - {site}\n"), &directory), directory.path());
+    let admin = usher.address("admin").await;
+    assert_eq!(ask(admin, "/first", &[]).await.0, 404);
+    assert_eq!(ask(admin, "/metrics", &[]).await.0, 401);
+    assert_eq!(ask(admin, "/status.json", &[("authorization", "Bearer canary-guess")]).await.0, 401);
+    usher.says("a wrong token was presented to listen.admin").await;
+    let output = usher.output();
+    let lines: Vec<_> = output.lines().filter(|line| line.contains("wrong token")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("127.0.0.1") && lines[0].contains("/status.json"), "{output}");
+    assert!(!output.contains("canary-guess"), "{output}");
 }
 
 #[tokio::test]

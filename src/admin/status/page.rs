@@ -1,5 +1,6 @@
 //! The status page as HTML. What is put into it is escaped by the template engine: paths of refused requests are whatever
-//! somebody has sent. The content security policy allows the page's own style and script, and nothing else.
+//! somebody has sent, and claims whatever somebody wrote, so that what does not show is written out as on a terminal. The content
+//! security policy allows the page's own style and script, and nothing else.
 
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,11 +14,12 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use humantime::{format_duration, format_rfc3339_seconds};
 use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, Value, context, escape_formatter};
 
 use super::overview::Overview;
 use super::{Explained, text, with_type};
 use crate::clock::Timestamp;
+use crate::printable::printable;
 
 const STYLE: &str = include_str!("status.css");
 const OVERVIEW: &str = "status.html";
@@ -43,6 +45,10 @@ struct Pages {
 impl Pages {
     fn new() -> Self {
         let mut templates = Environment::new();
+        templates.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
+            Some(text) => escape_formatter(out, state, &Value::from(printable(text).into_owned())),
+            None => escape_formatter(out, state, value),
+        });
         templates.add_filter("moment", moment);
         templates.add_filter("duration", duration);
         for (name, source) in [

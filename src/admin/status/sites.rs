@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, Route as Configured};
+use crate::config::{ClientCertificates, Config, Route as Configured};
 use crate::gateway::{Gateway, RouteCounts};
 
 /// A site.
 #[derive(Debug, Serialize)]
 pub(super) struct Site {
     pub(super) host: String,
+    /// Whether a certificate of the client is `required` or `asked for` in the handshake.
+    pub(super) client_certificate: Option<&'static str>,
     pub(super) requests: u64,
     pub(super) refused: u64,
     pub(super) routes: Vec<Route>,
@@ -69,8 +71,10 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Site> {
     let mut sites = Vec::with_capacity(config.sites.len());
     for site in &config.sites {
         let routes: Vec<_> = site.routes.iter().map(|configured| route(config, configured, counts.next())).collect();
+        let terms = config.client_certificates.iter().find(|terms| terms.host == site.host);
         sites.push(Site {
             host: site.host.to_string(),
+            client_certificate: terms.map(ClientCertificates::asks),
             requests: routes.iter().map(|route| route.came.requests).sum(),
             refused: routes.iter().map(|route| route.came.refused).sum(),
             routes,

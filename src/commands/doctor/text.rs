@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::finding::{Finding, Verdict};
-use crate::commands::printable::printable;
 use crate::commands::table;
+use crate::printable::printable;
 
 const COLUMNS: [&str; 4] = ["check", "of", "verdict", "found"];
 const FAILED: Style = AnsiColor::Red.on_default().bold();

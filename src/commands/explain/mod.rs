@@ -17,13 +17,13 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::Failure;
-use super::printable::printable;
 use super::source::{Output, SourceArgs};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::gateway::Gateway;
 use crate::gateway::explain::{Decision, Explanation, Presented};
 use crate::oauth::AccessToken;
+use crate::printable::printable;
 use crate::tasks::Tasks;
 use input::Inputs;
 use logged::{Compared, Logged};

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::logged::Compared;
-use crate::commands::printable::printable;
 use crate::gateway::explain::{Answer, Candidate, Check, Decision, Explanation, Forwarded};
+use crate::printable::printable;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -111,7 +111,7 @@ fn then(log: &Compared, out: &mut dyn Write) -> io::Result<()> {
         Some(false) => "decided the same",
         None => "not known from the log alone",
     };
-    writeln!(out, "differs: {verdict}")
+    writeln!(out, "now:    {verdict}")
 }
 
 fn decision(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {

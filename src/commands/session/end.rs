@@ -4,11 +4,11 @@
 use std::io::Write;
 
 use super::{Reach, SessionError};
-use crate::commands::printable::printable;
 use crate::commands::{Failure, causes};
 use crate::config;
 use crate::issuer::{Issuer, RevokeError};
 use crate::oauth::RefreshToken;
+use crate::printable::printable;
 use crate::session::store::{Ask, EndCause, Need, Presenter, RecordKey};
 use crate::session::stored::StoredSession;
 use crate::session::{SessionId, TokenHash};

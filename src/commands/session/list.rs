@@ -9,9 +9,9 @@ use serde_json::json;
 use super::Reach;
 use crate::clock::Timestamp;
 use crate::commands::Failure;
-use crate::commands::printable::printable;
 use crate::commands::source::Output;
 use crate::config;
+use crate::printable::printable;
 use crate::session::SessionId;
 use crate::session::stored::StoredSession;
 

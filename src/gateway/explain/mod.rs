@@ -17,7 +17,7 @@ use http::Request;
 use super::admit::{Target, admit};
 use super::cross_site::refuse_cross_site;
 use super::exchange::Exchange;
-use super::{Connection, Gateway, Rejection, prepare, step_up, verify};
+use super::{Connection, Gateway, Rejection, client_certificate, prepare, step_up, verify};
 use crate::auth::authenticate::Identity;
 use crate::auth::authorize::{authorize, is_met};
 use crate::auth::credentials::Credentials;
@@ -69,6 +69,7 @@ async fn retrace<'g>(
         exchange.note_target(admit(&request, connection).inspect_err(|_| told.check("admit", "request", false))?);
     told.request.host = Some(target.host.to_string());
     told.request.path = Some(target.path.as_str().to_owned());
+    certificate(gateway, &target, told);
 
     // 2 Strip.
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
@@ -137,6 +138,14 @@ async fn retrace<'g>(
         told.compare("prepare", "the identity in headers", false, (None, Some(chain(error))));
     })?);
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
+}
+
+/// What the site asks for in the handshake, of which a request that is only told of has none.
+fn certificate(gateway: &Gateway, target: &Target, told: &mut Explanation) {
+    if let Some(asked) = client_certificate::asked_at(gateway, target) {
+        let seen = "not known here: one that counts, in a handshake for this very site, else 421".to_owned();
+        told.compare("client certificate", asked, None, (None, Some(seen)));
+    }
 }
 
 /// How many requests may come. How many have is known to the running gateway alone.

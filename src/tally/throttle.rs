@@ -9,7 +9,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// Counts occurrences and lets one through per period.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub struct Throttle {
     state: Mutex<State>,
 }
 
@@ -22,7 +22,7 @@ struct State {
 impl Throttle {
     /// Notes one occurrence at `now`. Returns how many there were since the last time it was said, this one included,
     /// when it is time to say it again.
-    pub(super) fn note(&self, now: Instant) -> Option<u64> {
+    pub fn note(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.unsaid += 1;
         if state.said.is_some_and(|said| now.saturating_duration_since(said) < PERIOD) {

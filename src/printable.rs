@@ -1,11 +1,12 @@
-//! Text that somebody else has written, made fit for a terminal.
+//! Text that somebody else has written, made fit for whoever looks at it, on a terminal or a page.
 
 use std::borrow::Cow;
 
 /// The text with everything escaped that does not show, as Rust writes it: control characters (Cc), of which some move the cursor
 /// or name the window; format characters (Cf), which can turn a line round; and separators of lines and paragraphs (Zl, Zp).
 /// What is left stays on its line, and says what it is.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
     }
