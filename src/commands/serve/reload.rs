@@ -181,7 +181,8 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
         source = returned;
         match (work, loaded) {
             (Work::Certificates, _) => {
-                if renew_certificates(&reloads).await {
+                let are_read = renew_certificates(&reloads).await;
+                if are_read {
                     tracing::info!("certificates read");
                 }
             }
