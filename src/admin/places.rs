@@ -124,7 +124,8 @@ mod tests {
         let wanted: Vec<_> = (0..all.len()).filter(|at| all[*at].is_wanted().now_or_never().is_some()).collect();
         assert_eq!(wanted, [1], "the first is answered, and the second has asked lately");
         assert!(answered.is_wanted().now_or_never().is_none());
-        drop((all, answering, answered));
+        drop(answering);
+        drop((all, answered));
         assert_eq!(places.taken().places.len(), 1);
     }
 

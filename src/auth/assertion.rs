@@ -118,6 +118,17 @@ impl Assertions {
         }
     }
 
+    /// Whether the key that is there, if one is, could be used.
+    ///
+    /// # Errors
+    /// [`AssertionKeyError`]
+    pub fn examine(state_directory: &Path) -> Result<(), AssertionKeyError> {
+        if state_directory.join(KEY_FILE).try_exists().unwrap_or(true) {
+            Self::load_or_create(Some(state_directory))?;
+        }
+        Ok(())
+    }
+
     fn new(pem: &[u8]) -> Result<Self, jsonwebtoken::errors::Error> {
         let key = SigningKey::from_pem(pem, Algorithm::ES256, None)?;
         let jwks = SigningKey::set([&key])?.into();

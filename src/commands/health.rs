@@ -14,7 +14,7 @@ const LONGEST_STATUS_LINE: u64 = 256;
 /// What `usher health` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The admin listener.
+    /// The address of the admin listener, as listen.admin has it
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
     admin: SocketAddr,
 }
@@ -23,7 +23,9 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 enum Unhealthy {
     /// It cannot be reached, or does not answer in time.
-    #[error("the gateway does not answer at {0}")]
+    #[error(
+        "the gateway does not answer at {0}; --admin names the address of listen.admin, as in --admin 127.0.0.1:9901"
+    )]
     NoAnswer(SocketAddr, #[source] io::Error),
     /// It answers, but not 200.
     #[error("the gateway is not ready: {0}")]

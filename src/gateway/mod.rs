@@ -21,6 +21,7 @@ mod exchange;
 pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod kept;
 mod measures;
 mod media_type;
 mod pages;
@@ -61,6 +62,7 @@ pub use audit::CommandAudit;
 pub use build::BuildError;
 pub use client_certificate::Asked;
 pub use counts::{Counts, RouteCounts};
+pub use kept::examine_state;
 pub use measures::IssuerHealth;
 pub use pages::{check_pages, page_templates};
 pub use readiness::Readiness;

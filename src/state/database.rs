@@ -5,18 +5,21 @@
 //! made on threads that may.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use redb::{Builder, StorageError, WriteTransaction};
+use redb::backends::InMemoryBackend;
+use redb::{Builder, StorageBackend as _, StorageError, WriteTransaction};
 
 const FILE: &str = "state.redb";
 const UNFINISHED: &str = "state.redb.tmp";
 /// Bytes. The rows are few and small.
 const CACHE: usize = 8 << 20;
+/// A larger file is not read into memory only to be looked at.
+const LARGEST_EXAMINED: u64 = 256 << 20;
 
 /// What a database holds, in words for the operator.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +105,42 @@ impl Database {
         refuse_exposed(&path, content)?;
         let open = Mutex::new(Some(existing((&path, content))?));
         Ok(Self { path, content, open })
+    }
+
+    /// Whether the database in this directory could be opened, where there is one: read as it is, and opened in memory. A process
+    /// that has it is not disturbed, nor is one kept from opening it. What changes meanwhile is in use, and not judged.
+    ///
+    /// # Errors
+    /// What [`Database::open`] would say.
+    pub fn examine(directory: &Path, content: Content) -> Result<(), DatabaseError> {
+        let path = directory.join(FILE);
+        let make = |source| DatabaseError::Make(path.clone(), source);
+        if !path.try_exists().map_err(make)? {
+            return Ok(());
+        }
+        refuse_exposed(directory, content)?;
+        refuse_exposed(&path, content)?;
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(make)?;
+        let before = file.metadata().map_err(make)?;
+        if before.len() > LARGEST_EXAMINED {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(make)?;
+        let copy = InMemoryBackend::new();
+        copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, &bytes)).map_err(make)?;
+        let examined = match bytes.len() {
+            0 => Err(DatabaseError::Damaged(path.clone(), content, None)),
+            _ => or_damaged((&path, content), || {
+                let opened = Builder::new().set_cache_size(CACHE).create_with_backend(copy);
+                let damaged =
+                    |error| DatabaseError::Damaged(path.clone(), content, Some(Box::new(redb::Error::from(error))));
+                opened.map(drop).map_err(damaged)
+            }),
+        };
+        let is_same =
+            |after: fs::Metadata| after.len() == before.len() && after.modified().ok() == before.modified().ok();
+        if file.metadata().is_ok_and(is_same) { examined } else { Ok(()) }
     }
 
     /// Does all of `work` or, when it fails, nothing. Durable when this returns.

@@ -428,6 +428,25 @@ async fn what_is_on_this_machine_is_looked_at_and_the_exit_code_is_by_severity()
 }
 
 #[tokio::test]
+async fn what_is_kept_and_could_not_be_gone_on_with_is_told_of_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let yaml =
+        format!("state_directory: $DIRECTORY/state\n{}", with_issuer("http://127.0.0.1:9", "insecure_http: true"));
+    let (key, database) = ("state/assertion-key.pem", "state/denials/state.redb");
+    std::fs::create_dir_all(directory.path().join("state/denials")).unwrap();
+    for (file, found) in [(key, "holds no P-256 private key"), (database, "state.redb is damaged")] {
+        let path = directory.path().join(file);
+        std::fs::write(&path, "canary").unwrap();
+        doctor_in(&directory, &yaml).await.assert("state_directory", "failed", found, "would not start");
+        assert_eq!(std::fs::read(&path).unwrap(), b"canary", "{file}");
+        std::fs::remove_file(path).unwrap();
+    }
+    let empty = doctor_in(&directory, &yaml).await;
+    assert_eq!(empty.of("state_directory")["verdict"], "ok", "{:#}", empty.report);
+    assert_eq!(std::fs::read_dir(directory.path().join("state/denials")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn it_runs_beside_a_gateway_of_the_same_configuration() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0c2FsdA$kGQ5XwZbhAYdJLhmLpvCNV9nxMFcm0WZx2dX1v7o0ZQ";

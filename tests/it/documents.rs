@@ -31,6 +31,31 @@ fn every_configuration_in_the_readme_loads() {
     }
 }
 
+/// The index leads to every section, in their order, by the name that a forge gives to its anchor.
+#[test]
+fn the_index_of_the_readme_has_every_section() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut is_code = false;
+    let outside = readme.lines().filter(|line| {
+        let is_fence = line.starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    let headings: Vec<_> =
+        outside.filter_map(|line| line.strip_prefix("##")?.trim_start_matches('#').strip_prefix(' ')).collect();
+    let (index, _) = readme.split_once("\n## ").unwrap();
+    let index = index.replace("\n  ", " ");
+    let links = index.split("](#").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned());
+    let anchor = |heading: &&str| {
+        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || "_- ".contains(*letter));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    assert_eq!(links.collect::<Vec<_>>(), headings.iter().map(anchor).collect::<Vec<_>>());
+    for heading in headings {
+        assert!(index.contains(&format!("[{heading}](#")), "{heading}");
+    }
+}
+
 /// What of the other gateways is YAML is fenced as `yml`.
 #[test]
 fn every_configuration_of_ours_in_the_guides_of_migration_loads() {
@@ -71,6 +96,7 @@ fn every_shell_block_of_a_document_is_shell() {
         "migration",
         "monitoring",
         "single-page-app",
+        "systemd",
     ];
     let examples = examples.map(|example| format!("examples/{example}/README.md"));
     for document in examples.iter().map(String::as_str).chain(["README.md"]) {
@@ -87,6 +113,7 @@ fn every_shell_block_of_a_document_is_shell() {
 pub(crate) fn loads(yaml: &str, name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().to_str().unwrap();
+    let yaml = &yaml.replace("/etc/usher/", "/run/secrets/");
     authority().write(&["app.example.com"], directory.path(), "made");
     for secret in named_files(yaml) {
         let path = directory.path().join(&secret);

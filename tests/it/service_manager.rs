@@ -132,6 +132,19 @@ fn the_units_of_the_example_are_units_and_leave_the_service_little() {
     assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stdout));
 }
 
+/// One that is not among them keeps Usher from starting.
+#[test]
+fn the_addresses_of_the_socket_unit_are_those_of_the_configuration_beside_it() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd");
+    let read = |name: &str| std::fs::read_to_string(example.join(name)).unwrap();
+    let configuration: serde_json::Value = serde_saphyr::from_str(&read("usher.yaml")).unwrap();
+    let listen = ["https", "http"].map(|key| configuration["listen"][key].as_str().unwrap().to_owned());
+    let unit = read("usher.socket");
+    assert_eq!(unit.lines().filter_map(|line| line.strip_prefix("ListenStream=")).collect::<Vec<_>>(), listen);
+    // Given in the environment, a secret could not be one of several in the file, as rotation needs it.
+    assert!(!read("usher.service").contains("Environment="));
+}
+
 #[test]
 fn the_service_ends_where_trying_again_does_not_help_goes_on_where_it_does_and_leaves_no_tokens_on_disk() {
     let unit = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd/usher.service"));

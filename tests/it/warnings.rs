@@ -54,6 +54,13 @@ async fn a_public_prefix_around_a_protected_one_is_warned_of_and_the_other_way_r
 }
 
 #[tokio::test]
+async fn a_session_secret_that_can_be_guessed_is_warned_of() {
+    let yaml = format!("session: {{ secret: k }}\n{}", site("", "{ path: / }"));
+    warns(&yaml, "session.secret: is short enough to be guessed").await;
+    assert_eq!(warnings(&yaml, &["--strict"]).await.0, Some(1));
+}
+
+#[tokio::test]
 async fn a_condition_that_no_route_looks_at_is_warned_of() {
     warns(&site("require: { roles: admin },", "{ path: /, access: public }"), "sites[0].require: never counts").await;
 }

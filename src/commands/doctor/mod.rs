@@ -1,7 +1,7 @@
 //! `usher doctor`: tries everything that a configuration depends on, and says of each what was found and what to do about it.
 //!
 //! It asks by the code that serves, reads what serving reads, and changes nothing: no port is bound, no database of a running
-//! gateway is opened, no token is presented. What is written to see whether that is possible goes again: a file in the state
+//! gateway is opened (what it keeps is looked at in a copy), no token is presented. What is written to see whether that is possible goes again: a file in the state
 //! directory at once, a key in Redis within a second. Everything is tried at once, each within a bound, and all within another.
 
 mod collector;

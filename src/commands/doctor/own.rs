@@ -112,12 +112,20 @@ pub(super) async fn state_directory(config: &Config) -> Vec<Finding> {
         return vec![Finding::note(CHECK, "", "none: what a restart forgets, the README tells")];
     };
     let of = directory.display().to_string();
-    let probing = tokio::task::spawn_blocking(move || state::probe(&directory));
-    vec![match probing.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        Ok(()) => Finding::ok(CHECK, of, "can be written to by this user"),
+    let config = config.clone();
+    let looking = move || state::probe(&directory).map(|()| gateway::examine_state(&config));
+    match tokio::task::spawn_blocking(looking).await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok(unusable) if unusable.is_empty() => {
+            vec![Finding::ok(CHECK, of, "can be written to by this user, and what is there can be gone on with")]
+        }
+        Ok(unusable) => unusable.iter().map(|(place, error)| {
+            let remedy = "usher serve would not start: give it to the user that usher runs as (chown -R), or put back a copy; \
+                          moved away, it is made anew, and what it held is forgotten";
+            Finding::failed(CHECK, place.display().to_string(), told(&**error), remedy)
+        }).collect(),
         Err(error) => {
             let remedy = "give it to the user that usher runs as, with room on its disk";
-            Finding::failed(CHECK, of, format!("cannot be written to: {error}"), remedy)
+            vec![Finding::failed(CHECK, of, format!("cannot be written to: {error}"), remedy)]
         }
-    }]
+    }
 }

@@ -182,7 +182,12 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
         };
         source = returned;
         match (work, loaded) {
-            (Work::Certificates, _) => renew_certificates(&reloads).await,
+            (Work::Certificates, _) => {
+                let are_read = renew_certificates(&reloads).await;
+                if are_read {
+                    tracing::info!("certificates read");
+                }
+            }
             (Work::Configuration, Some(loaded)) => {
                 reload(&reloads, loaded).await;
                 // Pairs that are in use already are read whatever else is wrong.
@@ -194,15 +199,14 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
     }
 }
 
-pub(super) async fn renew_certificates(reloads: &Reloads) {
+/// Whether all of them could be read.
+pub(super) async fn renew_certificates(reloads: &Reloads) -> bool {
     let errors = reloads.renew_certificates().await;
     for error in &errors {
         let cause = std::error::Error::source(error).map(tracing::field::display);
         tracing::error!(fault = "operator", %error, cause, "a certificate cannot be renewed; the one in use stays");
     }
-    if errors.is_empty() {
-        tracing::info!("certificates read");
-    }
+    errors.is_empty()
 }
 
 async fn reload(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {

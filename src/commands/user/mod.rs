@@ -189,7 +189,12 @@ impl NewValue<'_> {
     fn apply(self, file: &UsersFile, name: &str, hash: &str) -> Result<String, Failure> {
         let edit = |change: &edit::Change<'_>| {
             let failed = |source| UserError::Edit { path: file.path().to_owned(), source };
-            edit::edit(file.text(), name, change).map_err(|source| Failure::configuration(failed(source)))
+            edit::edit(file.text(), name, change).map_err(|source| {
+                // Whoever is named is not there, or is: nothing is wrong with the file.
+                use edit::EditError::{Known, Spelling, Twin, Unknown};
+                let is_name = matches!(source, Known | Unknown | Spelling(_) | Twin(_));
+                if is_name { Failure::world(failed(source)) } else { Failure::configuration(failed(source)) }
+            })
         };
         match self {
             Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(hash).map_err(Failure::world)?)),

@@ -93,5 +93,11 @@ fn contents(path: &Path, remedy: &'static str) -> Result<Vec<u8>, Mistake> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, remedy: &'static str) -> Mistake {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "let the user that usher runs as read it: chown, or chgrp and chmod 0640"
+        }
+        _ => remedy,
+    };
     Mistake::new(format!("names {}, which cannot be read: {error}", path.display()), remedy)
 }

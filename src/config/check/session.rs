@@ -9,7 +9,7 @@ use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, SecretFile, TextOr};
 use crate::config::{Cookies, Secret, Session, SessionStore, TokenPlace, defaults};
 
-/// Shorter secrets are worth a word, though any length works.
+/// Shorter secrets are worth a warning, though any length works.
 const SHORT: usize = 16;
 
 impl Check<'_> {
@@ -83,7 +83,7 @@ impl Check<'_> {
         };
         for (place, secret) in &secrets {
             if secret.expose().len() < SHORT {
-                self.report.note(place, "is short enough to be guessed; make one with: openssl rand -base64 48");
+                self.report.warn(place, "is short enough to be guessed; make one with: openssl rand -base64 48");
             }
         }
         secrets.into_iter().map(|(_, secret)| secret).collect()

@@ -50,7 +50,7 @@ pub use error::{IssueError, NotSignedIn};
 pub use keys::KeysError;
 pub use passwords::{HashingError, LONGEST as LONGEST_PASSWORD, hash as hash_password};
 pub use sign_in::FirstStep;
-pub use store::StoreError;
+pub use store::{StoreError, examine};
 
 /// What is told to wait who finds the store out of order.
 const SHORTLY: Duration = Duration::from_secs(5);

@@ -45,6 +45,14 @@ pub struct DenialJournal {
 }
 
 impl DenialJournal {
+    /// Whether the one in this directory could be opened, without opening it: see [`Database::examine`].
+    ///
+    /// # Errors
+    /// [`DatabaseError`]
+    pub fn examine(directory: &Path) -> Result<(), DatabaseError> {
+        Database::examine(directory, CONTENT)
+    }
+
     /// Brings back what was denied before, and keeps what is denied from now on, for as long as anybody has this. Blocks.
     ///
     /// # Errors

@@ -10,6 +10,14 @@ use crate::state::database::{Content, Database, DatabaseError};
 /// Whoever may change them makes tokens, and whoever may read them can do so as well.
 const CONTENT: Content = Content { name: "the keys of the local issuer", loss: "signs everybody out" };
 
+/// Whether the keys and refresh tokens of a local issuer could be opened, without opening them: see [`Database::examine`].
+///
+/// # Errors
+/// [`DatabaseError`]
+pub fn examine(directory: &Path) -> Result<(), DatabaseError> {
+    Database::examine(directory, CONTENT)
+}
+
 /// The file.
 pub(in crate::issuer::local) struct Disk(Database);
 

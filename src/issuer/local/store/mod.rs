@@ -11,6 +11,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use disk::Disk;
+pub use disk::examine;
 use memory::Memory;
 use serde::{Deserialize, Serialize};
 
