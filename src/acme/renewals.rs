@@ -120,12 +120,11 @@ impl Renewals {
     /// Orders and keeps.
     async fn renew(&mut self, acme: &Acme, host: &str) -> Result<Issued, OrderError> {
         let unkept = self.hosts.get_mut(host).and_then(|host| host.unkept.take());
-        let text = match unkept {
-            Some(text) => text,
-            None => {
-                let ordered = timeout(PATIENCE, self.order(acme, host)).await;
-                Secret::new(ordered.map_err(|_| OrderError::TooSlow)??.into_bytes())
-            }
+        let text = if let Some(text) = unkept {
+            text
+        } else {
+            let ordered = timeout(PATIENCE, self.order(acme, host)).await;
+            Secret::new(ordered.map_err(|_| OrderError::TooSlow)??.into_bytes())
         };
         let issued = kept::examine(text.expose(), host)
             .ok_or(OrderError::Unusable("it is no certificate for this name and our key"))?;
