@@ -151,8 +151,8 @@ async fn the_directory_of_an_authority_is_asked_for() {
         )
     };
     let ca = ", ca_file: ca.pem";
-    let (served, other) = (speaks(r#"{"newOrder":"https://localhost/order"}"#).await, speaks("{}").await);
-    let (port, other) = (served.address.port(), other.address.port());
+    let (good, other) = (speaks(r#"{"newOrder":"https://localhost/order"}"#).await, speaks("{}").await);
+    let (port, other) = (good.address.port(), other.address.port());
     let check = "acme.directory";
     doctor_in(&directory, &yaml(port, ca)).await.assert(check, "ok", "answers", "");
     doctor_in(&directory, &yaml(other, ca)).await.assert(check, "failed", "no directory", "");
