@@ -51,6 +51,9 @@ pub enum OrderError {
     #[error("the authority has issued something that cannot be used: {0}")]
     Unusable(&'static str),
     /// Us or the system's randomness.
+    #[error("cannot make a request for a certificate")]
+    Request(#[source] rcgen::Error),
+    /// Us or the system's randomness.
     #[error("cannot make a certificate for the challenge")]
     Challenge(#[source] rcgen::Error),
     /// Us: ordering panicked.
@@ -75,9 +78,21 @@ impl OrderError {
         match kind.as_str() {
             "accountDoesNotExist" => Self::UnknownAccount,
             "rateLimited" | "serverInternal" | "badNonce" => Self::RefusedForNow(words),
-            "connection" | "dns" | "tls" | "unauthorized" | "incorrectResponse" | "caa" => Self::NotSeen(words),
+            "connection" | "dns" | "tls" | "incorrectResponse" | "caa" => Self::NotSeen(words),
             _ if problem.status.is_some_and(|status| status >= 500) => Self::RefusedForNow(words),
             _ => Self::Refused(words),
+        }
+    }
+
+    /// The same of a challenge. There, `unauthorized` is about the name, and everywhere else about the account.
+    pub(super) fn of_challenge(error: instant_acme::Error) -> Self {
+        match error {
+            instant_acme::Error::Api(problem)
+                if problem.r#type.as_deref().is_some_and(|kind| kind.ends_with(":unauthorized")) =>
+            {
+                Self::NotSeen(words(&problem))
+            }
+            error => Self::of(error),
         }
     }
 
@@ -92,7 +107,7 @@ impl OrderError {
             | Self::RefusedForNow(_)
             | Self::NoSuchChallenge
             | Self::Unusable(_) => "authority",
-            Self::Challenge(_) | Self::Key(_) | Self::Defect => "us",
+            Self::Request(_) | Self::Challenge(_) | Self::Key(_) | Self::Defect => "us",
         }
     }
 
@@ -122,4 +137,19 @@ impl OrderError {
 pub(super) fn words(problem: &Problem) -> String {
     let said = problem.to_string();
     said.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MOST_WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unauthorized_is_about_the_name_where_the_authority_looked_and_else_about_the_account() {
+        let problem = || -> Problem {
+            serde_json::from_str(r#"{"type":"urn:ietf:params:acme:error:unauthorized","detail":"no","status":403}"#)
+                .unwrap()
+        };
+        assert!(matches!(OrderError::of(problem().into()), OrderError::Refused(_)));
+        assert!(matches!(OrderError::of_challenge(problem().into()), OrderError::NotSeen(_)));
+    }
 }

@@ -6,8 +6,9 @@ use std::io;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::error::OrderError;
 use crate::clock::Timestamp;
@@ -30,24 +31,27 @@ pub(super) struct Issued {
 /// What an authority has issued for `host`; `None` where there is nothing of this authority that can be read.
 pub(super) fn issued(acme: &Acme, host: &str) -> Option<Issued> {
     let text = fs::read_to_string(acme.kept_in.join(Acme::file_name(host))).ok()?;
-    (text.lines().next()? == origin(acme)).then(|| examine(&text)).flatten()
+    (text.lines().next()? == origin(acme)).then(|| examine(text.as_bytes(), host)).flatten()
 }
 
-/// What is known of the certificate in a PEM text; `None` where it cannot be used with the key beside it.
-pub(super) fn examine(text: &str) -> Option<Issued> {
-    let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
-    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?;
+/// What is known of the certificate in a PEM text; `None` where it is not for `host`, or not for the key beside it.
+pub(super) fn examine(text: &[u8], host: &str) -> Option<Issued> {
+    let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>().ok()?;
+    let key = PrivateKeyDer::from_pem_slice(text).ok()?;
     let leaf = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).ok()?.cert.first()?.clone();
+    let host = ServerName::try_from(host).ok()?;
+    webpki::EndEntityCert::try_from(&leaf).ok()?.verify_is_valid_for_subject_name(&host).ok()?;
     let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
     let validity = parsed.validity();
     let time = |time: i64| Timestamp(u64::try_from(time).unwrap_or_default());
     let (begins, ends) = (time(validity.not_before.timestamp()), time(validity.not_after.timestamp()));
-    Some(Issued { begins, ends, leaf: leaf.clone() })
+    Some(Issued { begins, ends, leaf })
 }
 
 /// Keeps a chain and its key in one file, so that they change at once.
-pub(super) fn keep_certificate(acme: &Acme, host: &str, chain_and_key: &str) -> Result<(), OrderError> {
-    keep(acme, &Acme::file_name(host), &format!("{}\n{chain_and_key}", origin(acme)))
+pub(super) fn keep_certificate(acme: &Acme, host: &str, key_and_chain: &[u8]) -> Result<(), OrderError> {
+    let content = Zeroizing::new([origin(acme).as_bytes(), b"\n", key_and_chain].concat());
+    keep(acme, &Acme::file_name(host), &content)
 }
 
 /// The account that was made at this authority.
@@ -59,7 +63,7 @@ pub(super) fn account(acme: &Acme) -> Option<String> {
 
 /// Keeps the account.
 pub(super) fn keep_account(acme: &Acme, text: &str) -> Result<(), OrderError> {
-    keep(acme, ACCOUNT, text)
+    keep(acme, ACCOUNT, text.as_bytes())
 }
 
 /// Forgets the account.
@@ -71,9 +75,9 @@ pub(super) fn forget_account(acme: &Acme) -> Result<(), OrderError> {
     }
 }
 
-fn keep(acme: &Acme, name: &str, content: &str) -> Result<(), OrderError> {
+fn keep(acme: &Acme, name: &str, content: &[u8]) -> Result<(), OrderError> {
     let failure = |source| OrderError::Keep { path: acme.kept_in.join(name), source };
-    state::keep(&acme.kept_in, name, content.as_bytes()).map_err(failure)
+    state::keep(&acme.kept_in, name, content).map_err(failure)
 }
 
 /// The first line of a certificate's file, which PEM allows (RFC 7468 §5.2): one that another authority has issued, such as
@@ -111,15 +115,16 @@ mod tests {
             (acme("https://one.test/dir", directory.path()), acme("https://other.test/dir", directory.path()));
         assert_eq!(issued(&one, "app.test"), None);
         let text = certificate_and_key();
-        keep_certificate(&one, "app.test", &text).unwrap();
-        assert_eq!(issued(&one, "app.test"), examine(&text));
+        keep_certificate(&one, "app.test", text.as_bytes()).unwrap();
+        assert_eq!(issued(&one, "app.test"), examine(text.as_bytes(), "app.test"));
         assert!(issued(&one, "app.test").is_some());
         assert_eq!(issued(&other, "app.test"), None);
+        assert_eq!(examine(text.as_bytes(), "other.test"), None, "another name than was ordered");
 
         let (certificate, _) = text.split_once("-----BEGIN PRIVATE").unwrap();
         let (_, key) =
             certificate_and_key().split_once("-----BEGIN PRIVATE").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        keep_certificate(&one, "app.test", &format!("{certificate}-----BEGIN PRIVATE{key}")).unwrap();
+        keep_certificate(&one, "app.test", format!("{certificate}-----BEGIN PRIVATE{key}").as_bytes()).unwrap();
         assert_eq!(issued(&one, "app.test"), None, "another key");
     }
 

@@ -9,6 +9,7 @@
 
 mod account;
 mod challenges;
+mod directory;
 mod error;
 mod kept;
 mod order;
@@ -17,5 +18,6 @@ mod schedule;
 mod transport;
 
 pub use challenges::{Challenges, Showing};
+pub use directory::look;
 pub use error::OrderError;
 pub use renewals::{Ordered, Renewals};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
 };
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::challenges::{Challenges, Showing};
 use super::error::{OrderError, words};
@@ -15,7 +16,7 @@ use crate::config::AcmeChallenge;
 const POLLING: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(120));
 
-/// A certificate chain for `host` and its key, in PEM.
+/// A key for `host` and a certificate chain, in PEM. Whether the one is for the other, and for `host`, has yet to be seen.
 pub(super) async fn issue(
     account: &Account,
     host: &str,
@@ -26,14 +27,42 @@ pub(super) async fn issue(
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(OrderError::of)?;
     // Shown until the authority has made up its mind.
     let shown = answer(&mut order, host, challenge, challenges).await?;
-    let status = order.poll_ready(&POLLING).await.map_err(OrderError::of)?;
+    let status = order.poll_ready(&POLLING).await;
     drop(shown);
-    if status != OrderStatus::Ready {
-        return Err(OrderError::NotSeen(not_seen(&mut order).await));
+    match status {
+        Ok(OrderStatus::Ready) => {}
+        Ok(_) => {
+            let why = not_seen(&mut order).await;
+            return Err(OrderError::NotSeen(why.unwrap_or_else(|| "it does not say why".to_owned())));
+        }
+        Err(error @ instant_acme::Error::Api(_)) => {
+            return Err(not_seen(&mut order).await.map_or_else(|| OrderError::of(error), OrderError::NotSeen));
+        }
+        Err(error) => return Err(OrderError::of(error)),
     }
-    let key = order.finalize().await.map_err(OrderError::of)?;
+    let (key, request) = request(host)?;
+    order.finalize_csr(&request).await.map_err(OrderError::of)?;
     let chain = order.poll_certificate(&POLLING).await.map_err(OrderError::of)?;
-    Ok(format!("{}\n{key}", chain.trim_end()))
+    text(&key, &chain)
+}
+
+/// A key, and a request for a certificate of this one name, whatever the authority says that the order is for.
+fn request(host: &str) -> Result<(String, Vec<u8>), OrderError> {
+    let mut params = CertificateParams::new([host.to_owned()]).map_err(OrderError::Request)?;
+    params.distinguished_name = DistinguishedName::new();
+    let key = KeyPair::generate().map_err(OrderError::Request)?;
+    let request = params.serialize_request(&key).map_err(OrderError::Request)?;
+    Ok((key.serialize_pem(), request.der().to_vec()))
+}
+
+/// Both in one text. The key comes first, which is the one that counts, and nothing but certificates may follow: an authority
+/// that sends a key along would else have us show a certificate whose key it has.
+fn text(key: &str, chain: &str) -> Result<String, OrderError> {
+    let mut sections = chain.match_indices("-----BEGIN ").map(|(at, _)| chain.get(at..).unwrap_or_default());
+    if !sections.all(|section| section.starts_with("-----BEGIN CERTIFICATE-----")) {
+        return Err(OrderError::Unusable("there is something else among the certificates"));
+    }
+    Ok(format!("{}\n{}\n", key.trim_end(), chain.trim_end()))
 }
 
 /// Shows what is asked for, and says so.
@@ -47,13 +76,13 @@ async fn answer(
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(OrderError::of)?;
-        // One that still counts from an earlier order has no more to show.
-        if authorization.status != AuthorizationStatus::Pending {
-            continue;
-        }
         // An authority that asks about another name than was ordered is shown nothing.
         if authorization.identifier().to_string() != host {
             return Err(OrderError::Unusable("an authorization for another name than was ordered"));
+        }
+        // One that still counts from an earlier order has no more to show.
+        if authorization.status != AuthorizationStatus::Pending {
+            continue;
         }
         let kind = match challenge {
             AcmeChallenge::Http01 => ChallengeType::Http01,
@@ -65,19 +94,51 @@ async fn answer(
             AcmeChallenge::Http01 => challenges.show_token(host, &asked.token, key_authorization.as_str()),
             AcmeChallenge::TlsAlpn01 => challenges.show_certificate(host, key_authorization.digest().as_ref())?,
         });
-        asked.set_ready().await.map_err(OrderError::of)?;
+        asked.set_ready().await.map_err(OrderError::of_challenge)?;
     }
     Ok(shown)
 }
 
-/// What the authority says about an order that came to nothing.
-async fn not_seen(order: &mut Order) -> String {
+/// What the authority says about a name that it could not see.
+async fn not_seen(order: &mut Order) -> Option<String> {
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
         let Ok(state) = authorization.refresh().await else { continue };
         if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
-            return words(problem);
+            return Some(words(problem));
         }
     }
-    "it does not say why".to_owned()
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509CertificationRequest};
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_comes_along_with_the_chain_is_refused_and_ours_comes_first() {
+        let section = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
+        let (key, chain) = (section("PRIVATE KEY"), section("CERTIFICATE"));
+        for other in ["PRIVATE KEY", "EC PRIVATE KEY", "X509 CRL", "CERTIFICATE REQUEST"] {
+            for chain in [format!("{chain}{}", section(other)), format!("{}{chain}", section(other))] {
+                assert!(matches!(text(&key, &chain), Err(OrderError::Unusable(_))), "{other}");
+            }
+        }
+        assert_eq!(text(&key, &format!("{chain}{chain}")).unwrap(), format!("{key}{chain}{chain}"));
+    }
+
+    #[test]
+    fn a_certificate_is_requested_for_the_one_name_that_is_ordered() {
+        let (_, request) = request("app.test").unwrap();
+        let (_, request) = X509CertificationRequest::from_der(&request).unwrap();
+        let mut names = Vec::new();
+        for extension in request.requested_extensions().unwrap() {
+            if let ParsedExtension::SubjectAlternativeName(alternative) = extension {
+                names.extend(alternative.general_names.iter().cloned());
+            }
+        }
+        assert_eq!(names, [GeneralName::DNSName("app.test")]);
+    }
 }

@@ -16,7 +16,7 @@ use super::kept::Issued;
 use super::transport::Transport;
 use super::{account, kept, order, schedule};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Acme;
+use crate::config::{Acme, Secret};
 
 /// An order that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -45,14 +45,17 @@ struct Host {
     issued: Option<Issued>,
     failures: u32,
     /// Issued, but not kept yet: what the authority counts is not ordered again because a disk is full.
-    unkept: Option<String>,
+    unkept: Option<Secret>,
 }
 
 /// What became of an order.
 #[derive(Debug)]
 pub enum Ordered {
     /// The certificate is in its file.
-    Issued,
+    Issued {
+        /// How long until another one is ordered, of a certificate that is due already.
+        due_already: Option<Duration>,
+    },
     /// It is not; the next attempt comes by itself.
     Failed {
         /// Why.
@@ -72,8 +75,7 @@ impl Renewals {
     /// Orders the first certificate that is due: whose it is, and what became of it. `None`: none is due.
     pub async fn tend(&mut self, acme: &Acme) -> Option<(String, Ordered)> {
         if self.acme.as_ref() != Some(acme) {
-            // Another authority, other names: whatever was known may be different.
-            *self = Self { acme: Some(acme.clone()), ..Self::new(Arc::clone(&self.challenges), self.clock.clone()) };
+            self.adopt(acme);
         }
         let now = self.clock.now();
         for host in &acme.hosts {
@@ -86,31 +88,50 @@ impl Renewals {
         // Another instance with the same directory may have been faster: the server sees the file by itself.
         let issued = issued(acme, host).await;
         if self.hosts.get(host).is_some_and(|host| issued.is_some() && host.issued != issued) {
-            self.hosts.insert(host.clone(), Host::of(issued));
+            self.hosts.insert(host.clone(), Host::of(issued).after(now).0);
             return None;
         }
         let outcome = match caught(self.renew(acme, host)).await {
             Ok(issued) => {
-                self.hosts.insert(host.clone(), Host::of(Some(issued)));
-                Ordered::Issued
+                let now = self.clock.now();
+                let (renewed, due_already) = Host::of(Some(issued)).after(now);
+                let due_already = due_already.then(|| renewed.due.since(now));
+                self.hosts.insert(host.clone(), renewed);
+                Ordered::Issued { due_already }
             }
             Err(error) => self.failed(acme, host, error),
         };
         Some((host.clone(), outcome))
     }
 
+    /// Other terms. What is known of a host is about the authority and the file: it stays as long as these do, so that nobody
+    /// whom the authority has asked to wait comes earlier because something else was changed.
+    fn adopt(&mut self, acme: &Acme) {
+        let of = |acme: &Acme| (acme.directory.clone(), acme.kept_in.clone());
+        if self.acme.as_ref().map(of) == Some(of(acme)) {
+            self.hosts.retain(|host, _| acme.hosts.contains(host));
+        } else {
+            self.hosts.clear();
+        }
+        self.authority = None;
+        self.acme = Some(acme.clone());
+    }
+
     /// Orders and keeps.
     async fn renew(&mut self, acme: &Acme, host: &str) -> Result<Issued, OrderError> {
         let unkept = self.hosts.get_mut(host).and_then(|host| host.unkept.take());
-        let text = match unkept {
-            Some(text) => text,
-            None => timeout(PATIENCE, self.order(acme, host)).await.map_err(|_| OrderError::TooSlow)??,
+        let text = if let Some(text) = unkept {
+            text
+        } else {
+            let ordered = timeout(PATIENCE, self.order(acme, host)).await;
+            Secret::new(ordered.map_err(|_| OrderError::TooSlow)??.into_bytes())
         };
-        let issued = kept::examine(&text).ok_or(OrderError::Unusable("it is no certificate for our key"))?;
+        let issued = kept::examine(text.expose(), host)
+            .ok_or(OrderError::Unusable("it is no certificate for this name and our key"))?;
         if issued.ends <= self.clock.now() {
             return Err(OrderError::Unusable("its time is over already, or the clock of this machine is wrong"));
         }
-        if let Err(error) = kept::keep_certificate(acme, host, &text) {
+        if let Err(error) = kept::keep_certificate(acme, host, text.expose()) {
             if let Some(host) = self.hosts.get_mut(host) {
                 host.unkept = Some(text);
             }
@@ -161,6 +182,12 @@ impl Host {
         let due = issued.as_ref().map_or(Timestamp(0), |issued| schedule::due(issued, chance()));
         Self { due, issued, failures: 0, unkept: None }
     }
+
+    /// One that was issued at `now`, and whether it was due already.
+    fn after(self, now: Timestamp) -> (Self, bool) {
+        let (due, at_once) = schedule::no_sooner(self.issued.as_ref(), self.due, now);
+        (Self { due, ..self }, at_once)
+    }
 }
 
 /// What came of it; a panic is one more failure, and must not be the end of all renewals.
@@ -191,6 +218,53 @@ impl std::fmt::Debug for Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AcmeChallenge;
+
+    fn acme(change: impl Fn(&mut Acme)) -> Acme {
+        let mut acme = Acme {
+            directory: "https://one.test/dir".parse().unwrap(),
+            contacts: Vec::new(),
+            challenge: AcmeChallenge::Http01,
+            ca: None,
+            hosts: vec!["app.test".to_owned(), "gone.test".to_owned()],
+            kept_in: "state/acme".into(),
+            beside: Vec::new(),
+        };
+        change(&mut acme);
+        acme
+    }
+
+    #[test]
+    fn who_was_asked_to_wait_waits_whatever_is_changed_but_the_authority_and_the_files() {
+        let known = || {
+            let mut renewals = Renewals::new(Arc::default(), Clock::system());
+            renewals.adopt(&acme(|_| {}));
+            for host in ["app.test", "gone.test"] {
+                let host = (host.to_owned(), Host { due: Timestamp(u64::MAX), failures: 3, ..Host::of(None) });
+                renewals.hosts.extend([host]);
+            }
+            renewals
+        };
+        let after = |changed: Acme| {
+            let mut renewals = known();
+            renewals.adopt(&changed);
+            renewals.hosts.get("app.test").map(|host| (host.due, host.failures))
+        };
+        let still = Some((Timestamp(u64::MAX), 3));
+        assert_eq!(after(acme(|acme| acme.contacts.push("mailto:a@b.test".to_owned()))), still);
+        assert_eq!(after(acme(|acme| acme.hosts.push("other.test".to_owned()))), still);
+        assert_eq!(after(acme(|acme| acme.directory = "https://other.test/dir".parse().unwrap())), None);
+        assert_eq!(after(acme(|acme| acme.kept_in = "other/acme".into())), None);
+        let mut renewals = known();
+        renewals.adopt(&acme(|acme| acme.hosts.truncate(1)));
+        assert_eq!(renewals.hosts.len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_kept_is_not_shown() {
+        let host = Host { unkept: Some(Secret::new(b"PRIVATE".to_vec())), ..Host::of(None) };
+        assert!(!format!("{host:?}").contains("PRIVATE"));
+    }
 
     #[tokio::test]
     async fn a_panic_is_a_failure_of_ours_that_is_waited_after() {

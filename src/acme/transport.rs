@@ -38,6 +38,7 @@ impl Transport {
             .redirect(redirect::Policy::none())
             .referer(false)
             .no_proxy()
+            .https_only(true)
             .retry(reqwest::retry::never())
             .timeout(TIMEOUT)
             .build()

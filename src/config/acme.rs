@@ -34,6 +34,13 @@ impl Acme {
         format!("{host}.pem")
     }
 
+    /// The host of a pair that [`Self::certificates`] has for one that is issued; `None` of other pairs.
+    #[must_use]
+    pub fn host_of(files: &CertificateFiles) -> Option<&str> {
+        let is_one = files.certificate == files.key && files.certificate.extension()? == "pem";
+        is_one.then(|| files.certificate.file_stem()?.to_str()).flatten()
+    }
+
     /// All certificates there are, or will be.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateFiles> {

@@ -65,11 +65,3 @@ pub enum CertificateField {
     /// The URI of the subject alternative names, such as a SPIFFE ID.
     SanUri,
 }
-
-impl ClientCertificates {
-    /// What is asked for, in words.
-    #[must_use]
-    pub const fn asks(&self) -> &'static str {
-        if self.required { "required" } else { "asked for" }
-    }
-}

@@ -120,11 +120,15 @@ pub(super) fn answer_with<'g>(
         headers.insert(ALLOW, allow);
     }
     // What could not be read to its end, or might be smuggled, ends the connection (RFC 9112 §6.3). HTTP/2 ignores it.
-    let is_unread = matches!(
+    // So does what can only be had on another one: a client that sends one request after the other would go on with this.
+    let is_last = matches!(
         rejection,
-        Rejection::Malformed(_) | Rejection::BodyTooLarge | Rejection::NotSignedIn(NotSignedIn::TooLong)
+        Rejection::Malformed(_)
+            | Rejection::BodyTooLarge
+            | Rejection::NotSignedIn(NotSignedIn::TooLong)
+            | Rejection::OtherHandshake
     );
-    if is_unread && exchange.record.version != Version::HTTP_2 {
+    if is_last && exchange.record.version != Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.add_cors(headers);

@@ -92,12 +92,6 @@ impl Gateway {
     }
 }
 
-/// What is asked for at a host, in words.
-pub(super) fn asked_at(gateway: &Gateway, target: &Target) -> Option<&'static str> {
-    let site = gateway.router.site(&target.host)?;
-    gateway.config.client_certificates.iter().find(|terms| terms.host == site.host).map(ClientCertificates::asks)
-}
-
 /// Tells the application which certificate was shown. On a site that asks, nobody else says so.
 pub(super) fn write(connection: &Connection, headers: &mut HeaderMap) {
     let Some(asked) = &connection.asked else { return };

@@ -37,7 +37,7 @@ mod never {
 /// Names with which a proxy says who its client was, how it connected, and for what host. Dropped unless the peer is one
 /// of `trusted_proxies`.
 mod by_proxies {
-    pub(super) const NAMES: [&str; 26] = [
+    pub(super) const NAMES: [&str; 27] = [
         "forwarded",
         "forwarded-for",
         "x-real-ip",
@@ -62,12 +62,26 @@ mod by_proxies {
         // A certificate that was checked where TLS ended (RFC 9440 §2.4).
         "client-cert",
         "client-cert-chain",
+        "x-arr-clientcert",
         // Where a server in between may read files from (Rack).
         "x-sendfile-type",
         "x-azure-clientip",
         "x-azure-socketip",
     ];
-    pub(super) const PREFIXES: [&str; 6] = ["x-forwarded", "x-envoy-", "x-accel-", "x-ssl-", "cf-", "wl-proxy-"];
+    pub(super) const PREFIXES: [&str; 11] = [
+        "x-forwarded",
+        "x-envoy-",
+        "x-accel-",
+        "x-ssl-",
+        "cf-",
+        "wl-proxy-",
+        // The same certificate, as other gateways spell it.
+        "ssl-client-",
+        "x-client-cert",
+        "x-client-verify",
+        "x-amzn-mtls-",
+        "x-tls-client-",
+    ];
 }
 
 /// Drops what a client may not say.
@@ -130,7 +144,7 @@ impl Stripper {
             names.contains(&text) || prefixes.iter().any(|prefix| text.starts_with(prefix))
         };
         // Nothing of the lists begins otherwise, and ordinary fields mostly do.
-        if !text.starts_with(['c', 'f', 'h', 'p', 't', 'w', 'x']) {
+        if !text.starts_with(['c', 'f', 'h', 'p', 's', 't', 'w', 'x']) {
             return true;
         }
         !among(&never::NAMES, &never::PREFIXES) && (peer_trusted || !among(&by_proxies::NAMES, &by_proxies::PREFIXES))
@@ -230,6 +244,13 @@ mod tests {
             "X-Accel-Mapping",
             "Client-Cert",
             "X-SSL-Client-Verify",
+            "SSL-Client-Cert",
+            "SSL-Client-S-DN",
+            "X-Client-Cert",
+            "X-Client-Verify",
+            "X-ARR-ClientCert",
+            "X-Amzn-Mtls-Clientcert-Subject",
+            "X-TLS-Client-Cert",
             "WL-Proxy-Client-IP",
             "Front-End-Https",
         ] {

@@ -5,6 +5,7 @@
 //! what was verified under other terms.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -46,6 +47,15 @@ impl Asking {
         let host = routing::canonical_host(hello.server_name()?).ok()?;
         self.by_host.get(&self.sites.site(&host)?.host).cloned()
     }
+}
+
+/// What a client's certificate has to be.
+pub(super) const REMEDY: &str = "one of X.509 v3, in its time, for clientAuth, by an authority in ca_file";
+
+/// Why a client got no further, if that was for its certificate; nobody else's is verified where hands are shaken.
+pub(super) fn refusal(error: &io::Error) -> Option<&rustls::Error> {
+    let refusal = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(refusal, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented).then_some(refusal)
 }
 
 /// The library wants `clientAuth` of a certificate that says what it is for.

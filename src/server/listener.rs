@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::arrival::{Accepted, Turned};
+use super::client_certificates;
 use super::service::Handler;
 use super::socket::Role;
 use super::worker::Worker;
@@ -77,6 +78,15 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
         Err(Turned::TooMany) => {
             if let Some(times) = worker.notices.crowds.note(Instant::now()) {
                 tracing::warn!(%peer, times, "too many connections from one address: new ones are closed");
+            }
+            return;
+        }
+        Err(Turned::Handshake(error)) if client_certificates::refusal(&error).is_some() => {
+            if let (Some(reason), Some(times)) =
+                (client_certificates::refusal(&error), worker.notices.client_certificates.note(Instant::now()))
+            {
+                let remedy = client_certificates::REMEDY;
+                tracing::info!(%peer, times, %reason, remedy, "a handshake was refused for its client certificate");
             }
             return;
         }

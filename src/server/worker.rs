@@ -24,7 +24,7 @@ use super::socket::Role;
 use super::tls::Handshakes;
 use super::watchdog::Pulse;
 use crate::acme::Challenges;
-use crate::config::{Config, Limits};
+use crate::config::{ClientCertificates, Config, Limits};
 use crate::routing::Router;
 use crate::tally::Throttle;
 
@@ -58,6 +58,8 @@ struct Measures {
     trusted_proxies: Vec<IpNet>,
     proxy_protocol: bool,
     limits: Limits,
+    /// What was verified under other terms is no more than a connection that is answered 421 for ever.
+    client_certificates: Vec<ClientCertificates>,
 }
 
 /// How often the log was told what would else fill it.
@@ -66,6 +68,7 @@ pub(super) struct Notices {
     pub(super) accept_failures: Throttle,
     pub(super) refusals: Throttle,
     pub(super) crowds: Throttle,
+    pub(super) client_certificates: Throttle,
 }
 
 impl Plan {
@@ -79,6 +82,7 @@ impl Plan {
                 trusted_proxies: config.trusted_proxies.clone(),
                 proxy_protocol: config.listen.proxy_protocol,
                 limits: config.limits,
+                client_certificates: config.client_certificates.clone(),
             },
             sites: Arc::new(Router::new(&config.sites)),
             https_port,

@@ -14,6 +14,7 @@ use rcgen::{
 use rustls::client::Resumption;
 use rustls::{ClientConfig, HandshakeKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,7 +24,7 @@ use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::client::Connection;
 use crate::harness::gateway::complete;
-use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, get};
+use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, eventually, get};
 
 /// An authority of clients.
 pub(crate) struct Clients(Issuer<'static, KeyPair>, pub(crate) String);
@@ -195,9 +196,15 @@ async fn no_site_is_reached_under_the_terms_of_another() {
             let mut connection = connect(gateway.https(), name, shown, protocol).await.unwrap();
             for host in ["app.test", "pub.test", "other.test"] {
                 for path in ["x", ".usher/session"] {
+                    // A client of HTTP/1.1 is sent away with its connection.
+                    if protocol == Protocol::Http1 {
+                        connection = connect(gateway.https(), name, shown, protocol).await.unwrap();
+                    }
                     let before = upstream.count();
-                    let status = connection.send(get(&format!("https://{host}/{path}"))).await.status.as_u16();
-                    let refused = host != name;
+                    let answer = connection.send(get(&format!("https://{host}/{path}"))).await;
+                    let (status, refused) = (answer.status.as_u16(), host != name);
+                    let is_last = answer.headers.get("connection").is_some_and(|value| value == "close");
+                    assert_eq!(is_last, refused && protocol == Protocol::Http1, "{name} then {host} over {protocol:?}");
                     assert_eq!(status == 421, refused, "{name} then {host}/{path} over {protocol:?}: {status}");
                     assert_eq!(upstream.count() == before, refused || path != "x");
                 }
@@ -241,9 +248,37 @@ async fn other_authorities_count_at_once_and_connections_of_before_do_not() {
     let mut before = connect(gateway.https(), "app.test", Some(&alice), Protocol::Http2).await.unwrap();
     before.send(app()).await.assert_status(200);
     gateway.reload(&configuration(&others, &upstream, &directory)).await.unwrap();
-    before.send(app()).await.assert_status(421);
+    eventually("the connection of before is closed", || before.is_closed()).await;
     assert!(ask(&gateway, "app.test", Some(&alice), Protocol::Http1, app()).await.is_none());
     ask(&gateway, "app.test", Some(&foreign), Protocol::Http1, app()).await.unwrap().assert_status(200);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_for_a_certificate_finds_one_line_in_the_log_that_says_why() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let (clients, others) = (Clients::new("clients"), Clients::new("others"));
+    for (shown, reason) in [(None, "NoCertificatesPresented"), (Some(others.issue(|_| {})), "UnknownIssuer")] {
+        let listen = "listen: { https: '127.0.0.1:0' }\nlog: { format: json }\n";
+        let yaml = complete(&format!("{listen}{}", configuration(&clients, &upstream, &directory)), &directory);
+        let usher = Usher::serve(&yaml, directory.path());
+        let at = usher.address("https").await;
+        let config = Arc::new(showing(shown.as_ref(), Protocol::Http1));
+        for _ in 0..3 {
+            // A client of TLS 1.3 hears of it with its first read.
+            if let Ok(mut stream) = shake(at, "app.test", &config).await {
+                assert!(stream.read_u8().await.is_err());
+            }
+        }
+        usher.says("refused for its client certificate").await;
+        let told = usher.output();
+        let lines: Vec<_> = told.lines().filter(|line| line.contains("refused for its client certificate")).collect();
+        let [line] = lines[..] else { panic!("one line: {told}") };
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["level"], "INFO", "{line}");
+        assert!(line["remedy"].as_str().unwrap().contains("clientAuth"), "{line}");
+        let told = line["reason"].as_str().unwrap().replace(' ', "").to_ascii_lowercase();
+        assert!(told.contains(&reason.to_ascii_lowercase()) || told.contains("nocertificates"), "{line}");
+    }
 }
 
 #[test]
@@ -259,6 +294,7 @@ fn certificates_are_asked_for_where_there_is_tls_only() {
         (format!("{plain}{}", site(ca)), "and there is none"),
         (site("required: true"), "ca_file is missing"),
         (site("ca_file: $DIRECTORY/site.key"), "is not a PEM file with certificates"),
+        (site(ca), "not of an authority"),
     ] {
         let refusal = Gateway::refusal(&yaml).unwrap_or_else(|| panic!("{yaml} is fine"));
         assert!(refusal.contains(words), "{yaml}: {refusal}");

@@ -128,6 +128,38 @@ async fn where_all_is_well_it_says_so_and_leaves_nothing_behind() {
     assert!(!said.contains(SESSION_SECRET) && !said.contains(CLIENT_SECRET) && !said.contains('\u{1b}'), "{said}");
 }
 
+#[tokio::test]
+async fn the_directory_of_an_authority_is_asked_for() {
+    let server = authority().server(&["localhost"], &[b"http/1.1"]);
+    let speaks = |body: &'static str| {
+        let acceptor = TlsAcceptor::from(Arc::clone(&server));
+        serve(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                http1(stream, move |_: Request<Incoming>| async move { Ok(Response::new(full(body))) }).await;
+            }
+        })
+    };
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("ca.pem"), authority().root_pem()).unwrap();
+    let yaml = |port: u16, ca: &str| {
+        format!(
+            "state_directory: state\n\
+             tls:\n  acme: {{ agree_to_terms: true, directory: 'https://localhost:{port}/dir'{ca} }}\n{}",
+            public(NOBODY)
+        )
+    };
+    let ca = ", ca_file: ca.pem";
+    let (good, other) = (speaks(r#"{"newOrder":"https://localhost/order"}"#).await, speaks("{}").await);
+    let (port, other) = (good.address.port(), other.address.port());
+    let check = "acme.directory";
+    doctor_in(&directory, &yaml(port, ca)).await.assert(check, "ok", "answers", "");
+    doctor_in(&directory, &yaml(other, ca)).await.assert(check, "failed", "no directory", "");
+    doctor_in(&directory, &yaml(port, "")).await.assert(check, "failed", "", "tls.acme.ca_file");
+    doctor_in(&directory, &yaml(9, ca)).await.assert(check, "failed", "", "start what should listen there");
+}
+
 /// An issuer that says this in its discovery document, key set and `Date`; `$SELF` is where it is dialled.
 async fn strange_issuer(document: Value, keys: Value, ahead: i64) -> Served {
     serve(move |stream| {

@@ -119,6 +119,8 @@ pub(crate) fn loads(yaml: &str, name: &str) {
         let path = directory.path().join(&secret);
         let ending = path.extension().and_then(|ending| ending.to_str());
         let contents = match ending {
+            // `client_certificates` takes authorities only.
+            Some("pem") if secret.starts_with("clients") => authority().root_pem(),
             Some("pem" | "crt") => std::fs::read_to_string(directory.path().join("made.pem")).unwrap(),
             Some("key") => std::fs::read_to_string(directory.path().join("made.key")).unwrap(),
             // A token of the admin listener takes no blanks.

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use rustls_pki_types::CertificateDer;
 use tempfile::TempDir;
+use usher::clock::Clock;
 
 use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::client::tls;
 use crate::harness::gateway::complete;
 use crate::harness::scene::{ISSUERS, SESSION, SITES, assert_renewed};
-use crate::harness::{Client, Protocol, Scene, Upstream, UpstreamAnswer, eventually, get, post};
+use crate::harness::{Client, Gateway, Protocol, Scene, Upstream, UpstreamAnswer, eventually, get, post};
 
 /// What `shown` may take at most after a change of a file.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
@@ -321,4 +322,37 @@ async fn nobody_is_signed_out_by_a_reload_and_no_renewal_under_way_is_lost() {
         assert_renewed(&answer);
     }
     assert_eq!((scene.issuer.token_requests(), scene.issuer.reuses()), (USERS, 0));
+}
+
+#[tokio::test]
+async fn certificates_of_before_that_take_long_to_read_do_not_take_the_place_of_those_of_a_reload() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let configuration = |name: &str| {
+        authority().write(&["app.test"], directory.path(), name);
+        let stem = directory.path().join(name).display().to_string();
+        format!(
+            "tls: {{ certificates: [{{ certificate: '{stem}.pem', key: '{stem}.key' }}] }}\n\
+             sites: [{{ host: app.test, upstream: '{}', access: public, routes: [{{ path: / }}] }}]\n",
+            upstream.url()
+        )
+    };
+    let gateway = Gateway::start(&configuration("before"), &Clock::system()).await;
+    let before = shown(gateway.https(), "app.test").await;
+    // Reading it takes as long as somebody else wants.
+    let pipe = directory.path().join("before.pem");
+    fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let renewing = tokio::spawn(gateway.renew_certificates());
+    let writer = tokio::task::spawn_blocking(move || fs::File::options().write(true).open(pipe));
+    let writer = writer.await.unwrap().unwrap();
+    let after = configuration("after");
+    let mut reload = std::pin::pin!(gateway.reload(&after));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut reload).await;
+    drop(writer);
+    assert_eq!(renewing.await.unwrap(), 1, "the pipe holds no certificate");
+    match early {
+        Ok(reloaded) => reloaded.unwrap(),
+        Err(_) => reload.await.unwrap(),
+    }
+    assert_ne!(shown(gateway.https(), "app.test").await, before);
 }

@@ -4,6 +4,7 @@
 //! gateway is opened (what it keeps is looked at in a copy), no token is presented. What is written to see whether that is possible goes again: a file in the state
 //! directory at once, a key in Redis within a second. Everything is tried at once, each within a bound, and all within another.
 
+mod authority;
 mod collector;
 mod finding;
 mod issuers;
@@ -110,6 +111,7 @@ async fn examine(loaded: &Loaded, clock: &Clock) -> Vec<Finding> {
         Trial::new("state_directory", "", own::state_directory(config)),
         Trial::new("session.store", "", store::examine(&config.session.store, clock)),
     ];
+    trials.extend(authority::trial(config));
     let issuer = |issuer| Trial::new("issuer", issuers::name(issuer), issuers::examine(issuer, clock));
     trials.extend(config.issuers.iter().map(issuer));
     trials.extend(upstreams::trials(config, clock));

@@ -96,6 +96,9 @@ fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<
     let about_names = warnings.iter().filter_map(|warning| match warning {
         CertificateWarning::ExpiresSoon { .. } => None,
         CertificateWarning::ForNoSite { path, .. } => Some((warning, path.display().to_string(), "take it out")),
+        CertificateWarning::AuthorityExpired { host } => {
+            Some((warning, host.clone(), "take it out of ca_file of its client_certificates, or renew it"))
+        }
         CertificateWarning::NotCovered { host } => {
             Some((warning, host.clone(), "add a certificate with that name to tls.certificates"))
         }

@@ -24,8 +24,17 @@ pub(super) async fn run(reloads: Reloads, challenges: Arc<Challenges>, clock: Cl
         let config = reloads.config();
         let Tls::Acme(acme) = &config.tls else { continue };
         match renewals.tend(acme).await {
-            Some((host, Ordered::Issued)) => {
+            Some((host, Ordered::Issued { due_already })) => {
                 tracing::info!(host, "a certificate was issued");
+                if let Some(again_in) = due_already {
+                    tracing::error!(
+                        fault = "operator",
+                        host,
+                        remedy = "set the clock of this machine; if it is right, see what the authority issues",
+                        again_in = %whole_seconds(again_in),
+                        "the certificate that was just issued is due for renewal already"
+                    );
+                }
                 renew_certificates(&reloads).await;
             }
             Some((host, Ordered::Failed { error, again_in })) => {
@@ -35,13 +44,17 @@ pub(super) async fn run(reloads: Reloads, challenges: Arc<Challenges>, clock: Cl
                     host,
                     error = chain(&error),
                     remedy,
-                    again_in = %humantime::format_duration(Duration::from_secs(again_in.as_secs())),
+                    again_in = %whole_seconds(again_in),
                     "no certificate was issued; one that there is stays"
                 );
             }
             None => {}
         }
     }
+}
+
+fn whole_seconds(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(duration.as_secs()))
 }
 
 /// What the authority has to see.

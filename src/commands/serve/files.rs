@@ -75,7 +75,8 @@ mod tests {
     use crate::config::schema;
 
     const YAML: &str = "
-listen: { https: '127.0.0.1:0' }
+listen: { https: '127.0.0.1:0', admin: { address: '127.0.0.1:0', token_file: admin } }
+tracing: { otlp: { endpoint: 'http://127.0.0.1:4318', headers_file: headers } }
 tls: { certificates: [{ certificate: site.pem, key: site.key }] }
 issuers:
   company: { issuer: 'https://id.test', ca_file: ca.pem, client_id: a, client_secret_file: client, audiences: [a] }
@@ -97,7 +98,7 @@ sites:
       - { path: /, upstream_authorization: { header: X-Token, value_file: token } }
       - { path: /basic/, upstream_authorization: { basic: { username: usher, password_file: basic } } }
 ";
-    const SECRETS: [&str; 8] = ["client", "hmac", "first", "second", "redis", "token", "basic", "session"];
+    const SECRETS: [&str; 9] = ["client", "hmac", "first", "second", "redis", "token", "basic", "session", "admin"];
     const USERS: &str = "users: { alice: { password: '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0c2FsdA$kGQ5XwZbhAYdJLhmL\
                          pvCNV9nxMFcm0WZx2dX1v7o0ZQ' } }\n";
 
@@ -118,6 +119,7 @@ sites:
             write(name, &key.serialize_pem());
         }
         write("public.pem", &key.public_key_pem());
+        write("headers", "X-Key: k3zQ0pZ9wX4mVb7Lq2RtY8uJ5nHc\n");
         for name in SECRETS {
             write(name, &format!("k3zQ0pZ9wX4mVb7Lq2RtY8uJ5nHc-{name}\n"));
         }

@@ -1,6 +1,9 @@
 //! `client_certificates` of a site.
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::collections::BTreeMap;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Check, KeyPath, Mistake};
 use crate::config::file;
@@ -23,6 +26,7 @@ impl Check<'_> {
             return None;
         };
         let authorities = self.certificate_authorities(&at.key("ca_file"), path)?;
+        let authorities = self.accept(&at.key("ca_file"), of_authorities(authorities))?;
         let required = mirror.required.unwrap_or(defaults::CLIENT_CERTIFICATES_REQUIRED);
         let identity = mirror.identity.as_ref().map(|claims| self.certificate_claims(&at.key("identity"), claims));
         Some(ClientCertificates { host, authorities, required, identity: identity.unwrap_or_default() })
@@ -62,4 +66,19 @@ fn certificate_claim(name: &str) -> Result<(), Mistake> {
         return Err(Mistake::new("is what only a token can say", "take it out, or choose another name"));
     }
     Ok(())
+}
+
+/// Every certificate is one of an authority, as it says itself (RFC 5280 §4.2.1.9). TLS does not look: whoever has the key of any
+/// certificate among them could issue others that count.
+fn of_authorities(pem: Vec<u8>) -> Result<Vec<u8>, Mistake> {
+    let is_of_authority =
+        |der: &CertificateDer<'_>| X509Certificate::from_der(der).is_ok_and(|(_, parsed)| parsed.is_ca());
+    let other = CertificateDer::pem_slice_iter(&pem).flatten().position(|der| !is_of_authority(&der));
+    match other {
+        None => Ok(pem),
+        Some(index) => Err(Mistake::new(
+            format!("holds a certificate (number {}) that is not of an authority: it has no CA:TRUE", index + 1),
+            "name a file with those of authorities only, not with those of clients",
+        )),
+    }
 }

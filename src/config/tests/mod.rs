@@ -45,7 +45,9 @@ const ALICE: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0c2FsdA$kGQ5X
 fn files() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["app.example.com".into()]).unwrap().self_signed(&key).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["app.example.com".into()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
     for (name, contents) in [
         ("ca.pem", certificate.pem()),
         ("server.key", key.serialize_pem()),

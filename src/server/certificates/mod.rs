@@ -49,7 +49,7 @@ impl ResolvesServerCert for Certificates {
         let table = self.0.load();
         let candidates = hello.server_name().map_or(&[][..], |name| table.candidates(name));
         let verifiable = candidates.iter().find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
-        verifiable.or_else(|| candidates.first()).or(table.default()).cloned()
+        verifiable.or_else(|| candidates.first()).or_else(|| table.default(hello.server_name())).cloned()
     }
 }
 
@@ -103,5 +103,22 @@ mod tests {
         let files = CertificateFiles { certificate: one.files.key.clone(), key: one.files.key.clone() };
         let error = load(std::slice::from_ref(&files), NOW).unwrap_err();
         assert!(error.to_string().contains(files.key.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_awaits_its_own_certificate_is_not_shown_the_first_of_all() {
+        let other = CertificateFile::new(&["other.test"]);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(crate::config::Acme::file_name("app.test"));
+        let awaited = CertificateFiles { certificate: path.clone(), key: path.clone() };
+        let (before, errors) = table(&[]).reread(vec![other.files.clone(), awaited], NOW);
+        assert!(errors.is_empty());
+        assert!(before.default(Some("app.test")).is_none());
+        assert!(before.default(Some("unknown.test")).is_some() && before.default(None).is_some());
+        let issued = CertificateFile::new(&["app.test"]);
+        let text = [&issued.files.key, &issued.files.certificate].map(|path| std::fs::read_to_string(path).unwrap());
+        std::fs::write(&path, text.concat()).unwrap();
+        let (after, _) = before.renewed(NOW);
+        assert_eq!(chosen(&after, "app.test"), Some(issued.certificate.clone()));
     }
 }

@@ -1,6 +1,6 @@
 //! Which certificate is for which name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use super::error::CertificateError;
 use super::read::{ends_at, read};
 use crate::clock::Timestamp;
-use crate::config::CertificateFiles;
+use crate::config::{Acme, CertificateFiles};
 
 /// When a certificate that clients are shown ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(in crate::server) struct CertificateTable {
     /// Where certificates come from, the default first. Those that are yet to be issued are not there.
     files: Vec<CertificateFiles>,
     pub(super) pairs: Vec<Pair>,
+    /// The names whose certificates are yet to be issued.
+    awaited: HashSet<Box<str>>,
     /// The names that a self-made certificate is for.
     made_for: Vec<String>,
 }
@@ -59,7 +61,7 @@ impl CertificateTable {
             }
         }
         let default = pairs.first().map(|pair| Arc::clone(&pair.key));
-        Self { by_name, default, files, pairs, made_for: Vec::new() }
+        Self { by_name, default, files, pairs, awaited: HashSet::new(), made_for: Vec::new() }
     }
 
     fn with_default(self, default: Arc<CertifiedKey>) -> Self {
@@ -84,19 +86,21 @@ impl CertificateTable {
         now: Timestamp,
     ) -> (Self, Vec<CertificateError>) {
         let provider = aws_lc_rs::default_provider();
-        let (mut pairs, mut errors) = (Vec::new(), Vec::new());
+        let (mut pairs, mut errors, mut awaited) = (Vec::new(), Vec::new(), HashSet::new());
         for files in &files {
             let before = self.pair(files);
             match read(files, &provider, now) {
                 Ok(pair) => pairs.push(pair),
-                Err(error) if before.is_none() && error.is_absence() => {}
+                Err(error) if before.is_none() && error.is_absence() => {
+                    awaited.extend(Acme::host_of(files).map(Box::from));
+                }
                 Err(error) => {
                     errors.push(error);
                     pairs.extend(before.cloned());
                 }
             }
         }
-        (Self::of(files, pairs), errors)
+        (Self { awaited, ..Self::of(files, pairs) }, errors)
     }
 
     /// The table of the same files, read anew, and why some of them stay as they were.
@@ -139,8 +143,10 @@ impl CertificateTable {
         self.by_name.get(name).or_else(wildcard).map_or(&[], Vec::as_slice)
     }
 
-    /// What is shown to whoever asks for no name, or for one that there is no certificate for.
-    pub(super) const fn default(&self) -> Option<&Arc<CertifiedKey>> {
-        self.default.as_ref()
+    /// What is shown to whoever asks for no name, or for one that there is no certificate for. For a name that awaits its own
+    /// nothing is: nobody is to be taught to go on with a certificate that must not be believed.
+    pub(super) fn default(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
+        let is_awaited = name.is_some_and(|name| self.awaited.contains(name));
+        self.default.as_ref().filter(|_| !is_awaited)
     }
 }

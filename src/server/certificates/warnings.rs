@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::error::CertificateError;
 use super::read::{has_expired, load};
 use super::table::Pair;
 use crate::clock::Timestamp;
-use crate::config::{Config, Tls};
+use crate::config::{ClientCertificates, Config, Tls};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -36,6 +39,12 @@ pub enum CertificateWarning {
         /// What it is for.
         names: String,
     },
+    /// The time of an authority is over. What it has issued counts all the same, for TLS does not look at that.
+    #[error("an authority of client certificates of the site {host} has expired")]
+    AuthorityExpired {
+        /// The site.
+        host: String,
+    },
     /// No certificate is for the host of a site: browsers refuse the first one, which is served there.
     #[error("no certificate is for the site {host}")]
     NotCovered {
@@ -50,15 +59,15 @@ pub enum CertificateWarning {
 /// # Errors
 /// [`CertificateError`] for the first that cannot be served with.
 pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<CertificateWarning>, CertificateError> {
+    let mut warnings = expired_authorities(config, now);
     let (files, ordered) = match &config.tls {
         Tls::Files(files) => (files, &[][..]),
         Tls::Acme(acme) => (&acme.beside, &acme.hosts[..]),
-        Tls::SelfSigned | Tls::None => return Ok(Vec::new()),
+        Tls::SelfSigned | Tls::None => return Ok(warnings),
     };
     let table = load(files, now)?;
     let hosts: Vec<_> = config.sites.iter().map(|site| site.host.to_string()).collect();
     let is_address = |host: &str| host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
-    let mut warnings = Vec::new();
     for Pair { files, key, names } in &table.pairs {
         let path = files.certificate.clone();
         if let Some(days) = days_left(key, now) {
@@ -73,6 +82,18 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<Certi
     let uncovered = hosts.into_iter().filter(|host| !is_covered(host));
     warnings.extend(uncovered.map(|host| CertificateWarning::NotCovered { host }));
     Ok(warnings)
+}
+
+fn expired_authorities(config: &Config, now: Timestamp) -> Vec<CertificateWarning> {
+    let is_over = |der: &CertificateDer<'_>| {
+        let end = X509Certificate::from_der(der).map(|(_, parsed)| parsed.validity().not_after.timestamp());
+        end.is_ok_and(|end| u64::try_from(end).unwrap_or_default() < now.0)
+    };
+    let has_expired = |asked: &&ClientCertificates| {
+        CertificateDer::pem_slice_iter(&asked.authorities).flatten().any(|der| is_over(&der))
+    };
+    let warning = |asked: &ClientCertificates| CertificateWarning::AuthorityExpired { host: asked.host.to_string() };
+    config.client_certificates.iter().filter(has_expired).map(warning).collect()
 }
 
 /// Whole days until a certificate expires, if that is soon.

@@ -30,6 +30,12 @@ impl Library {
         self.0.reloads().reload(config).await.map_err(|error| error.to_string())
     }
 
+    /// Reads the certificates anew, as often as this is polled to its end.
+    pub(super) fn renew_certificates(&self) -> impl Future<Output = usize> + Send + use<> {
+        let reloads = self.0.reloads();
+        async move { reloads.renew_certificates().await.len() }
+    }
+
     /// A gateway of a configuration that only explains.
     pub(super) fn explainer(yaml: &str, clock: &Clock) -> Arc<usher::gateway::Gateway> {
         let config = load(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));

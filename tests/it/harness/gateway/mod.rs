@@ -43,6 +43,11 @@ impl Gateway {
         self.library.reload(&complete(yaml, &self.directory)).await
     }
 
+    /// Reads the certificates anew: how many could not be read.
+    pub(crate) fn renew_certificates(&self) -> impl Future<Output = usize> + Send + use<> {
+        self.library.renew_certificates()
+    }
+
     /// Everything that is wrong with a configuration, as an operator reads it; `None` when it is fine.
     pub(crate) fn refusal(yaml: &str) -> Option<String> {
         let directory = tempfile::tempdir().unwrap();
