@@ -174,7 +174,7 @@ sites:
         let (mut source, mut files) = followed(directory.path());
         // Templates that are not there are not among what the configuration depends on, but may come.
         files.extend(["pages/refusal.html", "pages/layout.html"].map(|name| directory.path().join(name)));
-        assert_eq!(files.len(), 21, "{files:?}");
+        assert_eq!(files.len(), 23, "{files:?}");
         for (number, path) in files.iter().enumerate() {
             let name = path.strip_prefix(directory.path()).unwrap();
             let is_certificate = name.starts_with("site.pem") || name.starts_with("site.key");
