@@ -376,7 +376,7 @@ async fn the_log_and_usher_explain_tell_whom_a_certificate_named() {
 fn claims_that_a_certificate_cannot_give_are_refused() {
     let refusal = |identity: &str| {
         let yaml = format!(
-            "sites: [{{ host: app.test, upstream: 'http://127.0.0.1:1', client_certificates: {{ ca_file: $DIRECTORY/site.pem, identity: {{ {identity} }} }}, routes: [{{ path: / }}] }}]"
+            "sites: [{{ host: app.test, upstream: 'http://127.0.0.1:1', client_certificates: {{ ca_file: $DIRECTORY/authority.pem, identity: {{ {identity} }} }}, routes: [{{ path: / }}] }}]"
         );
         Gateway::refusal(&yaml)
     };

@@ -48,7 +48,7 @@ sites:
   - host: shown.test
     upstream: http://127.0.0.1:9
     access: public
-    client_certificates: { ca_file: site.pem, required: true }
+    client_certificates: { ca_file: authority.pem, required: true }
     routes: [{ path: / }]
   - host: desk.test
     issuer: desk
@@ -73,6 +73,7 @@ impl Pair {
             std::fs::write(directory.path().join(name), complete(yaml, &directory)).unwrap();
         }
         authority().write(&["other.test"], directory.path(), "other");
+        std::fs::write(directory.path().join("authorities.pem"), authority().root_pem().repeat(2)).unwrap();
         for (name, users) in [("users.yaml", &["bob"][..]), ("more.yaml", &["bob", "eve"])] {
             let users: Vec<_> = users.iter().map(|user| format!("{user}: {{ password: {} }}", *HASH)).collect();
             let users = format!("users: {{ {} }}", users.join(", "));
@@ -234,7 +235,7 @@ const KINDS: &[Kind] = &[
     (
         "{ path: /public/inner/ }",
         "{ path: /public/inner/, upstream: { url: 'http://127.0.0.1:9', circuit: { max_requests: 7 } } }",
-        0,
+        1,
         &["changed app.test /public/inner/: another circuit"],
     ),
     (
@@ -245,15 +246,18 @@ const KINDS: &[Kind] = &[
     ),
     (
         "  - host: a.wild.test\n",
-        "  - host: a.wild.test\n    client_certificates: { ca_file: $DIRECTORY/site.pem }\n",
+        "  - host: a.wild.test\n    client_certificates: { ca_file: $DIRECTORY/authority.pem }\n",
         1,
-        &["changed a.wild.test /: another client_certificates"],
+        &["closed a.wild.test: no client certificates → client certificates required"],
     ),
     (
         "  - host: a.wild.test\n    issuer: main\n",
-        "  - host: a.wild.test\n    issuer: main\n    client_certificates: { ca_file: $DIRECTORY/site.pem, identity: { sub: common_name } }\n",
+        "  - host: a.wild.test\n    issuer: main\n    client_certificates: { ca_file: $DIRECTORY/authority.pem, identity: { sub: common_name } }\n",
         1,
-        &["opened a.wild.test /: users of main → users of main or client certificates; another client_certificates"],
+        &[
+            "opened a.wild.test /: users of main → users of main or client certificates",
+            "closed a.wild.test: no client certificates → client certificates required",
+        ],
     ),
     ("[X-Role]", "[]", 0, &["opened every site: clients may send x-role themselves: it is not stripped any more"]),
     (
@@ -282,36 +286,36 @@ const KINDS_OF_MORE: &[Kind] = &[
         &["opened shown.test: client certificates required → client certificates asked for, and not required"],
     ),
     (
-        "    client_certificates: { ca_file: site.pem, required: true }\n",
+        "    client_certificates: { ca_file: authority.pem, required: true }\n",
         "",
         1,
         &["opened shown.test: client certificates required → no client certificates"],
     ),
     (
-        "{ ca_file: site.pem, required: true }",
-        "{ ca_file: other.pem, required: true }",
+        "{ ca_file: authority.pem, required: true }",
+        "{ ca_file: authorities.pem, required: true }",
         1,
         &["changed shown.test: client certificates required: other authorities count"],
     ),
     (
         "  - host: main.test\n",
-        "  - host: main.test\n    client_certificates: { ca_file: site.pem, required: true }\n",
+        "  - host: main.test\n    client_certificates: { ca_file: authority.pem, required: true }\n",
         1,
         &["closed main.test: no client certificates → client certificates required"],
     ),
     (
         "  - host: main.test\n",
-        "  - { host: new.test, upstream: 'http://127.0.0.1:9', access: public, client_certificates: { ca_file: site.pem, required: true }, routes: [{ path: / }] }\n  - host: main.test\n",
+        "  - { host: new.test, upstream: 'http://127.0.0.1:9', access: public, client_certificates: { ca_file: authority.pem, required: true }, routes: [{ path: / }] }\n  - host: main.test\n",
         1,
         &["added new.test: the site, 1 route(s), client certificates required, for everybody: /"],
     ),
     ("requests: 9", "requests: 90", 1, &["changed desk.test /: another rate_limit"]),
-    ("max_requests: 7", "max_requests: 70", 1, &["changed desk.test /: another circuit of the upstream"]),
+    ("max_requests: 7", "max_requests: 70", 1, &["changed desk.test /: another circuit"]),
     (
         "{ max_requests: 7 }",
         "{ max_requests: 7 }, health: { path: /healthz }",
         0,
-        &["changed desk.test /: the addresses of the upstream are chosen or watched otherwise"],
+        &["changed desk.test /: another health"],
     ),
     (
         "users_file: users.yaml",

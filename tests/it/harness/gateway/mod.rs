@@ -99,6 +99,7 @@ impl Gateway {
 pub(crate) fn complete(yaml: &str, directory: &TempDir) -> String {
     let path = directory.path();
     authority().write(&HOSTS, path, "site");
+    std::fs::write(path.join("authority.pem"), authority().root_pem()).unwrap();
     let mut whole = String::new();
     if !has(yaml, "listen") {
         whole.push_str("listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' }\n");
