@@ -54,8 +54,8 @@ pub(super) fn check(gateway: &Gateway, connection: &Connection, target: &Target)
     if asking.is_empty() && asked.is_none() {
         return Ok(());
     }
-    gateway.router.site(&target.host).ok_or(Rejection::UnknownHost)?;
-    if terms(gateway, &target.host) != asked.as_ref().map(|asked| &*asked.terms) {
+    let site = gateway.router.site(&target.host).ok_or(Rejection::UnknownHost)?;
+    if gateway.config.client_certificates_of(&site.host) != asked.as_ref().map(|asked| &*asked.terms) {
         return Err(Rejection::OtherHandshake);
     }
     refuse_expired(gateway, connection)
