@@ -30,6 +30,23 @@ impl Timestamp {
     }
 }
 
+/// The two times of one moment: monotonic for what lasts, wall-clock for what a token says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic.
+    pub instant: Instant,
+    /// Wall clock.
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// This moment by `clock`.
+    #[must_use]
+    pub fn of(clock: &Clock) -> Self {
+        Self { instant: clock.instant(), wall: clock.now() }
+    }
+}
+
 /// What a line of the log says of when it was written, which no test moves. Not before 1970: that has no name in RFC 3339.
 #[must_use]
 pub fn time_of_day() -> SystemTime {

@@ -12,6 +12,7 @@ mod answer;
 mod assertions;
 mod audit;
 mod build;
+mod build_error;
 mod client_certificate;
 mod counts;
 mod cross_site;
@@ -22,6 +23,7 @@ pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod kept;
+mod lasting;
 mod measures;
 mod media_type;
 mod pages;
@@ -59,7 +61,7 @@ use crate::routing::Router;
 
 pub use access_log::LoggedBody;
 pub use audit::CommandAudit;
-pub use build::BuildError;
+pub use build_error::BuildError;
 pub use client_certificate::Asked;
 pub use counts::{Counts, RouteCounts};
 pub use kept::examine_state;
@@ -92,7 +94,7 @@ pub struct Gateway {
     counts: Counts,
     request_ids: request_id::RequestIds,
     readiness: Readiness,
-    lasting: build::Lasting,
+    lasting: lasting::Lasting,
 }
 
 /// What one server thread has for itself: the connections to the upstreams.

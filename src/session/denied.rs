@@ -28,8 +28,7 @@ use self::entries::Entries;
 use self::names::LogoutHash;
 use self::subjects::{Made, Subjects};
 use super::SessionId;
-use super::store::Now;
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 
 pub use denial::{Denial, What};
 pub use journal::DenialJournal;

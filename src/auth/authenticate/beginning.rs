@@ -5,8 +5,8 @@ use super::{Authenticator, Identity, SHORTLY, Source, Successor};
 use crate::auth::cookies::FoundCookies;
 use crate::auth::session_cookies::{CookieJar, Unkept};
 use crate::auth::unauthenticated::Unauthenticated;
+use crate::clock::Now;
 use crate::config::IssuerId;
-use crate::session::store::Now;
 
 impl Authenticator {
     /// Begins a session with tokens that the issuer has just given out: verified first, under a session id of its own. Then, and

@@ -11,9 +11,8 @@ use crate::auth::refresh::{EndReason, PresentedRefresh};
 use crate::auth::session_cookies::{PresentedSession, SessionOrigin};
 use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
 use crate::auth::verify::{VerifiedToken, VerifyError};
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::oauth::Claims;
-use crate::session::store::Now;
 use crate::session::{Denied, SidHash};
 
 /// A stream looks whether it was denied at once when somebody was, and then not again for so long: ten thousand of them must

@@ -7,11 +7,11 @@ use crate::auth::refresh::PresentedRefresh;
 use crate::auth::session_cookies::{CookieJar, PresentedSession, Unread};
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::{LogoutToken, LogoutTokenError, SignedOut, VerifyError};
+use crate::clock::Now;
 use crate::config::{IdentityToken, IssuerId};
 use crate::issuer::Issuer;
 use crate::oauth::AccessToken;
 use crate::session::shared::Away;
-use crate::session::store::Now;
 use crate::session::{SidHash, TokenHash};
 
 const AWAY: Unauthenticated = Unauthenticated::StoreAway { retry_after: SHORTLY };

@@ -6,9 +6,10 @@ use futures_util::future::join;
 use tokio::sync::oneshot;
 
 use super::{Authority, Background, PresentedRefresh, Renewals, report};
+use crate::clock::Now;
 use crate::config::{IssuerId, OnReuse};
 use crate::oauth::RefreshToken;
-use crate::session::store::{Ask, EndCause, Ending, Need, Now};
+use crate::session::store::{Ask, EndCause, Ending, Need};
 
 /// How long an issuer that has not revoked a token is left alone before it is asked again. After the last time it is not: the
 /// session has ended here all the same.

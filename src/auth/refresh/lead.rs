@@ -16,13 +16,13 @@ use tokio::sync::{Notify, oneshot};
 use super::ending::Revocation;
 use super::{AcceptError, Authority, Background, PresentedRefresh, Renewals, SHORTLY, SpendError, VerifiedAccess};
 use super::{Claimed, due_at, report};
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::config::IssuerId;
 use crate::issuer::Sent;
 use crate::oauth::{RefreshToken, TokenResponse};
 use crate::session::TokenHash;
 use crate::session::shared::Away;
-use crate::session::store::{Access, Ask, EndCause, Lead, Now, Outcome, RecordKey, Recording, Ticket, Tokens};
+use crate::session::store::{Access, Ask, EndCause, Lead, Outcome, RecordKey, Recording, Ticket, Tokens};
 
 /// How long a shared store that is away is left alone before it is offered the outcome again.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);

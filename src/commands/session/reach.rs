@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::SessionError;
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::commands::Failure;
 use crate::config::{Config, SessionStore};
 use crate::gateway::CommandAudit;
 use crate::issuer::Issuers;
 use crate::session::shared::Connection;
-use crate::session::store::{Now, SharedStore};
+use crate::session::store::SharedStore;
 use crate::session::stored::SessionsOnServer;
 use crate::session::{Denied, Policy, Sealer, SharedDenials, Store};
 use crate::tasks::Tasks;

@@ -154,8 +154,13 @@ fn every_word_is_said_by_a_template_or_by_an_answer() {
         said.extend(words_of(&environment.get_template(name).unwrap()));
     }
     let code = include_str!("../endpoints/issuer/one_time_code.rs");
-    let answers =
-        [code, include_str!("../answer.rs"), include_str!("../answer/sign_in.rs"), include_str!("../pages.rs")];
+    let answers = [
+        code,
+        include_str!("../answer.rs"),
+        include_str!("../answer/description.rs"),
+        include_str!("../answer/description/sign_in.rs"),
+        include_str!("../pages.rs"),
+    ];
     let names: BTreeSet<&str> = answers
         .iter()
         .flat_map(|source| source.split("Word::").skip(1))

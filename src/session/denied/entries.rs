@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::time::Instant;
 
-use crate::clock::Timestamp;
-use crate::session::store::Now;
+use crate::clock::{Now, Timestamp};
 
 /// A set whose members end, each at its time: when it is past by the wall clock, by which tokens end, and as much monotonic
 /// time has passed. A wall clock that jumps ahead and back again makes nothing forgotten.

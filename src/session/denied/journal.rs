@@ -20,8 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::{Denial, Denied};
-use crate::clock::{Clock, Timestamp};
-use crate::session::store::Now;
+use crate::clock::{Clock, Now, Timestamp};
 use crate::state::database::{Content, Database, DatabaseError};
 use crate::tasks::Tasks;
 

@@ -17,9 +17,8 @@ use tokio::time::{sleep, timeout};
 use super::taken::Taken;
 use super::telling::{Asked, Telling};
 use super::{Denial, Denied};
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::session::shared::{Away, Connection, Listed, Server};
-use crate::session::store::Now;
 use crate::session::{NoRandomness, SealError, Sealer};
 use crate::tasks::Tasks;
 

@@ -8,9 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use super::denial::{Denial, What};
 use super::entries::Entries;
 use super::names::SubjectHash;
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::session::SessionId;
-use crate::session::store::Now;
 
 /// The subjects. What was issued up to the second of the denial is denied with it, for nobody knows what came first within a
 /// second. Only of a session that has begun here that is known, whatever the clock says: it is named when it begins.

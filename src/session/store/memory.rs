@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::records::Records;
-use super::{Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
-use crate::clock::Clock;
+use super::{Ask, EndCause, Ending, Lead, Newest, Outcome, Policy, RecordKey, Recording, Standing, Ticket};
+use crate::clock::{Clock, Now};
 use crate::oauth::AccessToken;
 
 /// The records under a lock that is held for the length of one operation, and those who wait for an outcome.

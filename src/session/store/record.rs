@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Access, Need, Now, RecordKey, Tokens};
-use crate::clock::Timestamp;
+use super::{Access, Need, RecordKey, Tokens};
+use crate::clock::{Now, Timestamp};
 use crate::oauth::RefreshToken;
 use crate::session::{SessionId, TokenHash};
 

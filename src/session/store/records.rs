@@ -3,18 +3,22 @@
 //! No clock, no lock, nobody waits: the caller says what time it is. Rule by rule, this is where a spent token is never
 //! handed out for spending again, however its presenters, its answers and its successors are ordered.
 
-use std::collections::{HashMap, VecDeque};
+mod decision;
+mod ended;
+
 use std::time::{Duration, Instant};
 
+use self::decision::Spendable;
+use self::ended::EndedSessions;
 use super::record::{Record, State, Term, Troubles};
 use super::sheet::Sheet;
 use super::shelf::Shelf;
-use super::{
-    Ask, EndCause, Ending, Lead, Newest, Now, Outcome, Policy, Presenter, RecordKey, Recording, Ticket, Tokens,
-};
-use crate::clock::Timestamp;
-use crate::oauth::{AccessToken, RefreshToken};
+use super::{Ask, EndCause, Ending, Lead, Newest, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
+use crate::clock::{Now, Timestamp};
+use crate::oauth::AccessToken;
 use crate::session::{SessionId, TokenHash};
+
+pub(super) use self::decision::Decision;
 
 /// So many records at most are aged in one operation, so that none of them takes long.
 const AGED_AT_ONCE: usize = 32;
@@ -28,51 +32,21 @@ const LONGEST_CHAIN: usize = 100_000;
 pub(super) struct Records {
     policy: Policy,
     shelf: Shelf,
-    ended: HashMap<SessionId, EndCause>,
-    ended_at: VecDeque<(Instant, SessionId)>,
+    ended: EndedSessions,
     last_ticket: u64,
     least_ticket: u64,
 }
 
-/// How a presented token stands; as [`super::Standing`], with the record that the answer is about.
-#[derive(Clone, Debug)]
-pub(super) enum Decision {
-    Recorded(Tokens),
-    InFlight(RecordKey),
-    Vacant(Spendable),
-    Resting(Duration),
-    Nameless,
-    Rejected,
-    Reused,
-    Ended(EndCause),
-    Forgotten,
-}
-
-/// A token that may be spent.
-#[derive(Clone, Debug)]
-pub(super) struct Spendable {
-    key: RecordKey,
-    token: RefreshToken,
-    troubles: Troubles,
-}
-
 impl Records {
     pub(super) fn new(policy: Policy) -> Self {
-        Self {
-            policy,
-            shelf: Shelf::default(),
-            ended: HashMap::new(),
-            ended_at: VecDeque::new(),
-            last_ticket: 0,
-            least_ticket: 0,
-        }
+        Self { policy, shelf: Shelf::default(), ended: EndedSessions::default(), last_ticket: 0, least_ticket: 0 }
     }
 
-    /// Another policy for what is recorded already and what will be.
     pub(super) fn len(&self) -> usize {
         self.shelf.len()
     }
 
+    /// Another policy for what is recorded already and what will be.
     pub(super) const fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }
@@ -84,8 +58,7 @@ impl Records {
             records.shelf.put(key, record);
         }
         for (at, session, cause) in sheet.ended {
-            records.ended.insert(session, cause);
-            records.ended_at.push_back((at, session));
+            records.ended.put(session, cause, at);
         }
         records.last_ticket = sheet.last_ticket;
         records
@@ -93,10 +66,8 @@ impl Records {
 
     /// What is known, to be taken up again later.
     pub(super) fn into_sheet(self) -> Sheet {
-        let Self { shelf, ended, ended_at, last_ticket, .. } = self;
-        let ended_at = ended_at.into_iter();
-        let ended = ended_at.filter_map(|(at, session)| Some((at, session, *ended.get(&session)?))).collect();
-        Sheet { records: shelf.into_records(), ended, last_ticket }
+        let Self { shelf, ended, last_ticket, .. } = self;
+        Sheet { records: shelf.into_records(), ended: ended.into_list(), last_ticket }
     }
 
     /// Tickets are numbered from here on at least: who leads must not be taken for somebody from before a store forgot.
@@ -146,7 +117,7 @@ impl Records {
     }
 
     pub(super) fn record(&mut self, ticket: &Ticket, outcome: Outcome, now: Now) -> Recording {
-        let ended = self.ended.get(&ticket.session).copied();
+        let ended = self.ended.cause(ticket.session);
         let Some((mut spent, troubles)) = self.take_in_flight(ticket) else {
             // Of a session that has ended, it is to be undone whoever took over. Nobody may have: an outcome whose recording
             // was not answered is recorded once more.
@@ -207,10 +178,7 @@ impl Records {
         }
         self.shelf.take(key);
         // Without a session of its own, it would be the one that ended.
-        let session = SessionId::beginning_with(key);
-        if self.ended.remove(&session).is_some() {
-            self.ended_at.retain(|(_, ended)| *ended != session);
-        }
+        self.ended.remove(SessionId::beginning_with(key));
     }
 
     pub(super) fn disown(&mut self, key: &RecordKey, access_token: &AccessToken) {
@@ -223,7 +191,7 @@ impl Records {
     }
 
     pub(super) fn newest(&self, ask: &Ask) -> Newest {
-        if self.ended.contains_key(&self.session_of(ask)) {
+        if self.ended.cause(self.session_of(ask)).is_some() {
             return Newest::Ended;
         }
         match self.tip(&ask.key) {
@@ -235,14 +203,11 @@ impl Records {
 
     pub(super) fn end(&mut self, ask: &Ask, cause: EndCause, now: Now) -> Option<Ending> {
         let session = self.session_of(ask);
-        if self.ended.contains_key(&session) {
+        if self.ended.cause(session).is_some() {
             return None;
         }
-        self.ended.insert(session, cause);
-        self.ended_at.push_back((now.instant, session));
-        if self.ended_at.len() > self.policy.max_records {
-            self.forget_oldest_end();
-        }
+        self.ended.put(session, cause, now.instant);
+        self.ended.shrink(self.policy.max_records);
         Some(self.ending(ask, now))
     }
 
@@ -270,42 +235,6 @@ impl Records {
             key = successor;
         }
         None
-    }
-
-    fn decide(&self, ask: &Ask, now: Now) -> Decision {
-        if let Some(cause) = self.ended.get(&self.session_of(ask)) {
-            return Decision::Ended(*cause);
-        }
-        let Some(presented) = self.shelf.get(&ask.key) else {
-            let unheard_of = Spendable { key: ask.key, token: ask.token.clone(), troubles: Troubles::default() };
-            return Decision::Vacant(unheard_of);
-        };
-        if ask.by == Presenter::Browser && self.is_past_grace(presented, now.instant) {
-            return Decision::Reused;
-        }
-        let Some((key, tip)) = self.tip(&ask.key) else { return Decision::Forgotten };
-        let own = key == ask.key;
-        if let Some(fresh) = tip.tokens.as_ref().filter(|fresh| fresh.answers(ask.need, own, now)) {
-            return Decision::Recorded(fresh.tokens.clone());
-        }
-        let troubles = match tip.state {
-            State::Rejected => return Decision::Rejected,
-            State::Lapsed | State::Renewed { .. } => return Decision::Forgotten,
-            State::InFlight { lease, .. } if lease.left(now.instant).is_some() => return Decision::InFlight(key),
-            // Whoever led is gone, and with it the answer, if there was one.
-            State::InFlight { troubles, .. } => Troubles { answer_lost: true, ..troubles },
-            State::Unspent(troubles) => troubles,
-        };
-        if let Some(left) = troubles.rest.and_then(|rest| rest.left(now.instant)) {
-            return if troubles.nameless { Decision::Nameless } else { Decision::Resting(left) };
-        }
-        let token = if own { Some(ask.token.clone()) } else { tip.refresh_token() };
-        token.map_or(Decision::Forgotten, |token| Decision::Vacant(Spendable { key, token, troubles }))
-    }
-
-    fn is_past_grace(&self, presented: &Record, now: Instant) -> bool {
-        let State::Renewed { confirmed_at: Some(since), .. } = presented.state else { return false };
-        Term { since, length: self.policy.grace }.left(now).is_none()
     }
 
     fn session_of(&self, ask: &Ask) -> SessionId {
@@ -398,10 +327,7 @@ impl Records {
                 break;
             }
         }
-        let over = |(since, _): &(Instant, _)| Term { since: *since, length: self.policy.keep }.left(now).is_none();
-        if self.ended_at.front().is_some_and(over) {
-            self.forget_oldest_end();
-        }
+        self.ended.age(self.policy.keep, now);
     }
 
     /// Idle for too long: an unspent token is forgotten, a spent one is remembered as spent.
@@ -410,12 +336,6 @@ impl Records {
         if record.is_unconfirmed() {
             record.seen = now;
             self.put_spent(*key, record, State::Lapsed);
-        }
-    }
-
-    fn forget_oldest_end(&mut self) {
-        if let Some((_, session)) = self.ended_at.pop_front() {
-            self.ended.remove(&session);
         }
     }
 }

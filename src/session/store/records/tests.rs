@@ -3,8 +3,8 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::oauth::AccessToken;
-use crate::session::store::{Access, Need};
+use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::store::{Access, Need, Presenter};
 
 const LEASE: Duration = Duration::from_secs(60);
 const LIFETIME: Duration = Duration::from_secs(300);

@@ -8,10 +8,11 @@ use futures_util::future::join;
 use zeroize::Zeroizing;
 
 use super::{LEASE, Local, SharedStore, Terms};
+use crate::clock::Now;
 use crate::session::shared::{Away, Reading, Server, Swap};
+use crate::session::store::RecordKey;
 use crate::session::store::records::Records;
 use crate::session::store::sheet::{ChainId, Sheet};
-use crate::session::store::{Now, RecordKey};
 
 /// So often a step is taken anew because another instance was faster.
 const ATTEMPTS: usize = 32;

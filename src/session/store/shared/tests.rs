@@ -6,7 +6,8 @@ use crate::config::Secret;
 use crate::oauth::RefreshToken;
 use crate::session::formats::committed;
 use crate::session::shared::simulated::Simulated;
-use crate::session::store::{Access, Need, Presenter, SPARE, Tokens};
+use crate::session::store::policy::SPARE;
+use crate::session::store::{Access, Need, Presenter, Tokens};
 
 const POLICY: Policy = Policy {
     grace: Duration::from_secs(60),
