@@ -6,6 +6,7 @@ FROM rust:1-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /usher
 COPY Cargo.toml Cargo.lock clippy.toml rustfmt.toml ./
+COPY .cargo .cargo
 COPY src src
 # The manifest names the test target, so the file must be there, whatever is in it.
 RUN mkdir -p tests/it && touch tests/it/main.rs
