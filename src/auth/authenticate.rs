@@ -170,7 +170,7 @@ impl Authenticator {
     }
 
     async fn by_header(&self, token: &AccessToken, allowed: &[IssuerId]) -> Result<Identity, Unauthenticated> {
-        let token = self.verify(token, allowed).await?;
+        let token = self.verify(token, allowed).await.map_err(Unauthenticated::of_token_alone)?;
         self.refuse_denied(&token, None)?;
         Ok(Identity { token, session: None, source: Source::Header })
     }

@@ -36,6 +36,12 @@ pub enum Unauthenticated {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The issuer cannot be asked, and nobody knows whether there is a session: the token came alone.
+    #[error("the issuer cannot be reached at the moment")]
+    Unverified {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// The store that instances share cannot be asked. The session is kept. The fault of the store's operator, or of the
     /// network.
     #[error("the shared store cannot be reached at the moment")]
@@ -49,6 +55,17 @@ pub enum Unauthenticated {
     /// There can be no new session: better none than a guessable one. Our host's fault.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+}
+
+impl Unauthenticated {
+    /// The same of a token that came without a session.
+    #[must_use]
+    pub(super) fn of_token_alone(self) -> Self {
+        match self {
+            Self::IssuerUnavailable { retry_after } => Self::Unverified { retry_after },
+            other => other,
+        }
+    }
 }
 
 impl From<VerifyError> for Unauthenticated {

@@ -198,6 +198,7 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
             Unauthenticated::NoCredentials
             | Unauthenticated::RenewalNotAllowed
             | Unauthenticated::IssuerUnavailable { .. }
+            | Unauthenticated::Unverified { .. }
             | Unauthenticated::StoreAway { .. }
             | Unauthenticated::Unkept(_)
             | Unauthenticated::NoRandomness(_),

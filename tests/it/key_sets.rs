@@ -70,6 +70,7 @@ async fn the_gateway_starts_and_serves_without_the_issuer_and_recovers_by_itself
     let token = scene.issuer.access_token("alice");
     let answer = scene.send(get("https://app.test/x").bearer(&token)).await;
     assert!(answer.assert_status(503).header("retry-after").is_some());
+    assert!(answer.text().contains("the token cannot be verified"), "nobody says that there is a session: {answer:?}");
     scene.issuer.set_down(false);
     let (mut well, client) = (false, scene.client());
     for _ in 0..100 {

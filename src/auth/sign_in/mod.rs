@@ -297,6 +297,7 @@ impl LoopCause {
                 | Unauthenticated::Certificate(_)
                 | Unauthenticated::SessionEnded(_)
                 | Unauthenticated::IssuerUnavailable { .. }
+                | Unauthenticated::Unverified { .. }
                 | Unauthenticated::StoreAway { .. }
                 | Unauthenticated::Unkept(_)
                 | Unauthenticated::NoRandomness(_),

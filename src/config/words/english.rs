@@ -122,6 +122,8 @@ words! {
         "Your session cannot be renewed at the moment. You are still signed in: please try again in a moment.",
     StillSignedIn "still_signed_in"
         "The sign-in service cannot be reached. You are still signed in: please try again in a moment.",
+    TokenUnverified "token_unverified"
+        "The sign-in service cannot be reached, and without it the token cannot be verified: please try again in a moment.",
 
     // Whoever is, and may not, or not yet.
     SignInInsufficient "sign_in_insufficient"

@@ -146,15 +146,18 @@ pub(super) fn describe(rejection: &Rejection, explain: bool) -> Answer {
     }
 }
 
+/// Somebody whom Usher needs is away: 503, and when to try again.
+fn unavailable(fault: &'static str, retry_after: Duration, detail: Word) -> Answer {
+    Answer { retry_after: Some(retry_after), ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, fault, detail) }
+}
+
 /// Why an application's login began no session.
 fn describe_login_tokens(error: &Unauthenticated) -> Answer {
-    let unavailable = |fault, retry_after| Answer {
-        retry_after: Some(retry_after),
-        ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, fault, Word::SignInUnavailable)
-    };
     match error {
-        Unauthenticated::IssuerUnavailable { retry_after } => unavailable("issuer", *retry_after),
-        Unauthenticated::StoreAway { retry_after } => unavailable("store", *retry_after),
+        Unauthenticated::IssuerUnavailable { retry_after } => {
+            unavailable("issuer", *retry_after, Word::SignInUnavailable)
+        }
+        Unauthenticated::StoreAway { retry_after } => unavailable("store", *retry_after, Word::SignInUnavailable),
         _ => Answer::new(StatusCode::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
     }
 }
@@ -229,14 +232,9 @@ fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
         Unauthenticated::Certificate(_) => Answer::unauthorized(Challenge::Missing, Word::CertificateNameless),
         Unauthenticated::NoRandomness(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
         Unauthenticated::Unkept(_) => Answer::new(StatusCode::BAD_GATEWAY, "issuer", Word::SignInServiceBroken),
-        Unauthenticated::IssuerUnavailable { retry_after } => Answer {
-            retry_after: Some(*retry_after),
-            ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "issuer", Word::StillSignedIn)
-        },
-        Unauthenticated::StoreAway { retry_after } => Answer {
-            retry_after: Some(*retry_after),
-            ..Answer::new(StatusCode::SERVICE_UNAVAILABLE, "store", Word::NotRenewed)
-        },
+        Unauthenticated::IssuerUnavailable { retry_after } => unavailable("issuer", *retry_after, Word::StillSignedIn),
+        Unauthenticated::Unverified { retry_after } => unavailable("issuer", *retry_after, Word::TokenUnverified),
+        Unauthenticated::StoreAway { retry_after } => unavailable("store", *retry_after, Word::NotRenewed),
     }
 }
 

@@ -34,9 +34,11 @@ pub(super) async fn show(
                 "session_expires_in": session_ends.map(|end| end.since(now).as_secs()),
             })
         }
-        Err(error @ (Unauthenticated::IssuerUnavailable { .. } | Unauthenticated::StoreAway { .. })) => {
-            return Err(error.into());
-        }
+        Err(
+            error @ (Unauthenticated::IssuerUnavailable { .. }
+            | Unauthenticated::Unverified { .. }
+            | Unauthenticated::StoreAway { .. }),
+        ) => return Err(error.into()),
         Err(_) => json!({ "signed_in": false }),
     };
     Ok(with_header(Body::full(document.to_string()), StatusCode::OK, &[(CONTENT_TYPE, "application/json")]))
