@@ -11,6 +11,7 @@ export default async function play({ browser, options }) {
   const focused = () => page.locator(':focus').getAttribute('id');
   await page.goto(options.deepLink);
   assert.ok(page.url().startsWith(SIGN_IN), page.url());
+  assert.equal(await focused(), 'username');
   await page.keyboard.type('dora');
   await page.keyboard.press('Tab');
   await page.keyboard.type('explorer');
