@@ -7,8 +7,8 @@ mod lines;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Log, LogFormat};
 use crate::server::panic_message;
@@ -55,21 +55,21 @@ pub fn start(log: &Log) -> Result<LogGuard, LogError> {
     let lines = Lines::start(io::stderr()).map_err(LogError::Thread)?;
     // A failed write is not reported: the report would go where the write failed.
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(lines.clone())
         .with_ansi(log.format == LogFormat::Text && colours())
         .log_internal_errors(false);
     // The only error is that there is a log already.
     let _ = match log.format {
-        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.finish()),
-        LogFormat::Json => tracing::subscriber::set_global_default(subscriber.event_format(Json).finish()),
+        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.finish().with(filter)),
+        LogFormat::Json => tracing::subscriber::set_global_default(subscriber.event_format(Json).finish().with(filter)),
     };
     log_panics();
     Ok(LogGuard { lines })
 }
 
-fn filter(level: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(format!("{QUIET_CRATES},{level}"))
+fn filter(level: &str) -> Result<Targets, ParseError> {
+    format!("{QUIET_CRATES},{level}").parse()
 }
 
 fn colours() -> bool {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_level_is_a_filter_and_the_protocol_crates_stay_quiet_unless_named() {
-        assert!(filter("not a [ level").is_err());
+        assert!(filter("usher=loud").is_err());
         let quiet = filter("trace").unwrap().to_string();
         assert!(quiet.contains("h2=info") && quiet.contains("trace"), "{quiet}");
         let named = filter("h2=trace,info").unwrap().to_string();

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, HumanDuration};
@@ -58,7 +57,7 @@ impl Check<'_> {
         let mirror = mirror.cloned().unwrap_or_default();
         let default = defaults::log();
         let level = mirror.level.unwrap_or(default.level);
-        if EnvFilter::try_new(&level).is_err() || !names_levels(&level) {
+        if level.parse::<Targets>().is_err() || !names_levels(&level) {
             let remedy = "write error, warn, info, debug or trace, or finer: usher=debug,info";
             self.report.problem(&KeyPath::root().key("log").key("level"), "is not a level", remedy);
         }
