@@ -18,18 +18,9 @@ const IN_THE_BODY: &str = "access_token: /accessToken, refresh_token: /refreshTo
 async fn with_login(login: &str, session: &str, site: &str) -> Scene {
     let clock = Clock::adjustable();
     let issuer = Issuer::start(&clock).await;
+    let issuers = issuer.legacy(&format!("leeway: 0s\n    login: {{ path: /auth/login, {login} }}"));
     let yaml = format!(
-        "
-issuers:
-  main:
-    issuer: {url}
-    jwks_url: {url}/keys
-    insecure_http: true
-    audiences: [usher]
-    algorithms: [ES256]
-    leeway: 0s
-    refresh: {{ url: {url}/legacy/refresh, send: json, field: refreshToken, access_token: /accessToken, refresh_token: /refreshToken }}
-    login: {{ path: /auth/login, {login} }}
+        "{issuers}
 session:
   secret: '$SECRET'
 {session}
@@ -43,8 +34,7 @@ sites:
       - path: /
       - {{ path: /public/, access: public }}
       - {{ path: /nameless/, identity_headers: {{ X-User-Email: email }} }}
-",
-        url = issuer.url()
+"
     );
     Scene::with(&yaml, Upstream::start().await, issuer, clock).await
 }

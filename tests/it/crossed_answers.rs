@@ -41,19 +41,12 @@ fn requests() -> usize {
 
 /// A gateway before both applications. Fewer tokens fit into its memory than there are users.
 async fn gateway(issuer: &Issuer, applications: [String; 2], clock: &Clock) -> Gateway {
-    let url = issuer.url();
+    let login = "{ path: /auth/login, page: /login, access_token: /accessToken, refresh_token: /refreshToken }";
+    let issuers = issuer.legacy(&format!("login: {login}"));
     let yaml = format!(
         "
 limits: {{ connections_per_address: 10000, token_cache_bytes: 1MiB }}
-issuers:
-  main:
-    issuer: {url}
-    jwks_url: {url}/keys
-    insecure_http: true
-    audiences: [usher]
-    algorithms: [ES256]
-    refresh: {{ url: {url}/legacy/refresh, send: json, field: refreshToken, access_token: /accessToken, refresh_token: /refreshToken }}
-    login: {{ path: /auth/login, page: /login, access_token: /accessToken, refresh_token: /refreshToken }}
+{issuers}
 session: {{ secret: '$SECRET' }}
 sites:
 "

@@ -22,18 +22,9 @@ async fn scene(login: &str) -> Scene {
 async fn scene_with(login: &str, session: &str) -> Scene {
     let clock = Clock::adjustable();
     let issuer = Issuer::start(&clock).await;
+    let issuers = issuer.legacy(&format!("leeway: 0s\n    login: {{ path: /auth/login, page: /login, {login} }}"));
     let yaml = format!(
-        "
-issuers:
-  main:
-    issuer: {url}
-    jwks_url: {url}/keys
-    insecure_http: true
-    audiences: [usher]
-    algorithms: [ES256]
-    leeway: 0s
-    refresh: {{ url: {url}/legacy/refresh, send: json, field: refreshToken, access_token: /accessToken, refresh_token: /refreshToken }}
-    login: {{ path: /auth/login, page: /login, {login} }}
+        "{issuers}
 session: {{ secret: '$SECRET', {session} }}
 sites:
   - host: app.test
@@ -43,8 +34,7 @@ sites:
     routes:
       - path: /
       - {{ path: /login, access: public }}
-",
-        url = issuer.url()
+"
     );
     Scene::with(&yaml, Upstream::start().await, issuer, clock).await
 }

@@ -230,19 +230,7 @@ async fn a_websocket_handshake_carries_the_renewed_cookies() {
 async fn a_token_service_that_speaks_json_is_asked_in_json() {
     let clock = Clock::adjustable();
     let issuer = Issuer::start(&clock).await;
-    let issuers = format!(
-        "
-issuers:
-  main:
-    issuer: {url}
-    jwks_url: {url}/keys
-    insecure_http: true
-    audiences: [usher]
-    algorithms: [ES256]
-    refresh: {{ url: {url}/legacy/refresh, send: json, field: refreshToken, access_token: /accessToken, refresh_token: /refreshToken }}
-",
-        url = issuer.url()
-    );
+    let issuers = issuer.legacy("");
     let scene = Scene::with(&format!("{issuers}{SESSION}{SITES}"), Upstream::start().await, issuer, clock).await;
     let jar = scene.expired_session("alice");
     assert_renewed(scene.send(get("https://app.test/x").cookies(&jar)).await.assert_status(200));

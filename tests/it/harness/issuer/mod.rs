@@ -148,6 +148,30 @@ impl Issuer {
         format!("http://{}", self.served.address)
     }
 
+    /// The configuration of this issuer as that of an application whose users signed in before there was OpenID Connect: tokens
+    /// are renewed in JSON. `more` are keys beside these.
+    pub(crate) fn legacy(&self, more: &str) -> String {
+        let url = self.url();
+        format!(
+            "
+issuers:
+  main:
+    issuer: {url}
+    jwks_url: {url}/keys
+    insecure_http: true
+    audiences: [usher]
+    algorithms: [ES256]
+    refresh:
+      url: {url}/legacy/refresh
+      send: json
+      field: refreshToken
+      access_token: /accessToken
+      refresh_token: /refreshToken
+    {more}
+"
+        )
+    }
+
     /// What it was asked so far.
     pub(crate) fn asked(&self) -> Asked {
         self.state.asked.lock().unwrap().clone()
