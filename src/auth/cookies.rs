@@ -4,17 +4,15 @@
 //! for doubles is one: a name that comes twice is no session at all, whatever the values (C04); the answer clears it.
 //! This module does not know what a cookie means.
 
+mod name;
+
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use self::name::{Name, Pieces, line};
 use crate::config::Cookies;
 
-/// Bytes of a cookie's value that every browser keeps, name and attributes included in the 4096 (RFC 6265bis §5.5).
-const PIECE_BYTES: usize = 3_800;
-/// Pieces of one logical cookie; what is longer is refused loudly instead of being cut.
-pub const MAX_PIECES: usize = 5;
-/// A browser keeps no cookie for longer (RFC 6265bis §5.5).
-const MAX_AGE_CAP: u64 = 400 * 24 * 60 * 60;
+pub use self::name::{Found, FoundValue, MAX_PIECES, Unstorable};
 
 /// Clears what the browser keeps for the whole site, cookies of every name included (W3C Clear Site Data).
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -34,36 +32,8 @@ pub struct CookieNames {
     hold_tokens: bool,
 }
 
-/// One logical cookie.
-#[derive(Clone, Debug)]
-struct Name {
-    base: String,
-    /// An existing service's cookie is never split: `NAME-1` may be somebody else's.
-    max_pieces: usize,
-}
-
-/// What a request carries under one logical name.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The value, pieces joined.
-    pub value: FoundValue,
-    /// How many pieces the browser has; a shorter value must clear the rest.
-    pieces: usize,
-}
-
-/// The value of a logical cookie in a request.
-#[derive(Clone, PartialEq, Eq)]
-pub enum FoundValue {
-    /// There is none.
-    Absent,
-    /// There is one.
-    Present(String),
-    /// The name comes twice, or a piece is missing.
-    Unusable,
-}
-
 /// The logical cookies of a request.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct FoundCookies {
     /// The one with the access token.
     pub access: Found,
@@ -92,17 +62,6 @@ pub struct InBrowser {
     session: usize,
 }
 
-/// A new value cannot stand in cookies: too long, or with bytes that a cookie cannot hold (RFC 6265 §4.1.1). The issuer's
-/// tokens are not made for cookies; the operator needs to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a token of {bytes} bytes cannot be kept in cookies: at most {limit} bytes of printable ASCII can")]
-pub struct Unstorable {
-    /// What would have to be stored.
-    pub bytes: usize,
-    /// What can be.
-    pub limit: usize,
-}
-
 impl CookieNames {
     /// The names for this kind of cookies.
     #[must_use]
@@ -119,6 +78,9 @@ impl CookieNames {
     /// Reads the cookies out of all `Cookie` lines and takes them out of the request, so that the application never sees
     /// them (law 9). What remains keeps its bytes and order, on one line (RFC 9113 §8.2.3).
     pub fn take(&self, headers: &mut HeaderMap) -> FoundCookies {
+        if !headers.contains_key(COOKIE) {
+            return FoundCookies::default();
+        }
         let mut access = Pieces::default();
         let mut refresh = Pieces::default();
         let mut session = Pieces::default();
@@ -189,7 +151,7 @@ impl CookieNames {
     /// `Set-Cookie` lines that store the key to a session, and clear the tokens that the browser still has.
     #[must_use]
     pub fn set_session(&self, key: &str, max_age: u64, browser: InBrowser) -> Vec<HeaderValue> {
-        let mut lines: Vec<_> = line(OWN_SESSION, key, max_age.min(MAX_AGE_CAP)).into_iter().collect();
+        let mut lines: Vec<_> = line(OWN_SESSION, key, max_age).into_iter().collect();
         lines.extend(self.clear_other_kind(browser));
         lines
     }
@@ -270,74 +232,6 @@ impl FoundCookies {
     }
 }
 
-impl Name {
-    /// Which piece of this cookie a name is: 0 for the base itself, n for `base-n`.
-    fn piece(&self, name: &[u8]) -> Option<usize> {
-        match name.strip_prefix(self.base.as_bytes())? {
-            [] => Some(0),
-            [b'-', digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')).filter(|index| *index < self.max_pieces),
-            _ => None,
-        }
-    }
-
-    fn piece_name(&self, piece: usize) -> String {
-        if piece == 0 { self.base.clone() } else { format!("{}-{piece}", self.base) }
-    }
-
-    fn set(&self, value: &str, max_age: u64, in_browser: usize) -> Result<Vec<HeaderValue>, Unstorable> {
-        let limit = PIECE_BYTES * self.max_pieces;
-        let unstorable = Unstorable { bytes: value.len(), limit };
-        if value.is_empty() || value.len() > limit || !value.bytes().all(is_cookie_octet) {
-            return Err(unstorable);
-        }
-        let max_age = max_age.min(MAX_AGE_CAP);
-        let mut lines = Vec::with_capacity(1);
-        for (index, piece) in value.as_bytes().chunks(PIECE_BYTES).enumerate() {
-            let piece = std::str::from_utf8(piece).map_err(|_| unstorable)?;
-            lines.extend(line(&self.piece_name(index), piece, max_age));
-        }
-        let cleared = self.clear_from(lines.len(), in_browser);
-        lines.extend(cleared);
-        Ok(lines)
-    }
-
-    fn clear_from(&self, from: usize, to: usize) -> Vec<HeaderValue> {
-        (from..to).filter_map(|piece| line(&self.piece_name(piece), "", 0)).collect()
-    }
-}
-
-/// The pieces of one logical cookie as they are found.
-#[derive(Default)]
-struct Pieces<'r> {
-    values: [Option<&'r [u8]>; MAX_PIECES],
-    twice: bool,
-}
-
-impl<'r> Pieces<'r> {
-    fn add(&mut self, index: usize, value: &'r [u8]) {
-        match self.values.get_mut(index) {
-            Some(slot @ None) => *slot = Some(value),
-            _ => self.twice = true,
-        }
-    }
-
-    /// An empty value counts as absent: some clients send a cleared cookie once more. The browser has it all the same.
-    fn join(&self) -> Found {
-        let are_full = self.values.map(|value| value.is_some_and(|value| !value.is_empty()));
-        let pieces = self.values.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        let full = are_full.iter().rposition(|full| *full).map_or(0, |last| last + 1);
-        let present: Vec<&[u8]> = self.values.iter().flatten().copied().filter(|value| !value.is_empty()).collect();
-        let value = if full == 0 && !self.twice {
-            FoundValue::Absent
-        } else if self.twice || present.len() != full {
-            FoundValue::Unusable
-        } else {
-            String::from_utf8(present.concat()).map_or(FoundValue::Unusable, FoundValue::Present)
-        };
-        Found { value, pieces }
-    }
-}
-
 /// `Clear-Site-Data` without what would clear Usher's cookies; the rest of it stays. Returns how many words went.
 fn keep_cookies(headers: &mut HeaderMap) -> usize {
     if !headers.contains_key(CLEAR_SITE_DATA) {
@@ -386,15 +280,6 @@ fn other_cookie(name: &[u8], value: &[u8]) -> Option<OtherCookie> {
 /// A `Set-Cookie` line for a cookie of Usher's own of this name, which follows the prefix. An age of 0 clears it.
 pub(super) fn own_line(name: &str, value: &str, max_age: u64) -> Option<HeaderValue> {
     line(&format!("{OWN_PREFIX}{name}"), value, max_age)
-}
-
-/// `cookie-octet` (RFC 6265 §4.1.1).
-const fn is_cookie_octet(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
-}
-
-fn line(name: &str, value: &str, max_age: u64) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{name}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite=Lax")).ok()
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use super::name::PIECE_BYTES;
 use super::*;
 
 fn own() -> CookieNames {
