@@ -111,6 +111,7 @@ pub(super) fn describe(rejection: &Rejection, explain: bool) -> Answer {
             challenge: (!refusal.insufficient_scope.is_empty())
                 .then(|| Challenge::InsufficientScope(refusal.insufficient_scope.clone())),
             required: explain.then(|| refusal.to_string()),
+            elsewhere: Some("/"),
             sign_out: true,
             ..Answer::new(S::FORBIDDEN, "client", Word::Forbidden)
         },
