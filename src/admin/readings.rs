@@ -45,6 +45,8 @@ pub struct Certificate {
     pub file: Option<PathBuf>,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// From when on it should have been renewed.
+    pub late_at: Timestamp,
 }
 
 /// What became of reloads.

@@ -49,7 +49,7 @@ use crate::tasks::Tasks;
 
 pub use authorization_code::{AuthorizationEndpoint, AuthorizationError, AuthorizationRequest, CodeError};
 pub use document::FetchError;
-pub use examination::{Examination, PublishedKeys};
+pub use examination::{Answered, Examination, PublishedKeys};
 pub use gate::{Gate, TurnedAway};
 pub use introspection::IntrospectionError;
 pub use jwks::Keys;

@@ -81,6 +81,8 @@ pub(super) struct Certificate {
     pub(super) ends_at: Timestamp,
     /// Whole days; none when it has ended.
     pub(super) days_left: u64,
+    /// Whether it should have been renewed by now.
+    pub(super) is_late: bool,
 }
 
 /// Where what must be remembered of sessions is.
@@ -168,6 +170,7 @@ fn certificates(readings: &Readings) -> Vec<Certificate> {
         file: certificate.file.as_ref().map(|file| file.display().to_string()),
         ends_at: certificate.expires_at,
         days_left: certificate.expires_at.since(readings.now).as_secs() / DAY,
+        is_late: certificate.late_at <= readings.now,
     };
     readings.certificates.iter().map(certificate).collect()
 }

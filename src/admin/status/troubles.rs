@@ -4,9 +4,6 @@ use serde::Serialize;
 
 use super::overview::Overview;
 
-/// A certificate that ends sooner should have been renewed. `usher check` warns of the same.
-const FEW_DAYS: u64 = 14;
-
 /// One thing.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Trouble {
@@ -38,7 +35,7 @@ pub(super) fn of(overview: &Overview) -> Vec<Trouble> {
     for problem in overview.configuration.stale_certificates.iter() {
         add("certificates", format!("could not be read anew, and stays as it was: {problem}"));
     }
-    for certificate in overview.certificates.iter().filter(|certificate| certificate.days_left < FEW_DAYS) {
+    for certificate in overview.certificates.iter().filter(|certificate| certificate.is_late) {
         let when = match certificate.days_left {
             0 if certificate.ends_at <= overview.now => "has ended".to_owned(),
             0 => "ends within a day".to_owned(),
