@@ -25,7 +25,7 @@ use crate::auth::session_cookies::SessionCookies;
 use crate::auth::sign_in::{SignIns, SpentStates};
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
-use crate::config::{self, Config, SessionStore};
+use crate::config::{self, Config, Otlp, SessionStore};
 use crate::forwarding::{TrailerFilter, UpstreamTlsError, Upstreams};
 use crate::issuer::local::EndedSession;
 use crate::issuer::{ClientError, Issuers, IssuersError};
@@ -277,7 +277,7 @@ impl Gateway {
         }
         denied.set_capacity(max_records);
         if let (Some(spans), Some(collector)) = (&gateway.lasting.spans, collector) {
-            spans.lead_to(collector);
+            spans.lead_to(collector, otlp(&self.config) != otlp(&gateway.config));
         }
         self.end_sessions(&gateway);
         gateway.lasting.issuers().forget_refusals();
@@ -354,8 +354,11 @@ fn open_store(session: &config::Session, clock: &Clock) -> Result<(Arc<Store>, O
 
 /// Who is told of spans, if anybody is.
 fn collector(config: &Config) -> Result<Option<Collector>, BuildError> {
-    let otlp = config.tracing.as_ref().and_then(|tracing| tracing.otlp.as_ref());
-    otlp.map(Collector::new).transpose().map_err(BuildError::Collector)
+    otlp(config).map(Collector::new).transpose().map_err(BuildError::Collector)
+}
+
+fn otlp(config: &Config) -> Option<&Otlp> {
+    config.tracing.as_ref()?.otlp.as_ref()
 }
 
 /// Where the sessions are that are not in cookies.
