@@ -327,6 +327,21 @@ async fn issuers_with_their_keys_applications_and_certificates_are_shown_as_they
 }
 
 #[tokio::test]
+async fn a_site_that_awaits_its_certificate_is_not_said_to_be_well() {
+    let acme = "acme: { agree_to_terms: true, directory: 'https://127.0.0.1:9/dir' }";
+    let site = "{ host: app.test, upstream: 'http://127.0.0.1:9', access: public, routes: [{ path: / }] }";
+    let yaml = format!("state_directory: '$DIRECTORY/state'\ntls: {{ {acme} }}\nsites: [{site}]\n");
+    let gateway = Gateway::start(&yaml, &Clock::system()).await;
+    let status = gateway.status("/").await;
+    assert_eq!((&status["state"], &status["troubles"][0]["part"]), (&json!("troubled"), &json!("certificates")));
+    let (_, _, page) = ask(gateway.admin(), "/", &[]).await;
+    assert!(page.contains("app.test is yet to be issued") && !page.contains("no listener speaks TLS"), "{page}");
+    let ends =
+        Metrics::of(gateway.admin()).await.find("usher_certificate_expiry_timestamp_seconds", &[("name", "app.test")]);
+    assert!(ends.is_some_and(|ends| ends < 1.0), "{ends:?}");
+}
+
+#[tokio::test]
 async fn an_application_that_fails_is_shown_so_until_it_answers() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("application");

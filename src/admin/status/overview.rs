@@ -35,6 +35,8 @@ pub(super) struct Overview {
     pub(super) upstreams: Vec<Address>,
     pub(super) issuers: Vec<Issuer>,
     pub(super) certificates: Vec<Certificate>,
+    /// The hosts whose certificates are yet to be issued.
+    pub(super) awaited_certificates: Vec<String>,
     pub(super) store: Store,
     pub(super) counts: Counts,
 }
@@ -124,6 +126,7 @@ impl Overview {
             upstreams: upstreams::of(gateway),
             issuers: issuers::of(gateway),
             certificates: certificates(readings),
+            awaited_certificates: readings.awaited_certificates.clone(),
             store: Store {
                 kind: match config.session.store {
                     SessionStore::Memory => "memory",

@@ -35,6 +35,9 @@ pub(super) fn of(overview: &Overview) -> Vec<Trouble> {
     for problem in overview.configuration.stale_certificates.iter() {
         add("certificates", format!("could not be read anew, and stays as it was: {problem}"));
     }
+    for host in &overview.awaited_certificates {
+        add("certificates", format!("the certificate of {host} is yet to be issued: nobody can connect to it"));
+    }
     for certificate in overview.certificates.iter().filter(|certificate| certificate.is_late) {
         let when = match certificate.days_left {
             0 if certificate.ends_at <= overview.now => "has ended".to_owned(),

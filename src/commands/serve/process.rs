@@ -33,6 +33,7 @@ impl Process for Serving {
             gateway,
             connections: server.connections(),
             certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
+            awaited_certificates: server.awaited_certificates(),
             reloads: reloads.outcomes(),
             version,
         }

@@ -144,6 +144,13 @@ impl CertificateTable {
         self.pairs.iter().filter_map(Pair::expiry).chain(self_made).collect()
     }
 
+    /// The names whose certificates are yet to be issued, in their order.
+    pub(in crate::server) fn awaited(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.awaited.iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether it is one self-made certificate for these names.
     pub(in crate::server) fn is_made_for(&self, names: &[String]) -> bool {
         !self.made_for.is_empty() && self.made_for == names
