@@ -75,7 +75,7 @@ impl Readings {
     fn issuers(&self, families: &mut Families<'_>) -> fmt::Result {
         let issuers: Vec<_> = self.gateway.issuer_health().collect();
         let up = issuers.iter().map(|issuer| ([("issuer", &*issuer.name)], u64::from(issuer.up)));
-        let help = "Whether what an issuer's tokens are verified with can be had (1) or cannot (0).";
+        let help = "Whether an issuer's tokens can be verified, and those of Usher itself be issued (1), or not (0).";
         families.gauges("usher_issuer_up", help, up)?;
         let ages =
             issuers.iter().filter_map(|issuer| Some(([("issuer", &*issuer.name)], issuer.key_set_age?.as_secs_f64())));

@@ -21,7 +21,11 @@ pub(super) fn of(overview: &Overview) -> Vec<Trouble> {
         add("configuration", "the last reload failed: what was in force before still is".to_owned());
     }
     for issuer in overview.issuers.iter().filter(|issuer| !issuer.up) {
-        let what = if issuer.source == "introspection" { "cannot be asked about tokens" } else { "gives out no keys" };
+        let what = match issuer.source {
+            "introspection" => "cannot be asked about tokens",
+            "Usher itself" => "cannot change what it keeps: nobody signs in with it, and the log tells why",
+            _ => "gives out no keys",
+        };
         add("issuers", format!("the issuer {} {what}", issuer.name));
     }
     if overview.store.up == Some(false) {
