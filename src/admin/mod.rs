@@ -1,7 +1,7 @@
 //! Health, metrics and the status page, on a listener of its own that is never public.
 //!
 //! `/healthz` says that the process lives, `/readyz` whether it wants traffic: 503 from the moment a drain begins. An
-//! issuer whose keys cannot be had makes it `degraded`, which is still ready: other processes could not have them either.
+//! issuer that fails makes it `degraded`, which is still ready: other processes would be no better off.
 //! [`/metrics`](metrics) is what Prometheus reads, [`/`](status) what people look at. Everything else is 404. Who may read
 //! more than health is decided in [`guard`]; nothing here is ever cached. This listener has time-outs and a bound of its own
 //! ([`places`]), so that it answers when the public ones are full, and whoever fills it keeps no probe out.
@@ -227,8 +227,8 @@ fn ready(readiness: &Readiness, with_names: bool) -> Response<Full<Bytes>> {
 }
 
 fn say_ready(failing_issuers: &[Arc<str>], store_away: bool) -> Cow<'static, str> {
-    let issuers = (!failing_issuers.is_empty())
-        .then(|| format!("the keys of these issuers cannot be had: {}", failing_issuers.join(", ")));
+    let issuers =
+        (!failing_issuers.is_empty()).then(|| format!("these issuers are failing: {}", failing_issuers.join(", ")));
     let store = store_away.then(|| "the shared store is out of reach".to_owned());
     let missing: Vec<String> = issuers.into_iter().chain(store).collect();
     if missing.is_empty() { "ready\n".into() } else { format!("degraded: {}\n", missing.join("; ")).into() }

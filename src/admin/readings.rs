@@ -30,6 +30,8 @@ pub struct Readings {
     pub connections: usize,
     /// The certificates that clients are shown.
     pub certificates: Vec<Certificate>,
+    /// The hosts whose certificates are yet to be issued: nobody can connect to them.
+    pub awaited_certificates: Vec<String>,
     /// What became of reloads.
     pub reloads: Reloads,
     /// What tells the configuration in force from others.
@@ -45,6 +47,8 @@ pub struct Certificate {
     pub file: Option<PathBuf>,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// From when on it should have been renewed.
+    pub late_at: Timestamp,
 }
 
 /// What became of reloads.

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Access, Config, ConfigError, Loaded, Note, Route, Sources};
 use crate::{gateway, server};
 
-/// Flags of `usher check`.
+/// Flags of `usher check`, and of `usher doctor`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Where the configuration comes from.
@@ -22,7 +22,7 @@ pub struct Args {
     /// How the answer is written
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
-    /// End with exit code 1 when something is valid but looks wrong
+    /// End with exit code 1 of a warning, too
     #[arg(long)]
     pub strict: bool,
 }

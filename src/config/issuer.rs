@@ -59,6 +59,15 @@ impl Issuer {
         }
     }
 
+    /// Where its tokens are introspected, if the configuration says that itself.
+    #[must_use]
+    pub const fn introspection_endpoint(&self) -> Option<&Url> {
+        match self.introspection() {
+            Some(introspection) => introspection.endpoint.as_ref(),
+            None => None,
+        }
+    }
+
     /// What is configured of it, when Usher itself is the issuer.
     #[must_use]
     pub const fn local(&self) -> Option<&LocalIssuer> {

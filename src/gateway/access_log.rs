@@ -64,8 +64,8 @@ pub(super) struct Record {
     pub(super) source: Option<Source>,
     /// Why the request was refused, and whose fault that is; `None` when the application answered.
     pub(super) refusal: Option<(Box<str>, &'static str)>,
-    /// Whether that was a rate limit.
-    pub(super) limited: bool,
+    /// What that came of.
+    pub(super) cause: Cause,
     /// Whether another proxy was told that the request may pass.
     pub(super) verified: bool,
     pub(super) status: StatusCode,
@@ -89,6 +89,17 @@ pub(super) struct Stretch {
     pub(super) after: Duration,
     /// From there to its end.
     pub(super) took: Duration,
+}
+
+/// What a refusal came of, as far as that matters to whoever counts or explains it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// What is kept of a request, or the day's troubles.
+    Kept,
+    /// What nobody keeps of one: its fields, its body, its connection.
+    Unkept,
+    /// How many came before it, which is not kept either.
+    RateLimit,
 }
 
 /// How the body of the answer ended.
@@ -119,7 +130,7 @@ impl Record {
             subject: None,
             source: None,
             refusal: None,
-            limited: false,
+            cause: Cause::Kept,
             verified: false,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             cookies: false,
@@ -135,7 +146,7 @@ impl Record {
     /// What is counted of it, once the head of the answer is there.
     pub(super) fn answered(&self) -> Answered {
         let (status, fault) = (self.status, self.refusal.as_ref().map(|(_, fault)| *fault));
-        let limited = self.limited;
+        let limited = self.cause == Cause::RateLimit;
         Answered { status, fault, limited, whole: self.head_after, upstream: self.upstream_took(), own: self.own() }
     }
 

@@ -85,6 +85,7 @@ fn note(exchange: &mut Exchange<'_>, answer: &Answer, rejection: &Rejection) {
     }
     audit::rejected(exchange, rejection, (&reason, answer.fault));
     exchange.record.refusal = Some((reason.into(), answer.fault));
+    exchange.record.cause = rejection.cause();
 }
 
 /// A redirect, a page or a problem document.

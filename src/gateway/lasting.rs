@@ -8,7 +8,7 @@ use crate::auth::refresh::RenewalCounts;
 use crate::auth::sign_in::SpentStates;
 use crate::auth::verify::Verifier;
 use crate::clock::Clock;
-use crate::config::{self, Config, SessionStore};
+use crate::config::{self, Config, Otlp, SessionStore};
 use crate::issuer::{Issuers, IssuersError};
 use crate::session::shared::Connection;
 use crate::session::store::{MemoryStore, SharedStore};
@@ -47,6 +47,8 @@ pub(super) struct Terms {
     sessions_here: (usize, usize),
     /// Where a queue of spans that there is already is to lead: what waits in it goes there.
     collector: Option<Collector>,
+    /// Whether that is another one than before.
+    is_another: bool,
 }
 
 impl Lasting {
@@ -110,6 +112,7 @@ impl Lasting {
             for_sessions: sealer()?,
             sessions_here: sessions_here(config),
             collector,
+            is_another: otlp(before) != otlp(config),
         };
         let lasting = Self {
             tasks: self.tasks.clone(),
@@ -159,7 +162,7 @@ impl Lasting {
         }
         self.denied.set_capacity(session.max_records);
         if let (Some(spans), Some(collector)) = (&self.spans, terms.collector) {
-            spans.lead_to(collector);
+            spans.lead_to(collector, terms.is_another);
         }
     }
 
@@ -202,8 +205,11 @@ fn open_store(session: &config::Session, clock: &Clock) -> Result<(Arc<Store>, O
 
 /// Who is told of spans, if anybody is.
 fn collector(config: &Config) -> Result<Option<Collector>, BuildError> {
-    let otlp = config.tracing.as_ref().and_then(|tracing| tracing.otlp.as_ref());
-    otlp.map(Collector::new).transpose().map_err(BuildError::Collector)
+    otlp(config).map(Collector::new).transpose().map_err(BuildError::Collector)
+}
+
+fn otlp(config: &Config) -> Option<&Otlp> {
+    config.tracing.as_ref()?.otlp.as_ref()
 }
 
 /// Where the sessions are that are not in cookies.

@@ -23,8 +23,9 @@ impl Readiness {
         !self.draining.is_cancelled()
     }
 
-    /// The issuers whose keys cannot be had, by their names in the configuration. Public routes work without them, and so
-    /// does whoever is known already; so it is no reason to send the traffic elsewhere, where it would be no better.
+    /// The issuers that [fail](crate::issuer::Issuer::is_failing), by their names in the configuration. Public routes work
+    /// without them, and so does whoever is known already; so it is no reason to send the traffic elsewhere, where it would be
+    /// no better.
     #[must_use]
     pub fn failing_issuers(&self) -> Vec<Arc<str>> {
         let issuers = self.issuers.load_full();

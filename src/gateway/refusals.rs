@@ -14,9 +14,9 @@ use http::header::HOST;
 use http::{HeaderValue, Method, Request, Uri};
 use serde::Serialize;
 
-use super::access_log::Record;
+use super::access_log::{Cause, Record};
 use super::explain::{Decision, Explanation, Presented};
-use super::{Connection, Gateway, Rejection};
+use super::{Connection, Gateway};
 use crate::clock::Timestamp;
 use crate::config::{LogSubject, Route};
 use crate::oauth::{ClaimPath, Claims};
@@ -74,6 +74,9 @@ pub struct Refusal {
     pub navigation: bool,
     /// Whether the path is longer than what is kept of it.
     pub is_cut: bool,
+    /// Whether it was refused for something that is not kept.
+    #[serde(skip)]
+    is_of_unkept: bool,
     #[serde(skip)]
     claims: Option<Box<Claims>>,
 }
@@ -112,6 +115,7 @@ impl Refusals {
             status: record.status.as_u16(),
             navigation,
             is_cut: path.is_some_and(|path| path.len() > LONGEST),
+            is_of_unkept: record.cause != Cause::Kept,
             claims,
         });
     }
@@ -173,10 +177,9 @@ impl Gateway {
             None => Presented::of_log(refusal.issuer.as_deref(), Some(&refusal.reason)),
         };
         let mut explanation = self.explain(&connection, request, &presented).await;
-        if explanation.decision == Decision::Forwarded && refusal.reason == Rejection::OtherHandshake.to_string() {
+        if explanation.decision == Decision::Forwarded && refusal.is_of_unkept {
             explanation.decision = Decision::Unknown;
-            explanation.reason =
-                Some("under which name its connection shook hands, and with which certificate, is not kept".to_owned());
+            explanation.reason = Some("what it was refused for is not kept".to_owned());
         }
         // Made of what is left of the claims, it would be less than what the application gets.
         explanation.forwarded = None;
@@ -207,6 +210,7 @@ mod tests {
             status,
             navigation: false,
             is_cut: false,
+            is_of_unkept: false,
             claims: None,
         }
     }

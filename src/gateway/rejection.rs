@@ -4,6 +4,7 @@
 
 use http::HeaderValue;
 
+use super::access_log::Cause;
 use super::admit::AdmitError;
 use super::rate_limits::RateExceeded;
 use super::verify::QuestionError;
@@ -128,6 +129,22 @@ impl Rejection {
             self,
             Self::Unauthenticated(_) | Self::InsufficientAuthentication(_) | Self::SignIn(SignInError::UnmetHere(_))
         )
+    }
+
+    /// What it came of.
+    pub(super) const fn cause(&self) -> Cause {
+        match self {
+            Self::RateLimited(_) => Cause::RateLimit,
+            Self::Malformed(_)
+            | Self::OtherHandshake
+            | Self::CertificateExpired
+            | Self::Credentials(_)
+            | Self::CrossSite
+            | Self::BodyTooLarge
+            | Self::NotForwarded
+            | Self::Question(_) => Cause::Unkept,
+            _ => Cause::Kept,
+        }
     }
 
     /// Whether the log has it already: anybody can have it come again with each visit.

@@ -31,9 +31,14 @@ pub struct Examination {
     /// How far its clock is ahead of the one here, in seconds; negative when it is behind. `None`: it does not say, or was not
     /// asked.
     pub clock_ahead: Option<i64>,
-    /// What a `GET` at the token endpoint was answered, which is no more than that something is there. `None`: there is none.
-    pub token_endpoint: Option<(Url, Result<StatusCode, TransportError>)>,
+    /// What a `GET` at the token endpoint was answered. `None`: there is none.
+    pub token_endpoint: Option<Answered>,
+    /// The same where tokens are introspected.
+    pub introspection_endpoint: Option<Answered>,
 }
+
+/// What a `GET` was answered where it is not what is asked for: no more than that something is there.
+pub type Answered = (Url, Result<StatusCode, TransportError>);
 
 /// The keys of a published set that tokens can be verified with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,20 +50,24 @@ pub struct PublishedKeys {
 }
 
 impl Issuer {
-    /// Asks for everything that serving would ask for. The caller bounds that in time; each request has the bound of the
-    /// configuration.
-    pub async fn examine(&self) -> Examination {
+    /// Asks for everything that serving would ask for, where people sign in or programs alone come. The caller bounds that in
+    /// time; each request has the bound of the configuration.
+    pub async fn examine(&self, for_people: bool) -> Examination {
         let mut found = Examination::default();
         let mut token_endpoint = match &self.config.refresh {
             Some(Refresh::TokenEndpoint(url)) => Some(url.clone()),
             Some(Refresh::Exchange(exchange)) => Some(exchange.url.clone()),
             Some(Refresh::Discovered) | None => None,
         };
+        let mut introspection_endpoint = self.config.introspection_endpoint().cloned();
         let jwks_url = match &self.config.keys {
+            _ if introspection_endpoint.is_some() && !for_people => None,
             KeySource::Discovery { base } => match self.discover(base, &mut found).await {
                 Ok(metadata) => {
                     found.discovery = Some(Ok(self.lacking(&metadata)));
                     token_endpoint = token_endpoint.or(metadata.token_endpoint);
+                    let discovered = metadata.introspection_endpoint.filter(|_| self.config.introspection().is_some());
+                    introspection_endpoint = introspection_endpoint.or(discovered);
                     Some(metadata.jwks_uri)
                 }
                 Err(error) => {
@@ -72,11 +81,15 @@ impl Issuer {
         if let (Some(url), KeyRing::Published(_)) = (jwks_url, &self.keys) {
             found.keys = Some(self.fetch_keys(url, &mut found).await);
         }
-        if let Some(url) = token_endpoint {
-            let answer = self.transport.get(url.clone(), LONGEST_PAGE).await;
-            found.token_endpoint = Some((url, answer.map(|answer| answer.status)));
-        }
+        found.token_endpoint = self.look(token_endpoint).await;
+        found.introspection_endpoint = self.look(introspection_endpoint).await;
         found
+    }
+
+    async fn look(&self, url: Option<Url>) -> Option<Answered> {
+        let url = url?;
+        let answer = self.transport.get(url.clone(), LONGEST_PAGE).await;
+        Some((url, answer.map(|answer| answer.status)))
     }
 
     async fn discover(&self, base: &Url, found: &mut Examination) -> Result<Metadata, FetchError> {
@@ -102,10 +115,9 @@ impl Issuer {
 
     /// What the configuration relies on and the discovery document does not name.
     fn lacking(&self, metadata: &Metadata) -> Vec<&'static str> {
-        let asks_where = |introspection: &crate::config::Introspection| introspection.endpoint.is_none();
         let signs_in = matches!(self.config.sign_in(), Some(crate::config::SignIn::AuthorizationServer(_)));
         let renews = matches!(self.config.refresh, Some(Refresh::Discovered));
-        let introspects = self.config.introspection().is_some_and(asks_where);
+        let introspects = self.config.introspection().is_some() && self.config.introspection_endpoint().is_none();
         [
             ("authorization_endpoint", signs_in && metadata.authorization_endpoint.is_none()),
             ("token_endpoint", (signs_in || renews) && metadata.token_endpoint.is_none()),

@@ -175,9 +175,8 @@ impl Issuer {
     }
 
     async fn introspection_endpoint(&self) -> Result<Url, IntrospectionError> {
-        let configured = self.config.introspection().and_then(|introspection| introspection.endpoint.clone());
-        if let Some(url) = configured {
-            return Ok(url);
+        if let Some(url) = self.config.introspection_endpoint() {
+            return Ok(url.clone());
         }
         let metadata = self.metadata.as_ref().ok_or(IntrospectionError::NoEndpoint)?;
         let (metadata, _) = metadata.obtain().await?;

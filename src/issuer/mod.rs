@@ -49,7 +49,7 @@ use crate::tasks::Tasks;
 
 pub use authorization_code::{AuthorizationEndpoint, AuthorizationError, AuthorizationRequest, CodeError};
 pub use document::FetchError;
-pub use examination::{Examination, PublishedKeys};
+pub use examination::{Answered, Examination, PublishedKeys};
 pub use gate::{Gate, TurnedAway};
 pub use introspection::IntrospectionError;
 pub use jwks::Keys;
@@ -340,7 +340,8 @@ impl Issuer {
         is_other.then_some(newer)
     }
 
-    /// Whether tokens cannot be verified at the moment, unless by what was had before. Starts another attempt at the keys in
+    /// Whether tokens cannot be verified at the moment, unless by what was had before; or, where it is Usher itself, none can be
+    /// issued. Starts another attempt at the keys in
     /// the background when it is time.
     #[must_use]
     pub fn is_failing(&self) -> bool {
@@ -348,7 +349,8 @@ impl Issuer {
             return self.introspecting.is_failing();
         }
         match &self.keys {
-            KeyRing::Fixed(_) | KeyRing::Local(_) => false,
+            KeyRing::Fixed(_) => false,
+            KeyRing::Local(local) => local.is_out_of_order(),
             KeyRing::Published(remote) => remote.is_failing(),
         }
     }

@@ -87,6 +87,12 @@ impl Reload {
         self.tls.as_ref().map(|(certificates, _)| certificates.current().expiries()).unwrap_or_default()
     }
 
+    /// The hosts whose certificates are yet to be issued: handshakes for them fail.
+    #[must_use]
+    pub fn awaited_certificates(&self) -> Vec<String> {
+        self.tls.as_ref().map(|(certificates, _)| certificates.current().awaited()).unwrap_or_default()
+    }
+
     /// What a certificate authority is shown; `None` without TLS.
     #[must_use]
     pub fn challenges(&self) -> Option<Arc<Challenges>> {

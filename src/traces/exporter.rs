@@ -7,8 +7,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ pub(super) struct Exporter {
     waiting: Receiver<Span>,
     /// Taken from the queue, and not yet taken by the collector.
     batch: Vec<Span>,
-    collector: Arc<ArcSwap<Collector>>,
+    collector: watch::Receiver<Arc<Collector>>,
     counts: Arc<SpanCounts>,
     /// In a row.
     failures: u32,
@@ -44,7 +44,11 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    pub(super) fn new(waiting: Receiver<Span>, collector: Arc<ArcSwap<Collector>>, counts: Arc<SpanCounts>) -> Self {
+    pub(super) fn new(
+        waiting: Receiver<Span>,
+        collector: watch::Receiver<Arc<Collector>>,
+        counts: Arc<SpanCounts>,
+    ) -> Self {
         Self { waiting, batch: Vec::with_capacity(BATCH), collector, counts, failures: 0, is_partial: false }
     }
 
@@ -78,11 +82,19 @@ impl Exporter {
                 if attempts == ATTEMPTS {
                     self.give_up();
                 }
-                sleep(pause).await;
+                self.rest(pause).await;
                 if self.batch.is_empty() {
                     break;
                 }
             }
+        }
+    }
+
+    /// Leaves the collector alone for so long, unless there is another one: nothing is known of that.
+    async fn rest(&mut self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            Ok(()) = self.collector.changed() => self.failures = 0,
         }
     }
 
@@ -106,7 +118,7 @@ impl Exporter {
 
     /// Sends what is in hand, once. Afterwards it is gone, or may be tried again after the pause.
     async fn attempt(&mut self) -> Result<(), Duration> {
-        let collector = self.collector.load_full();
+        let collector = Arc::clone(&self.collector.borrow_and_update());
         match collector.export(&self.batch).await {
             Ok(told) => {
                 self.taken(&collector, &told);

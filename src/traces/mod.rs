@@ -15,8 +15,7 @@ mod span;
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::tally::Count;
 use crate::tasks::Tasks;
@@ -33,7 +32,7 @@ const ROOM: usize = 2_048;
 #[derive(Clone)]
 pub struct Spans {
     queue: mpsc::Sender<Span>,
-    collector: Arc<ArcSwap<Collector>>,
+    collector: watch::Sender<Arc<Collector>>,
     counts: Arc<SpanCounts>,
 }
 
@@ -51,16 +50,19 @@ impl Spans {
     #[must_use]
     pub fn start(collector: Collector, tasks: &Tasks) -> Self {
         let (queue, waiting) = mpsc::channel(ROOM);
-        let collector = Arc::new(ArcSwap::from_pointee(collector));
+        let (collector, led) = watch::channel(Arc::new(collector));
         let counts = Arc::default();
-        let exporter = Exporter::new(waiting, Arc::clone(&collector), Arc::clone(&counts));
+        let exporter = Exporter::new(waiting, led, Arc::clone(&counts));
         tasks.conclude(|concluding| exporter.run(concluding));
         Self { queue, collector, counts }
     }
 
-    /// From the next batch on, this is the collector.
-    pub fn lead_to(&self, collector: Collector) {
-        self.collector.store(Arc::new(collector));
+    /// From the next attempt on, this is the collector. `is_other`: that the one before is to be left alone does not hold for it.
+    pub fn lead_to(&self, collector: Collector, is_other: bool) {
+        self.collector.send_if_modified(|place| {
+            *place = Arc::new(collector);
+            is_other
+        });
     }
 
     /// Sends the spans of one request: all of them or, where there is no room, none.

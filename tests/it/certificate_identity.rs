@@ -267,6 +267,10 @@ async fn a_connection_ends_with_its_certificate_and_what_is_open_on_it_too() {
     assert!(answer.text().contains("certificate of this connection has expired"), "{answer:?}");
     // Whatever else is presented, and where it is no identity.
     connection.send(get("https://app.test/public/x").bearer(&token)).await.assert_status(421);
+    // Whoever looks for the cause is not told that it is none.
+    let refused = scene.gateway.status("/").await["refusals"][0]["number"].as_u64().unwrap();
+    let explained = scene.gateway.status(&format!("/refusals/{refused}")).await;
+    assert_eq!(explained["explanation"]["decision"], "unknown", "{explained:#}");
     of_other.send(other()).await.assert_status(421);
 }
 

@@ -160,6 +160,19 @@ async fn the_directory_of_an_authority_is_asked_for() {
     doctor_in(&directory, &yaml(9, ca)).await.assert(check, "failed", "", "start what should listen there");
 }
 
+#[tokio::test]
+async fn what_an_authority_has_issued_is_looked_at_like_any_certificate() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = directory.path().join("state/acme");
+    std::fs::create_dir_all(&kept).unwrap();
+    authority().write_until(&["app.test"], directory.path(), "issued", 3);
+    let parts = ["issued.key", "issued.pem"].map(|part| std::fs::read_to_string(directory.path().join(part)).unwrap());
+    std::fs::write(kept.join("app.test.pem"), parts.concat()).unwrap();
+    let acme = "acme: { agree_to_terms: true, directory: 'https://127.0.0.1:9/dir' }";
+    let found = doctor_in(&directory, &format!("state_directory: state\ntls: {{ {acme} }}\n{}", public(NOBODY))).await;
+    found.assert("certificate", "warning", "ends in 3 day(s)", "why it is not renewed");
+}
+
 /// An issuer that says this in its discovery document, key set and `Date`; `$SELF` is where it is dialled.
 async fn strange_issuer(document: Value, keys: Value, ahead: i64) -> Served {
     serve(move |stream| {
@@ -235,6 +248,38 @@ async fn what_is_wrong_with_an_issuer_is_told_apart() {
         doctor(&yaml).await.assert(check, verdict, said, remedy);
     });
     futures_util::future::join_all(checks).await;
+}
+
+/// Discovery is for people, who sign in (see the README on opaque tokens).
+#[tokio::test]
+async fn where_tokens_are_introspected_the_endpoint_is_asked_and_programs_need_no_discovery() {
+    let (server, none) = (Upstream::start().await, closed());
+    server.answer("/.well-known/openid-configuration", UpstreamAnswer::fixed(404, &[], ""));
+    let here = server.url().replace("http://", "");
+    let keys =
+        |at: &str| format!("identity: introspection, insecure_http: true, introspection_endpoint: 'http://{at}/ask'");
+    let discovered = |at: &str| with_issuer(&server.url(), &keys(at));
+    let fixed = |at: &str| {
+        discovered(at).replace(
+            "algorithms: [ES256]",
+            "algorithms: [HS256], hmac_secret: 'canary-0123456789-0123456789-0123456789'",
+        )
+    };
+    let check = "issuer.introspection_endpoint";
+    for yaml in [&discovered as &dyn Fn(&str) -> String, &fixed] {
+        let yaml = |at: &str| yaml(at).replace("issuer: main,", "issuer: main, unauthenticated: status,");
+        let found = doctor(&yaml(&here)).await;
+        found.assert(check, "ok", "/ask answers", "").assert("issuer.connect", "ok", &here, "");
+        assert!(!found.report.to_string().contains("issuer.discovery"), "{:#}", found.report);
+        doctor(&yaml(&none)).await.assert("issuer.connect", "failed", "refused", "start what should listen there");
+    }
+    let found = doctor(&discovered(&none)).await;
+    found.assert("issuer.discovery", "failed", "404", "").assert(
+        check,
+        "failed",
+        "refused",
+        "start what should listen",
+    );
 }
 
 /// A server of TLS that does no more than to shake hands.

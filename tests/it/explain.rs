@@ -12,7 +12,7 @@ use crate::harness::gateway::{SESSION_SECRET, complete};
 use crate::harness::issuer::{CLIENT_SECRET, Issuer};
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::tokens::shows_a_token;
-use crate::harness::{Client, Protocol, Upstream, get};
+use crate::harness::{Client, Protocol, Upstream, UpstreamAnswer, get, post};
 use crate::local_issuer::Scene;
 
 /// A directory with the usual configuration, and an issuer of its own.
@@ -235,6 +235,9 @@ async fn a_line_of_the_log_is_explained_again_in_both_formats() {
         let client = Client { address: usher.address("https").await, protocol: Protocol::Http1 };
         client.send(get("https://app.test/public/x").header("x-request-id", "ignored")).await.assert_status(200);
         client.send(get("https://app.test/closed")).await.assert_status(401);
+        upstream.answer("/public/broken", UpstreamAnswer::Hangup);
+        client.send(get("https://app.test/public/broken")).await.assert_status(502);
+        client.send(post("https://app.test/public/large").body(vec![0; 2 << 20])).await.assert_status(413);
         let token = place.issuer.access_token("alice");
         client.send(get("https://app.test/admin/y").bearer(&token)).await.assert_status(403);
         let line = async |path: &str| {
@@ -253,6 +256,11 @@ async fn a_line_of_the_log_is_explained_again_in_both_formats() {
             (Some(1), &false.into(), &401.into()),
             "{told:#}"
         );
+        // The application's trouble is not written anywhere, nor is how long a body was.
+        for path in ["/public/broken", "/public/large"] {
+            let (code, told) = place.json(&["--log", &line(path).await]).await;
+            assert_eq!((code, &told["log"]["differs"]), (Some(0), &Value::Null), "{told:#}");
+        }
         // Of whom it was the log keeps the issuer, and not the claims.
         let (code, told) = place.json(&["--log", &admin]).await;
         assert_eq!((code, &told["log"]["differs"]), (Some(3), &Value::Null), "{told:#}");
@@ -308,14 +316,20 @@ async fn of_a_route_that_another_proxy_serves_it_tells_what_that_proxy_is_told()
     assert!(told["reason"].as_str().unwrap().contains("x_user_id"), "{told:#}");
 
     // And what was verified then passes by now as well.
-    let line = |decision: &str| {
+    let line = |decision: &str, status: u16| {
         let route = "app.test/pub/";
         let line = serde_json::json!({ "target": "usher::access", "method": "GET", "host": "app.test", "path": "/pub/x",
-            "request_id": "1", "route": route, "decision": decision, "status": 200 });
+            "request_id": "1", "route": route, "decision": decision, "status": status });
         line.to_string()
     };
-    for (decision, differs) in [("verified", false), ("forwarded", false), ("refused", true), ("answered", true)] {
-        let (_, told) = place.json(&["--log", &line(decision)]).await;
+    for (decision, status, differs) in [
+        ("verified", 200, Value::Bool(false)),
+        ("forwarded", 200, Value::Bool(false)),
+        ("refused", 403, Value::Bool(true)),
+        ("refused", 429, Value::Null),
+        ("answered", 200, Value::Bool(true)),
+    ] {
+        let (_, told) = place.json(&["--log", &line(decision, status)]).await;
         assert_eq!(told["log"]["differs"], differs, "{decision}: {told:#}");
     }
 }

@@ -188,7 +188,7 @@ async fn an_issuer_that_is_down_at_start_makes_it_degraded_and_it_recovers_witho
     load.goes_on(20).await;
     scene.send(get("https://app.test/public/x")).await.assert_status(200);
     let (status, says) = ready(&scene).await;
-    assert_eq!((status, says.as_str()), (200, "degraded: the keys of these issuers cannot be had: main\n"));
+    assert_eq!((status, says.as_str()), (200, "degraded: these issuers are failing: main\n"));
     let tally = load.stop().await;
     tally.assert_only(&[503]);
     assert!(scene.issuer.asked().discovery == 0 && tally.answers() > 20);

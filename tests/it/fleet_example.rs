@@ -7,14 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
-use tokio::net::TcpSocket;
-use tokio_rustls::TlsConnector;
 
 use crate::fleet::stack::Stack;
-use crate::harness::certificates::authority;
-use crate::harness::client::Connection;
+use crate::harness::client::connect_from;
 use crate::harness::scene::echoed;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Answer, Client, Jar, Protocol, eventually, get, post};
@@ -70,14 +65,8 @@ async fn the_example_of_two_instances_behind_a_load_balancer_is_one_session() {
 
 /// What the application is told about the address of a client at 127.0.0.9.
 async fn address_seen(balancer: SocketAddr, jar: &Jar) -> String {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
-    let stream = socket.connect(balancer).await.unwrap();
-    let connector = TlsConnector::from(authority().client(&[b"http/1.1"]));
-    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let answer = Connection::Http1(sender).send(get("https://localhost/x").cookies(jar)).await;
+    let mut connection = connect_from([127, 0, 0, 9], balancer, "localhost").await;
+    let answer = connection.send(get("https://localhost/x").cookies(jar)).await;
     echoed(&answer.assert_status(200).json(), "x-forwarded-for").concat()
 }
 

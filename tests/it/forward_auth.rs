@@ -19,7 +19,7 @@ const AUTH_REQUEST: &str = "/.usher/auth-request";
 const REFUSAL: &str = "/.usher/auth-request/refusal";
 
 const LISTEN: &str = "
-listen: { https: '127.0.0.1:0', plain: '127.0.0.1:0', verify: '127.0.0.1:0' }
+listen: { https: '127.0.0.1:0', plain: '127.0.0.1:0', verify: '127.0.0.1:0', admin: '127.0.0.1:0' }
 trusted_proxies: [127.0.0.0/8]
 ";
 
@@ -146,6 +146,16 @@ async fn a_refusal_has_the_form_that_the_client_would_get() {
     let answer = send(post("/reports/x")).await;
     assert_eq!((answer.status().as_u16(), header(&answer, "allow")), (405, Some("GET, HEAD")));
     assert_eq!(send(post("/.usher/sign-out")).await.status(), 404, "the proxy has to pass on Usher's own paths");
+}
+
+/// A proxy that says where its client is in one field passes on what the client has written in the other.
+#[tokio::test]
+async fn where_the_client_is_says_the_description_alone() {
+    let scene = scene().await;
+    for own in ["for=203.0.113.9", "for=unknown", "for=192.0.2.7;host=pub.test, for=203.0.113.9"] {
+        send(get(&scene, "/x").header("forwarded", own)).await;
+        assert_eq!(scene.gateway.status("/").await["refusals"][0]["client"], "192.0.2.7", "{own}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! are not. With the very files of `examples/forward-auth`.
 
 use crate::forward_auth_proxies::Outer;
+use crate::harness::client::connect_from;
 use crate::harness::outer_proxy::OuterKind;
 use crate::harness::scene::assert_renewed;
 use crate::harness::{UpstreamAnswer, get};
@@ -18,6 +19,7 @@ async fn attack(kind: OuterKind) {
     nothing_hides_behind_connection(&outer).await;
     what_usher_drops_from_everybody_reaches_nobody(&outer).await;
     nor_does_what_a_proxy_would_say(&outer).await;
+    a_client_is_where_it_comes_from(&outer).await;
     the_proxy_serves_the_host_that_it_asks_about(&outer).await;
     several_lines_of_cookies_are_one(&outer).await;
     cookies_come_back_though_the_application_is_down(&outer).await;
@@ -94,6 +96,20 @@ async fn nor_does_what_a_proxy_would_say(outer: &Outer) {
         }
     }
     assert!(reached.is_empty(), "{:?}: {reached:?}", outer.kind);
+}
+
+/// The log, the auditor and the rate limits go by the address: nobody takes themselves out of them, whoever is asked.
+async fn a_client_is_where_it_comes_from(outer: &Outer) {
+    for path in ["/x", "/.usher/nothing"] {
+        for (name, own) in
+            [("forwarded", "for=192.0.2.6"), ("x-forwarded-for", "192.0.2.6"), ("x-real-ip", "192.0.2.6")]
+        {
+            let mut client = connect_from([127, 0, 0, 9], outer.proxy.address, "app.test").await;
+            client.send(get(&format!("https://app.test{path}")).header(name, own)).await;
+            let refused = outer.scene.gateway.status("/").await["refusals"][0].take();
+            assert_eq!(refused["client"], "127.0.0.9", "{:?}: {path} with {name}: {refused:#}", outer.kind);
+        }
+    }
 }
 
 /// A host that is another site to Usher, or none, is none here: the application would serve it as this one.

@@ -15,7 +15,7 @@ use crate::harness::gateway::complete;
 use crate::harness::metrics::Metrics;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Client, Protocol, Scene, Upstream, UpstreamAnswer, get};
+use crate::harness::{Client, Protocol, Scene, Upstream, UpstreamAnswer, eventually, get};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -287,4 +287,17 @@ async fn a_reload_leads_what_waits_to_another_collector() {
     scene.send(get("https://app.test/public/y")).await.assert_status(200);
     scene.gateway.drain().await;
     assert_eq!((one.count(), exported(&other).len()), (0, 4));
+}
+
+/// What a collector has asked for holds for that one.
+#[tokio::test]
+async fn another_collector_is_not_left_alone_for_what_the_one_before_has_asked_for() {
+    let (one, other) = (Upstream::start().await, Upstream::start().await);
+    one.answer(PATH, UpstreamAnswer::fixed(503, &[("retry-after", "300")], ""));
+    let scene = scene(&one.url(), "").await;
+    scene.send(get("https://app.test/public/x")).await.assert_status(200);
+    eventually("the first was asked", || one.count() > 0).await;
+    scene.reload(&format!("{}{ISSUERS}{SESSION}{SITES}", tracing(&other.url(), ""))).await.unwrap();
+    eventually("the other has what waited", || other.count() > 0).await;
+    assert_eq!(exported(&other).len(), 2);
 }

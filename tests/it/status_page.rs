@@ -14,7 +14,7 @@ use crate::harness::issuer::{CLIENT_SECRET, Issuer};
 use crate::harness::metrics::Metrics;
 use crate::harness::scene::{ISSUERS, SESSION, SITES};
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Client, Gateway, Protocol, Scene, TokenAnswer, Upstream, UpstreamAnswer, get};
+use crate::harness::{Ask, Client, Gateway, Protocol, Scene, TokenAnswer, Upstream, UpstreamAnswer, get, post};
 
 const TOKEN: &str = "4fa81c0a5f7b9d3e-of-the-admin-listener";
 
@@ -124,6 +124,23 @@ async fn refusals_of_every_kind_are_told_of_as_they_were_decided() {
         page(&scene, &format!("/refusals/{number}")).await;
     }
     assert_eq!(ask(scene.gateway.admin(), "/refusals/7", &[]).await.0, 404);
+}
+
+/// Whoever looks for the cause of a refusal is not told that there is none.
+#[tokio::test]
+async fn what_was_refused_for_something_that_is_not_kept_is_not_told_as_let_in() {
+    let scene = Scene::usual().await;
+    let public = || get("https://app.test/public/x");
+    let basic = |ask: Ask| ask.header("authorization", "Basic YTpi");
+    scene.send(basic(basic(public()))).await.assert_status(400);
+    scene.send(post("https://app.test/public/x").body(vec![0; 2 << 20])).await.assert_status(413);
+    for number in 1..=2 {
+        let explained = json(&scene, &format!("/refusals/{number}")).await["explanation"].take();
+        let told = (&explained["decision"], explained["reason"].as_str().unwrap_or_default());
+        assert!(told.0 == "unknown" && told.1.contains("not kept"), "{number}: {explained:#}");
+        assert!(page(&scene, &format!("/refusals/{number}")).await.contains("cannot be known from here"));
+    }
+    scene.send(public()).await.assert_status(200);
 }
 
 #[tokio::test]
@@ -307,6 +324,21 @@ async fn issuers_with_their_keys_applications_and_certificates_are_shown_as_they
     assert!(down["issuers"][0]["last_error"].as_str().unwrap().len() > 10, "{down}");
     assert_eq!(down["state"], "troubled");
     assert!(page(&scene, "/").await.contains("the issuer main gives out no keys"));
+}
+
+#[tokio::test]
+async fn a_site_that_awaits_its_certificate_is_not_said_to_be_well() {
+    let acme = "acme: { agree_to_terms: true, directory: 'https://127.0.0.1:9/dir' }";
+    let site = "{ host: app.test, upstream: 'http://127.0.0.1:9', access: public, routes: [{ path: / }] }";
+    let yaml = format!("state_directory: '$DIRECTORY/state'\ntls: {{ {acme} }}\nsites: [{site}]\n");
+    let gateway = Gateway::start(&yaml, &Clock::system()).await;
+    let status = gateway.status("/").await;
+    assert_eq!((&status["state"], &status["troubles"][0]["part"]), (&json!("troubled"), &json!("certificates")));
+    let (_, _, page) = ask(gateway.admin(), "/", &[]).await;
+    assert!(page.contains("app.test is yet to be issued") && !page.contains("no listener speaks TLS"), "{page}");
+    let ends =
+        Metrics::of(gateway.admin()).await.find("usher_certificate_expiry_timestamp_seconds", &[("name", "app.test")]);
+    assert!(ends.is_some_and(|ends| ends < 1.0), "{ends:?}");
 }
 
 #[tokio::test]

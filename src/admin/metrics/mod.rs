@@ -65,14 +65,17 @@ impl Readings {
             let file = certificate.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
             ([("name", certificate.name.clone()), ("file", file)], certificate.expires_at.0)
         };
-        let help = "When a certificate that clients are shown ends, in seconds since 1970.";
-        families.gauges("usher_certificate_expiry_timestamp_seconds", help, self.certificates.iter().map(expiry))
+        let awaited = |host: &String| ([("name", host.clone()), ("file", String::new())], 0);
+        let all = self.certificates.iter().map(expiry).chain(self.awaited_certificates.iter().map(awaited));
+        let help =
+            "When a certificate that clients are shown ends, in seconds since 1970; 0 while it is yet to be issued.";
+        families.gauges("usher_certificate_expiry_timestamp_seconds", help, all)
     }
 
     fn issuers(&self, families: &mut Families<'_>) -> fmt::Result {
         let issuers: Vec<_> = self.gateway.issuer_health().collect();
         let up = issuers.iter().map(|issuer| ([("issuer", &*issuer.name)], u64::from(issuer.up)));
-        let help = "Whether what an issuer's tokens are verified with can be had (1) or cannot (0).";
+        let help = "Whether an issuer's tokens can be verified, and those of Usher itself be issued (1), or not (0).";
         families.gauges("usher_issuer_up", help, up)?;
         let ages =
             issuers.iter().filter_map(|issuer| Some(([("issuer", &*issuer.name)], issuer.key_set_age?.as_secs_f64())));

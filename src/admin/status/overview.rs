@@ -35,6 +35,8 @@ pub(super) struct Overview {
     pub(super) upstreams: Vec<Address>,
     pub(super) issuers: Vec<Issuer>,
     pub(super) certificates: Vec<Certificate>,
+    /// The hosts whose certificates are yet to be issued.
+    pub(super) awaited_certificates: Vec<String>,
     pub(super) store: Store,
     pub(super) counts: Counts,
 }
@@ -81,6 +83,8 @@ pub(super) struct Certificate {
     pub(super) ends_at: Timestamp,
     /// Whole days; none when it has ended.
     pub(super) days_left: u64,
+    /// Whether it should have been renewed by now.
+    pub(super) is_late: bool,
 }
 
 /// Where what must be remembered of sessions is.
@@ -122,6 +126,7 @@ impl Overview {
             upstreams: upstreams::of(gateway),
             issuers: issuers::of(gateway),
             certificates: certificates(readings),
+            awaited_certificates: readings.awaited_certificates.clone(),
             store: Store {
                 kind: match config.session.store {
                     SessionStore::Memory => "memory",
@@ -168,6 +173,7 @@ fn certificates(readings: &Readings) -> Vec<Certificate> {
         file: certificate.file.as_ref().map(|file| file.display().to_string()),
         ends_at: certificate.expires_at,
         days_left: certificate.expires_at.since(readings.now).as_secs() / DAY,
+        is_late: certificate.late_at <= readings.now,
     };
     readings.certificates.iter().map(certificate).collect()
 }

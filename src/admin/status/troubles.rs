@@ -4,9 +4,6 @@ use serde::Serialize;
 
 use super::overview::Overview;
 
-/// A certificate that ends sooner should have been renewed. `usher check` warns of the same.
-const FEW_DAYS: u64 = 14;
-
 /// One thing.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Trouble {
@@ -24,7 +21,11 @@ pub(super) fn of(overview: &Overview) -> Vec<Trouble> {
         add("configuration", "the last reload failed: what was in force before still is".to_owned());
     }
     for issuer in overview.issuers.iter().filter(|issuer| !issuer.up) {
-        let what = if issuer.source == "introspection" { "cannot be asked about tokens" } else { "gives out no keys" };
+        let what = match issuer.source {
+            "introspection" => "cannot be asked about tokens",
+            "Usher itself" => "cannot change what it keeps: nobody signs in with it, and the log tells why",
+            _ => "gives out no keys",
+        };
         add("issuers", format!("the issuer {} {what}", issuer.name));
     }
     if overview.store.up == Some(false) {
@@ -38,7 +39,10 @@ pub(super) fn of(overview: &Overview) -> Vec<Trouble> {
     for problem in overview.configuration.stale_certificates.iter() {
         add("certificates", format!("could not be read anew, and stays as it was: {problem}"));
     }
-    for certificate in overview.certificates.iter().filter(|certificate| certificate.days_left < FEW_DAYS) {
+    for host in &overview.awaited_certificates {
+        add("certificates", format!("the certificate of {host} is yet to be issued: nobody can connect to it"));
+    }
+    for certificate in overview.certificates.iter().filter(|certificate| certificate.is_late) {
         let when = match certificate.days_left {
             0 if certificate.ends_at <= overview.now => "has ended".to_owned(),
             0 => "ends within a day".to_owned(),

@@ -59,14 +59,12 @@ impl Outcome {
 
     /// What the log says that was decided, if that was for what is written about the route and not for the day's troubles.
     fn recorded(side: &Side, told: &Explanation, logged: &Logged) -> Option<Self> {
-        if logged.route != told.route {
+        if logged.route != told.route || logged.is_refused_in_passing() {
             return None;
         }
-        match (&*logged.decision, logged.status) {
-            ("forwarded" | "verified", _) => Some(Self::forwarded(side, told)),
-            ("refused", status @ (302 | 401 | 403)) => {
-                Some(Self { status: vec![status], ..Self::of(Decision::Refused) })
-            }
+        match &*logged.decision {
+            "forwarded" | "verified" => Some(Self::forwarded(side, told)),
+            "refused" => Some(Self { status: vec![logged.status], ..Self::of(Decision::Refused) }),
             _ => None,
         }
     }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::runtime::Handle;
 use url::{Host, Url};
 
+use super::Trial;
 use super::finding::{Finding, Verdict, told};
 use super::names;
 use super::remedy::{self, Keys};
 use crate::clock::Clock;
-use crate::config::{Issuer, IssuerId, KeySource, Refresh};
-use crate::issuer::{Examination, FetchError, Issuers, PublishedKeys, TransportError};
+use crate::config::{Access, Config, Issuer, IssuerId, KeySource, Refresh, Route, Unauthenticated};
+use crate::issuer::{Answered, Examination, FetchError, Issuers, PublishedKeys, TransportError};
 use crate::tasks::Tasks;
 
 const KEYS: Keys = Keys { ca: "ca_file of the issuer", server_name: None };
@@ -20,17 +20,31 @@ const KEYS: Keys = Keys { ca: "ca_file of the issuer", server_name: None };
 const FAR_OFF: Duration = Duration::from_secs(60);
 
 /// Its name in the configuration.
-pub(super) fn name(issuer: &Issuer) -> String {
+fn name(issuer: &Issuer) -> String {
     issuer.name.to_string()
 }
 
-/// Asks one.
-pub(super) async fn examine(issuer: &Issuer, clock: &Clock) -> Vec<Finding> {
+/// One for each.
+pub(super) fn trials<'a>(config: &'a Config, clock: &'a Clock) -> impl Iterator<Item = Trial<'a>> {
+    let routes = || config.sites.iter().flat_map(|site| &site.routes);
+    let leads_to = |route: &Route, id| {
+        route.access != Access::Public
+            && route.unauthenticated != Unauthenticated::Status
+            && route.issuers.contains(&id)
+    };
+    config.issuers.iter().enumerate().map(move |(index, issuer)| {
+        let for_people = routes().any(|route| leads_to(route, IssuerId(index)));
+        Trial::new("issuer", name(issuer), examine(issuer, for_people, clock))
+    })
+}
+
+/// Asks one. Of an issuer that nobody signs in to, less is needed.
+pub(super) async fn examine(issuer: &Issuer, for_people: bool, clock: &Clock) -> Vec<Finding> {
     let of = name(issuer);
     if issuer.local().is_some() {
         return vec![Finding::ok("issuer.keys", of, "Usher itself is the issuer: nothing is asked of anybody")];
     }
-    let Some(url) = dialled(issuer) else {
+    let Some(url) = dialled(issuer, for_people) else {
         return vec![Finding::ok("issuer.keys", of, "in the configuration: nothing is asked of anybody")];
     };
     let issuers = match Issuers::new(std::slice::from_ref(issuer), &Tasks::new(Handle::current()), clock) {
@@ -45,19 +59,25 @@ pub(super) async fn examine(issuer: &Issuer, clock: &Clock) -> Vec<Finding> {
         return findings;
     }
     if let Some(asked) = issuers.by_id(IssuerId(0)) {
-        findings.extend(verdicts(issuer, &url, &asked.examine().await));
+        findings.extend(verdicts(issuer, &url, &asked.examine(for_people).await));
     }
     findings
 }
 
 /// What is asked first.
-fn dialled(issuer: &Issuer) -> Option<Url> {
+fn dialled(issuer: &Issuer, for_people: bool) -> Option<Url> {
+    let introspected = issuer.introspection_endpoint();
     match (&issuer.keys, &issuer.refresh) {
-        (KeySource::Discovery { base }, _) => Some(base.clone()),
-        (KeySource::JwksUrl(url), _) | (_, Some(Refresh::TokenEndpoint(url))) => Some(url.clone()),
-        (_, Some(Refresh::Exchange(exchange))) => Some(exchange.url.clone()),
-        (KeySource::PublicKey(_) | KeySource::Hmac(_) | KeySource::Local(_), Some(Refresh::Discovered) | None) => None,
+        _ if introspected.is_some() && !for_people => introspected,
+        (KeySource::Discovery { base }, _) => Some(base),
+        (KeySource::JwksUrl(url), _) => Some(url),
+        (_, Some(Refresh::TokenEndpoint(url))) => introspected.or(Some(url)),
+        (_, Some(Refresh::Exchange(exchange))) => introspected.or(Some(&exchange.url)),
+        (KeySource::PublicKey(_) | KeySource::Hmac(_) | KeySource::Local(_), Some(Refresh::Discovered) | None) => {
+            introspected
+        }
     }
+    .cloned()
 }
 
 /// Where its name leads; `None` when it has none.
@@ -87,13 +107,19 @@ fn verdicts(issuer: &Issuer, url: &Url, found: &Examination) -> Vec<Finding> {
     }
     findings.extend(found.keys.as_ref().map(|keys| key_set(of, keys)));
     findings.extend(found.clock_ahead.map(|ahead| clock_difference(issuer, ahead)));
-    findings.extend(found.token_endpoint.as_ref().map(|(url, answer)| token_endpoint(of, url, answer)));
+    for (check, endpoint) in [
+        ("issuer.token_endpoint", &found.token_endpoint),
+        ("issuer.introspection_endpoint", &found.introspection_endpoint),
+    ] {
+        findings.extend(endpoint.as_ref().map(|answered| answers(check, of, answered)));
+    }
     findings
 }
 
 /// Why what was asked first got no connection.
 fn first_failure(found: &Examination) -> Option<&TransportError> {
-    let failed = match (&found.discovery, &found.keys, &found.token_endpoint) {
+    let endpoint = found.introspection_endpoint.as_ref().or(found.token_endpoint.as_ref());
+    let failed = match (&found.discovery, &found.keys, endpoint) {
         (Some(Err(FetchError::Transport(error))), ..) | (None, Some(Err(FetchError::Transport(error))), _) => {
             Some(error)
         }
@@ -193,19 +219,18 @@ fn clock_difference(issuer: &Issuer, ahead: i64) -> Finding {
 }
 
 /// Any answer shows that it is there: a `GET` is not what it is for.
-fn token_endpoint(of: &str, url: &Url, answer: &Result<StatusCode, TransportError>) -> Finding {
-    const CHECK: &str = "issuer.token_endpoint";
+fn answers(check: &'static str, of: &str, (url, answer): &Answered) -> Finding {
     let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
     match answer {
         Ok(status) if status.is_server_error() => {
             let remedy = "see the log of what answers there";
-            Finding::warning(CHECK, of, format!("{place} answers {status}"), remedy)
+            Finding::warning(check, of, format!("{place} answers {status}"), remedy)
         }
-        Ok(_) => Finding::ok(CHECK, of, format!("{place} answers")),
+        Ok(_) => Finding::ok(check, of, format!("{place} answers")),
         Err(error) => {
             let tls = remedy::of_tls(error, &KEYS);
             let remedy = tls.unwrap_or_else(|| remedy::of_socket(error).to_owned());
-            Finding::failed(CHECK, of, format!("{place}: {}", told(error)), remedy)
+            Finding::failed(check, of, format!("{place}: {}", told(error)), remedy)
         }
     }
 }

@@ -28,29 +28,17 @@ use tokio::time::{Instant, timeout_at};
 use self::finding::{Finding, Verdict};
 use super::Failure;
 use super::check::{self, CheckError};
-use super::source::{Output, SourceArgs};
+use super::source::Output;
 use crate::clock::Clock;
 use crate::config::Loaded;
+
+pub use super::check::Args;
 
 /// What one thing may take, and all of them.
 const EACH: Duration = Duration::from_secs(10);
 const ALL: Duration = Duration::from_secs(30);
 /// How many are tried at once.
 const AT_ONCE: usize = 32;
-
-/// What `usher doctor` is told.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// Where the configuration comes from.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// How the answer is written
-    #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
-    /// End with exit code 1 of a warning, too
-    #[arg(long)]
-    pub strict: bool,
-}
 
 /// What scripts get.
 #[derive(Serialize)]
@@ -112,8 +100,7 @@ async fn examine(loaded: &Loaded, clock: &Clock) -> Vec<Finding> {
         Trial::new("session.store", "", store::examine(&config.session.store, clock)),
     ];
     trials.extend(authority::trial(config));
-    let issuer = |issuer| Trial::new("issuer", issuers::name(issuer), issuers::examine(issuer, clock));
-    trials.extend(config.issuers.iter().map(issuer));
+    trials.extend(issuers::trials(config, clock));
     trials.extend(upstreams::trials(config, clock));
     trials.extend(sites::trials(config));
     trials.extend(collector::trial(config));

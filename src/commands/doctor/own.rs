@@ -69,22 +69,22 @@ pub(super) async fn certificates(config: &Config, now: Timestamp) -> Vec<Finding
 
 fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<Finding> {
     let warnings = server::certificate_warnings(config, now).unwrap_or_default();
-    let ends_soon = |files: &CertificateFiles| {
-        warnings.iter().any(
-            |warning| matches!(warning, CertificateWarning::ExpiresSoon { path, .. } if *path == files.certificate),
-        )
-    };
     let one = |files: &CertificateFiles| {
         let of = files.certificate.display().to_string();
         match server::certificate_expiry(files, now) {
             Ok(expiry) => {
-                let days = expiry.map(|expiry| expiry.at.since(now).as_secs() / DAY).unwrap_or_default();
+                let days = expiry.as_ref().map(|expiry| expiry.at.since(now).as_secs() / DAY).unwrap_or_default();
                 let found = format!("ends in {days} day(s)");
-                if ends_soon(files) {
-                    Finding::warning("certificate", of, found, "renew it: a new one is read within 5 seconds")
-                } else {
-                    Finding::ok("certificate", of, found)
+                if expiry.is_none_or(|expiry| now < expiry.late) {
+                    return Finding::ok("certificate", of, found);
                 }
+                let is_ordered = matches!(&config.tls, Tls::Acme(acme) if !acme.beside.contains(files));
+                let remedy = if is_ordered {
+                    "see in the log of usher serve why it is not renewed"
+                } else {
+                    "renew it: a new one is read within 5 seconds"
+                };
+                Finding::warning("certificate", of, found, remedy)
             }
             Err(error) => {
                 let remedy = "put a certificate with its key there: at start it is refused, and a gateway that runs keeps \

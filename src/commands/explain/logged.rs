@@ -98,6 +98,7 @@ impl Logged {
         let is_other = match now.decision {
             _ if self.route != now.route => Some(true),
             Decision::Unknown => None,
+            Decision::Forwarded if self.is_refused_in_passing() => None,
             Decision::Forwarded => Some(!has_passed),
             Decision::Answered => Some(has_passed),
             Decision::Refused => Some(self.decision != "refused" || !self.had_status_of(now)),
@@ -110,6 +111,12 @@ impl Logged {
             reason: self.reason.clone(),
             differs: is_other,
         }
+    }
+
+    /// Whether it was refused for the day's troubles, or for what the log does not keep, and not for what is written about its
+    /// route.
+    pub(in crate::commands) fn is_refused_in_passing(&self) -> bool {
+        self.decision == "refused" && !matches!(self.status, 302 | 401 | 403)
     }
 
     /// Whether it was a person or a program, the log does not say.

@@ -25,13 +25,15 @@ impl Process for Serving {
 
     fn readings(&self) -> Readings {
         let (reloads, server) = (&self.reloads, self.reloads.server());
-        let certificate = |CertificateExpiry { name, file, at }| Certificate { name, file, expires_at: at };
+        let certificate =
+            |CertificateExpiry { name, file, at, late }| Certificate { name, file, expires_at: at, late_at: late };
         let (gateway, version) = reloads.in_force();
         Readings {
             now: reloads.now(),
             gateway,
             connections: server.connections(),
             certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
+            awaited_certificates: server.awaited_certificates(),
             reloads: reloads.outcomes(),
             version,
         }

@@ -152,7 +152,6 @@ fn count<'k>(
         let level = tables.take(&key, gateway.clock.instant(), !exchange.standings.is_repeated);
         exchange.standings.each.push((*id, level));
         if let Some(retry_after) = level.refused_for {
-            exchange.record.limited = true;
             return Err(RateExceeded { limit: limit.clone(), retry_after }.into());
         }
     }

@@ -3,7 +3,7 @@
 //! There is one way to say each thing, and it is said once. A client may write the same fields, and a proxy that adds its own
 //! beside them instead of in their place has two of them: nobody can tell then which one is the proxy's.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
@@ -99,8 +99,12 @@ pub(super) fn describe(request: &mut Request<()>, connection: &Connection, route
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from(uri);
     let headers = request.headers_mut();
-    // What described the request is no part of it, nor is what was said of a body: it stays with the proxy.
-    for name in [X_FORWARDED_METHOD, X_FORWARDED_HOST, X_FORWARDED_URI, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
+    // What described the request is no part of it, nor is what was said of a body: it stays with the proxy. `Forwarded` does
+    // not describe it, so the proxy passes on the client's: beside the proxy's word that would take a client out of the limits.
+    for name in [X_FORWARDED_METHOD, X_FORWARDED_HOST, X_FORWARDED_URI, FORWARDED] {
+        headers.remove(name);
+    }
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
         headers.remove(name);
     }
     headers.insert(HOST, host);

@@ -25,6 +25,7 @@ mod throttle;
 mod tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -79,6 +80,8 @@ struct Terms {
 struct Lasting {
     name: Arc<str>,
     store: Store,
+    /// Whether the store could not be read or changed when that was last tried.
+    is_out: AtomicBool,
     keys: SigningKeys,
     passwords: Passwords,
     throttle: Throttle,
@@ -114,7 +117,9 @@ impl Local {
         let passwords = Passwords::new();
         let living = ending::review(&store, &local.users, &name, now)?;
         let (in_force, clock) = (ArcSwap::from_pointee(InForce::new(local.users.clone())), clock.clone());
-        let lasting = Arc::new(Lasting { name, store, keys, passwords, throttle, codes, in_force, living, clock });
+        let is_out = AtomicBool::new(false);
+        let lasting = Lasting { name, store, is_out, keys, passwords, throttle, codes, in_force, living, clock };
+        let lasting = Arc::new(lasting);
         Ok(Self { terms: Arc::new(Terms::new(config, local)), lasting })
     }
 
@@ -198,6 +203,13 @@ impl Local {
         &self.lasting.name
     }
 
+    /// Whether what it keeps could not be read or changed when that was last tried: then nobody signs in, and no session is
+    /// renewed.
+    #[must_use]
+    pub fn is_out_of_order(&self) -> bool {
+        self.lasting.is_out.load(Relaxed)
+    }
+
     /// How many sessions it keeps.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -228,7 +240,9 @@ impl Local {
             local.rotate_keys();
             work(&local)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(IssueError::Store(StoreError::GivenUp)))
+        let outcome = tokio::task::spawn_blocking(work).await.unwrap_or(Err(IssueError::Store(StoreError::GivenUp)));
+        self.lasting.is_out.store(matches!(outcome, Err(IssueError::Store(_))), Relaxed);
+        outcome
     }
 
     fn rotate_keys(&self) {

@@ -290,9 +290,11 @@ async fn a_store_that_cannot_be_written_costs_nobody_their_session() {
         assert!(matches!(local.refresh(&token).await, Err(ExchangeError::Unavailable(_))));
         assert!(matches!(sign_in(&local, "alice", "alice").await, Err(NotSignedIn::Unavailable { .. })));
         local.revoke(&token).await.unwrap_err();
+        assert!(local.is_out_of_order());
     }
     memory.is_full.store(false, Ordering::Relaxed);
     let successor = refresh_token(&local.refresh(&token).await.unwrap());
+    assert!(!local.is_out_of_order());
     local.refresh(&successor).await.unwrap();
 }
 

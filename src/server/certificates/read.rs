@@ -89,18 +89,23 @@ fn names(key: &CertifiedKey, path: &Path, now: Timestamp) -> Result<Vec<Box<str>
     Ok(names)
 }
 
-/// When its time is over. The library tells that of a certificate only when it is over: so it is asked at the end of time.
-pub(super) fn ends_at(key: &CertifiedKey) -> Option<Timestamp> {
+/// From when to when it counts. The library tells that of a certificate only where it does not: so it is asked at both ends of
+/// time.
+pub(super) fn validity(key: &CertifiedKey) -> Option<(Timestamp, Timestamp)> {
     let leaf = webpki::EndEntityCert::try_from(key.cert.first()?).ok()?;
+    let begins = match verdict(&leaf, Timestamp(0)) {
+        Err(webpki::Error::CertNotValidYet { not_before, .. }) => Timestamp(not_before.as_secs()),
+        _ => Timestamp(0),
+    };
     match verdict(&leaf, Timestamp(u64::MAX)) {
-        Err(webpki::Error::CertExpired { not_after, .. }) => Some(Timestamp(not_after.as_secs())),
+        Err(webpki::Error::CertExpired { not_after, .. }) => Some((begins, Timestamp(not_after.as_secs()))),
         _ => None,
     }
 }
 
 /// Whether its time is over. One whose time has not begun is used: clocks differ. The library tells of it only when asked
 /// whom the certificate is from, which is nobody's question here: nobody is trusted.
-pub(super) fn has_expired(leaf: &webpki::EndEntityCert<'_>, now: Timestamp) -> bool {
+fn has_expired(leaf: &webpki::EndEntityCert<'_>, now: Timestamp) -> bool {
     matches!(verdict(leaf, now), Err(webpki::Error::CertExpired { .. }))
 }
 

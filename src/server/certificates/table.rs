@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 
 use super::error::CertificateError;
-use super::read::{ends_at, read};
+use super::read::{read, validity};
 use crate::clock::Timestamp;
 use crate::config::{Acme, CertificateFiles};
 
@@ -21,6 +22,20 @@ pub struct CertificateExpiry {
     pub file: Option<PathBuf>,
     /// From then on it counts no more.
     pub at: Timestamp,
+    /// From then on it should have been renewed.
+    pub late: Timestamp,
+}
+
+/// Whoever renews by themselves does so with a third of a certificate's life left, or a month: what ends sooner than this is
+/// late, or than a quarter of its life, where that is short.
+const FEW_DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+impl CertificateExpiry {
+    fn of(key: &CertifiedKey, name: String, file: Option<PathBuf>) -> Option<Self> {
+        let (begins, ends) = validity(key)?;
+        let late = Timestamp(ends.0.saturating_sub(FEW_DAYS.min(ends.since(begins) / 4).as_secs()));
+        Some(Self { name, file, at: ends, late })
+    }
 }
 
 /// Which certificate is for which name. Immutable; a reload builds another one.
@@ -44,6 +59,13 @@ pub(super) struct Pair {
     pub(super) files: CertificateFiles,
     pub(super) key: Arc<CertifiedKey>,
     pub(super) names: Vec<Box<str>>,
+}
+
+impl Pair {
+    pub(super) fn expiry(&self) -> Option<CertificateExpiry> {
+        let name = self.names.first().map(ToString::to_string).unwrap_or_default();
+        CertificateExpiry::of(&self.key, name, Some(self.files.certificate.clone()))
+    }
 }
 
 impl CertificateTable {
@@ -118,15 +140,15 @@ impl CertificateTable {
     /// The certificates, each with the time at which it ends.
     pub(in crate::server) fn expiries(&self) -> Vec<CertificateExpiry> {
         let self_made = self.default.iter().filter(|_| self.pairs.is_empty());
-        let self_made = self_made.map(|key| (key, Some("self-signed".to_owned()), None));
-        let pairs = self
-            .pairs
-            .iter()
-            .map(|pair| (&pair.key, pair.names.first().map(ToString::to_string), Some(pair.files.certificate.clone())));
-        let expiry = |(key, name, file): (&Arc<CertifiedKey>, Option<String>, Option<PathBuf>)| {
-            Some(CertificateExpiry { name: name.unwrap_or_default(), file, at: ends_at(key)? })
-        };
-        pairs.chain(self_made).filter_map(expiry).collect()
+        let self_made = self_made.filter_map(|key| CertificateExpiry::of(key, "self-signed".to_owned(), None));
+        self.pairs.iter().filter_map(Pair::expiry).chain(self_made).collect()
+    }
+
+    /// The names whose certificates are yet to be issued, in their order.
+    pub(in crate::server) fn awaited(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.awaited.iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Whether it is one self-made certificate for these names.
@@ -148,5 +170,36 @@ impl CertificateTable {
     pub(super) fn default(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
         let is_awaited = name.is_some_and(|name| self.awaited.contains(name));
         self.default.as_ref().filter(|_| !is_awaited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::server::certificates::certificate_expiry;
+
+    #[test]
+    fn a_certificate_is_late_two_weeks_before_its_end_or_when_a_quarter_of_a_short_life_is_left() {
+        const HOUR: u64 = 60 * 60;
+        let (directory, now) = (tempfile::tempdir().unwrap(), Clock::system().now());
+        let files =
+            CertificateFiles { certificate: directory.path().join("site.pem"), key: directory.path().join("site.key") };
+        for (life, left) in [(90 * 24, 14 * 24), (40 * 24, 10 * 24), (6 * 24, 36), (24, 6)] {
+            let date = |at: Timestamp| date_time_ymd(1970, 1, 1) + Duration::from_secs(at.0);
+            let mut params = CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+            params.not_before = date(now);
+            params.not_after = date(now.after(Duration::from_secs(life * HOUR)));
+            let key = KeyPair::generate().unwrap();
+            fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+            fs::write(&files.key, key.serialize_pem()).unwrap();
+            let expiry = certificate_expiry(&files, now).unwrap().unwrap();
+            let told = [expiry.at.since(now), expiry.at.since(expiry.late)].map(|time| time.as_secs() / HOUR);
+            assert_eq!(told, [life, left]);
+        }
     }
 }

@@ -2,23 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::error::CertificateError;
-use super::read::{has_expired, load};
+use super::read::load;
 use super::table::Pair;
 use crate::clock::Timestamp;
 use crate::config::{ClientCertificates, Config, Tls};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Whoever renews automatically does so a month before the end (Let's Encrypt), or a third of its life.
-const SOON_DAYS: u32 = 14;
+const DAY: u64 = 24 * 60 * 60;
 
 /// What is about certificates that can be served with, and looks like a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +24,7 @@ pub enum CertificateWarning {
         /// The file.
         path: PathBuf,
         /// Whole days that are left.
-        days: u32,
+        days: u64,
     },
     /// No site has a host that it is for.
     #[error("{} is for no site: it is for {}", path.display(), if names.is_empty() { "no name" } else { names })]
@@ -68,9 +63,11 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<Certi
     let table = load(files, now)?;
     let hosts: Vec<_> = config.sites.iter().map(|site| site.host.to_string()).collect();
     let is_address = |host: &str| host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
-    for Pair { files, key, names } in &table.pairs {
+    for pair in &table.pairs {
+        let Pair { files, key, names } = pair;
         let path = files.certificate.clone();
-        if let Some(days) = days_left(key, now) {
+        if let Some(expiry) = pair.expiry().filter(|expiry| expiry.late <= now) {
+            let days = expiry.at.since(now).as_secs() / DAY;
             warnings.push(CertificateWarning::ExpiresSoon { path: path.clone(), days });
         }
         let is_used = |host: &String| table.candidates(host).iter().any(|candidate| Arc::ptr_eq(candidate, key));
@@ -94,10 +91,4 @@ fn expired_authorities(config: &Config, now: Timestamp) -> Vec<CertificateWarnin
     };
     let warning = |asked: &ClientCertificates| CertificateWarning::AuthorityExpired { host: asked.host.to_string() };
     config.client_certificates.iter().filter(has_expired).map(warning).collect()
-}
-
-/// Whole days until a certificate expires, if that is soon.
-fn days_left(key: &CertifiedKey, now: Timestamp) -> Option<u32> {
-    let leaf = webpki::EndEntityCert::try_from(key.cert.first()?).ok()?;
-    (0..SOON_DAYS).find(|days| has_expired(&leaf, now.after(DAY * (days + 1))))
 }

@@ -12,7 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -92,6 +92,18 @@ pub(crate) async fn try_tls(address: SocketAddr, host: &str, alpn: &[&[u8]]) -> 
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(host.to_owned()).unwrap();
     TlsConnector::from(authority().client(alpn)).connect(name, stream).await
+}
+
+/// A connection over HTTP/1.1 from this address of the machine.
+pub(crate) async fn connect_from(here: [u8; 4], there: SocketAddr, host: &str) -> Connection {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((here, 0).into()).unwrap();
+    let stream = socket.connect(there).await.unwrap();
+    let connector = TlsConnector::from(authority().client(&[b"http/1.1"]));
+    let stream = connector.connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await.unwrap();
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    Connection::Http1(sender)
 }
 
 /// One connection to the gateway.

@@ -79,6 +79,12 @@ impl Gateway {
         self.library.admin()
     }
 
+    /// What the status page says at this path, as data.
+    pub(crate) async fn status(&self, path: &str) -> serde_json::Value {
+        let asks = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("http://{}{path}", self.admin()));
+        asks.header("accept", "application/json").send().await.unwrap().json().await.unwrap()
+    }
+
     /// An HTTP/1.1 client.
     pub(crate) fn client(&self) -> Client {
         Client { address: self.https(), protocol: Protocol::Http1 }
