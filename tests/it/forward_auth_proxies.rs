@@ -88,6 +88,7 @@ async fn judge(kind: OuterKind) {
     the_client_describes_nothing(&outer).await;
     what_is_verified_is_what_is_forwarded(&outer).await;
     other_sites_act_for_nobody(&outer).await;
+    no_client_names_its_request(&outer).await;
     renews_once_and_hands_the_cookies_back(&outer).await;
     opens_web_sockets(&outer).await;
     ends_closed(outer).await;
@@ -234,6 +235,15 @@ async fn what_is_verified_is_what_is_forwarded(outer: &Outer) {
             assert!(nothing || matches!(status, 0 | 400 | 403 | 404 | 421), "{:?}: {target}: {status}", outer.kind);
         }
     }
+}
+
+/// A client that could would put its requests under the names of others' in the logs.
+async fn no_client_names_its_request(outer: &Outer) {
+    let (own, jar) = ("63c18ae52d0b24e600000001", outer.scene.session("alice"));
+    let answer = outer.send(get("https://app.test/x").cookies(&jar).header("x-request-id", own)).await;
+    assert_ne!(outer.scene.upstream.last().all("x-request-id"), [own], "{:?}: {answer:?}", outer.kind);
+    let said = outer.send(get("https://app.test/.usher/session").cookies(&jar).header("x-request-id", own)).await;
+    assert!(said.assert_status(200).header("x-request-id").is_none_or(|id| id != own), "{:?}: {said:?}", outer.kind);
 }
 
 async fn other_sites_act_for_nobody(outer: &Outer) {
