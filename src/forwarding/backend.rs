@@ -17,7 +17,7 @@ use crate::forwarding::pool::Pool;
 use crate::forwarding::stream::Stream;
 use crate::forwarding::upstreams::{Address, Security};
 
-/// How often a request waits for a shared connection that is gone before it can be used.
+/// How often a request waits for a shared connection that is gone, or full, before it can be used.
 const ROUNDS: usize = 4;
 
 /// One address.
@@ -64,6 +64,12 @@ impl Connection {
         } else {
             Http1::new(stream).await.map(Self::Http1)
         }
+    }
+
+    /// A shared one, and whether it was used before.
+    fn used(connection: Arc<Http2>) -> (Self, bool) {
+        let reused = connection.mark_used();
+        (Self::Http2(connection), reused)
     }
 
     const fn protocol(&self) -> Protocol {
@@ -120,6 +126,7 @@ impl Backend {
         if demand.upgrade && !matches!(self.address().security, Security::Http2) {
             return Ok((Box::pin(self.connect_to_upgrade(demand.connect)).await?, false));
         }
+        let mut failure = ConnectError::Lost;
         // Every round that does not return has made a connection, or waited for one.
         for _ in 0..ROUNDS {
             if self.protocol() == Protocol::Http1 {
@@ -131,19 +138,21 @@ impl Backend {
                 // Boxed, as all below that is not done for every request: its place would be in each of them.
                 return Ok((Box::pin(self.connect(demand.connect)).await?, false));
             }
-            match self.shared.step() {
-                Step::Use(connection) => {
-                    let reused = connection.mark_used();
-                    return Ok((Connection::Http2(connection), reused));
-                }
-                Step::Wait(attempt) => Box::pin(http2::wait(attempt)).await?,
+            let attempt = match self.shared.step() {
+                Step::Use(connection) => return Ok(Connection::used(connection)),
+                Step::Wait(attempt) => attempt,
                 Step::Connect(outcome, attempt) => {
                     http2::connect_for_all(Arc::clone(self), demand.connect, outcome);
-                    Box::pin(http2::wait(attempt)).await?;
+                    attempt
                 }
+            };
+            if let Err(error) = Box::pin(http2::wait(attempt)).await {
+                failure = error;
+                break;
             }
         }
-        Err(ConnectError::Lost)
+        // Where one more is not to be had, or not before others have it, one that stands will do.
+        self.shared.idlest().map(Connection::used).ok_or(failure)
     }
 
     /// A connection that the next requests find where they look for it.

@@ -185,8 +185,10 @@ async fn over_http2(
         }
         Err(unanswered) => {
             // A connection that is going away takes no new streams, though it does not count as closed before its
-            // last stream is.
-            if reused && (unanswered.unsent.is_some() || unanswered.silent) {
+            // last stream is. One that brings no answer may lead nowhere, which pings find out only after half a minute.
+            let leads_nowhere =
+                matches!(unanswered.error, ForwardError::ResponseTimedOut | ForwardError::UploadStalled);
+            if leads_nowhere || reused && (unanswered.unsent.is_some() || unanswered.silent) {
                 backend.shared().discard(&connection);
             }
             if unanswered.speaks_against_address(reused) {

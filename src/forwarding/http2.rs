@@ -58,6 +58,12 @@ struct State {
     attempt: Option<watch::Receiver<Outcome>>,
 }
 
+impl State {
+    fn idlest(&self) -> Option<&Arc<Http2>> {
+        self.connections.iter().min_by_key(|connection| Arc::strong_count(connection))
+    }
+}
+
 /// How an attempt to connect ended, once it has.
 type Outcome = Option<Result<(), ConnectError>>;
 
@@ -114,10 +120,8 @@ impl Http2 {
 impl Shared {
     /// The least busy connection, or what to do to get one.
     pub(super) fn step(&self) -> Step {
-        let mut state = self.state();
-        state.connections.retain(|connection| !connection.sender.is_closed());
-        let idlest = state.connections.iter().min_by_key(|connection| Arc::strong_count(connection));
-        if let Some(connection) = idlest
+        let mut state = self.open();
+        if let Some(connection) = state.idlest()
             && (Arc::strong_count(connection) <= STREAMS || state.connections.len() >= CONNECTIONS)
         {
             return Step::Use(Arc::clone(connection));
@@ -132,6 +136,11 @@ impl Shared {
         Step::Connect(sender, receiver)
     }
 
+    /// The least busy connection, however busy that is.
+    pub(super) fn idlest(&self) -> Option<Arc<Http2>> {
+        self.open().idlest().cloned()
+    }
+
     /// Adds a connection for everybody.
     pub(super) fn add(&self, connection: Arc<Http2>) {
         self.state().connections.push(connection);
@@ -144,6 +153,13 @@ impl Shared {
 
     fn attempt_ended(&self) {
         self.state().attempt = None;
+    }
+
+    /// What there is, less the connections that are closed.
+    fn open(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.connections.retain(|connection| !connection.sender.is_closed());
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
