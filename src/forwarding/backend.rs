@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::forwarding::condition::{Condition, Connecting, Evidence};
+use crate::forwarding::condition::{Condition, Evidence};
 use crate::forwarding::connect::{Dialler, Offer};
 use crate::forwarding::error::ConnectError;
 use crate::forwarding::http1::Http1;
 use crate::forwarding::http2::{self, Http2, Shared, Step};
 use crate::forwarding::parked::Parked;
 use crate::forwarding::pool::Pool;
+use crate::forwarding::room::Place;
 use crate::forwarding::stream::Stream;
 use crate::forwarding::upstreams::{Address, Security};
 
@@ -106,9 +107,9 @@ impl Backend {
     }
 
     /// Room for making one more connection.
-    fn room_to_connect(&self) -> Result<Option<Connecting<'_>>, ConnectError> {
+    fn room_to_connect(&self) -> Result<Option<Place<'_>>, ConnectError> {
         match self.pool.care.circuit.max_connects {
-            Some(most) => self.condition().connect(most).map(Some).ok_or(ConnectError::TooMany),
+            Some(most) => self.condition().connects.hold(most).map(Some).ok_or(ConnectError::TooMany),
             None => Ok(None),
         }
     }
@@ -219,7 +220,7 @@ impl InFlight {
         let condition = backend.condition();
         let counted = match backend.pool.care.circuit.max_requests {
             None => false,
-            Some(most) if condition.enter(most) => true,
+            Some(most) if condition.requests.enter(most) => true,
             Some(_) => {
                 condition.counts.overloads.add();
                 return None;
@@ -250,7 +251,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.counted {
-            self.backend.condition().leave();
+            self.backend.condition().requests.leave();
         }
         if let Some(began) = self.probe {
             self.backend.condition().probe_is_over(began);

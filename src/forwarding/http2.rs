@@ -18,7 +18,7 @@ use crate::forwarding::error::ConnectError;
 use crate::forwarding::http1::Unanswered;
 use crate::forwarding::request_body::RequestBody;
 use crate::forwarding::response_timer::ResponseTimer;
-use crate::forwarding::stream::Stream;
+use crate::forwarding::stream::{Heard, Stream};
 
 /// Bounds what one slow reader holds in memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -43,6 +43,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Http2 {
     sender: SendRequest<RequestBody>,
     used: AtomicBool,
+    heard: Heard,
 }
 
 /// The connections to one address.
@@ -80,6 +81,7 @@ pub(super) enum Step {
 impl Http2 {
     /// HTTP/2 on a connection that stands. Must be called on the worker's runtime, where the connection lives on.
     pub(super) async fn new(stream: Stream) -> Result<Arc<Self>, ConnectError> {
+        let heard = stream.heard();
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -93,12 +95,17 @@ impl Http2 {
             .map_err(|cause| ConnectError::Http(cause.into()))?;
         // How the connection ends, its streams are told one by one.
         drop(tokio::spawn(async move { drop(connection.await) }));
-        Ok(Arc::new(Self { sender, used: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { sender, used: AtomicBool::new(false), heard }))
     }
 
     /// Notes that the connection is used. Returns whether it was before.
     pub(super) fn mark_used(&self) -> bool {
         self.used.swap(true, Ordering::Relaxed)
+    }
+
+    /// How often the peer has said something, on whichever stream.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.so_far()
     }
 
     /// Sends a request and waits for the head of its answer. Dropping the future resets the stream.
