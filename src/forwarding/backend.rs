@@ -61,7 +61,7 @@ impl Connection {
     /// HTTP on a connection that stands, of the version that was agreed on.
     pub(super) async fn new(address: &Address, stream: Stream) -> Result<Self, ConnectError> {
         if stream.negotiated_http2() || matches!(address.security, Security::Http2) {
-            Http2::new(stream).await.map(Self::Http2)
+            Http2::new(stream, &address.learnt).await.map(Self::Http2)
         } else {
             Http1::new(stream).await.map(Self::Http1)
         }
@@ -139,7 +139,7 @@ impl Backend {
                 // Boxed, as all below that is not done for every request: its place would be in each of them.
                 return Ok((Box::pin(self.connect(demand.connect)).await?, false));
             }
-            let attempt = match self.shared.step() {
+            let attempt = match self.shared.step(&self.address().learnt) {
                 Step::Use(connection) => return Ok(Connection::used(connection)),
                 Step::Wait(attempt) => attempt,
                 Step::Connect(outcome, attempt) => {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::forwarding::error::ConnectError;
+use crate::forwarding::http2;
 use crate::forwarding::stream::{Stream, Transport};
 use crate::forwarding::tls::TlsClient;
 use crate::forwarding::upstreams::{Address, Endpoint, Security};
@@ -34,8 +36,20 @@ pub(super) struct Dialler {
     address: Arc<Address>,
 }
 
-/// What a name resolved to last, known to everybody who dials it, and after a reload.
-pub(super) type Resolved = Arc<Mutex<Vec<SocketAddr>>>;
+/// What connections have told of an address, for everybody who dials it, and after a reload.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    /// What its name resolved to last.
+    resolved: Mutex<Vec<SocketAddr>>,
+    /// So many requests at a time it takes on one HTTP/2 connection, where that is fewer than it would get.
+    pub(super) streams: AtomicUsize,
+}
+
+impl Default for Learnt {
+    fn default() -> Self {
+        Self { resolved: Mutex::default(), streams: AtomicUsize::new(http2::STREAMS) }
+    }
+}
 
 impl Dialler {
     pub(super) fn new(address: Arc<Address>) -> Self {
@@ -112,7 +126,7 @@ impl Dialler {
     }
 
     fn resolved(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        self.address.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+        self.address.learnt.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

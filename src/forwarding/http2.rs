@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use crate::forwarding::backend::Backend;
+use crate::forwarding::connect::Learnt;
 use crate::forwarding::error::ConnectError;
 use crate::forwarding::http1::Unanswered;
 use crate::forwarding::request_body::RequestBody;
@@ -29,8 +30,8 @@ const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// The largest response head that is read, as RFC 9113 §6.5.2 counts it.
 const HEADER_LIST: u32 = 128 * 1024;
 
-/// With so many requests on every connection, one more is opened.
-const STREAMS: usize = 100;
+/// With so many requests on every connection, or as many as the peer takes, one more is opened.
+pub(super) const STREAMS: usize = 100;
 
 /// How many connections are opened at most; above that, requests queue for a stream.
 const CONNECTIONS: usize = 8;
@@ -80,12 +81,13 @@ pub(super) enum Step {
 
 impl Http2 {
     /// HTTP/2 on a connection that stands. Must be called on the worker's runtime, where the connection lives on.
-    pub(super) async fn new(stream: Stream) -> Result<Arc<Self>, ConnectError> {
-        let heard = stream.heard();
+    pub(super) async fn new(stream: Stream, learnt: &Arc<Learnt>) -> Result<Arc<Self>, ConnectError> {
+        let (heard, learnt) = (stream.heard(), Arc::clone(learnt));
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_max_send_streams(learnt.streams.load(Ordering::Relaxed))
             .max_send_buf_size(STREAM_WINDOW as usize)
             .max_header_list_size(HEADER_LIST)
             .keep_alive_interval(PING_INTERVAL)
@@ -94,7 +96,16 @@ impl Http2 {
             .await
             .map_err(|cause| ConnectError::Http(cause.into()))?;
         // How the connection ends, its streams are told one by one.
-        drop(tokio::spawn(async move { drop(connection.await) }));
+        drop(tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let end = poll_fn(|context| {
+                let polled = connection.as_mut().poll(context);
+                let most = connection.current_max_send_streams().clamp(1, STREAMS);
+                learnt.streams.store(most, Ordering::Relaxed);
+                polled
+            });
+            drop(end.await);
+        }));
         Ok(Arc::new(Self { sender, used: AtomicBool::new(false), heard }))
     }
 
@@ -126,10 +137,11 @@ impl Http2 {
 
 impl Shared {
     /// The least busy connection, or what to do to get one.
-    pub(super) fn step(&self) -> Step {
+    pub(super) fn step(&self, learnt: &Learnt) -> Step {
+        let most = learnt.streams.load(Ordering::Relaxed);
         let mut state = self.open();
         if let Some(connection) = state.idlest()
-            && (Arc::strong_count(connection) <= STREAMS || state.connections.len() >= CONNECTIONS)
+            && (Arc::strong_count(connection) <= most || state.connections.len() >= CONNECTIONS)
         {
             return Step::Use(Arc::clone(connection));
         }

@@ -199,6 +199,35 @@ async fn more_requests_than_streams_open_another_connection() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_few_requests_at_a_time_gets_more_connections() {
+    let barrier = Arc::new(Barrier::new(32));
+    let upstream = Script::start(move |stream: TcpStream, _| {
+        let barrier = Arc::clone(&barrier);
+        async move {
+            let mut connection = h2::server::Builder::new().max_concurrent_streams(8).handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let barrier = Arc::clone(&barrier);
+                tokio::spawn(async move {
+                    if request.uri().path() == "/together" {
+                        barrier.wait().await;
+                    }
+                    say(&mut respond, "ok");
+                });
+            }
+        }
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    for _ in 0..2 {
+        get(&forwarder, "/").await;
+    }
+    let together = futures_util::future::join_all((0..32).map(|_| get(&forwarder, "/together")));
+    let answers = tokio::time::timeout(TIMEOUTS.response / 2, together).await.expect("all are there at a time");
+    assert!(answers.iter().all(|answer| *answer == (StatusCode::OK, "ok".into())));
+    assert_eq!(upstream.accepted(), 4);
+}
+
+#[tokio::test]
 async fn a_burst_before_any_connection_stands_is_served_and_says_nothing_about_the_address() {
     let upstream = serve(|_, mut respond| async move {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -260,6 +289,28 @@ async fn a_connection_on_which_nothing_comes_back_is_not_used_again() {
     let ask = || forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts, None);
     assert!(matches!(ask().await.err(), Some(ForwardError::ResponseTimedOut)));
     assert_eq!(text(ask().await.unwrap()).await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn one_that_brings_the_answers_of_others_is_used_on_when_a_request_times_out() {
+    let upstream = serve(|request, mut respond| async move {
+        if request.uri().path() == "/hang" {
+            std::future::pending::<()>().await;
+        }
+        say(&mut respond, "ok");
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    let timeouts = Timeouts { response: Duration::from_millis(300), ..TIMEOUTS };
+    let hangs = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/hang")), &timeouts, None);
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        get(&forwarder, "/").await
+    };
+    let (hangs, _) = tokio::join!(hangs, others);
+    assert!(matches!(hangs.err(), Some(ForwardError::ResponseTimedOut)));
+    assert_eq!(get(&forwarder, "/").await.1, "ok");
+    assert_eq!(upstream.accepted(), 1);
 }
 
 #[tokio::test]
