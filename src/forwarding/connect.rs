@@ -176,6 +176,8 @@ mod tests {
     use crate::config::{Upstream, UpstreamAddress, UpstreamCare, UpstreamTls};
     use crate::forwarding::upstreams::Upstreams;
 
+    type Found = io::Result<std::array::IntoIter<SocketAddr, 1>>;
+
     #[tokio::test]
     async fn a_name_server_that_fails_or_is_silent_takes_nothing_down_that_is_known() {
         let addresses = vec![UpstreamAddress::Http { host: "app".into(), port: 80 }];
@@ -183,7 +185,6 @@ mod tests {
         let upstreams = Upstreams::new(&upstream, &Clock::stopped()).unwrap();
         let dialler = |upstreams: &Upstreams| Dialler::new(Arc::clone(&upstreams.pools()[0].addresses[0]));
         let [one, two] = [1, 2].map(|last| SocketAddr::from(([192, 0, 2, last], 80)));
-        type Found = io::Result<std::array::IntoIter<SocketAddr, 1>>;
         let (short, failure) = (Duration::from_millis(20), || io::Error::from(io::ErrorKind::NotFound));
         let (here, reloaded) = (dialler(&upstreams), dialler(&upstreams.succeeded_by(&upstream).unwrap()));
         let find = |found: Found| here.found_or_known(ready(found), short);

@@ -211,7 +211,7 @@ async fn an_upload_that_is_refused_early_has_its_answer_though_the_connection_is
         let (mut reading, mut writing) = client.split();
         let sent = async {
             let _ = writing.write_all(upload.as_bytes()).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let answer = tokio::select! {
             answer = read_until(&mut reading, "\r\n\r\nno") => answer,

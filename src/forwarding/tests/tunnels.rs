@@ -181,7 +181,7 @@ async fn a_tunnel_whose_upstream_takes_nothing_any_more_ends_when_the_client_spe
     read_head(&mut client).await;
     let speaks = async {
         while client.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(10)).await
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     assert!(tokio::time::timeout(TIMEOUTS.idle / 2, speaks).await.is_ok());
