@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::forwarding::condition::{Condition, Connecting, Evidence};
+use crate::forwarding::condition::{Condition, Evidence};
 use crate::forwarding::connect::{Dialler, Offer};
 use crate::forwarding::error::ConnectError;
 use crate::forwarding::http1::Http1;
 use crate::forwarding::http2::{self, Http2, Shared, Step};
 use crate::forwarding::parked::Parked;
 use crate::forwarding::pool::Pool;
+use crate::forwarding::room::Place;
 use crate::forwarding::stream::Stream;
 use crate::forwarding::upstreams::{Address, Security};
 
-/// How often a request waits for a shared connection that is gone before it can be used.
+/// How often a request waits for a shared connection that is gone, or full, before it can be used.
 const ROUNDS: usize = 4;
 
 /// One address.
@@ -60,10 +61,16 @@ impl Connection {
     /// HTTP on a connection that stands, of the version that was agreed on.
     pub(super) async fn new(address: &Address, stream: Stream) -> Result<Self, ConnectError> {
         if stream.negotiated_http2() || matches!(address.security, Security::Http2) {
-            Http2::new(stream).await.map(Self::Http2)
+            Http2::new(stream, &address.learnt).await.map(Self::Http2)
         } else {
             Http1::new(stream).await.map(Self::Http1)
         }
+    }
+
+    /// A shared one, and whether it was used before.
+    fn used(connection: Arc<Http2>) -> (Self, bool) {
+        let reused = connection.mark_used();
+        (Self::Http2(connection), reused)
     }
 
     const fn protocol(&self) -> Protocol {
@@ -100,9 +107,9 @@ impl Backend {
     }
 
     /// Room for making one more connection.
-    fn room_to_connect(&self) -> Result<Option<Connecting<'_>>, ConnectError> {
+    fn room_to_connect(&self) -> Result<Option<Place<'_>>, ConnectError> {
         match self.pool.care.circuit.max_connects {
-            Some(most) => self.condition().connect(most).map(Some).ok_or(ConnectError::TooMany),
+            Some(most) => self.condition().connects.hold(most).map(Some).ok_or(ConnectError::TooMany),
             None => Ok(None),
         }
     }
@@ -120,6 +127,7 @@ impl Backend {
         if demand.upgrade && !matches!(self.address().security, Security::Http2) {
             return Ok((Box::pin(self.connect_to_upgrade(demand.connect)).await?, false));
         }
+        let mut failure = ConnectError::Lost;
         // Every round that does not return has made a connection, or waited for one.
         for _ in 0..ROUNDS {
             if self.protocol() == Protocol::Http1 {
@@ -131,19 +139,21 @@ impl Backend {
                 // Boxed, as all below that is not done for every request: its place would be in each of them.
                 return Ok((Box::pin(self.connect(demand.connect)).await?, false));
             }
-            match self.shared.step() {
-                Step::Use(connection) => {
-                    let reused = connection.mark_used();
-                    return Ok((Connection::Http2(connection), reused));
-                }
-                Step::Wait(attempt) => Box::pin(http2::wait(attempt)).await?,
+            let attempt = match self.shared.step(&self.address().learnt) {
+                Step::Use(connection) => return Ok(Connection::used(connection)),
+                Step::Wait(attempt) => attempt,
                 Step::Connect(outcome, attempt) => {
                     http2::connect_for_all(Arc::clone(self), demand.connect, outcome);
-                    Box::pin(http2::wait(attempt)).await?;
+                    attempt
                 }
+            };
+            if let Err(error) = Box::pin(http2::wait(attempt)).await {
+                failure = error;
+                break;
             }
         }
-        Err(ConnectError::Lost)
+        // Where one more is not to be had, or not before others have it, one that stands will do.
+        self.shared.idlest().map(Connection::used).ok_or(failure)
     }
 
     /// A connection that the next requests find where they look for it.
@@ -210,7 +220,7 @@ impl InFlight {
         let condition = backend.condition();
         let counted = match backend.pool.care.circuit.max_requests {
             None => false,
-            Some(most) if condition.enter(most) => true,
+            Some(most) if condition.requests.enter(most) => true,
             Some(_) => {
                 condition.counts.overloads.add();
                 return None;
@@ -241,7 +251,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.counted {
-            self.backend.condition().leave();
+            self.backend.condition().requests.leave();
         }
         if let Some(began) = self.probe {
             self.backend.condition().probe_is_over(began);

@@ -71,8 +71,8 @@ impl Balance {
                     backend.condition().counts.overloads.add();
                     (is_busy, is_one_in) = (true, is_one_in || standing != Standing::Out);
                 }
-                // Only an upgrade makes such an offer; other requests may find what they need.
-                Err(error) if demand.upgrade && error.refuses_offer() => failure = error,
+                // Only an upgrade offers HTTP/1.1 alone; others may find what they need, and tell of what is wrong otherwise.
+                Err(error @ ConnectError::Tls(_)) if demand.upgrade => failure = error,
                 Err(error) => {
                     in_flight.failed(Evidence::NoConnection, &error);
                     failure = error;
@@ -90,7 +90,8 @@ impl Balance {
         }
         let count = self.backends.len();
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        let dice = affinity.map_or(start as u64, Affinity::dice);
+        // Not the start itself, or it would be the same addresses that each search begins with and that are left out.
+        let dice = affinity.map_or(start.checked_div(count).unwrap_or_default() as u64, Affinity::dice);
         let untried = (0..count)
             .map(|offset| start.wrapping_add(offset) % count)
             .filter(|index| !tried.contains(index))

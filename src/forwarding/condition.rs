@@ -6,11 +6,12 @@
 //! address a request goes to is not decided here, nor is anything logged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::config::Ejection;
+use crate::forwarding::room::Room;
 use crate::tally::Count;
 
 /// Of so many requests, an address that takes part again gets one at first, and then more and more.
@@ -39,8 +40,9 @@ pub(super) struct Condition {
     row: AtomicI32,
     /// When it last came back; 0: long ago.
     returned: AtomicU64,
-    requests: AtomicUsize,
-    connects: AtomicUsize,
+    pub(super) requests: Room,
+    /// Connections that are being made.
+    pub(super) connects: Room,
     pub(super) counts: Arc<AddressCounts>,
 }
 
@@ -91,8 +93,8 @@ impl Condition {
             ill: AtomicBool::new(false),
             row: AtomicI32::new(0),
             returned: AtomicU64::new(0),
-            requests: AtomicUsize::new(0),
-            connects: AtomicUsize::new(0),
+            requests: Room::default(),
+            connects: Room::default(),
             counts,
         }
     }
@@ -162,7 +164,8 @@ impl Condition {
     }
 
     /// When the request that begins did so, if it is the one that others wait for. They do not wait for ever: it may be a
-    /// slow upload, or one whose answer takes long, and say nothing about the address meanwhile.
+    /// slow upload, or one whose answer takes long, and say nothing about the address meanwhile. But they wait long, for where
+    /// an application hangs, so does each that tries it.
     pub(super) fn probe(&self, stage: u32, ejection: &Ejection) -> Option<u64> {
         if stage == 0 {
             return None;
@@ -272,48 +275,15 @@ impl Condition {
         true
     }
 
-    /// Room for one more request, of at most so many. It is given back with [`Self::leave`].
-    pub(super) fn enter(&self, most: usize) -> bool {
-        enter(&self.requests, most)
-    }
-
-    /// One request less.
-    pub(super) fn leave(&self) {
-        self.requests.fetch_sub(1, Relaxed);
-    }
-
-    /// Room for making one more connection, of at most so many, until what is returned is dropped.
-    pub(super) fn connect(&self, most: usize) -> Option<Connecting<'_>> {
-        // Only then: dropping it gives the room back.
-        enter(&self.connects, most).then(|| Connecting(self))
-    }
-
     /// In milliseconds, and never 0.
     fn now(&self) -> u64 {
         millis(self.clock.instant().saturating_duration_since(self.origin)).saturating_add(1)
     }
 }
 
-/// A connection that is being made.
-pub(super) struct Connecting<'c>(&'c Condition);
-
-impl Drop for Connecting<'_> {
-    fn drop(&mut self) {
-        self.0.connects.fetch_sub(1, Relaxed);
-    }
-}
-
 /// Whether others wait for the request that set out at `probed`.
 fn is_awaited(probed: u64, now: u64, ejection: &Ejection) -> bool {
-    probed != 0 && now.saturating_sub(probed) < millis(ejection.first)
-}
-
-fn enter(count: &AtomicUsize, most: usize) -> bool {
-    let is_room = count.fetch_add(1, Relaxed) < most;
-    if !is_room {
-        count.fetch_sub(1, Relaxed);
-    }
-    is_room
+    probed != 0 && now.saturating_sub(probed) < millis(ejection.longest)
 }
 
 fn millis(duration: Duration) -> u64 {

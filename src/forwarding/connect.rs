@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::forwarding::error::ConnectError;
+use crate::forwarding::http2;
 use crate::forwarding::stream::{Stream, Transport};
 use crate::forwarding::tls::TlsClient;
 use crate::forwarding::upstreams::{Address, Endpoint, Security};
@@ -32,13 +34,26 @@ pub(super) enum Offer {
 #[derive(Debug)]
 pub(super) struct Dialler {
     address: Arc<Address>,
-    /// What the name resolved to last: a name server that fails for a while takes nothing down.
+}
+
+/// What connections have told of an address, for everybody who dials it, and after a reload.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    /// What its name resolved to last.
     resolved: Mutex<Vec<SocketAddr>>,
+    /// So many requests at a time it takes on one HTTP/2 connection, where that is fewer than it would get.
+    pub(super) streams: AtomicUsize,
+}
+
+impl Default for Learnt {
+    fn default() -> Self {
+        Self { resolved: Mutex::default(), streams: AtomicUsize::new(http2::STREAMS) }
+    }
 }
 
 impl Dialler {
     pub(super) fn new(address: Arc<Address>) -> Self {
-        Self { address, resolved: Mutex::default() }
+        Self { address }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -47,10 +62,10 @@ impl Dialler {
 
     /// Connects, TLS included, within `limit`.
     pub(super) async fn connect(&self, offer: Offer, limit: Duration) -> Result<Stream, ConnectError> {
-        timeout(limit, self.attempt(offer)).await.unwrap_or(Err(ConnectError::TimedOut))
+        timeout(limit, self.attempt(offer, limit)).await.unwrap_or(Err(ConnectError::TimedOut))
     }
 
-    async fn attempt(&self, offer: Offer) -> Result<Stream, ConnectError> {
+    async fn attempt(&self, offer: Offer, limit: Duration) -> Result<Stream, ConnectError> {
         let (host, port) = match &self.address.endpoint {
             Endpoint::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|cause| ConnectError::Socket(Arc::new(cause)))?;
@@ -58,7 +73,7 @@ impl Dialler {
             }
             Endpoint::Tcp { host, port } => (host, *port),
         };
-        let candidates = self.resolve(host, port).await?;
+        let candidates = self.resolve(host, port, limit / 4).await?;
         self.dial(&candidates, offer).await
     }
 
@@ -73,24 +88,45 @@ impl Dialler {
         }
     }
 
-    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    /// Where a name leads to. What is known already waits no longer than `patience` for its name server.
+    pub(super) async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        patience: Duration,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        let found = match lookup_host((host, port)).await {
-            Ok(found) => Ok(found.collect::<Vec<_>>()),
-            Err(cause) => Err(cause),
+        self.found_or_known(lookup_host((host, port)), patience).await
+    }
+
+    /// A name server that fails for a while takes nothing down that is known, and no more does one that is silent: the system
+    /// asks it for longer than anybody waits for a connection.
+    async fn found_or_known<A: Iterator<Item = SocketAddr>>(
+        &self,
+        lookup: impl Future<Output = io::Result<A>>,
+        patience: Duration,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let known = self.resolved().clone();
+        let found = if known.is_empty() {
+            lookup.await
+        } else {
+            timeout(patience, lookup).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         };
-        let mut last = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        match found {
+        match found.map(Vec::from_iter) {
             Ok(found) if !found.is_empty() => {
-                last.clone_from(&found);
+                self.resolved().clone_from(&found);
                 Ok(found)
             }
-            _ if !last.is_empty() => Ok(last.clone()),
+            _ if !known.is_empty() => Ok(known),
             Ok(_) => Err(ConnectError::Resolve(Arc::new(io::Error::from(io::ErrorKind::NotFound)))),
             Err(cause) => Err(ConnectError::Resolve(Arc::new(cause))),
         }
+    }
+
+    fn resolved(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.address.learnt.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,4 +165,38 @@ async fn handshake(tls: &TlsClient, offer: Offer, tcp: TcpStream) -> Result<Stre
         .await
         .map_err(|cause| ConnectError::Tls(Arc::new(cause)))?;
     Ok(Stream::new(Transport::Tls(Box::new(stream))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Upstream, UpstreamAddress, UpstreamCare, UpstreamTls};
+    use crate::forwarding::upstreams::Upstreams;
+
+    type Found = io::Result<std::array::IntoIter<SocketAddr, 1>>;
+
+    #[tokio::test]
+    async fn a_name_server_that_fails_or_is_silent_takes_nothing_down_that_is_known() {
+        let addresses = vec![UpstreamAddress::Http { host: "app".into(), port: 80 }];
+        let upstream = [Upstream { addresses, tls: UpstreamTls::default(), care: UpstreamCare::default() }];
+        let upstreams = Upstreams::new(&upstream, &Clock::stopped()).unwrap();
+        let dialler = |upstreams: &Upstreams| Dialler::new(Arc::clone(&upstreams.pools()[0].addresses[0]));
+        let [one, two] = [1, 2].map(|last| SocketAddr::from(([192, 0, 2, last], 80)));
+        let (short, failure) = (Duration::from_millis(20), || io::Error::from(io::ErrorKind::NotFound));
+        let (here, reloaded) = (dialler(&upstreams), dialler(&upstreams.succeeded_by(&upstream).unwrap()));
+        let find = |found: Found| here.found_or_known(ready(found), short);
+        assert!(matches!(find(Err(failure())).await, Err(ConnectError::Resolve(_))));
+        let unknown = timeout(10 * short, here.found_or_known(pending::<Found>(), short)).await;
+        assert!(unknown.is_err(), "what is not known is waited for");
+        assert_eq!(find(Ok([one].into_iter())).await.unwrap(), [one]);
+        assert_eq!(find(Err(failure())).await.unwrap(), [one]);
+        assert_eq!(find(Ok([two].into_iter())).await.unwrap(), [two]);
+        for dialler in [here, reloaded] {
+            let silent = timeout(10 * short, dialler.found_or_known(pending::<Found>(), short)).await;
+            assert_eq!(silent.expect("it is known").unwrap(), [two]);
+        }
+    }
 }

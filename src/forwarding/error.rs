@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::AlertDescription;
-
 /// Why there is no answer of the upstream to pass on.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
@@ -134,15 +132,6 @@ pub enum ConnectError {
     /// As many connections are being made as may be.
     #[error("too many connections are being made")]
     TooMany,
-}
-
-impl ConnectError {
-    /// Whether it was the protocols on offer that were refused (RFC 7301 §3.2), so that others might have been taken.
-    pub(super) fn refuses_offer(&self) -> bool {
-        let Self::Tls(cause) = self else { return false };
-        let cause = cause.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-        matches!(cause, Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)))
-    }
 }
 
 impl From<ConnectError> for ForwardError {

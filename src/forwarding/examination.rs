@@ -70,7 +70,7 @@ async fn examine(address: Arc<Address>, limit: Duration) -> Examination {
         let outcome = dialler.connect(Offer::Any, limit).await.map(|stream| stream.negotiated_http2());
         return Examination { address, found: Ok(vec![Tried { at: None, outcome }]) };
     };
-    let resolved = timeout(limit, dialler.resolve(host, *port)).await.unwrap_or(Err(ConnectError::TimedOut));
+    let resolved = timeout(limit, dialler.resolve(host, *port, limit)).await.unwrap_or(Err(ConnectError::TimedOut));
     let found = match resolved {
         Ok(places) => Ok(join_all(places.into_iter().map(|at| attempt(&dialler, at, limit))).await),
         Err(error) => Err(error),

@@ -175,6 +175,7 @@ async fn over_http2(
 ) -> Result<Response<UpstreamBody>, Box<Unanswered>> {
     let backend = in_flight.backend();
     framing::for_http2(&mut request, backend.address()).map_err(Unanswered::given_up)?;
+    let before = connection.heard();
     match connection.exchange(request, timer).await {
         Ok(mut response) => {
             in_flight.answered(response.status());
@@ -185,8 +186,10 @@ async fn over_http2(
         }
         Err(unanswered) => {
             // A connection that is going away takes no new streams, though it does not count as closed before its
-            // last stream is.
-            if reused && (unanswered.unsent.is_some() || unanswered.silent) {
+            // last stream is. One on which nothing came at all may lead nowhere, which pings find out after half a minute.
+            let timed_out = matches!(unanswered.error, ForwardError::ResponseTimedOut | ForwardError::UploadStalled);
+            if timed_out && connection.heard() == before || reused && (unanswered.unsent.is_some() || unanswered.silent)
+            {
                 backend.shared().discard(&connection);
             }
             if unanswered.speaks_against_address(reused) {

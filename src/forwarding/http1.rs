@@ -72,7 +72,7 @@ impl Http1 {
         let heard = stream.heard();
         let (sender, connection) = Builder::new()
             .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(stream.heard_out()))
             .await
             .map_err(|cause| ConnectError::Http(cause.into()))?;
         Ok(Box::new(Self { sender, connection, heard, persistent: true }))
@@ -84,7 +84,7 @@ impl Http1 {
         request: Box<Request<RequestBody>>,
         timer: &ResponseTimer<'_>,
     ) -> Result<Answer, Box<Unanswered>> {
-        self.heard.reset();
+        let before = self.heard.so_far();
         let mut sending = pin!(self.sender.try_send_request(*request));
         let mut sleep = pin!(timer.sleep());
         let mut open = true;
@@ -101,7 +101,7 @@ impl Http1 {
             Turn::Answered(outcome) => outcome,
             Turn::GaveUp(error) => return Err(Unanswered::given_up(error)),
             Turn::Ended => {
-                let heard = self.heard.anything();
+                let heard = self.heard.so_far() != before;
                 drop(self);
                 return match sending.await {
                     Ok(response) => Ok(Answer::Response(response, None)),
@@ -110,7 +110,7 @@ impl Http1 {
             }
         };
         match outcome {
-            Err(error) => Err(Unanswered::new(error, timer, self.heard.anything())),
+            Err(error) => Err(Unanswered::new(error, timer, self.heard.so_far() != before)),
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => self.switch(response, open).await,
             Ok(response) => {
                 // A peer of HTTP/1.0 makes hyper send requests of HTTP/1.0, which have no way to frame a stream.
@@ -126,7 +126,7 @@ impl Http1 {
             return Err(Unanswered::given_up(ForwardError::Broken { sent: true, source: cause }));
         }
         let parts = self.connection.into_parts();
-        Ok(Answer::Switched(response, parts.io.into_inner(), parts.read_buf))
+        Ok(Answer::Switched(response, parts.io.into_inner().told_at_once(), parts.read_buf))
     }
 
     /// Moves bytes in both directions. Ready when the connection is at its end; it must not be polled again then.

@@ -14,11 +14,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use crate::forwarding::backend::Backend;
+use crate::forwarding::connect::Learnt;
 use crate::forwarding::error::ConnectError;
 use crate::forwarding::http1::Unanswered;
 use crate::forwarding::request_body::RequestBody;
 use crate::forwarding::response_timer::ResponseTimer;
-use crate::forwarding::stream::Stream;
+use crate::forwarding::stream::{Heard, Stream};
 
 /// Bounds what one slow reader holds in memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -29,8 +30,8 @@ const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// The largest response head that is read, as RFC 9113 §6.5.2 counts it.
 const HEADER_LIST: u32 = 128 * 1024;
 
-/// With so many requests on every connection, one more is opened.
-const STREAMS: usize = 100;
+/// With so many requests on every connection, or as many as the peer takes, one more is opened.
+pub(super) const STREAMS: usize = 100;
 
 /// How many connections are opened at most; above that, requests queue for a stream.
 const CONNECTIONS: usize = 8;
@@ -43,6 +44,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Http2 {
     sender: SendRequest<RequestBody>,
     used: AtomicBool,
+    heard: Heard,
 }
 
 /// The connections to one address.
@@ -56,6 +58,12 @@ struct State {
     connections: Vec<Arc<Http2>>,
     /// The attempt in progress: one at a time, however many requests wait for it.
     attempt: Option<watch::Receiver<Outcome>>,
+}
+
+impl State {
+    fn idlest(&self) -> Option<&Arc<Http2>> {
+        self.connections.iter().min_by_key(|connection| Arc::strong_count(connection))
+    }
 }
 
 /// How an attempt to connect ended, once it has.
@@ -73,11 +81,13 @@ pub(super) enum Step {
 
 impl Http2 {
     /// HTTP/2 on a connection that stands. Must be called on the worker's runtime, where the connection lives on.
-    pub(super) async fn new(stream: Stream) -> Result<Arc<Self>, ConnectError> {
+    pub(super) async fn new(stream: Stream, learnt: &Arc<Learnt>) -> Result<Arc<Self>, ConnectError> {
+        let (heard, learnt) = (stream.heard(), Arc::clone(learnt));
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_max_send_streams(learnt.streams.load(Ordering::Relaxed))
             .max_send_buf_size(STREAM_WINDOW as usize)
             .max_header_list_size(HEADER_LIST)
             .keep_alive_interval(PING_INTERVAL)
@@ -86,13 +96,27 @@ impl Http2 {
             .await
             .map_err(|cause| ConnectError::Http(cause.into()))?;
         // How the connection ends, its streams are told one by one.
-        drop(tokio::spawn(async move { drop(connection.await) }));
-        Ok(Arc::new(Self { sender, used: AtomicBool::new(false) }))
+        drop(tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let end = poll_fn(|context| {
+                let polled = connection.as_mut().poll(context);
+                let most = connection.current_max_send_streams().clamp(1, STREAMS);
+                learnt.streams.store(most, Ordering::Relaxed);
+                polled
+            });
+            drop(end.await);
+        }));
+        Ok(Arc::new(Self { sender, used: AtomicBool::new(false), heard }))
     }
 
     /// Notes that the connection is used. Returns whether it was before.
     pub(super) fn mark_used(&self) -> bool {
         self.used.swap(true, Ordering::Relaxed)
+    }
+
+    /// How often the peer has said something, on whichever stream.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.so_far()
     }
 
     /// Sends a request and waits for the head of its answer. Dropping the future resets the stream.
@@ -113,12 +137,11 @@ impl Http2 {
 
 impl Shared {
     /// The least busy connection, or what to do to get one.
-    pub(super) fn step(&self) -> Step {
-        let mut state = self.state();
-        state.connections.retain(|connection| !connection.sender.is_closed());
-        let idlest = state.connections.iter().min_by_key(|connection| Arc::strong_count(connection));
-        if let Some(connection) = idlest
-            && (Arc::strong_count(connection) <= STREAMS || state.connections.len() >= CONNECTIONS)
+    pub(super) fn step(&self, learnt: &Learnt) -> Step {
+        let most = learnt.streams.load(Ordering::Relaxed);
+        let mut state = self.open();
+        if let Some(connection) = state.idlest()
+            && (Arc::strong_count(connection) <= most || state.connections.len() >= CONNECTIONS)
         {
             return Step::Use(Arc::clone(connection));
         }
@@ -130,6 +153,11 @@ impl Shared {
         let (sender, receiver) = watch::channel(None);
         state.attempt = Some(receiver.clone());
         Step::Connect(sender, receiver)
+    }
+
+    /// The least busy connection, however busy that is.
+    pub(super) fn idlest(&self) -> Option<Arc<Http2>> {
+        self.open().idlest().cloned()
     }
 
     /// Adds a connection for everybody.
@@ -144,6 +172,13 @@ impl Shared {
 
     fn attempt_ended(&self) {
         self.state().attempt = None;
+    }
+
+    /// What there is, less the connections that are closed.
+    fn open(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.connections.retain(|connection| !connection.sender.is_closed());
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

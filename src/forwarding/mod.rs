@@ -35,6 +35,7 @@ mod parked;
 mod pool;
 mod request_body;
 mod response_timer;
+mod room;
 mod session_body;
 mod session_watch;
 mod silence;

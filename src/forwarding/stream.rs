@@ -1,9 +1,9 @@
 //! A connection's bytes: TCP, TLS over TCP, or a Unix socket.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +14,18 @@ use tokio_rustls::client::TlsStream;
 pub(super) struct Stream {
     transport: Transport,
     heard: Heard,
+    writes: Writes,
+}
+
+/// What becomes of writing once the peer takes nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writes {
+    /// It fails.
+    Fail,
+    /// It waits, and what is left to read says how the connection ends.
+    Wait,
+    /// It has begun to wait.
+    Waits,
 }
 
 /// What carries the bytes.
@@ -23,25 +35,45 @@ pub(super) enum Transport {
     Unix(UnixStream),
 }
 
-/// Whether the peer has said anything: a request that was answered in part must not be repeated.
+/// How often the peer has said something: a request that was answered in part must not be repeated, and a connection on which
+/// nothing came may lead nowhere.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard(Arc<AtomicBool>);
+pub(super) struct Heard(Arc<AtomicU64>);
 
 impl Heard {
-    /// Forgets what was heard, before the next request.
-    pub(super) fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether bytes came since the last reset.
-    pub(super) fn anything(&self) -> bool {
+    /// As often by now.
+    pub(super) fn so_far(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Stream {
     pub(super) fn new(transport: Transport) -> Self {
-        Self { transport, heard: Heard::default() }
+        Self { transport, heard: Heard::default(), writes: Writes::Fail }
+    }
+
+    /// The same for whoever reads as well whenever it writes, and is to hear an answer that came before the peer closed the
+    /// connection: that of an application that refuses an upload, and closes upon the rest of it.
+    pub(super) fn heard_out(self) -> Self {
+        Self { writes: Writes::Wait, ..self }
+    }
+
+    /// The same where a write that fails is told at once.
+    pub(super) fn told_at_once(self) -> Self {
+        Self { writes: Writes::Fail, ..self }
+    }
+
+    fn wrote<T>(&mut self, outcome: Poll<io::Result<T>>, context: &Context<'_>) -> Poll<io::Result<T>> {
+        let is_closed = |error: &io::Error| matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+        if self.writes == Writes::Fail || !matches!(&outcome, Poll::Ready(Err(error)) if is_closed(error)) {
+            return outcome;
+        }
+        if self.writes == Writes::Wait {
+            self.writes = Writes::Waits;
+            // Reading may have been tried before, and whatever else happens to the connection has happened.
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
     pub(super) fn heard(&self) -> Heard {
@@ -77,7 +109,7 @@ impl AsyncRead for Stream {
         let before = buffer.filled().len();
         ready!(on_transport!(self.poll_read(context, buffer)))?;
         if buffer.filled().len() > before {
-            self.heard.0.store(true, Ordering::Relaxed);
+            self.heard.0.fetch_add(1, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -85,11 +117,13 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_transport!(self.poll_write(context, bytes))
+        let outcome = on_transport!(self.poll_write(context, bytes));
+        self.wrote(outcome, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_transport!(self.poll_flush(context))
+        let outcome = on_transport!(self.poll_flush(context));
+        self.wrote(outcome, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -101,7 +135,8 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_transport!(self.poll_write_vectored(context, slices))
+        let outcome = on_transport!(self.poll_write_vectored(context, slices));
+        self.wrote(outcome, context)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{HealthCheck, Upstream, UpstreamAddress, UpstreamId, UpstreamTls};
 use crate::forwarding::budget::RetryBudget;
 use crate::forwarding::condition::Condition;
+use crate::forwarding::connect::Learnt;
 use crate::forwarding::health::AddressHealth;
 use crate::forwarding::pool::Pool;
 use crate::forwarding::tls::{self, TlsClient, UpstreamTlsError};
@@ -40,6 +41,7 @@ pub(super) struct Address {
     tls: UpstreamTls,
     check: Option<HealthCheck>,
     pub(super) condition: Arc<Condition>,
+    pub(super) learnt: Arc<Learnt>,
 }
 
 /// Where to connect to.
@@ -155,8 +157,9 @@ fn prepare(
         let name: Arc<str> = configured.to_string().into();
         let check = upstream.care.health.clone();
         let condition = condition(known, (&name, &upstream.tls, check.as_ref()), clock);
-        let (place, tls) = (affinity::place(&name), upstream.tls.clone());
-        let address = Arc::new(Address { endpoint, security, name, place, tls, check, condition });
+        let learnt = known.iter().find(|other| other.name == name).map(|other| Arc::clone(&other.learnt));
+        let (place, tls, learnt) = (affinity::place(&name), upstream.tls.clone(), learnt.unwrap_or_default());
+        let address = Arc::new(Address { endpoint, security, name, place, tls, check, condition, learnt });
         known.push(Arc::clone(&address));
         addresses.push(address);
     }

@@ -88,7 +88,7 @@ fn a_probe_that_takes_long_keeps_nobody_waiting() {
     let penalty = condition.fails(Evidence::NoConnection).unwrap();
     clock.advance(penalty);
     let slow = condition.probes().unwrap();
-    clock.advance(EJECTION.first.saturating_sub(Duration::from_millis(1)));
+    clock.advance(EJECTION.longest.saturating_sub(Duration::from_millis(1)));
     assert_eq!((condition.stands(), condition.probes()), (Standing::Out, None));
     clock.advance(Duration::from_millis(1));
     assert_eq!(condition.stands(), Standing::In);
@@ -97,6 +97,27 @@ fn a_probe_that_takes_long_keeps_nobody_waiting() {
     assert_eq!((condition.stands(), condition.probes()), (Standing::Out, None), "the next is on its way");
     condition.probe_is_over(next);
     assert_eq!(condition.stands(), Standing::In);
+}
+
+#[test]
+fn an_address_that_hangs_costs_few_of_those_who_try_it() {
+    let (clock, condition) = well();
+    condition.fails(Evidence::NoConnection).unwrap();
+    let (second, patience, mut hanging, mut tried) = (Duration::from_secs(1), 60, Vec::new(), 0);
+    for now in 0..600 {
+        if condition.stands() == Standing::In {
+            tried += 1;
+            hanging.push((now, condition.stage(), condition.probes()));
+        }
+        clock.advance(second);
+        for (_, stage, probe) in hanging.extract_if(.., |(began, ..)| now - *began >= patience) {
+            condition.failed((stage, Evidence::Fault), &EJECTION, || true, || 0);
+            if let Some(began) = probe {
+                condition.probe_is_over(began);
+            }
+        }
+    }
+    assert!((5..=30).contains(&tried), "{tried} of 600");
 }
 
 #[test]
@@ -162,18 +183,6 @@ fn another_configuration_knows_what_requests_have_told_and_forgets_checks_that_a
     clock.advance(EJECTION.first);
     assert_eq!(anew.stands(), Standing::In);
     assert_eq!(anew.counts.ejections.total(), 1);
-}
-
-#[test]
-fn places_are_given_back() {
-    let (_, condition) = well();
-    assert!(condition.enter(2) && condition.enter(2) && !condition.enter(2));
-    condition.leave();
-    assert!(condition.enter(2) && !condition.enter(2));
-    let one = condition.connect(1);
-    assert!(one.is_some() && condition.connect(1).is_none());
-    drop(one);
-    assert!(condition.connect(1).is_some());
 }
 
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::harness::*;
@@ -192,4 +193,30 @@ async fn answers_without_a_body_leave_the_connections_of_both_sides_usable() {
         assert_eq!(announced, length, "{request}: {head}");
     }
     assert_eq!(upstream.accepted(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_early_has_its_answer_though_the_connection_is_reset() {
+    let upstream = Script::start(|mut stream, _| async move {
+        read_head(&mut stream).await;
+        // Closing with the rest of the upload unread resets the connection.
+        write(&mut stream, "HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno").await;
+    })
+    .await;
+    let address = Front::default().start(upstream.http1()).await;
+    let upload =
+        ["POST / HTTP/1.1\r\nhost: app.test\r\ncontent-length: 3000000\r\n\r\n", &"x".repeat(3_000_000)].concat();
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut reading, mut writing) = client.split();
+        let sent = async {
+            let _ = writing.write_all(upload.as_bytes()).await;
+            std::future::pending::<()>().await;
+        };
+        let answer = tokio::select! {
+            answer = read_until(&mut reading, "\r\n\r\nno") => answer,
+            () = sent => unreachable!(),
+        };
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("\r\n\r\nno"), "{answer}");
+    }
 }

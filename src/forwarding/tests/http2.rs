@@ -9,11 +9,13 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Barrier;
 
 use super::harness::*;
-use crate::forwarding::{BodyError, ForwardError};
+use crate::clock::Clock;
+use crate::config::{Timeouts, Upstream, UpstreamAddress, UpstreamId};
+use crate::forwarding::{BodyError, ForwardError, Forwarder, Upstreams};
 
 /// An upstream that runs `answer` for every request.
 async fn serve<F>(
@@ -32,6 +34,11 @@ where
         }
     })
     .await
+}
+
+fn known(upstream: Upstream) -> (Forwarder, Arc<Upstreams>) {
+    let upstreams = Upstreams::new(&[upstream], &Clock::stopped()).unwrap();
+    (Forwarder::new(&upstreams), upstreams)
 }
 
 fn say(respond: &mut SendResponse<Bytes>, body: impl Into<Bytes>) {
@@ -189,6 +196,121 @@ async fn more_requests_than_streams_open_another_connection() {
     let forwarder = forwarder(upstream.h2c());
     futures_util::future::join_all((0..150).map(|_| get(&forwarder, "/"))).await;
     assert_eq!(upstream.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_few_requests_at_a_time_gets_more_connections() {
+    let barrier = Arc::new(Barrier::new(32));
+    let upstream = Script::start(move |stream: TcpStream, _| {
+        let barrier = Arc::clone(&barrier);
+        async move {
+            let mut connection = h2::server::Builder::new().max_concurrent_streams(8).handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let barrier = Arc::clone(&barrier);
+                tokio::spawn(async move {
+                    if request.uri().path() == "/together" {
+                        barrier.wait().await;
+                    }
+                    say(&mut respond, "ok");
+                });
+            }
+        }
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    for _ in 0..2 {
+        get(&forwarder, "/").await;
+    }
+    let together = futures_util::future::join_all((0..32).map(|_| get(&forwarder, "/together")));
+    let answers = tokio::time::timeout(TIMEOUTS.response / 2, together).await.expect("all are there at a time");
+    assert!(answers.iter().all(|answer| *answer == (StatusCode::OK, "ok".into())));
+    assert_eq!(upstream.accepted(), 4);
+}
+
+#[tokio::test]
+async fn a_burst_before_any_connection_stands_is_served_and_says_nothing_about_the_address() {
+    let upstream = serve(|_, mut respond| async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        say(&mut respond, "ok");
+    })
+    .await;
+    let (forwarder, upstreams) = known(upstream.h2c());
+    let answers = (0..600).map(|_| send(&forwarder, request(Method::GET, "/")));
+    let failed = futures_util::future::join_all(answers).await.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(failed.is_empty(), "{} of 600: {:?}", failed.len(), failed[0]);
+    assert!(!upstreams.pools()[0].addresses[0].condition.is_out());
+    assert!(upstream.accepted() > 1);
+}
+
+#[tokio::test]
+async fn a_further_connection_that_cannot_be_made_takes_no_request_away_from_one_that_stands() {
+    let barrier = Arc::new(Barrier::new(150));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // From here on connections are refused.
+        drop(listener);
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let barrier = Arc::clone(&barrier);
+            tokio::spawn(async move {
+                barrier.wait().await;
+                say(&mut respond, "ok");
+            });
+        }
+    });
+    let (host, port) = (address.ip().to_string(), address.port());
+    let (forwarder, upstreams) = known(upstream(vec![UpstreamAddress::H2c { host, port }]));
+    let answers = (0..150).map(|_| send(&forwarder, request(Method::GET, "/")));
+    let failed = futures_util::future::join_all(answers).await.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(failed.is_empty(), "{} of 150: {:?}", failed.len(), failed[0]);
+    assert!(!upstreams.pools()[0].addresses[0].condition.is_out());
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_comes_back_is_not_used_again() {
+    let upstream = Script::start(|stream: TcpStream, number| async move {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            say(&mut respond, number.to_string());
+            if number == 0 {
+                // Whatever stood between has forgotten the connection: nothing passes any more.
+                let (request, _) = connection.accept().await.unwrap().unwrap();
+                std::future::pending::<()>().await;
+                drop(request);
+            }
+        }
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    assert_eq!(get(&forwarder, "/").await.1, "0");
+    let timeouts = Timeouts { response: Duration::from_millis(200), ..TIMEOUTS };
+    let ask = || forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/")), &timeouts, None);
+    assert!(matches!(ask().await.err(), Some(ForwardError::ResponseTimedOut)));
+    assert_eq!(text(ask().await.unwrap()).await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn one_that_brings_the_answers_of_others_is_used_on_when_a_request_times_out() {
+    let upstream = serve(|request, mut respond| async move {
+        if request.uri().path() == "/hang" {
+            std::future::pending::<()>().await;
+        }
+        say(&mut respond, "ok");
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    let timeouts = Timeouts { response: Duration::from_millis(300), ..TIMEOUTS };
+    let hangs = forwarder.send(UpstreamId(0), Box::new(request(Method::GET, "/hang")), &timeouts, None);
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        get(&forwarder, "/").await
+    };
+    let (hangs, _) = tokio::join!(hangs, others);
+    assert!(matches!(hangs.err(), Some(ForwardError::ResponseTimedOut)));
+    assert_eq!(get(&forwarder, "/").await.1, "ok");
+    assert_eq!(upstream.accepted(), 1);
 }
 
 #[tokio::test]

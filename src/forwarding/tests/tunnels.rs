@@ -168,3 +168,21 @@ async fn a_tunnel_is_ended_from_outside_on_both_sides() {
     assert_eq!(read_all(&mut client).await, "");
     is_closed.recv().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_tunnel_whose_upstream_takes_nothing_any_more_ends_when_the_client_speaks() {
+    let upstream = Script::start(|mut stream, _| async move {
+        read_head(&mut stream).await;
+        write(&mut stream, YES).await;
+    })
+    .await;
+    let mut client = Front::default().connect(upstream.http1()).await;
+    write(&mut client, ASK).await;
+    read_head(&mut client).await;
+    let speaks = async {
+        while client.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(TIMEOUTS.idle / 2, speaks).await.is_ok());
+}
