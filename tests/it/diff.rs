@@ -294,7 +294,19 @@ const KINDS_OF_MORE: &[Kind] = &[
         "access: optional, issuer: main",
         "access: optional, issuer: [main, desk]",
         1,
-        &["changed both.test /feed: issuers, the first of which people sign in with: main → main, desk"],
+        &["opened both.test /feed: everybody, signed in (main) or not → everybody, signed in (main or desk) or not"],
+    ),
+    (
+        "access: optional, issuer: main",
+        "access: optional, issuer: desk",
+        1,
+        &["changed both.test /feed: everybody, signed in (main) or not → everybody, signed in (desk) or not"],
+    ),
+    (
+        "access: optional, issuer: main",
+        "access: public, issuer: desk",
+        1,
+        &["changed both.test /feed: access optional → public"],
     ),
     ("[main, desk]\n", "main\n", 1, &["closed both.test /: users of main or desk → users of main"]),
     (

@@ -38,15 +38,13 @@ impl Differences {
         self.decides |= decides;
     }
 
-    /// Issuers whose name stands for others than before, and those that nothing said of who gets in tells of: in another order,
-    /// people sign in elsewhere, and where an identity is optional, it may be somebody else's.
+    /// Issuers whose name stands for others than before; and the same ones in another order, by which people sign in elsewhere.
     fn issuers(&mut self, old: &Side, new: &Side, (one, other): (&Route, &Route)) {
         let names =
             |side: &Side, route| side.issuers(route).into_iter().map(|issuer| issuer.name.clone()).collect::<Vec<_>>();
         let (was, is) = (names(old, one), names(new, other));
-        let is_order = was.len() == is.len() && was.iter().all(|name| is.contains(name));
-        let has_all = |access: Access| one.access == access && other.access == access;
-        if was != is && (has_all(Access::Optional) || has_all(Access::Required) && is_order) {
+        let is_order = was != is && was.len() == is.len() && was.iter().all(|name| is.contains(name));
+        if is_order && one.access != Access::Public && other.access != Access::Public {
             self.tell(
                 format!("issuers, the first of which people sign in with: {} → {}", was.join(", "), is.join(", ")),
                 true,
