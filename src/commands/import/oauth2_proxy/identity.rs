@@ -55,8 +55,8 @@ pub(super) fn write(options: &mut Options, provider: &Provider, is_asked: bool, 
 fn headers(options: &mut Options, provider: &Provider, is_asked: bool, yaml: &mut Yaml, notes: &mut Notes) {
     let passed = options.take("pass_user_headers");
     // Either of the two passes them, and both do by default.
-    let passes = |given: Option<&Given>| given.is_none_or(Given::is_true);
-    let passes = passes(passed.as_ref()) || passes(options.peek("pass_basic_auth"));
+    let is_on = |given: Option<&Given>| given.is_none_or(Given::is_true);
+    let is_said = is_on(passed.as_ref()) || is_on(options.peek("pass_basic_auth"));
     let asked = options.take("set_xauthrequest").filter(Given::is_true);
     let prefer_email = options.take("prefer_email_to_user").filter(Given::is_true);
     let email_claim = email_claim(options);
@@ -65,7 +65,7 @@ fn headers(options: &mut Options, provider: &Provider, is_asked: bool, yaml: &mu
     let groups = options.peek("oidc_groups_claim").map_or("groups".to_owned(), |given| claim(given.text()));
     let prefix = match (is_asked, &asked) {
         (true, Some(_)) => "X-Auth-Request",
-        (false, _) if passes => "X-Forwarded",
+        (false, _) if is_said => "X-Forwarded",
         _ => return,
     };
     if let Some(given) = asked.as_ref().filter(|_| !is_asked) {
