@@ -1,11 +1,11 @@
 //! `usher diff`, the real command: what it says about each kind of change, and with which exit code.
 
-use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::documents::first_of_the_readme;
 use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::gateway::{SESSION_SECRET, complete};
@@ -59,6 +59,10 @@ sites:
     issuer: main
     upstream: http://127.0.0.1:9
     routes: [{ path: / }]
+  - host: both.test
+    issuer: [main, desk]
+    upstream: http://127.0.0.1:9
+    routes: [{ path: / }, { path: /feed, access: optional, issuer: main }, { path: /open, access: public }]
 ";
 
 static HASH: LazyLock<String> = LazyLock::new(|| bcrypt::hash("builder", 8).unwrap());
@@ -260,6 +264,7 @@ const KINDS: &[Kind] = &[
         ],
     ),
     ("[X-Role]", "[]", 0, &["opened every site: clients may send x-role themselves: it is not stripped any more"]),
+    ("[X-Role]", "[X-Role, X-Key]", 0, &["closed every site: clients may not send x-key any more: it is stripped"]),
     (
         "      - path: /\n",
         "      - path: /\n      - { path: /more/, methods: [GET] }\n",
@@ -279,6 +284,31 @@ const KINDS: &[Kind] = &[
 ];
 
 const KINDS_OF_MORE: &[Kind] = &[
+    (
+        "[main, desk]",
+        "[desk, main]",
+        1,
+        &["changed both.test /: issuers, the first of which people sign in with: main, desk → desk, main"],
+    ),
+    (
+        "access: optional, issuer: main",
+        "access: optional, issuer: [main, desk]",
+        1,
+        &["opened both.test /feed: everybody, signed in (main) or not → everybody, signed in (main or desk) or not"],
+    ),
+    (
+        "access: optional, issuer: main",
+        "access: optional, issuer: desk",
+        1,
+        &["changed both.test /feed: everybody, signed in (main) or not → everybody, signed in (desk) or not"],
+    ),
+    (
+        "access: optional, issuer: main",
+        "access: public, issuer: desk",
+        1,
+        &["changed both.test /feed: access optional → public"],
+    ),
+    ("[main, desk]\n", "main\n", 1, &["closed both.test /: users of main or desk → users of main"]),
     (
         "required: true",
         "required: false",
@@ -515,12 +545,7 @@ async fn what_cannot_be_compared_says_which_file_is_wrong() {
 
 #[tokio::test]
 async fn the_readme_shows_what_it_says() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = |opening: &str| readme.split(opening).nth(1).unwrap().split("```").next().unwrap().to_owned();
-    let directory = tempfile::tempdir().unwrap();
-    let users = format!("users: {{ bob: {{ password: {} }} }}", bcrypt::hash("builder", 8).unwrap());
-    let yaml = block("```yaml\n").replace("secret_file: /run/secrets/usher_session", "secret_file: secret");
-    let shown = block("```console\n$ sed ");
+    let (directory, shown) = first_of_the_readme("```console\n$ sed ");
     let (edit, rest) = shown.split_once(" usher.yaml > next.yaml\n$ usher ").unwrap();
     let (arguments, output) = rest.split_once('\n').unwrap();
     let log = [
@@ -533,14 +558,7 @@ async fn the_readme_shows_what_it_says() {
         line("/", "route=\"localhost/\" issuer=\"staff\" decision=\"forwarded\" status=200"),
     ];
     let log = log.concat().replace("app.test", "localhost");
-    for (name, text) in [
-        ("usher.yaml", &*yaml),
-        ("secret", "nobody guesses this secret"),
-        ("users.yaml", &*users),
-        ("access.log", &log),
-    ] {
-        std::fs::write(directory.path().join(name), text).unwrap();
-    }
+    std::fs::write(directory.path().join("access.log"), log).unwrap();
     let script = format!("sed {edit} usher.yaml > next.yaml");
     let edited = std::process::Command::new("sh").args(["-c", &script]).current_dir(directory.path()).status();
     assert!(edited.unwrap().success());

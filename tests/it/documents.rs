@@ -108,6 +108,23 @@ fn every_shell_block_of_a_document_is_shell() {
     }
 }
 
+/// What stands in the first block of a document that opens so.
+pub(crate) fn block(document: &str, opening: &str) -> String {
+    document.split(opening).nth(1).unwrap().split("```").next().unwrap().to_owned()
+}
+
+/// The first configuration of the README, in a directory with the files that it names, and the block that opens so.
+pub(crate) fn first_of_the_readme(opening: &str) -> (tempfile::TempDir, String) {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let users = format!("users: {{ bob: {{ password: {} }} }}", bcrypt::hash("builder", 8).unwrap());
+    let yaml = block(&readme, "```yaml\n").replace("secret_file: /run/secrets/usher_session", "secret_file: secret");
+    for (name, text) in [("usher.yaml", &*yaml), ("secret", "nobody guesses this secret"), ("users.yaml", &*users)] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    (directory, block(&readme, opening))
+}
+
 /// Loads a configuration whose secrets are where containers have them: each is made, in a directory that stands in, and a
 /// users file as well.
 pub(crate) fn loads(yaml: &str, name: &str) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use usher::clock::Clock;
 
+use crate::documents::first_of_the_readme;
 use crate::harness::child::Usher;
 use crate::harness::gateway::{SESSION_SECRET, complete};
 use crate::harness::issuer::{CLIENT_SECRET, Issuer};
@@ -393,15 +394,7 @@ async fn what_cannot_be_explained_is_a_usage_error_and_a_bad_file_one_of_the_con
 
 #[tokio::test]
 async fn the_readme_shows_what_it_says() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = |opening: &str| readme.split(opening).nth(1).unwrap().split("```").next().unwrap().to_owned();
-    let directory = tempfile::tempdir().unwrap();
-    let users = format!("users: {{ bob: {{ password: {} }} }}", bcrypt::hash("builder", 8).unwrap());
-    let yaml = block("```yaml\n").replace("secret_file: /run/secrets/usher_session", "secret_file: secret");
-    for (name, text) in [("usher.yaml", &*yaml), ("secret", "nobody guesses this secret"), ("users.yaml", &*users)] {
-        std::fs::write(directory.path().join(name), text).unwrap();
-    }
-    let shown = block("```console\n$ echo '");
+    let (directory, shown) = first_of_the_readme("```console\n$ echo '");
     let (input, rest) = shown.split_once("' | usher ").unwrap();
     let (arguments, output) = rest.split_once('\n').unwrap();
     let arguments: Vec<&str> = arguments.split(' ').collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use usher::clock::Clock;
 
-use crate::documents::loads;
+use crate::documents::{block, loads};
 use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::client::{Client, Protocol};
@@ -98,14 +98,13 @@ async fn the_guide_shows_what_is_made_of_its_example() {
     let directory = tempfile::tempdir().unwrap();
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/migration/oauth2-proxy.md");
     let guide = std::fs::read_to_string(guide).unwrap();
-    let block = |opening: &str| guide.split(opening).nth(1).unwrap().split("```").next().unwrap();
     let at = |name: &str| directory.path().join(name);
-    std::fs::write(at("before.cfg"), block("```toml\n")).unwrap();
+    std::fs::write(at("before.cfg"), block(&guide, "```toml\n")).unwrap();
     let (made, _) = imported("before.cfg", directory.path()).await;
     for secret in ["usher_client", "usher_session"] {
         std::fs::write(at(secret), "a secret of the tests, 0123456789").unwrap();
     }
-    for (name, yaml) in [("after.yaml", block("```yaml\n")), ("made.yaml", &made)] {
+    for (name, yaml) in [("after.yaml", &block(&guide, "```yaml\n")), ("made.yaml", &made)] {
         std::fs::write(at(name), yaml.replace("/run/secrets", directory.path().to_str().unwrap())).unwrap();
     }
     let (code, said, why) = Usher::finish(&["diff", "after.yaml", "made.yaml"], directory.path(), "").await;

@@ -178,7 +178,6 @@ fn is_of(pattern: &PathPattern, was: &Reach<'_>, is: &Reach<'_>) -> bool {
 fn route<'a>(reach: &Reach<'a>) -> Option<&'a Route> {
     match reach {
         Reach::Nobody(_) => None,
-        Reach::Everybody(route) => Some(route),
-        Reach::Some(guarded) => Some(guarded.route),
+        Reach::Everybody(known) | Reach::Some(known) => Some(known.route),
     }
 }

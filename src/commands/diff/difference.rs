@@ -38,8 +38,18 @@ impl Differences {
         self.decides |= decides;
     }
 
-    /// Issuers whose name stands for others than before.
+    /// Issuers whose name stands for others than before; and the same ones in another order, by which people sign in elsewhere.
     fn issuers(&mut self, old: &Side, new: &Side, (one, other): (&Route, &Route)) {
+        let names =
+            |side: &Side, route| side.issuers(route).into_iter().map(|issuer| issuer.name.clone()).collect::<Vec<_>>();
+        let (was, is) = (names(old, one), names(new, other));
+        let is_order = was != is && was.len() == is.len() && was.iter().all(|name| is.contains(name));
+        if is_order && one.access != Access::Public && other.access != Access::Public {
+            self.tell(
+                format!("issuers, the first of which people sign in with: {} → {}", was.join(", "), is.join(", ")),
+                true,
+            );
+        }
         for issuer in old.issuers(one) {
             let same = new.issuers(other).into_iter().find(|other| other.name == issuer.name);
             let differs = same.map(|other| distrusted(issuer, other)).unwrap_or_default();

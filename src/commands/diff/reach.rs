@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::side::{Guarded, Reach};
+use super::side::{Known, Reach};
 use crate::config::{Access, Authentication, Condition, ConditionTest, Issuer, KeySource, Users};
 
 /// How those who get in compare.
@@ -16,9 +16,9 @@ use crate::config::{Access, Authentication, Condition, ConditionTest, Issuer, Ke
 pub(super) enum Shift {
     /// They are the same.
     Same,
-    /// All who got in still do, and more.
+    /// All who got in, or were known, still do and are, and more.
     Opened,
-    /// Nobody gets in who did not, and some who did do no more.
+    /// Nobody gets in or is known who did not and was not, and some who did do no more.
     Closed,
     /// Neither can be shown.
     Changed,
@@ -27,10 +27,10 @@ pub(super) enum Shift {
 /// How those who get in after compare with those before.
 pub(super) fn shift(before: &Reach<'_>, after: &Reach<'_>) -> Shift {
     match (before, after) {
-        (Reach::Nobody(_), Reach::Nobody(_)) | (Reach::Everybody(_), Reach::Everybody(_)) => Shift::Same,
-        (_, Reach::Everybody(_)) | (Reach::Nobody(_), Reach::Some(_)) => Shift::Opened,
-        (Reach::Everybody(_), Reach::Some(_)) | (_, Reach::Nobody(_)) => Shift::Closed,
-        (Reach::Some(before), Reach::Some(after)) => {
+        (Reach::Nobody(_), Reach::Nobody(_)) => Shift::Same,
+        // Whether an identity is looked at is another matter than whose.
+        (Reach::Everybody(before), Reach::Everybody(after)) if before.route.access != after.route.access => Shift::Same,
+        (Reach::Some(before), Reach::Some(after)) | (Reach::Everybody(before), Reach::Everybody(after)) => {
             match (admits_all_of(after, before), admits_all_of(before, after)) {
                 (true, true) => Shift::Same,
                 (true, false) => Shift::Opened,
@@ -38,11 +38,13 @@ pub(super) fn shift(before: &Reach<'_>, after: &Reach<'_>) -> Shift {
                 (false, false) => Shift::Changed,
             }
         }
+        (_, Reach::Everybody(_)) | (Reach::Nobody(_), Reach::Some(_)) => Shift::Opened,
+        (Reach::Everybody(_), Reach::Some(_)) | (_, Reach::Nobody(_)) => Shift::Closed,
     }
 }
 
-/// Whether one lets in everybody whom the other lets in.
-fn admits_all_of(one: &Guarded<'_>, other: &Guarded<'_>) -> bool {
+/// Whether one lets in everybody whom the other lets in; or knows, where everybody gets in.
+fn admits_all_of(one: &Known<'_>, other: &Known<'_>) -> bool {
     let (own, others) = (&one.route.require, &other.route.require);
     other.issuers.iter().all(|issuer| one.issuers.iter().any(|own| trusts_all_of(own, issuer)))
         && (other.certificates.is_none() || one.certificates == other.certificates)
@@ -108,18 +110,26 @@ fn accepts_all_of(one: &Authentication, other: &Authentication) -> bool {
     acr && age(one) >= age(other)
 }
 
+impl Known<'_> {
+    /// Whose word counts.
+    fn sources(&self) -> String {
+        let by_certificate = self.certificates.is_some().then_some("client certificates");
+        let sources = self.issuers.iter().map(|issuer| &*issuer.name).chain(by_certificate);
+        sources.collect::<Vec<_>>().join(" or ")
+    }
+}
+
 impl fmt::Display for Reach<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody(reason) => write!(formatter, "nobody ({reason})"),
-            Self::Everybody(route) => match route.access {
-                Access::Optional => formatter.write_str("everybody, signed in or not"),
+            Self::Everybody(known) => match known.route.access {
+                Access::Optional => write!(formatter, "everybody, signed in ({}) or not", known.sources()),
                 _ => formatter.write_str("everybody"),
             },
-            Self::Some(Guarded { route, issuers, certificates }) => {
-                let by_certificate = certificates.is_some().then_some("client certificates");
-                let sources = issuers.iter().map(|issuer| &*issuer.name).chain(by_certificate);
-                write!(formatter, "users of {}", sources.collect::<Vec<_>>().join(" or "))?;
+            Self::Some(known) => {
+                write!(formatter, "users of {}", known.sources())?;
+                let route = known.route;
                 let sign_in = (!route.authentication.is_any()).then(|| route.authentication.to_string());
                 let conditions = route.require.iter().map(ToString::to_string).chain(sign_in);
                 let conditions = conditions.collect::<Vec<_>>().join("; ");

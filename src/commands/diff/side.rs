@@ -15,14 +15,14 @@ pub(super) struct Side {
 pub(super) enum Reach<'a> {
     /// Nobody: no route is for the request.
     Nobody(NoRoute),
-    /// Everybody, signed in or not.
-    Everybody(&'a Route),
+    /// Everybody. Where an identity is optional, those of these issuers and certificates are told to the application.
+    Everybody(Known<'a>),
     /// Whoever has signed in with one of these issuers, or shows a certificate that is an identity, and meets what the route requires.
-    Some(Guarded<'a>),
+    Some(Known<'a>),
 }
 
-/// A route that is not for everybody.
-pub(super) struct Guarded<'a> {
+/// A route, and whose word counts there about who somebody is: nobody's, where it is public.
+pub(super) struct Known<'a> {
     pub(super) route: &'a Route,
     pub(super) issuers: Vec<&'a Issuer>,
     /// Under which terms certificates are an identity, where they are.
@@ -50,12 +50,12 @@ impl Side {
 
     /// Who gets through by a route.
     pub(super) fn reach_of<'a>(&'a self, route: &'a Route) -> Reach<'a> {
+        let certificates = self.certificates(route).filter(|terms| terms.identify());
+        let known = Known { route, issuers: self.issuers(route), certificates };
         match route.access {
-            Access::Public | Access::Optional => Reach::Everybody(route),
-            Access::Required => {
-                let certificates = self.certificates(route).filter(|terms| terms.identify());
-                Reach::Some(Guarded { route, issuers: self.issuers(route), certificates })
-            }
+            Access::Public => Reach::Everybody(Known { issuers: Vec::new(), certificates: None, ..known }),
+            Access::Optional => Reach::Everybody(known),
+            Access::Required => Reach::Some(known),
         }
     }
 

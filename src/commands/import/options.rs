@@ -62,9 +62,9 @@ pub(super) enum ReadError {
     /// Not TOML.
     #[error("line {0}: {1}; put it right, as oauth2-proxy would not read it either")]
     Toml(usize, String),
-    /// A line among flags that is none.
-    #[error("line {0} is no flag: write --name=value, each on a line of its own")]
-    Flag(usize),
+    /// A line among flags or variables that is none, or has two.
+    #[error("line {0} is not one option: write --name=value or OAUTH2_PROXY_NAME=value, each on a line of its own")]
+    Line(usize),
     /// Nothing at all.
     #[error("there are no options in it")]
     Empty,
@@ -85,7 +85,7 @@ impl Options {
         if flag(first).is_some() {
             options.flags(text)?;
         } else if first.trim_start_matches("export ").starts_with(VARIABLE) {
-            options.environment(text);
+            options.environment(text)?;
         } else if first == "---" || first.split_once(':').is_some_and(|(key, _)| !key.contains(['=', '"', ' ', '['])) {
             return Err(ReadError::Yaml);
         } else {
@@ -97,7 +97,9 @@ impl Options {
     /// Takes an option out; `None` when it is not given, or is empty.
     pub(super) fn take(&mut self, name: &str) -> Option<Given> {
         let at = self.given.iter().position(|given| given.name == name)?;
-        Some(self.given.remove(at)).filter(|given| given.values.iter().any(|value| !value.is_empty()))
+        // An array that has nothing but empty text is not empty.
+        let is_given = |given: &Given| given.values.iter().any(|value| given.is_array || !value.is_empty());
+        Some(self.given.remove(at)).filter(is_given)
     }
 
     /// An option that another part takes.
@@ -119,23 +121,27 @@ impl Options {
                 DeValue::Array(items) => (items.iter().map(|item| plain(item.get_ref())).collect(), true),
                 single => (vec![plain(single)], false),
             };
-            self.given.push(Given { name: name.get_ref().to_string(), values, is_array, line: line(&name.span()) });
+            // Whatever the case: viper, which reads them there, minds none.
+            let name_of_option = name.get_ref().to_ascii_lowercase();
+            self.given.push(Given { name: name_of_option, values, is_array, line: line(&name.span()) });
         }
         self.given.sort_by_key(|given| given.line);
         Ok(())
     }
 
     /// Other variables of the same file are another program's.
-    fn environment(&mut self, text: &str) {
+    fn environment(&mut self, text: &str) -> Result<(), ReadError> {
         for (index, line) in text.lines().enumerate() {
-            let variable = line.trim().trim_start_matches("export ").strip_prefix(VARIABLE);
-            if let Some((name, value)) = variable.and_then(|variable| variable.split_once('=')) {
-                let name = name.trim().to_ascii_lowercase();
-                // As to a shell and to Docker, the last assignment is the only one.
-                self.given.retain(|given| given.name != name);
-                self.add(name, unquoted(value.trim()), index + 1);
-            }
+            let Some(variable) = line.trim().trim_start_matches("export ").strip_prefix(VARIABLE) else { continue };
+            // The second of two on one line would be lost in the value of the first, and it may be what keeps people out.
+            let single = variable.split_once('=').filter(|_| !variable.contains(" OAUTH2_PROXY_"));
+            let (name, value) = single.ok_or(ReadError::Line(index + 1))?;
+            let name = name.trim().to_ascii_lowercase();
+            // As to a shell and to Docker, the last assignment is the only one.
+            self.given.retain(|given| given.name != name);
+            self.add(name, unquoted(value.trim()), index + 1);
         }
+        Ok(())
     }
 
     fn flags(&mut self, text: &str) -> Result<(), ReadError> {
@@ -144,7 +150,7 @@ impl Options {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let flag = flag(line).ok_or(ReadError::Flag(index + 1))?;
+            let flag = flag(line).filter(|flag| !flag.contains(" --")).ok_or(ReadError::Line(index + 1))?;
             let (name, value) = flag.split_once(['=', ' ']).unwrap_or((flag, "true"));
             let name = name.replace('-', "_");
             let name = if SINGULAR.contains(&name.as_str()) { format!("{name}s") } else { name };
@@ -173,11 +179,12 @@ impl Given {
         ["1", "t", "T", "true", "TRUE", "True"].contains(&self.text())
     }
 
-    /// The values of a list, which text separates with commas.
+    /// The values of a list, which text separates with commas and nothing else: as oauth2-proxy has them, with blanks around
+    /// them, and with what is empty. Tidied up, they would let in whom it keeps out.
     pub(super) fn list(&self) -> Vec<&str> {
         let most = if self.is_array { 1 } else { usize::MAX };
-        let parts = self.values.iter().flat_map(|value| value.splitn(most, ','));
-        parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+        let given = self.values.iter().filter(|value| self.is_array || !value.is_empty());
+        given.flat_map(|value| value.splitn(most, ',')).collect()
     }
 
     /// Where a line of the output comes from.
@@ -237,7 +244,28 @@ mod tests {
     fn a_comma_separates_in_text_and_not_in_a_list() {
         let options = Options::read("a = [\"x,y\", \"z\"]\nb = \"x, y\"\n").unwrap();
         assert_eq!(options.given[0].list(), ["x,y", "z"]);
-        assert_eq!(options.given[1].list(), ["x", "y"]);
+        assert_eq!(options.given[1].list(), ["x", " y"]);
+    }
+
+    /// What is lost would be a condition, mostly.
+    #[test]
+    fn no_option_is_lost_in_another_one_nor_for_its_case() {
+        for two in ["--a=1\n--silence-ping-logging --allowed-group=staff", "--a=\"1\" --b=\"2\"\n"] {
+            assert!(matches!(Options::read(two), Err(ReadError::Line(_))), "{two}");
+        }
+        let two = "OAUTH2_PROXY_A=1\nexport OAUTH2_PROXY_B=2 OAUTH2_PROXY_ALLOWED_GROUPS=staff\n";
+        assert_eq!(Options::read(two).unwrap_err(), ReadError::Line(2));
+        assert_eq!(Options::read("OAUTH2_PROXY_A=1\nOAUTH2_PROXY_B: 2\n").unwrap_err(), ReadError::Line(2));
+        let options = Options::read("Allowed_Groups = [\"staff\"]\n").unwrap();
+        assert_eq!(options.given, [given("allowed_groups", &["staff"], true, 1)]);
+    }
+
+    #[test]
+    fn a_list_has_what_is_empty_where_it_is_not_text() {
+        let mut options = Options::read("a = [\"\"]\nb = \"\"\nc = []\nd = \"x,,y\"\n").unwrap();
+        assert_eq!(options.take("a").unwrap().list(), [""]);
+        assert!(options.take("b").is_none() && options.take("c").is_none());
+        assert_eq!(options.take("d").unwrap().list(), ["x", "", "y"]);
     }
 
     #[test]
@@ -246,7 +274,7 @@ mod tests {
         assert!(matches!(broken, ReadError::Toml(2, _)), "{broken}");
         assert!(!broken.to_string().contains("canary"));
         assert_eq!(Options::read("upstreamConfig:\n  upstreams: []\n").unwrap_err(), ReadError::Yaml);
-        assert_eq!(Options::read("--client-id=a\nclient-secret=canary\n").unwrap_err(), ReadError::Flag(2));
+        assert_eq!(Options::read("--client-id=a\nclient-secret=canary\n").unwrap_err(), ReadError::Line(2));
         assert_eq!(Options::read("# nothing\n").unwrap_err(), ReadError::Empty);
     }
 }

@@ -20,7 +20,7 @@ const SIGN_IN: &str = "people are sent to the provider at once; there is no page
 const NOT_ASKED: &str = "no profile is fetched; what the application is told comes from the token";
 
 /// The option, its default where that needs no words, and what is said of any other value.
-const LEFT_OUT: [(&str, &str, &str); 112] = [
+const LEFT_OUT: [(&str, &str, &str); 111] = [
     ("allow_query_semicolons", "false", "queries go on as they are"),
     ("alpha_config", "", "the YAML that it names is not read: write its upstreams and providers by hand"),
     (
@@ -151,7 +151,7 @@ const LEFT_OUT: [(&str, &str, &str); 112] = [
         "write cors: true with allowed_origins, which lets preflights of these origins through",
     ),
     ("skip_auth_strip_headers", "true", "identity headers of clients are always taken off, on public routes too"),
-    ("skip_claims_from_profile_url", "false", NOT_ASKED),
+    ("skip_claims_from_profile_url", "true", NOT_ASKED),
     ("skip_oidc_discovery", "false", "people can sign in where discovery names the endpoints; see backchannel_url"),
     ("skip_provider_button", "true", SIGN_IN),
     ("ssl_insecure_skip_verify", "false", NO_CHECK),
@@ -166,14 +166,13 @@ const LEFT_OUT: [(&str, &str, &str); 112] = [
     ("tls_min_version", "TLS1.2", "TLS 1.2 and 1.3 are spoken"),
     ("trusted_ips", "", "nobody is let in for an address; write access: public for what everybody may have"),
     ("use_system_trust_store", "false", "ca_file counts beside the system's authorities"),
-    ("user_id_claim", "email", "is oidc_email_claim by its older name: write that, and import again"),
     ("validate_url", "", NOT_ASKED),
     ("whitelist_domains", "", "a sign-in leads back to the site that it began on, and nowhere else"),
     ("version", "false", "is no option of a server"),
 ];
 
 /// Options that other parts take, for suggestions.
-const TAKEN: [&str; 58] = [
+const TAKEN: [&str; 59] = [
     "acr_values",
     "allowed_groups",
     "allowed_roles",
@@ -232,6 +231,7 @@ const TAKEN: [&str; 58] = [
     "skip_auth_routes",
     "skip_jwt_bearer_tokens",
     "upstreams",
+    "user_id_claim",
 ];
 
 /// Tells what is left when all parts have taken theirs.

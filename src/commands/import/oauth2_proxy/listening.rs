@@ -41,8 +41,10 @@ pub(super) fn write(options: &mut Options, is_asked: bool, yaml: &mut Yaml, note
         yaml.line("  certificates:");
         yaml.of(format!("    - certificate: {}", yaml::text(certificate.text())), certificate.origin());
         yaml.of(format!("      key: {}", yaml::text(key.text())), key.origin());
-        if proxies.is_some() || is_asked || behind.is_some() {
-            trusted(proxies.as_ref(), true, yaml, notes);
+        if is_asked || behind.is_some() {
+            trusted(proxies.as_ref(), behind.is_none(), yaml, notes);
+        } else if let Some(given) = proxies {
+            notes.left_out(&given, "counts with reverse_proxy only, and did not before either");
         }
         return;
     }

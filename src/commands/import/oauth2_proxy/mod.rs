@@ -57,6 +57,12 @@ pub(super) fn convert(mut options: Options, host: Option<&str>, emails: Emails<'
     let (mut yaml, mut notes) = (Yaml::default(), Notes::default());
     let routes = Routes::of(&mut options, &mut notes);
     let is_asked = routes.is_without_upstream();
+    if is_asked {
+        notes.remains(
+            "write allowed_groups=, allowed_emails= and allowed_email_domains= in the proxy's URL of /oauth2/auth as require of \
+             routes: Usher reads no query of a question, and what they ask for would not be asked for any more",
+        );
+    }
     listening::write(&mut options, is_asked, &mut yaml, &mut notes);
     yaml.line("");
     let (host, origin) = site_host(&mut options, host, &mut notes);

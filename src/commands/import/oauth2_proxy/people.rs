@@ -4,7 +4,7 @@
 //! is written lets in fewer.
 
 use super::Emails;
-use super::identity::{claim, email_claim};
+use super::identity::{EMAIL, claim, email_claim};
 use super::provider::Provider;
 use crate::commands::import::notes::Notes;
 use crate::commands::import::options::{Given, Options};
@@ -32,7 +32,14 @@ pub(super) fn write(
     notes: &mut Notes,
 ) {
     let mut conditions = Conditions::new();
-    if options.take("insecure_oidc_allow_unverified_email").is_none_or(|given| !given.is_true()) {
+    let unverified = options.take("insecure_oidc_allow_unverified_email").is_some_and(|given| given.is_true());
+    // Google's addresses are looked at whatever the option says, and no other claim than the usual one, but for GitLab's.
+    let is_looked_at = match &*provider.kind {
+        "google" => true,
+        "gitlab" => !unverified,
+        _ => !unverified && email_claim(options) == EMAIL,
+    };
+    if is_looked_at {
         let origin = "as without insecure_oidc_allow_unverified_email".to_owned();
         conditions.push(("email_verified".to_owned(), Test::NotFalse, origin));
     }
@@ -73,7 +80,7 @@ fn addresses(
 ) {
     let (domains, file) = (options.take("email_domains"), options.take("authenticated_emails_file"));
     let email = email_claim(options);
-    drop(options.take("oidc_email_claim"));
+    drop(["oidc_email_claim", "user_id_claim"].map(|name| options.take(name)));
     match (domains, file) {
         (Some(domains), _) if domains.list().contains(&"*") => {
             let why = format!(
@@ -123,10 +130,11 @@ fn addresses(
 fn groups(options: &mut Options, provider: &Provider, conditions: &mut Conditions, notes: &mut Notes) {
     let claim = options.take("oidc_groups_claim").map_or("groups".to_owned(), |given| claim(given.text()));
     let lists = ["allowed_groups", "google_groups", "google_group", "gitlab_groups"].map(|name| options.take(name));
-    let has_groups = lists.iter().any(Option::is_some);
-    for given in lists.into_iter().flatten() {
+    let lists: Vec<_> = lists.into_iter().flatten().filter(|given| !named(given).is_empty()).collect();
+    let has_groups = !lists.is_empty();
+    for given in lists {
         let is_gitlab = given.name == "gitlab_groups" && claim == "groups";
-        any(conditions, if is_gitlab { "groups_direct" } else { &claim }, given.list(), given.origin());
+        any(conditions, if is_gitlab { "groups_direct" } else { &claim }, named(&given), given.origin());
         if is_gitlab {
             let why = "is compared with groups_direct of the ID token, which names no parents of groups";
             notes.left_out(&given, why);
@@ -151,6 +159,11 @@ fn groups(options: &mut Options, provider: &Provider, conditions: &mut Condition
         notes.left_out(&given, "must be met beside the groups, where one of them was enough");
     }
     roles(&given, if provider.by_access_token { "realm_access.roles" } else { "roles" }, conditions, notes);
+}
+
+/// The groups of a list. One without a name is passed over, as it is there: where there are no others, nobody need be in one.
+pub(super) fn named(given: &Given) -> Vec<&str> {
+    given.list().into_iter().filter(|group| !group.is_empty()).collect()
 }
 
 /// `role` is of the realm, `client:role` of a client, which Keycloak says in another claim for each.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::NoWay;
+use super::people::named;
 use crate::commands::import::notes::Notes;
 use crate::commands::import::options::{Given, Options};
 use crate::commands::import::yaml::{self, Yaml};
@@ -35,7 +36,7 @@ pub(super) fn write(options: &mut Options, host: &str, yaml: &mut Yaml, notes: &
     insecure(&issuer, yaml);
     yaml.of(format!("    client_id: {}", yaml::text(client.text())), client.origin());
     secret(options, yaml, notes);
-    scopes(options, yaml, notes);
+    scopes(options, &kind, yaml, notes);
     parameters(options, yaml);
     audiences(options, &client, by_access_token, yaml, notes);
     authorities(options, yaml, notes);
@@ -45,6 +46,11 @@ pub(super) fn write(options: &mut Options, host: &str, yaml: &mut Yaml, notes: &
              https://{host}/.usher/sign-out there. Another URL is not called"
         );
         notes.left_out(&url, why);
+    }
+    if kind != "google" && !options.peek("skip_claims_from_profile_url").is_some_and(Given::is_true) {
+        let why = "claims that are not in the token are not fetched from the provider's userinfo endpoint: have the provider put \
+                   those of groups and addresses into the token, or nobody meets a condition on them";
+        notes.by_default("skip_claims_from_profile_url", why);
     }
     let mut issuers = vec![name];
     issuers.extend(of_programs(options, &issuer, yaml, notes));
@@ -97,10 +103,15 @@ fn secret(options: &mut Options, yaml: &mut Yaml, notes: &mut Notes) {
     }
 }
 
-fn scopes(options: &mut Options, yaml: &mut Yaml, notes: &mut Notes) {
+fn scopes(options: &mut Options, kind: &str, yaml: &mut Yaml, notes: &mut Notes) {
     let refresh = options.take("cookie_refresh");
     let given = options.take("scope");
-    let scope = given.as_ref().map_or("openid email profile", Given::text);
+    let has_groups = options.peek("allowed_groups").is_some_and(|given| !named(given).is_empty());
+    let default = match kind {
+        "oidc" | "keycloak-oidc" | "entra-id" if has_groups => "openid email profile groups",
+        _ => "openid email profile",
+    };
+    let scope = given.as_ref().map_or(default, Given::text);
     let mut words: Vec<&str> = scope.split_whitespace().collect();
     if !words.contains(&"openid") {
         words.insert(0, "openid");

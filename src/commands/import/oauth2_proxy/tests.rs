@@ -104,6 +104,77 @@ fn whoever_cannot_be_told_apart_is_kept_out() {
     assert!(!told.contains("allowed_groups"), "{told}");
 }
 
+/// A template that was given no value, and a list that was typed by hand.
+#[test]
+fn what_is_empty_or_has_blanks_lets_in_nobody_more() {
+    let require = |yaml: &str, line: &str| assert!(lines(yaml).contains(&line), "{line} in {yaml}");
+    let keycloak = BASE.replace("\"oidc\"", "\"keycloak-oidc\"");
+    require(&converted(&format!("{keycloak}allowed_roles = [\"\"]\n")).0, "\"realm_access.roles\": { any: [\"\"] }");
+    require(&with("gitlab_projects = [\"\"]\n").0, "\"groups_direct\": { any: [\"nobody@usher.invalid\"] }");
+    require(&with("allowed_groups = \"a, b\"\n").0, "\"groups\": { any: [\"a\", \" b\"] }");
+    let text = BASE.replace("[\"*\"]", "\"x.test, *\"");
+    require(&converted(&text).0, "\"email_domain\": { any: [\"x.test\", \" *\"] }");
+    // Groups without a name it passes over.
+    assert!(!with("allowed_groups = [\"\"]\n").0.contains("groups\": {"));
+    require(&with("allowed_groups = [\"\", \"a\"]\n").0, "\"groups\": { any: [\"a\"] }");
+}
+
+#[test]
+fn addresses_are_looked_at_where_they_were() {
+    let verified = |text: &str| converted(text).0.contains("\"email_verified\": { none: [false, ");
+    let kind =
+        |kind: &str, more: &str| verified(&format!("{}{more}\n", BASE.replace("\"oidc\"", &format!("{kind:?}"))));
+    let (unverified, upn) = ("insecure_oidc_allow_unverified_email = true", "oidc_email_claim = \"upn\"");
+    assert!(kind("oidc", "") && !kind("oidc", unverified) && !kind("oidc", upn));
+    assert!(kind("gitlab", upn) && !kind("gitlab", unverified));
+    assert!(kind("google", unverified) && kind("google", upn));
+    // The older name of the option, which the other one overrides.
+    for (options, claim) in [
+        ("user_id_claim = \"upn\"", "upn"),
+        ("user_id_claim = \"upn\"\noidc_email_claim = \"email\"", "upn"),
+        ("user_id_claim = \"upn\"\noidc_email_claim = \"mail\"", "mail"),
+        ("user_id_claim = \"email\"", "email"),
+    ] {
+        let text = BASE.replace("email_domains = [\"*\"]", "authenticated_emails_file = \"emails\"");
+        let (yaml, told) = converted(&format!("{text}{options}\n"));
+        for line in
+            [format!("{claim:?}: {{ any: [\"a@x.test\", \"b@x.test\"] }}"), format!("X-Forwarded-Email: {claim:?}")]
+        {
+            assert!(lines(&yaml).contains(&&*line), "{line} in {yaml}");
+        }
+        assert!(!told.contains("user_id_claim"), "{told}");
+    }
+}
+
+#[test]
+fn proxies_are_believed_where_they_were() {
+    let tls = |more: &str| with(&format!("tls_cert_file = \"a\"\ntls_key_file = \"b\"\n{more}"));
+    let (given, behind) = ("trusted_proxy_ips = [\"10.0.0.0/8\"]\n", "reverse_proxy = true\n");
+    let (yaml, told) = tls(given);
+    assert!(!yaml.contains("\ntrusted_proxies") && told.contains("counts with reverse_proxy only"), "{yaml}");
+    assert!(lines(&tls(&format!("{given}{behind}")).0).contains(&"trusted_proxies: [\"10.0.0.0/8\"]"));
+    assert!(tls(behind).1.contains("write the network of the proxy") && !tls("").0.contains("\ntrusted_proxies"));
+}
+
+#[test]
+fn what_is_not_given_is_what_it_was() {
+    let has = |(yaml, _): (String, String), line: &str| lines(&yaml).contains(&line);
+    let groups = "scopes: [\"openid\", \"email\", \"profile\", \"groups\"]";
+    assert!(has(with("allowed_groups = [\"a\"]\n"), groups) && !has(with("allowed_groups = [\"\"]\n"), groups));
+    assert!(!has(with("allowed_groups = [\"a\"]\nscope = \"openid\"\n"), groups) && !has(with(""), groups));
+    // Two options pass who it is, and each of them does.
+    let headers = "X-Forwarded-User: \"sub\"";
+    let (basic, user) = ("pass_basic_auth = false\n", "pass_user_headers = false\n");
+    assert!(has(with(user), headers) && has(with(basic), headers) && !has(with(&format!("{basic}{user}")), headers));
+
+    let told = |more: &str| with(more).1;
+    let userinfo = "are not fetched from the provider's userinfo endpoint";
+    assert!(told("").contains(userinfo) && !told("skip_claims_from_profile_url = true\n").contains(userinfo));
+    let asked = BASE.replace("http://127.0.0.1:8080/", "static://202");
+    let query = "write allowed_groups=, allowed_emails= and allowed_email_domains=";
+    assert!(converted(&asked).1.contains(query) && !told("").contains(query));
+}
+
 #[test]
 fn roles_of_keycloak_are_those_of_the_access_token() {
     let text = BASE.replace("\"oidc\"", "\"keycloak-oidc\"");
