@@ -9,7 +9,7 @@ pub mod database;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Keeps `content` in the file `name` of the directory, which is made if it is not there. Of
 /// two processes that keep the same file at once, the later one wins.
@@ -18,13 +18,7 @@ use std::path::Path;
 /// What the system says; the file is then as it was.
 pub fn keep(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let unfinished = directory.join(unfinished(name));
-    // What an earlier start left behind might be readable for others: the mode counts only when a file is made.
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let (unfinished, file) = begin(directory, name)?;
     let kept = write(file, content).and_then(|()| fs::rename(&unfinished, directory.join(name)));
     if kept.is_err() {
         // Best effort: the first error is the one to tell.
@@ -40,10 +34,21 @@ pub fn keep(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 /// What the system says.
 pub fn probe(directory: &Path) -> io::Result<()> {
     let there = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
-    let path = there.join(unfinished("probe"));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let (path, file) = begin(there, "probe")?;
     let written = write(file, b"whether files can be kept here");
     written.and(fs::remove_file(&path))
+}
+
+/// A file that is not there yet.
+fn begin(directory: &Path, name: &str) -> io::Result<(PathBuf, File)> {
+    let path = directory.join(unfinished(name));
+    // What an earlier start left behind might be readable for others: the mode counts only when a file is made.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    Ok((path, file))
 }
 
 /// In a container every start has the same process id.
@@ -84,6 +89,8 @@ mod tests {
     #[test]
     fn a_probe_leaves_nothing_behind_and_makes_no_directory() {
         let directory = tempfile::tempdir().unwrap();
+        // One that was interrupted is in nobody's way.
+        fs::write(directory.path().join(unfinished("probe")), "half").unwrap();
         probe(&directory.path().join("not/there/yet")).unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         fs::write(directory.path().join("file"), "").unwrap();

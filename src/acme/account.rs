@@ -1,6 +1,6 @@
 //! The account at an authority (RFC 8555 §7.1.2): made once, kept, and used for every order.
 
-use instant_acme::{Account, AccountBuilder, AccountCredentials, Error, NewAccount};
+use instant_acme::{Account, Error, NewAccount};
 
 use super::error::OrderError;
 use super::kept;
@@ -10,9 +10,9 @@ use crate::config::Acme;
 /// The kept account, else one that is made now.
 pub(super) async fn open(acme: &Acme, transport: &Transport) -> Result<Account, OrderError> {
     let builder = || Account::builder_with_http(Box::new(transport.clone()));
-    if let Some(text) = kept::account(acme) {
-        match kept_account(builder(), &text).await {
-            Err(Error::Json(_) | Error::KeyRejected | Error::Crypto) => tracing::error!(
+    if let Some(credentials) = kept::account(acme) {
+        match builder().from_credentials(credentials).await {
+            Err(Error::KeyRejected | Error::Crypto) => tracing::error!(
                 fault = "operator",
                 directory = %acme.directory,
                 "the account in the state directory has no key that can be used; another one is made"
@@ -28,8 +28,4 @@ pub(super) async fn open(acme: &Acme, transport: &Transport) -> Result<Account, 
     kept::keep_account(acme, &text)?;
     tracing::info!(directory = %acme.directory, "made an account at the certificate authority");
     Ok(account)
-}
-
-async fn kept_account(builder: AccountBuilder, text: &str) -> Result<Account, Error> {
-    builder.from_credentials(serde_json::from_str::<AccountCredentials>(text)?).await
 }

@@ -29,6 +29,9 @@ pub enum OrderError {
     /// The authority, or the network on the way there: no answer, or none that makes sense.
     #[error("no answer from the authority that could be understood")]
     Unreachable(#[source] instant_acme::Error),
+    /// The same, in the middle of an order, which the authority may count, and may have issued a certificate for.
+    #[error("no answer from the authority that could be understood, in the middle of an order")]
+    BrokenOff(#[source] instant_acme::Error),
     /// The authority: it took longer than anybody waits.
     #[error("the authority did not come to an end in time")]
     TooSlow,
@@ -96,12 +99,21 @@ impl OrderError {
         }
     }
 
+    /// The same, of an order that was begun.
+    pub(super) fn amid(self) -> Self {
+        match self {
+            Self::Unreachable(error) => Self::BrokenOff(error),
+            error => error,
+        }
+    }
+
     /// Whom to turn to: `operator`, `authority` or `us`.
     #[must_use]
     pub const fn fault(&self) -> &'static str {
         match self {
             Self::Keep { .. } | Self::Client(_) | Self::NotSeen(_) | Self::Refused(_) => "operator",
             Self::Unreachable(_)
+            | Self::BrokenOff(_)
             | Self::TooSlow
             | Self::UnknownAccount
             | Self::RefusedForNow(_)
@@ -115,7 +127,8 @@ impl OrderError {
     pub(super) const fn counts(&self) -> bool {
         matches!(
             self,
-            Self::NotSeen(_)
+            Self::BrokenOff(_)
+                | Self::NotSeen(_)
                 | Self::RefusedForNow(_)
                 | Self::Refused(_)
                 | Self::TooSlow

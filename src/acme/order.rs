@@ -25,18 +25,27 @@ pub(super) async fn issue(
 ) -> Result<String, OrderError> {
     let identifiers = [Identifier::Dns(host.to_owned())];
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(OrderError::of)?;
+    complete(&mut order, host, challenge, challenges).await.map_err(OrderError::amid)
+}
+
+async fn complete(
+    order: &mut Order,
+    host: &str,
+    challenge: AcmeChallenge,
+    challenges: &Arc<Challenges>,
+) -> Result<String, OrderError> {
     // Shown until the authority has made up its mind.
-    let shown = answer(&mut order, host, challenge, challenges).await?;
+    let shown = answer(order, host, challenge, challenges).await?;
     let status = order.poll_ready(&POLLING).await;
     drop(shown);
     match status {
         Ok(OrderStatus::Ready) => {}
         Ok(_) => {
-            let why = not_seen(&mut order).await;
+            let why = not_seen(order).await;
             return Err(OrderError::NotSeen(why.unwrap_or_else(|| "it does not say why".to_owned())));
         }
         Err(error @ instant_acme::Error::Api(_)) => {
-            return Err(not_seen(&mut order).await.map_or_else(|| OrderError::of(error), OrderError::NotSeen));
+            return Err(not_seen(order).await.map_or_else(|| OrderError::of(error), OrderError::NotSeen));
         }
         Err(error) => return Err(OrderError::of(error)),
     }
@@ -113,6 +122,14 @@ async fn not_seen(order: &mut Order) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Full;
+    use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, NewAccount};
+    use serde_json::json;
     use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509CertificationRequest};
 
     use super::*;
@@ -127,6 +144,53 @@ mod tests {
             }
         }
         assert_eq!(text(&key, &format!("{chain}{chain}")).unwrap(), format!("{key}{chain}{chain}"));
+    }
+
+    /// An authority that issues at once, but says nothing at one place.
+    struct Silent {
+        at: &'static str,
+        finalized: Arc<AtomicBool>,
+    }
+
+    impl HttpClient for Silent {
+        fn request(
+            &self,
+            request: Request<BodyWrapper<Bytes>>,
+        ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+            let at = |path: &str| format!("https://acme.test/{path}");
+            let path = request.uri().path().trim_start_matches('/').to_owned();
+            self.finalized.fetch_or(path == "finalize", Ordering::Relaxed);
+            let status = if self.finalized.load(Ordering::Relaxed) { "valid" } else { "ready" };
+            let body = match path.as_str() {
+                _ if path == self.at => return Box::pin(async { Err(Error::Str("silence")) }),
+                "dir" => json!({ "newNonce": at("nonce"), "newAccount": at("account"), "newOrder": at("order") }),
+                "authorization" => json!({
+                    "status": "valid", "identifier": { "type": "dns", "value": "app.test" }, "challenges": []
+                }),
+                _ => json!({
+                    "status": status, "authorizations": [at("authorization")],
+                    "finalize": at("finalize"), "certificate": at("certificate")
+                }),
+            };
+            let answer =
+                Response::builder().header("replay-nonce", "nonce").header("location", at(&format!("{path}/1")));
+            let answer = answer.body(Full::new(Bytes::from(body.to_string()))).unwrap();
+            Box::pin(async move { Ok(BytesResponse::from(answer)) })
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_breaks_off_within_an_order_is_not_asked_again_at_once_for_it_may_have_issued() {
+        let new = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
+        for (at, begun) in
+            [("order", false), ("authorization", true), ("order/1", true), ("finalize", true), ("certificate", true)]
+        {
+            let authority = Box::new(Silent { at, finalized: Arc::default() });
+            let builder = Account::builder_with_http(authority);
+            let (account, _) = builder.create(&new, "https://acme.test/dir".to_owned(), None).await.unwrap();
+            let outcome = issue(&account, "app.test", AcmeChallenge::Http01, &Arc::default()).await;
+            assert_eq!(outcome.unwrap_err().counts(), begun, "{at}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
 use futures_util::FutureExt as _;
@@ -40,7 +40,10 @@ struct Authority {
 
 #[derive(Debug)]
 struct Host {
+    /// When another one is wanted, as what it has says.
     due: Timestamp,
+    /// Nothing is ordered before, whatever the wall clock says: it may be ahead, and be set while this is waited for.
+    rests_until: Instant,
     /// What it has, as far as is known.
     issued: Option<Issued>,
     failures: u32,
@@ -77,25 +80,23 @@ impl Renewals {
         if self.acme.as_ref() != Some(acme) {
             self.adopt(acme);
         }
-        let now = self.clock.now();
+        let (now, instant) = (self.clock.now(), self.clock.instant());
         for host in &acme.hosts {
             if !self.hosts.contains_key(host) {
-                self.hosts.insert(host.clone(), Host::of(issued(acme, host).await));
+                self.hosts.insert(host.clone(), Host::of(issued(acme, host).await, instant));
             }
         }
-        let first = acme.hosts.iter().filter_map(|host| Some((host, self.hosts.get(host)?.due)));
-        let (host, _) = first.filter(|(_, due)| *due <= now).min_by_key(|(_, due)| *due)?;
+        let all = acme.hosts.iter().filter_map(|host| Some((host, self.hosts.get(host)?)));
+        let due = all.filter(|(_, host)| host.due <= now && host.rests_until <= instant);
+        let (host, known) = due.min_by_key(|(_, host)| host.rests_until)?;
         // Another instance with the same directory may have been faster: the server sees the file by itself.
-        let issued = issued(acme, host).await;
-        if self.hosts.get(host).is_some_and(|host| issued.is_some() && host.issued != issued) {
-            self.hosts.insert(host.clone(), Host::of(issued).after(now).0);
+        if let Some(issued) = issued(acme, host).await.filter(|issued| known.issued.as_ref() != Some(issued)) {
+            self.hosts.insert(host.clone(), Host::renewed(issued, &self.clock).0);
             return None;
         }
         let outcome = match caught(self.renew(acme, host)).await {
             Ok(issued) => {
-                let now = self.clock.now();
-                let (renewed, due_already) = Host::of(Some(issued)).after(now);
-                let due_already = due_already.then(|| renewed.due.since(now));
+                let (renewed, due_already) = Host::renewed(issued, &self.clock);
                 self.hosts.insert(host.clone(), renewed);
                 Ordered::Issued { due_already }
             }
@@ -141,6 +142,7 @@ impl Renewals {
     }
 
     async fn order(&mut self, acme: &Acme, host: &str) -> Result<String, OrderError> {
+        kept::try_keeping(acme)?;
         let challenges = Arc::clone(&self.challenges);
         let authority = match &mut self.authority {
             Some(authority) => authority,
@@ -165,11 +167,11 @@ impl Renewals {
         }
         // What the next attempt is made with is read anew: the authority may have moved, or lost what it knew.
         self.authority = None;
-        let now = self.clock.now();
+        let now = self.clock.instant();
         let again_in = self.hosts.get_mut(host).map(|host| {
             host.failures = host.failures.saturating_add(1);
             let wait = schedule::back_off(error.waits(), host.failures, asked, chance());
-            host.due = now.after(wait);
+            host.rests_until = now + wait;
             wait
         });
         Ordered::Failed { error, again_in: again_in.unwrap_or_default() }
@@ -178,15 +180,18 @@ impl Renewals {
 
 impl Host {
     /// One is due at once where there is none.
-    fn of(issued: Option<Issued>) -> Self {
+    fn of(issued: Option<Issued>, now: Instant) -> Self {
         let due = issued.as_ref().map_or(Timestamp(0), |issued| schedule::due(issued, chance()));
-        Self { due, issued, failures: 0, unkept: None }
+        Self { due, rests_until: now, issued, failures: 0, unkept: None }
     }
 
-    /// One that was issued at `now`, and whether it was due already.
-    fn after(self, now: Timestamp) -> (Self, bool) {
-        let (due, at_once) = schedule::no_sooner(self.issued.as_ref(), self.due, now);
-        (Self { due, ..self }, at_once)
+    /// One that has just been issued, and how long until another one is ordered, of one that is due already.
+    fn renewed(issued: Issued, clock: &Clock) -> (Self, Option<Duration>) {
+        let due = schedule::due(&issued, chance());
+        let due_already = due <= clock.now();
+        let rest = schedule::rest(&issued, due_already);
+        let rests_until = clock.instant() + rest;
+        (Self { due, rests_until, issued: Some(issued), failures: 0, unkept: None }, due_already.then_some(rest))
     }
 }
 
@@ -240,17 +245,16 @@ mod tests {
             let mut renewals = Renewals::new(Arc::default(), Clock::system());
             renewals.adopt(&acme(|_| {}));
             for host in ["app.test", "gone.test"] {
-                let host = (host.to_owned(), Host { due: Timestamp(u64::MAX), failures: 3, ..Host::of(None) });
-                renewals.hosts.extend([host]);
+                renewals.hosts.insert(host.to_owned(), Host { failures: 3, ..Host::of(None, Instant::now()) });
             }
             renewals
         };
         let after = |changed: Acme| {
             let mut renewals = known();
             renewals.adopt(&changed);
-            renewals.hosts.get("app.test").map(|host| (host.due, host.failures))
+            renewals.hosts.get("app.test").map(|host| host.failures)
         };
-        let still = Some((Timestamp(u64::MAX), 3));
+        let still = Some(3);
         assert_eq!(after(acme(|acme| acme.contacts.push("mailto:a@b.test".to_owned()))), still);
         assert_eq!(after(acme(|acme| acme.hosts.push("other.test".to_owned()))), still);
         assert_eq!(after(acme(|acme| acme.directory = "https://other.test/dir".parse().unwrap())), None);
@@ -261,8 +265,28 @@ mod tests {
     }
 
     #[test]
+    fn how_long_to_wait_is_no_question_of_the_wall_clock_which_may_have_been_ahead() {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let clock = Clock::stopped();
+        let mut renewals = Renewals::new(Arc::default(), clock.clone());
+        renewals.hosts.insert("app.test".to_owned(), Host::of(None, clock.instant()));
+        renewals.failed(&acme(|_| {}), "app.test", OrderError::Unusable("its time is over already"));
+        let host = &renewals.hosts["app.test"];
+        assert_eq!(host.due, Timestamp(0));
+        assert!(host.rests_until >= clock.instant() + Duration::from_secs(5 * 60));
+
+        // It was issued a moment ago, and here that is 61 days ago.
+        let begins = Timestamp(clock.now().0 - 61 * DAY.as_secs());
+        let issued = Issued { begins, ends: begins.after(90 * DAY), leaf: Vec::new().into() };
+        let (host, again_in) = Host::renewed(issued, &clock);
+        assert_eq!(again_in, Some(DAY * 9 / 2));
+        assert_eq!(host.rests_until, clock.instant() + DAY * 9 / 2);
+        assert!(host.due <= begins.after(60 * DAY), "as the certificate says: {host:?}");
+    }
+
+    #[test]
     fn a_key_that_could_not_be_kept_is_not_shown() {
-        let host = Host { unkept: Some(Secret::new(b"PRIVATE".to_vec())), ..Host::of(None) };
+        let host = Host { unkept: Some(Secret::new(b"PRIVATE".to_vec())), ..Host::of(None, Instant::now()) };
         assert!(!format!("{host:?}").contains("PRIVATE"));
     }
 

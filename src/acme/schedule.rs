@@ -16,14 +16,13 @@ pub(super) fn due(issued: &Issued, chance: u32) -> Timestamp {
     Timestamp(issued.ends.0.saturating_sub(before_end.as_secs()))
 }
 
-/// When one that was issued at `now` is due in truth, and whether it was due already: then the clock of this machine is ahead, or
-/// the authority issues what is nearly over. Neither may come to one order after the other.
-pub(super) fn no_sooner(issued: Option<&Issued>, due: Timestamp, now: Timestamp) -> (Timestamp, bool) {
-    let life = issued.map(|issued| issued.ends.since(issued.begins)).unwrap_or_default();
-    let at_once = due <= now;
+/// How long nothing is ordered after this one was issued. If it is due already, the clock of this machine is ahead, or the
+/// authority issues what is nearly over: neither may come to one order after the other.
+pub(super) fn rest(issued: &Issued, due_already: bool) -> Duration {
+    let life = issued.ends.since(issued.begins);
     // What lives for seconds only, as in trials, is not to end before its successor is ordered.
-    let least = if at_once { LEAST } else { LEAST.min(life / 3) };
-    (due.max(now.after(least.max(life / 20))), at_once)
+    let least = if due_already { LEAST } else { LEAST.min(life / 3) };
+    least.max(life / 20)
 }
 
 /// How long to wait after so many failures in a row: the first of the two after one, then twice as long each time up to the
@@ -62,21 +61,16 @@ mod tests {
     }
 
     #[test]
-    fn after_one_that_is_due_already_the_next_is_ordered_an_hour_later_or_a_twentieth_of_its_life() {
-        let lasting =
-            |begins, ends| Issued { begins: Timestamp(begins), ends: Timestamp(ends), leaf: Vec::new().into() };
-        let now = Timestamp(100 * DAY);
-        let due_after = |issued: &Issued, now, chance| no_sooner(Some(issued), due(issued, chance), now);
-        let ninety = lasting(30 * DAY, 120 * DAY);
-        assert_eq!(due_after(&ninety, now, 0), (Timestamp(100 * DAY + 9 * DAY / 2), true), "its last third has begun");
-        let short = lasting(100 * DAY - 20, 100 * DAY + 4);
-        assert_eq!(due_after(&short, now, 0), (Timestamp(100 * DAY + 3600), true));
-        // In order.
-        assert_eq!(due_after(&lasting(100 * DAY, 190 * DAY), now, 0), (Timestamp(160 * DAY), false));
-        assert_eq!(due_after(&lasting(100 * DAY, 100 * DAY + 24), now, 0), (Timestamp(100 * DAY + 16), false));
-        // It is due in a second, with each that is issued.
-        let backdated = lasting(40 * DAY + 1, 130 * DAY + 1);
-        assert_eq!(due_after(&backdated, now, 0), (Timestamp(100 * DAY + 9 * DAY / 2), false));
+    fn between_two_orders_is_a_twentieth_of_a_life_and_an_hour_unless_that_is_too_long_for_one_that_is_in_order() {
+        let rest = |life, due_already| {
+            let (begins, ends) = (Timestamp(100 * DAY), Timestamp(100 * DAY + life));
+            rest(&Issued { begins, ends, leaf: Vec::new().into() }, due_already).as_secs()
+        };
+        for due_already in [true, false] {
+            assert_eq!(rest(90 * DAY, due_already), 9 * DAY / 2);
+            assert_eq!(rest(6 * 60 * 60, due_already), 60 * 60);
+        }
+        assert_eq!((rest(24, true), rest(24, false)), (60 * 60, 8));
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub(super) fn answer_with<'g>(
             | Rejection::BodyTooLarge
             | Rejection::NotSignedIn(NotSignedIn::TooLong)
             | Rejection::OtherHandshake
+            | Rejection::CertificateExpired
     );
     if is_last && exchange.record.version != Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

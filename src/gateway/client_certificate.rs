@@ -63,11 +63,15 @@ pub(super) fn check(gateway: &Gateway, connection: &Connection, target: &Target)
 
 /// Refuses what comes on a connection after its certificate has expired.
 pub(super) fn refuse_expired(gateway: &Gateway, connection: &Connection) -> Result<(), Rejection> {
-    let shown = connection.asked.as_ref().and_then(|asked| asked.shown.as_ref());
-    if shown.is_some_and(|shown| shown.certificate.is_expired(gateway.clock.now())) {
+    if shown(connection).is_some_and(|certificate| certificate.is_expired(gateway.clock.now())) {
         return Err(Rejection::CertificateExpired);
     }
     Ok(())
+}
+
+/// The certificate that was shown, where one was asked for.
+pub(super) fn shown(connection: &Connection) -> Option<&Arc<ClientCertificate>> {
+    Some(&connection.asked.as_ref()?.shown.as_ref()?.certificate)
 }
 
 /// The certificate that says who it is, where the site takes it for that.

@@ -53,7 +53,7 @@ use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
 use crate::auth::sign_in::SignIns;
 use crate::auth::verify::VerifiedToken;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, IssuerId, Route};
 use crate::forwarding::forwarded::ForwardingHeaders;
 use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
@@ -154,6 +154,12 @@ impl Connection {
     #[must_use]
     pub fn having_asked(self, asked: Option<Asked>) -> Self {
         Self { asked, ..self }
+    }
+
+    /// When the certificate that its client has shown expires: nothing is answered on it from then on but 421.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        client_certificate::shown(self)?.expires_at
     }
 
     /// The same on a listener where other proxies ask about requests of theirs.

@@ -28,6 +28,7 @@ use super::limits::Permit;
 use super::service::{Handler, Latest};
 use super::stream::StreamExecutor;
 use super::wire::{Transport, Wire};
+use crate::clock::Timestamp;
 use crate::config::Limits;
 use crate::gateway::Connection;
 
@@ -83,16 +84,21 @@ impl Http {
         Self { limits, http1: http1_builder(&limits), http2: http2_builder(&limits), panics: Arc::default() }
     }
 
-    /// Speaks `protocol` on a connection until it ends.
+    /// Speaks `protocol` on a connection that has arrived at `now`, until it ends. It is said goodbye to when the certificate
+    /// of its client expires: whoever has another one by then is to connect with that.
     pub(super) async fn serve<H: Handler>(
         &self,
         arrived: Arrived,
         handler: Arc<ArcSwap<H>>,
         drain: &CancellationToken,
+        now: Timestamp,
     ) {
         let Arrived { protocol, transport, connection, permit, alive } = arrived;
         let late = drain.is_cancelled();
-        let limits = if late { lessened(self.limits) } else { self.limits };
+        let mut limits = if late { lessened(self.limits) } else { self.limits };
+        if let Some(expires_at) = connection.expires_at() {
+            limits.connection_age = limits.connection_age.min(expires_at.since(now));
+        }
         let activity = Arc::new(Activity::new(protocol, limits, Instant::now));
         let wire = Wire::new(transport, Arc::clone(&activity), permit, alive);
         let service = Latest::new(handler, connection, &activity, self.limits.header_count, &self.panics);

@@ -95,11 +95,11 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
             return;
         }
     };
-    let http = &terms.plan.http;
+    let (http, now) = (&terms.plan.http, worker.clock.now());
     match role {
-        Role::Redirect => http.serve(arrived, Arc::clone(&worker.redirect), &terms.retired).await,
+        Role::Redirect => http.serve(arrived, Arc::clone(&worker.redirect), &terms.retired, now).await,
         Role::Https | Role::Plain | Role::Verify => {
-            http.serve(arrived, Arc::clone(&worker.handler), &terms.retired).await;
+            http.serve(arrived, Arc::clone(&worker.handler), &terms.retired, now).await;
         }
     }
 }

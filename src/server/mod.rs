@@ -162,7 +162,8 @@ impl Server {
         let handshakes = tls.as_ref().map(|(_, handshakes)| Arc::clone(handshakes));
         let (plans, latest) = watch::channel(Arc::new(Plan::new(0, config, handshakes, https_port)));
         let limits = ConnectionLimits::new(&config.limits);
-        let common = Common { limits: Arc::clone(&limits), notices: Arc::default(), plans: latest };
+        let clock = clock.clone();
+        let common = Common { limits: Arc::clone(&limits), notices: Arc::default(), clock, plans: latest };
         let (phase, watched) = watch::channel(Phase::Serving);
         let pulses: Vec<_> = (0..workers).map(|_| Pulse::new()).collect();
         let threads = socket::deal(bound, workers)

@@ -51,10 +51,12 @@ impl Reload {
         let asking = Asking::new(config, certificates)?;
         let table = match &config.tls {
             Tls::Files(files) => Some(certificates.current().succeeded_by(files, now)?),
-            // Errors are told of when the certificates are renewed, right after this.
+            // Those from files have to be usable. What is wrong with others is told when the certificates are renewed, right
+            // after this.
             Tls::Acme(acme) => {
-                let table = certificates.current().succeeded_by(&acme.beside, now)?;
-                Some(table.reread(acme.certificates(), now).0)
+                let current = certificates.current();
+                current.succeeded_by(&acme.beside, now)?;
+                Some(current.reread(acme.certificates(), now).0)
             }
             Tls::SelfSigned if certificates.current().is_made_for(&self_signed::names(&config.sites)) => None,
             Tls::SelfSigned => Some(self_signed::load(&config.sites, config.state_directory.as_deref(), now)?),

@@ -24,6 +24,7 @@ use super::socket::Role;
 use super::tls::Handshakes;
 use super::watchdog::Pulse;
 use crate::acme::Challenges;
+use crate::clock::Clock;
 use crate::config::{ClientCertificates, Config, Limits};
 use crate::routing::Router;
 use crate::tally::Throttle;
@@ -105,6 +106,7 @@ pub(super) struct Worker<H> {
     pub(super) redirect: Arc<ArcSwap<Redirect>>,
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) notices: Arc<Notices>,
+    pub(super) clock: Clock,
     /// Cancelled when the drain begins. One per worker: every poll of a connection looks at it.
     pub(super) drain: CancellationToken,
     /// The connections, tunnels included.
@@ -159,6 +161,7 @@ impl Thread {
 pub(super) struct Common {
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) notices: Arc<Notices>,
+    pub(super) clock: Clock,
     pub(super) plans: watch::Receiver<Arc<Plan>>,
 }
 
@@ -200,7 +203,7 @@ pub(super) fn start<H: Handler>(
 
 async fn run<H: Handler>(
     sockets: Vec<(Role, TcpListener)>,
-    Common { limits, notices, mut plans }: Common,
+    Common { limits, notices, clock, mut plans }: Common,
     adopted: &watch::Sender<u64>,
     handler: impl Fn() -> H,
     mut phase: watch::Receiver<Phase>,
@@ -214,6 +217,7 @@ async fn run<H: Handler>(
         terms: ArcSwap::from_pointee(Terms { plan, retired: drain.child_token() }),
         limits,
         notices,
+        clock,
         drain,
         connections: TaskTracker::new(),
     });
@@ -265,7 +269,7 @@ mod tests {
     async fn a_plan_that_came_before_the_thread_is_adopted_as_well() {
         let (plans, latest) = watch::channel(Arc::new(Plan::new(0, &config(), None, None)));
         let limits = ConnectionLimits::new(&config().limits);
-        let common = Common { limits, notices: Arc::default(), plans: latest };
+        let common = Common { limits, notices: Arc::default(), clock: Clock::system(), plans: latest };
         let (phase, watched) = watch::channel(Phase::Serving);
         let answer = || Answer::new(|_, _| async { Response::new(whole("well")) });
         plans.send_replace(Arc::new(Plan::new(1, &config(), None, None)));

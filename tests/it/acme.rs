@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::CertificateDer;
 use tempfile::TempDir;
 
@@ -189,6 +191,45 @@ async fn what_was_issued_and_cannot_be_written_is_not_ordered_again() {
     fs::remove_dir_all(&in_the_way).unwrap();
     shown(&pebble.trusting().await, None, &usher).await;
     assert_eq!(pebble.orders(), 1, "an authority counts orders");
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_kept_neither_an_account_is_made_nor_a_certificate_ordered() {
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let in_the_way = directory.path().join("state/acme");
+    fs::create_dir(directory.path().join("state")).unwrap();
+    fs::write(&in_the_way, "a file").unwrap();
+    let usher = Usher::serve(&configuration(&pebble, "http-01", &upstream, &directory), directory.path());
+    let told = || usher.output().matches("cannot keep").count();
+    eventually("it cannot be kept, twice", || told() >= 2).await;
+    assert_eq!((pebble.accounts(), pebble.orders()), (0, 0), "an authority counts both");
+    fs::remove_file(&in_the_way).unwrap();
+    shown(&pebble.trusting().await, None, &usher).await;
+}
+
+#[tokio::test]
+async fn an_account_is_not_given_up_for_an_authority_that_is_in_trouble() {
+    // It speaks, and not as an authority does.
+    let (authority_in_trouble, upstream) = (Upstream::start_tls("http/1.1").await, Upstream::start().await);
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir_all(directory.path().join("state/acme")).unwrap();
+    fs::write(directory.path().join("ca.pem"), authority().root_pem()).unwrap();
+    let at = format!("{}/dir", authority_in_trouble.url());
+    let key = URL_SAFE_NO_PAD.encode(rcgen::KeyPair::generate().unwrap().serialize_der());
+    let account = serde_json::json!({ "id": "https://localhost/account", "key_pkcs8": key, "directory": at });
+    fs::write(directory.path().join("state/acme/account.json"), account.to_string()).unwrap();
+    let yaml = format!(
+        "listen: {{ https: '127.0.0.1:0' }}\nlog: {{ format: json }}\nstate_directory: state\n\
+         tls: {{ acme: {{ directory: '{at}', ca_file: ca.pem, agree_to_terms: true }} }}\n\
+         sites: [{{ host: app.test, upstream: '{}', access: public, routes: [{{ path: / }}] }}]\n",
+        upstream.url()
+    );
+    let usher = Usher::serve(&yaml, directory.path());
+    usher.says("no certificate was issued").await;
+    assert!(!usher.output().contains("another one is made"), "{}", usher.output());
+    assert!(authority_in_trouble.count() > 0);
 }
 
 #[tokio::test]

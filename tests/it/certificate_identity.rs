@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::client_certificates::{Clients, Shown, connect};
 use crate::harness::child::Usher;
+use crate::harness::client::Connection;
 use crate::harness::gateway::complete;
 use crate::harness::scene::{ISSUERS, SESSION};
 use crate::harness::wait::PATIENCE;
@@ -254,6 +255,9 @@ async fn a_connection_ends_with_its_certificate_and_what_is_open_on_it_too() {
     let mut of_other = connect(scene.gateway.https(), "other.test", Some(&shown), Protocol::Http2).await.unwrap();
     let token = scene.issuer.access_token("bob");
     let other = || get("https://other.test/x").bearer(&token);
+    // By then the gateway has seen the handshakes to their ends, too.
+    connection.send(get("https://app.test/x")).await.assert_status(200);
+    of_other.send(other()).await.assert_status(200);
     scene.clock.advance(MOST);
     let mut response = connection.open(get("https://app.test/events")).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -272,6 +276,33 @@ async fn a_connection_ends_with_its_certificate_and_what_is_open_on_it_too() {
     let explained = scene.gateway.status(&format!("/refusals/{refused}")).await;
     assert_eq!(explained["explanation"]["decision"], "unknown", "{explained:#}");
     of_other.send(other()).await.assert_status(421);
+}
+
+#[tokio::test]
+async fn a_client_is_sent_to_another_connection_when_its_certificate_has_expired() {
+    const LIFE: Duration = Duration::from_secs(5);
+    let clients = Clients::new("clients");
+    let (scene, _directory) = scene(&clients, "").await;
+    let shown = clients.issue(|params| {
+        params.subject_alt_names = vec![email("alice@example.test")];
+        params.not_after = (SystemTime::now() + LIFE).into();
+    });
+    let (mut open, ask) = (Vec::new(), || get("https://app.test/x"));
+    for protocol in BOTH {
+        let mut connection = connect(scene.gateway.https(), "app.test", Some(&shown), protocol).await.unwrap();
+        connection.send(ask()).await.assert_status(200);
+        open.push(connection);
+    }
+    eventually("both are closed", || open.iter().all(Connection::is_closed)).await;
+
+    // Whoever asks in the same moment, or where the clock has stepped.
+    let shown = alice(&clients);
+    let mut connection = connect(scene.gateway.https(), "app.test", Some(&shown), Protocol::Http1).await.unwrap();
+    connection.send(ask()).await.assert_status(200);
+    scene.clock.advance(Duration::from_secs(10_000 * 365 * 24 * 3600));
+    let answer = connection.send(ask()).await;
+    answer.assert_status(421);
+    assert_eq!(answer.header("connection"), Some("close"));
 }
 
 #[tokio::test]

@@ -325,6 +325,66 @@ async fn nobody_is_signed_out_by_a_reload_and_no_renewal_under_way_is_lost() {
 }
 
 #[tokio::test]
+async fn a_reload_that_a_certificate_has_refused_comes_by_itself_with_a_better_one_and_the_one_in_use_is_renewed_meanwhile()
+ {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = configuration(&upstream, &directory);
+    let usher = Usher::serve(&yaml, directory.path());
+    let address = usher.address("https").await;
+    let first = shown(address, "app.test").await;
+    authority().write(&["app.test"], directory.path(), "next");
+    let (_, with_the_key_of_another) = SPOILED[1];
+    with_the_key_of_another(directory.path(), "next");
+    fs::write(directory.path().join("usher.yaml"), yaml.replace("'app.test.", "'next.")).unwrap();
+    usher.says("the configuration is not reloaded").await;
+
+    let changes = async |from: &CertificateDer<'static>| {
+        let started = Instant::now();
+        loop {
+            let now = shown(address, "app.test").await;
+            if now != *from {
+                return now;
+            }
+            assert!(started.elapsed() < SHOWN_WITHIN, "it is still shown: {}", usher.output());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    authority().write(&["app.test"], directory.path(), "app.test");
+    let second = changes(&first).await;
+    authority().write(&["app.test"], directory.path(), "next");
+    changes(&second).await;
+    usher.says("configuration reloaded").await;
+}
+
+#[tokio::test]
+async fn what_an_authority_has_issued_and_cannot_be_read_any_more_stays_in_use_when_something_else_is_reloaded() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let kept = directory.path().join("acme/app.test.pem");
+    fs::create_dir(directory.path().join("acme")).unwrap();
+    authority().write(&["app.test"], directory.path(), "issued");
+    let [key, chain] =
+        ["issued.key", "issued.pem"].map(|name| fs::read_to_string(directory.path().join(name)).unwrap());
+    fs::write(&kept, format!("Issued to Usher by https://localhost:9/dir\n{key}{chain}")).unwrap();
+    let configuration = |path: &str| {
+        format!(
+            "state_directory: '{}'\n\
+             tls: {{ acme: {{ agree_to_terms: true, directory: 'https://localhost:9/dir' }} }}\n\
+             sites: [{{ host: app.test, upstream: '{}', access: public, routes: [{{ path: {path} }}] }}]\n",
+            directory.path().display(),
+            upstream.url()
+        )
+    };
+    let gateway = Gateway::start(&configuration("/"), &Clock::system()).await;
+    let before = shown(gateway.https(), "app.test").await;
+    for spoil in [|path: &Path| fs::write(path, "rubbish").unwrap(), |path: &Path| fs::remove_file(path).unwrap()] {
+        spoil(&kept);
+        gateway.reload(&configuration("/x")).await.unwrap();
+        gateway.renew_certificates().await;
+        assert_eq!(shown(gateway.https(), "app.test").await, before);
+    }
+}
+
+#[tokio::test]
 async fn certificates_of_before_that_take_long_to_read_do_not_take_the_place_of_those_of_a_reload() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let configuration = |name: &str| {

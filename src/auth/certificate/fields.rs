@@ -1,5 +1,6 @@
 //! The fields of a certificate that can be claims.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use x509_parser::oid_registry::{
@@ -11,6 +12,7 @@ use x509_parser::prelude::{AttributeTypeAndValue, GeneralName, X509Certificate};
 
 use super::{FieldName, UnusableCertificate};
 use crate::config::CertificateField;
+use crate::printable::printable;
 
 /// Bytes of one value. What is longer names nobody that anybody could know.
 const LONGEST: usize = 512;
@@ -76,11 +78,8 @@ fn alternative<'a>(
 /// Whether nobody can misread a value: it is there, is not too long, has no blanks at its ends, and no character that controls
 /// something or is not seen.
 fn is_fit(value: &str) -> bool {
-    let is_unseen = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    !value.is_empty() && value.len() <= LONGEST && value.trim() == value && !value.contains(is_unseen)
+    let shows_whole = matches!(printable(value), Cow::Borrowed(_));
+    !value.is_empty() && value.len() <= LONGEST && value.trim() == value && shows_whole
 }
 
 /// The subject as RFC 4514 §2 writes it: the last part first, so that what an authority appends for all stands at the end.
@@ -176,6 +175,16 @@ mod tests {
             assert_eq!(subject, Ok(Some(expected.to_owned())));
         }
         assert_eq!(read(CertificateField::SubjectDn, |_| {}), Ok(None));
+    }
+
+    #[test]
+    fn a_name_with_something_in_it_that_does_not_show_is_refused() {
+        for unseen in ['\u{7f}', '\u{ad}', '\u{61c}', '\u{180e}', '\u{202e}', '\u{fff9}', '\u{e0041}'] {
+            let name = read(CertificateField::CommonName, |params| {
+                params.distinguished_name.push(DnType::CommonName, format!("ali{unseen}ce"));
+            });
+            assert_eq!(name, Err(UnusableCertificate::Unfit(FieldName(CertificateField::CommonName))), "{unseen:?}");
+        }
     }
 
     #[test]

@@ -28,20 +28,20 @@ impl Source {
         (self.configuration.look(), self.certificates.look())
     }
 
-    /// Loads the configuration, and watches what it depends on from now on.
-    pub(super) fn load(&mut self) -> Result<Loaded, ConfigError> {
+    /// Loads the configuration, and watches what it depends on from now on. Certificates are those that are in use until it is
+    /// in force, and others are what keeps it from that: one that is of no use may be put right.
+    pub(super) fn load(&mut self, in_force: Option<&Config>) -> Result<Loaded, ConfigError> {
         self.configuration.settle();
         loop {
             let loaded = config::load(&self.sources);
-            let (files, certificates) = match &loaded {
-                Ok(loaded) => (depended_on(loaded), certificates(&loaded.config)),
+            let config = in_force.or(loaded.as_ref().ok().map(|loaded| &loaded.config));
+            let in_use = config.map(certificates).unwrap_or_default();
+            let files = match &loaded {
+                Ok(loaded) => depended_on(loaded, &in_use),
                 // What is missing or wrong may be put right in any of these.
-                Err(error) => {
-                    let certificates = self.certificates.files();
-                    (&self.configuration.files() | &(&error.files - &certificates), certificates)
-                }
+                Err(error) => &self.configuration.files() | &(&error.files - &in_use),
             };
-            self.certificates.follow(&certificates);
+            self.certificates.follow(&in_use);
             // A file that is named for the first time was read before it was watched.
             if !self.configuration.follow(&files) {
                 return loaded;
@@ -55,10 +55,10 @@ fn certificates(config: &Config) -> BTreeSet<PathBuf> {
     config.tls.files().into_iter().flat_map(|pair| [pair.certificate, pair.key]).collect()
 }
 
-/// What a configuration is made of. Certificates are renewed by themselves, unless they are something else besides, such as
-/// the authority of an issuer.
-fn depended_on(Loaded { config, files, shared_files, .. }: &Loaded) -> BTreeSet<PathBuf> {
-    let mut files = &(files - &certificates(config)) | shared_files;
+/// What a configuration is made of. Certificates that are in use are renewed by themselves, unless they are something else
+/// besides, such as the authority of an issuer.
+fn depended_on(Loaded { config, files, shared_files, .. }: &Loaded, in_use: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let mut files = &(&(files | &certificates(config)) - in_use) | shared_files;
     files.extend(config.pages.iter().flat_map(|directory| gateway::page_templates(directory)));
     files
 }
@@ -164,7 +164,7 @@ sites:
 
     fn followed(directory: &Path) -> (Source, Vec<PathBuf>) {
         let mut source = Source::new(Sources::file(directory.join("usher.yaml")));
-        let files: Vec<_> = source.load().unwrap().files.into_iter().filter(|path| path.is_file()).collect();
+        let files: Vec<_> = source.load(None).unwrap().files.into_iter().filter(|path| path.is_file()).collect();
         (source, files)
     }
 
@@ -208,6 +208,29 @@ sites:
         assert!(found.len() > 7, "{found:?}");
         for key in found {
             assert!(YAML.contains(&format!("{key}:")), "{key}");
+        }
+    }
+
+    #[test]
+    fn certificates_of_a_configuration_that_is_not_in_force_are_what_it_is_made_of_and_those_in_use_stay_watched() {
+        let directory = mounted(YAML);
+        let at = |name: &str| directory.path().join(name);
+        let mut source = Source::new(Sources::file(at("usher.yaml")));
+        let in_force = source.load(None).unwrap().config;
+        let files = "{ certificates: [{ certificate: site.pem, key: site.key }] }";
+        let acme = "{ acme: { agree_to_terms: true } }\nstate_directory: state";
+        fs::create_dir_all(at("state/acme")).unwrap();
+        fs::copy(at("site.pem"), at("next.pem")).unwrap();
+        for (other, wanted) in [
+            ("{ certificates: [{ certificate: next.pem, key: site.key }] }", "next.pem"),
+            (acme, "state/acme/app.test.pem"),
+        ] {
+            fs::write(at("usher.yaml"), YAML.replace(files, other)).unwrap();
+            source.load(Some(&in_force)).unwrap();
+            fs::write(at("site.pem"), changed(&at("site.pem"))).unwrap();
+            assert_eq!(looked(&mut source), (false, true), "the one in use");
+            fs::write(at(wanted), changed(&at(wanted))).unwrap();
+            assert_eq!(looked(&mut source), (true, false), "{wanted}");
         }
     }
 

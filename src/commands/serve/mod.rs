@@ -221,7 +221,7 @@ impl Running {
 /// its number).
 pub async fn run(args: &Args) -> Result<(), Failure> {
     let mut source = Source::new(args.source.sources());
-    let Loaded { config, notes, .. } = source.load()?;
+    let Loaded { config, notes, .. } = source.load(None)?;
     let _log = log::start(&config.log).map_err(Failure::configuration)?;
     for note in &notes {
         tracing::warn!("{note}");

@@ -166,6 +166,7 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
             Some(()) = hang_ups.recv() => true,
             _ = looks.tick() => false,
         };
+        let in_force = reloads.config();
         // A file system that does not answer must hold up nothing but this.
         let looked = tokio::task::spawn_blocking(move || {
             let work = match (asked, source.look()) {
@@ -173,7 +174,7 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
                 (false, (false, true)) => Work::Certificates,
                 (false, (false, false)) => Work::Nothing,
             };
-            let loaded = matches!(work, Work::Configuration).then(|| source.load());
+            let loaded = matches!(work, Work::Configuration).then(|| source.load(Some(&in_force)));
             (source, work, loaded)
         });
         let Ok((returned, work, loaded)) = looked.await else {

@@ -115,6 +115,10 @@ mod tests {
         assert!(errors.is_empty());
         assert!(before.default(Some("app.test")).is_none());
         assert!(before.default(Some("unknown.test")).is_some() && before.default(None).is_some());
+        std::fs::write(&path, "rubbish").unwrap();
+        let (spoiled, errors) = before.renewed(NOW);
+        assert_eq!(errors.len(), 1);
+        assert!(spoiled.default(Some("app.test")).is_none(), "what is of no use is awaited as well");
         let issued = CertificateFile::new(&["app.test"]);
         let text = [&issued.files.key, &issued.files.certificate].map(|path| std::fs::read_to_string(path).unwrap());
         std::fs::write(&path, text.concat()).unwrap();

@@ -47,7 +47,7 @@ pub(in crate::server) struct CertificateTable {
     /// Where certificates come from, the default first. Those that are yet to be issued are not there.
     files: Vec<CertificateFiles>,
     pub(super) pairs: Vec<Pair>,
-    /// The names whose certificates are yet to be issued.
+    /// The names whose certificates are yet to be issued, or to be issued anew because what there is cannot be used.
     awaited: HashSet<Box<str>>,
     /// The names that a self-made certificate is for.
     made_for: Vec<String>,
@@ -113,11 +113,13 @@ impl CertificateTable {
             let before = self.pair(files);
             match read(files, &provider, now) {
                 Ok(pair) => pairs.push(pair),
-                Err(error) if before.is_none() && error.is_absence() => {
-                    awaited.extend(Acme::host_of(files).map(Box::from));
-                }
                 Err(error) => {
-                    errors.push(error);
+                    if before.is_none() {
+                        awaited.extend(Acme::host_of(files).map(Box::from));
+                    }
+                    if before.is_some() || !error.is_absence() {
+                        errors.push(error);
+                    }
                     pairs.extend(before.cloned());
                 }
             }

@@ -131,9 +131,14 @@ impl Pebble {
         std::fs::read_to_string(self.directory.path().join("pebble.log")).unwrap_or_default()
     }
 
-    /// How many orders it was asked for.
+    /// How many orders were made. It may be asked more often: it refuses some requests on purpose, which come again.
     pub(crate) fn orders(&self) -> usize {
-        self.said().matches("POST /order-plz").count()
+        self.said().matches("Added order ").count()
+    }
+
+    /// How many accounts were made.
+    pub(crate) fn accounts(&self) -> usize {
+        self.said().matches(" accounts in memory").count()
     }
 
     /// A client that trusts what it has issued, since it was started last, and nobody else.
