@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The operator: these keys count at start only.
-    #[error("{} can only be changed by a restart", .0.join(", "))]
+    #[error("{} can only be changed by a restart: restart Usher, or put it back as it was", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
     /// The operator: see the cause.
     #[error(transparent)]
@@ -204,8 +204,11 @@ pub(super) async fn run(mut source: Source, reloads: Reloads, mut hang_ups: Sign
 pub(super) async fn renew_certificates(reloads: &Reloads) -> bool {
     let errors = reloads.renew_certificates().await;
     for error in &errors {
-        let cause = std::error::Error::source(error).map(tracing::field::display);
-        tracing::error!(fault = "operator", %error, cause, "a certificate cannot be renewed; the one in use stays");
+        tracing::error!(
+            fault = "operator",
+            error = causes(error).join(": "),
+            "a certificate cannot be renewed; the one in use stays"
+        );
     }
     errors.is_empty()
 }
@@ -222,11 +225,7 @@ async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
         Err(ConfigError { problems, .. }) => {
             reloads.outcomes.note(Err(problems.iter().map(ToString::to_string).collect()), reloads.clock.now());
             for problem in problems {
-                let (place, remedy) = (problem.origin, problem.remedy.or(problem.suggestion));
-                tracing::error!(
-                    fault = "operator", %place, key = problem.path, remedy,
-                    "the configuration is not reloaded: {}", problem.message
-                );
+                tracing::error!(fault = "operator", key = problem.path, "the configuration is not reloaded: {problem}");
             }
             return;
         }
@@ -239,8 +238,7 @@ async fn adopt(reloads: &Reloads, loaded: Result<Loaded, ConfigError>) {
             tracing::info!("configuration reloaded");
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::error!(fault = "operator", %error, cause, "the configuration is not reloaded");
+            tracing::error!(fault = "operator", error = causes(&error).join(": "), "the configuration is not reloaded");
         }
     }
 }
