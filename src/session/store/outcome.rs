@@ -110,6 +110,6 @@ pub struct Ending {
     /// The access tokens that renewals produced and that have not expired.
     pub access_tokens: Vec<(TokenHash, Timestamp)>,
     /// Whether all who share the store know of it. If not, it is away, and the session is to be [ended
-    /// again](Store::end_again) later.
+    /// again](super::Store::end_again) later.
     pub recorded: bool,
 }
