@@ -75,6 +75,7 @@ pub(super) const LIMITS: Limits = Limits {
     header_bytes: 64 << 10,
     header_count: 100,
     connections: 10_000,
+    connections_given: false,
     connections_per_address: 2_000,
     streams_per_connection: 256,
     handshake_timeout: Duration::from_secs(10),

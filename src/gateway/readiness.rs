@@ -33,6 +33,11 @@ impl Readiness {
         failing.map(|issuer| Arc::clone(&issuer.config().name)).collect()
     }
 
+    /// Starts an attempt in the background at the keys that were never had, as whoever asks next would, and waits for none.
+    pub fn look_for_keys(&self) {
+        drop(self.failing_issuers());
+    }
+
     /// Whether the store that instances share is out of reach. Nor is that a reason to send the traffic elsewhere.
     #[must_use]
     pub fn is_store_away(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A document that an issuer publishes, held here: fetched when it is first needed, kept while the issuer is down,
+//! A document that an issuer publishes, held here: fetched when it is first needed or looked at, kept while the issuer is down,
 //! refreshed in the background while it is in use.
 //!
 //! Reading it is one atomic load. At most one fetch is underway at a time; whoever waits for it waits for a bounded time,
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::document::FetchError;
 use crate::clock::Clock;
+use crate::forwarding::chain;
 use crate::tasks::Tasks;
 
 /// A document is fetched anew when it is used and older than this.
@@ -204,7 +205,7 @@ impl<T: Send + Sync + 'static> Remote<T> {
         if let FetchError::OtherIssuer { .. } = error {
             tracing::error!(issuer = %self.issuer, kept, error = %error, "the {} is refused", self.what);
         } else if schedule.failures == 0 {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
+            let cause = std::error::Error::source(&error).map(|cause| tracing::field::display(chain(cause)));
             tracing::warn!(issuer = %self.issuer, kept, error = %error, cause, "the {} cannot be had", self.what);
         }
         let back_off = (FIRST_BACK_OFF * 2_u32.saturating_pow(schedule.failures)).min(LONGEST_BACK_OFF);

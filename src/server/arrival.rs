@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{Arrived, Protocol};
 use super::limits::Permit;
+use super::plain_http;
 use super::proxy_protocol::{self, Announced, ProxyHeaderError};
 use super::socket::Role;
 use super::tls::{self, Handshakes, Shaken};
@@ -39,7 +40,7 @@ pub(super) struct Accepted {
     pub(super) permit: Permit,
 }
 
-/// Why an arrival comes to nothing. Each is the peer's affair, and told in the log's debug level only.
+/// Why an arrival comes to nothing. Each is the peer's affair, and most are told in the log's debug level only.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Turned {
     /// The peer: one address has too many connections.
@@ -51,6 +52,9 @@ pub(super) enum Turned {
     /// The load balancer: its PROXY header is missing or malformed.
     #[error("no PROXY header that could be read")]
     ProxyHeader(#[from] ProxyHeaderError),
+    /// The peer: it speaks HTTP without TLS, and has been told.
+    #[error("plain HTTP at a port that speaks HTTPS")]
+    PlainHttp,
     /// The peer: the TLS handshake failed; or the connection broke.
     #[error("no handshake")]
     Handshake(#[from] std::io::Error),
@@ -135,6 +139,10 @@ impl Reception {
 type Secured = (Transport, Protocol, Option<Box<str>>, Option<Asked>);
 
 async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<Secured, Turned> {
+    if plain_http::is_begun(&stream).await? {
+        plain_http::answer(stream).await;
+        return Err(Turned::PlainHttp);
+    }
     let Shaken { stream, asked } = tls.accept(stream).await?;
     let (_, session) = stream.get_ref();
     let protocol = match session.alpn_protocol() {

@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::descriptors;
 use crate::config::Limits;
 
+const TOO_MANY: &str =
+    "limits.connections is more than the system has file descriptors for: raise its limit (ulimit -n)";
+
 /// The counts and their bounds.
 #[derive(Debug)]
 pub(super) struct ConnectionLimits {
@@ -109,12 +112,11 @@ fn lowered(limits: &Limits, served: Option<usize>) -> usize {
 }
 
 fn tell_if_lowered(limits: &Limits, all: usize) {
-    if all < limits.connections {
-        tracing::warn!(
-            limit = limits.connections,
-            lowered_to = all,
-            "limits.connections is more than the system has file descriptors for: raise its limit (ulimit -n)"
-        );
+    let limit = limits.connections;
+    match (all < limit, limits.connections_given) {
+        (true, true) => tracing::warn!(limit, lowered_to = all, "{TOO_MANY}"),
+        (true, false) => tracing::info!(limit, lowered_to = all, "{TOO_MANY}"),
+        (false, _) => {}
     }
 }
 

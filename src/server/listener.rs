@@ -81,6 +81,12 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
             }
             return;
         }
+        Err(Turned::PlainHttp) => {
+            if let Some(times) = worker.notices.plain_http.note(Instant::now()) {
+                tracing::info!(%peer, times, "plain HTTP at a port that speaks HTTPS: answered with 400");
+            }
+            return;
+        }
         Err(Turned::Handshake(error)) if client_certificates::refusal(&error).is_some() => {
             if let (Some(reason), Some(times)) =
                 (client_certificates::refusal(&error), worker.notices.client_certificates.note(Instant::now()))

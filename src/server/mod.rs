@@ -2,7 +2,7 @@
 //!
 //! A connection's way: `listener` accepts and counts it (`limits`), `arrival` reads the PROXY header
 //! (`proxy_protocol`) and shakes hands (`tls`), `connection` speaks HTTP on it, `service` hands each request to the
-//! gateway. `redirect` answers on the plain listener that only points at https.
+//! gateway. `redirect` answers on the plain listener that only points at https, and `plain_http` whoever forgets the TLS.
 //!
 //! Every worker thread (`worker`) has a runtime, listening sockets and upstream pools of its own: nothing is shared on
 //! the way of a request but read-mostly tables. What a peer may hold is bounded in number by `limits` and in time by
@@ -28,6 +28,7 @@ mod header_block;
 mod joined;
 mod limits;
 mod listener;
+mod plain_http;
 mod proxy_protocol;
 mod redirect;
 mod reload;

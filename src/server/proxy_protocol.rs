@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 /// balancers send a few hundred bytes.
 const LONGEST: usize = 2048;
 const LONGEST_V1: usize = 107;
+/// What a header of version 1 begins with.
+pub(super) const SIGNATURE_V1: &[u8] = v1::PROTOCOL_PREFIX.as_bytes();
 /// Shorter than any header of either version, and as long as the signature of version 2.
 const SIGNATURE: usize = v2::PROTOCOL_PREFIX.len();
 /// Signature, command, family and length of version 2.
@@ -62,7 +64,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Announced, ProxyHeade
     extend(stream, &mut header, SIGNATURE).await?;
     if header.starts_with(v2::PROTOCOL_PREFIX) {
         read_v2(stream, header).await
-    } else if header.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
+    } else if header.starts_with(SIGNATURE_V1) {
         read_v1(stream, header).await
     } else {
         Err(ProxyHeaderError::Missing)

@@ -70,6 +70,7 @@ pub(super) struct Notices {
     pub(super) refusals: Throttle,
     pub(super) crowds: Throttle,
     pub(super) client_certificates: Throttle,
+    pub(super) plain_http: Throttle,
 }
 
 impl Plan {

@@ -181,6 +181,21 @@ fn status(status: &str, content_type: &str, body: &str) -> Trouble {
 // ---- F08: down at start ----
 
 #[tokio::test]
+async fn an_issuer_that_is_down_at_start_is_told_of_with_its_causes_before_anybody_asks() {
+    let directory = tempfile::tempdir().unwrap();
+    let yaml = format!("{}{SESSION}{SITES}", ISSUERS.trim_end()).replace("$ISSUER", "http://127.0.0.1:9");
+    let yaml = yaml.replace("$UPSTREAM", "http://127.0.0.1:9").replace("$CLIENT_SECRET", CLIENT_SECRET);
+    let usher = Usher::serve(&complete(&yaml, &directory), directory.path());
+    usher.says("the key set cannot be had").await;
+    let output = usher.output();
+    let line = output.lines().find(|line| line.contains("the key set cannot be had")).unwrap();
+    assert!(line.contains("WARN") && line.contains("main") && line.contains("Connection refused"), "{line}");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let first = http.get(format!("http://{}/readyz", usher.address("admin").await)).send().await.unwrap();
+    assert!(first.text().await.unwrap().starts_with("degraded: "), "the first probe knows");
+}
+
+#[tokio::test]
 async fn an_issuer_that_is_down_at_start_makes_it_degraded_and_it_recovers_without_anybody_asking() {
     let (scene, _front) = scene("", "").await;
     scene.issuer.set_down(true);

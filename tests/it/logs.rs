@@ -2,6 +2,8 @@
 //! every failure, and the output of the real binary is searched for them.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use usher::clock::Clock;
 
 use crate::harness::child::Usher;
@@ -134,6 +136,23 @@ async fn the_access_log_says_who_did_what_and_why_it_was_decided_so() {
         }
     }
     assert!(!output.contains("secret=1"), "queries are not logged");
+}
+
+#[tokio::test]
+async fn http_at_the_port_of_https_is_told_in_one_line_however_often_it_comes() {
+    let logged = Logged::start("info", "").await;
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(logged.client.address).await.unwrap();
+        stream.write_all(b"GET /canary HTTP/1.1\r\nHost: app.test\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    logged.usher.says("plain HTTP at a port that speaks HTTPS").await;
+    let output = logged.usher.output();
+    let lines: Vec<&str> = output.lines().filter(|line| line.contains("plain HTTP at a port")).collect();
+    let [line] = lines[..] else { panic!("one line: {output}") };
+    assert!(line.contains("\"level\":\"INFO\"") && line.contains("127.0.0.1") && !line.contains("canary"), "{line}");
 }
 
 #[tokio::test]

@@ -197,5 +197,14 @@ fn every_command_has_a_manual_page() {
         let page = std::fs::read_to_string(directory.path().join(format!("usher-{name}.1"))).unwrap();
         assert!(page.contains(".SH SYNOPSIS"), "{page}");
     }
-    assert_eq!(usher(&["man"]), std::fs::read_to_string(directory.path().join("usher.1")).unwrap());
+    for page in std::fs::read_dir(directory.path()).unwrap() {
+        let page = std::fs::read_to_string(page.unwrap().path()).unwrap();
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        assert!(title.contains(concat!("\"usher ", env!("CARGO_PKG_VERSION"), "\"")), "{title}");
+    }
+    let first = usher(&["man"]);
+    for section in ["\"EXIT STATUS\"", "SIGNALS", "ENVIRONMENT", "FILES", "EXAMPLES", "VERSION"] {
+        assert_eq!(first.matches(&format!("\n.SH {section}\n")).count(), 1, "{section}: {first}");
+    }
+    assert_eq!(first, std::fs::read_to_string(directory.path().join("usher.1")).unwrap());
 }

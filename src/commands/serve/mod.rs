@@ -235,6 +235,8 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     let mut running = start_on(sockets, config, Clock::system()).await?;
     service_manager::tell(Word::Serving);
     tracing::info!(addresses = %running.addresses, "serving");
+    // So that an issuer that is out of reach is told of at once, not when somebody wants to sign in.
+    running.readiness.look_for_keys();
     let reloading = running.background.handle().spawn(reload::run(source, running.reloads(), hang_ups));
 
     let failed = tokio::select! {

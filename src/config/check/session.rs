@@ -1,9 +1,10 @@
 //! `session`.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use super::issuers::CheckedIssuers;
-use super::secrets::{Given, not_empty, not_well_known, without_newline};
+use super::secrets::{not_empty, not_well_known, without_newline};
 use super::values::cookie_name;
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, SecretFile, TextOr};
@@ -68,10 +69,7 @@ impl Check<'_> {
                 return Vec::new();
             }
             (None, None) => return Vec::new(),
-            (None, Some(_)) => {
-                let given = Given { at, key: "secret", inline: None, file: mirror.secret_file.as_ref() };
-                self.strong_secret(&given).into_iter().collect()
-            }
+            (None, Some(path)) => self.session_secret_in(file_key, path).into_iter().collect(),
             (Some(given), None) => {
                 if given.values.is_empty() {
                     self.report.absent(&key, "is an empty list", "add a secret, or take the key out");
@@ -90,18 +88,25 @@ impl Check<'_> {
     }
 
     fn session_secret(&mut self, at: KeyPath, entry: &TextOr<Secret, SecretFile>) -> Option<(KeyPath, Secret)> {
-        let (at, secret) = match entry {
-            TextOr::Text(secret) => (at, secret.clone()),
-            TextOr::Keys(SecretFile { file: Some(path) }) => {
-                let at = at.key("file");
-                let bytes = self.read(&at, path)?;
-                (at, Secret::new(without_newline(bytes)))
-            }
+        match entry {
+            TextOr::Text(secret) => self.strong_session_secret(at, secret.clone()),
+            TextOr::Keys(SecretFile { file: Some(path) }) => self.session_secret_in(at.key("file"), path),
             TextOr::Keys(SecretFile { file: None }) => {
                 self.report.absent(&at.key("file"), "is missing", "write { file: PATH }");
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    fn session_secret_in(&mut self, at: KeyPath, path: &Path) -> Option<(KeyPath, Secret)> {
+        // Nobody else hands this secret out: who has none makes one.
+        let remedy = "make it with: openssl rand -base64 48 > FILE, or correct the path; relative paths begin at the \
+                      configuration file";
+        let bytes = self.read_or(&at, path, remedy)?;
+        self.strong_session_secret(at, Secret::new(without_newline(bytes)))
+    }
+
+    fn strong_session_secret(&mut self, at: KeyPath, secret: Secret) -> Option<(KeyPath, Secret)> {
         let secret = self.accept(&at, not_empty(secret))?;
         self.accept(&at, not_well_known(&secret)).map(|()| (at, secret))
     }

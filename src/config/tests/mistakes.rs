@@ -135,6 +135,16 @@ fn an_admin_listener_that_others_reach_needs_a_token_that_cannot_be_guessed() {
 }
 
 #[test]
+fn who_has_no_file_for_the_secret_of_sessions_is_told_how_to_make_one() {
+    for key in ["secret_file: /nowhere/at/all", "secret: [{ file: /nowhere/at/all }]"] {
+        let problems = problems(&format!("{SMALL}session: {{ {key} }}\n"));
+        let [problem] = &problems[..] else { panic!("{problems:#?}") };
+        let remedy = problem.remedy.as_deref().unwrap();
+        assert!(remedy.contains("openssl rand -base64 48 > FILE") && remedy.contains("correct the path"), "{remedy}");
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read() {
     let missing = "/nowhere/at/all";
     refused(&format!("{SMALL}session: {{ secret_file: {missing} }}\n"), "session.secret_file", missing);

@@ -68,6 +68,14 @@ async fn a_trusted_proxy_without_the_header_is_turned_away() {
 }
 
 #[tokio::test]
+async fn http_without_tls_behind_the_header_of_a_trusted_proxy_is_answered_as_well() {
+    let server = TestServer::start(behind("127.0.0.0/8"), Answer::who());
+    let mut stream = TcpStream::connect(server.https()).await.unwrap();
+    let answer = exchange(&mut stream, &format!("{HEADER}{GET}")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_proxy_header_that_does_not_come_to_its_end_is_not_waited_for() {
     let mut config = behind("127.0.0.0/8");
     config.limits.handshake_timeout = std::time::Duration::from_millis(100);

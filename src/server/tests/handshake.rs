@@ -6,6 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::{DigitallySignedStruct, HandshakeKind, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
 
 use super::super::testing::*;
 use crate::config::{Config, Tls};
@@ -37,6 +38,32 @@ async fn alpn_decides_what_is_spoken() {
         assert!(answer.ends_with("secure=true name=app.test"), "{answer}");
     }
     assert!(server.tls(&[b"spdy/3"]).await.is_err());
+}
+
+#[tokio::test]
+async fn http_without_tls_is_told_in_plain_words_that_the_port_speaks_https() {
+    let server = TestServer::start(config(), Answer::who());
+    let long = format!("POST /canary HTTP/1.1\r\nHost: app.test\r\n\r\n{}", "canary ".repeat(5_000));
+    for request in ["GET /canary HTTP/1.1\r\nHost: canary.test\r\n\r\n", "G", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &long]
+    {
+        let mut stream = TcpStream::connect(server.https()).await.unwrap();
+        let answer = exchange(&mut stream, request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{request}: {answer:?}"));
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{answer}");
+        assert!(body.contains("https://") && !answer.contains("canary"), "{answer}");
+    }
+    assert!(server.ask(GET_AND_CLOSE).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn what_is_no_http_either_is_met_as_a_handshake_that_failed() {
+    let server = TestServer::start(config(), Answer::who());
+    for bytes in ["get / HTTP/1.1\r\n\r\n", "\r\nGET / HTTP/1.1\r\n\r\n", "PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\n"] {
+        let mut stream = TcpStream::connect(server.https()).await.unwrap();
+        let answer = exchange(&mut stream, bytes).await;
+        assert!(!answer.contains("HTTP"), "{bytes}: {answer:?}");
+    }
 }
 
 #[tokio::test]
