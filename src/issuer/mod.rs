@@ -1,8 +1,8 @@
 //! The issuers: whose keys verify tokens, and where refresh tokens are exchanged and revoked.
 //!
 //! Everything that an issuer publishes is fetched when it is first needed or looked at, and kept when the issuer is down:
-//! Usher starts and serves without it. This module knows the protocol towards an issuer; it does *not* judge tokens, and it does not
-//! decide when to refresh.
+//! Usher starts and serves without it. This module knows the protocol towards an issuer; it does *not* judge tokens, and it
+//! does not decide when to refresh.
 
 mod authorization_code;
 mod client_assertion;
