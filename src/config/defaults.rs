@@ -75,7 +75,6 @@ pub(super) const LIMITS: Limits = Limits {
     header_bytes: 64 << 10,
     header_count: 100,
     connections: 10_000,
-    connections_given: false,
     connections_per_address: 2_000,
     streams_per_connection: 256,
     handshake_timeout: Duration::from_secs(10),
@@ -85,6 +84,14 @@ pub(super) const LIMITS: Limits = Limits {
     connection_age: Duration::from_secs(3600),
     token_cache_bytes: 32 << 20,
 };
+
+impl Limits {
+    /// Whether nobody has asked for more connections, or fewer.
+    #[must_use]
+    pub const fn has_default_connections(&self) -> bool {
+        self.connections == LIMITS.connections
+    }
+}
 
 pub(super) fn log() -> Log {
     Log { format: LogFormat::Text, level: "info".to_owned(), subject: LogSubject::Plain }

@@ -15,8 +15,6 @@ pub struct Limits {
     pub header_count: usize,
     /// Connections at once, over all listeners but admin.
     pub connections: usize,
-    /// Whether the configuration says that. A default that the system has no room for is nobody's mistake.
-    pub connections_given: bool,
     /// Connections at once from one address.
     pub connections_per_address: usize,
     /// Concurrent streams on one HTTP/2 connection.

@@ -113,9 +113,10 @@ fn lowered(limits: &Limits, served: Option<usize>) -> usize {
 
 fn tell_if_lowered(limits: &Limits, all: usize) {
     let limit = limits.connections;
-    match (all < limit, limits.connections_given) {
-        (true, true) => tracing::warn!(limit, lowered_to = all, "{TOO_MANY}"),
-        (true, false) => tracing::info!(limit, lowered_to = all, "{TOO_MANY}"),
+    match (all < limit, limits.has_default_connections()) {
+        (true, false) => tracing::warn!(limit, lowered_to = all, "{TOO_MANY}"),
+        // That the system has no room for it is nobody's mistake.
+        (true, true) => tracing::info!(limit, lowered_to = all, "{TOO_MANY}"),
         (false, _) => {}
     }
 }

@@ -42,7 +42,6 @@ pub(crate) fn limits() -> Limits {
         header_bytes: 64 * 1024,
         header_count: 100,
         connections: 10_000,
-        connections_given: true,
         connections_per_address: 10_000,
         streams_per_connection: 100,
         handshake_timeout: PATIENCE,

@@ -54,8 +54,8 @@ async fn clients_cannot_take_the_descriptors_that_the_way_to_the_application_nee
 }
 
 #[tokio::test]
-async fn too_few_descriptors_are_a_warning_where_the_file_says_how_many_connections_there_may_be() {
-    for (keys, level) in [("", "INFO"), ("limits: { connections: 10000 }\n", "WARN")] {
+async fn too_few_descriptors_are_a_warning_where_there_may_be_more_connections_than_by_default() {
+    for (keys, level) in [("", "INFO"), ("limits: { connections: 20000 }\n", "WARN")] {
         let place = Place::start("ulimit -n 256", &format!("log: {{ format: json }}\n{keys}")).await;
         let output = place.usher.output();
         let line = output.lines().find(|line| line.contains("limits.connections is more")).unwrap();

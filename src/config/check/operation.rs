@@ -30,7 +30,6 @@ impl Check<'_> {
                 .unwrap_or(default.header_bytes),
             header_count: self.count(&at.key("header_count"), mirror.header_count, default.header_count),
             connections: self.count(&at.key("connections"), mirror.connections, default.connections),
-            connections_given: mirror.connections.is_some(),
             connections_per_address: self.count(
                 &at.key("connections_per_address"),
                 mirror.connections_per_address,
