@@ -101,7 +101,10 @@ impl Http2 {
             let end = poll_fn(|context| {
                 let polled = connection.as_mut().poll(context);
                 let most = connection.current_max_send_streams().clamp(1, STREAMS);
-                learnt.streams.store(most, Ordering::Relaxed);
+                // Workers share it: what stays as it is costs none of them a write.
+                if learnt.streams.load(Ordering::Relaxed) != most {
+                    learnt.streams.store(most, Ordering::Relaxed);
+                }
                 polled
             });
             drop(end.await);

@@ -114,6 +114,8 @@ impl Lasting {
             collector,
             is_another: otlp(before) != otlp(config),
         };
+        // Before the journal, which opens a file.
+        let verifier = self.verifier_under(config, before, clock)?;
         let lasting = Self {
             tasks: self.tasks.clone(),
             store: Arc::clone(&self.store),
@@ -125,7 +127,7 @@ impl Lasting {
                 Some(journal) => Some(Arc::clone(journal)),
                 None => keep_denials(config, (&self.denied, &self.tasks, clock))?,
             },
-            verifier: self.verifier_under(config, before, clock)?,
+            verifier,
             spent_states: Arc::clone(&self.spent_states),
             renewals,
             refusals: Arc::clone(&self.refusals),

@@ -341,8 +341,7 @@ impl Issuer {
     }
 
     /// Whether tokens cannot be verified at the moment, unless by what was had before; or, where it is Usher itself, none can be
-    /// issued. Starts another attempt at the keys in
-    /// the background when it is time.
+    /// issued. Starts another attempt at the keys in the background when it is time.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         if self.config.introspection().is_some() {

@@ -189,8 +189,11 @@ async fn a_change_of_the_file_is_read_by_itself_and_a_mistake_is_told_with_its_p
 
     let mistakes = [
         (yaml.replace("sites:", "sites: ["), "usher.yaml:"),
-        (yaml.replace("access: public", "access: everybody"), "sites[0].routes[1].access"),
-        (yaml.replacen("127.0.0.1:0", "127.0.0.1:1", 1), "listen.https"),
+        (yaml.replace("access: public", "access: everybody"), "sites[0].routes[1].access must be required or optional"),
+        (
+            yaml.replacen("127.0.0.1:0", "127.0.0.1:1", 1),
+            "listen.https can only be changed by a restart: restart Usher",
+        ),
     ];
     for (mistake, told) in mistakes {
         fs::write(&file, mistake).unwrap();

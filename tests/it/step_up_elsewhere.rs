@@ -15,17 +15,10 @@ use crate::step_up::{SITES, sign_in};
 async fn legacy(session: &str) -> Scene {
     let clock = Clock::adjustable();
     let issuer = Issuer::start(&clock).await;
+    let issuers =
+        issuer.legacy("leeway: 0s\n    login: { path: /auth/login, page: /login, access_token: /accessToken }");
     let yaml = format!(
-        "
-issuers:
-  main:
-    issuer: {url}
-    jwks_url: {url}/keys
-    insecure_http: true
-    audiences: [usher]
-    algorithms: [ES256]
-    leeway: 0s
-    login: {{ path: /auth/login, page: /login, access_token: /accessToken }}
+        "{issuers}
 session: {{ secret: '$SECRET', {session} }}
 sites:
   - host: app.test
@@ -36,8 +29,7 @@ sites:
       - {{ path: /login, access: public }}
       - {{ path: /gold/, require: {{ acr: gold }} }}
       - {{ path: /fresh/, require: {{ max_age: 30s }} }}
-",
-        url = issuer.url()
+"
     );
     Scene::with(&yaml, Upstream::start().await, issuer, clock).await
 }
