@@ -84,7 +84,7 @@ words! {
     // What stands below that.
     Required "required" "Required: {conditions}",
     FrontPage "front_page" "front page",
-    OrGoTo "or_go_to" "Or go to the {link}.",
+    GoTo "go_to" "Go to the {link}.",
     SignOutToChange "sign_out_to_change" "{link} to come back as somebody else.",
 
     // Requests that are refused before anybody is asked who they are.
