@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::step_up::Insufficient;
+use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
 use crate::auth::verify::{IdTokenError, VerifyError};
 use crate::issuer::{AuthorizationError, CodeError};
 use crate::session::{NoRandomness, SealError};
@@ -111,4 +112,53 @@ pub enum LoopCause {
     /// It was sent to sign in anew, and wherever that is, it was sent back as it was.
     #[error("the browser was sent to sign in anew, and comes back without")]
     NotAnew,
+}
+
+impl SignInError {
+    /// The new token that says who somebody is does not count.
+    pub(super) fn of_access_token(error: VerifyError) -> Self {
+        match error.retry_after() {
+            Some(retry_after) => Self::NotVerified { retry_after },
+            None => Self::AccessToken(error),
+        }
+    }
+}
+
+impl From<IdTokenError> for SignInError {
+    fn from(error: IdTokenError) -> Self {
+        match error {
+            IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
+                Self::NotVerified { retry_after: unavailable.retry_after }
+            }
+            error => Self::IdToken(error),
+        }
+    }
+}
+
+impl LoopCause {
+    /// The likely cause of a loop, when this is what became of the request that should have been signed in.
+    #[must_use]
+    pub const fn of<T>(outcome: &Result<T, Unauthenticated>, secure: bool) -> Self {
+        match outcome {
+            Ok(_) => Self::SignedIn,
+            Err(Unauthenticated::NoCredentials) if secure => Self::NotKept,
+            Err(Unauthenticated::NoCredentials) => Self::NotSecure,
+            Err(Unauthenticated::UnreadableCookies(_)) => Self::Unreadable,
+            Err(
+                Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::NotYetValid { .. })
+                | Unauthenticated::SessionEnded(SessionEnd::Expired | SessionEnd::Idle | SessionEnd::Absolute)
+                | Unauthenticated::RenewalNotAllowed,
+            ) => Self::Clock,
+            Err(
+                Unauthenticated::Token(_)
+                | Unauthenticated::Certificate(_)
+                | Unauthenticated::SessionEnded(_)
+                | Unauthenticated::IssuerUnavailable { .. }
+                | Unauthenticated::Unverified { .. }
+                | Unauthenticated::StoreAway { .. }
+                | Unauthenticated::Unkept(_)
+                | Unauthenticated::NoRandomness(_),
+            ) => Self::Refused,
+        }
+    }
 }

@@ -35,8 +35,7 @@ use super::cookies::FoundCookies;
 use super::login::IssuedTokens;
 use super::session_cookies::CookieJar;
 use super::step_up::SignInFacts;
-use super::unauthenticated::{SessionEnd, Unauthenticated};
-use super::verify::{IdTokenError, Verifier, VerifyError};
+use super::verify::{IdTokenError, Verifier};
 use crate::clock::Clock;
 use crate::config::{self, Authentication, Cookies, IssuerId};
 use crate::issuer::local::{FirstStep, Local};
@@ -237,7 +236,7 @@ impl SignIns {
             None => None,
         };
         let token = answer.identity_token(&issuer.config().identity).ok_or(IdTokenError::Missing)?;
-        let verified = self.verifier.verify(token.expose(), &[id], now).await.map_err(refused)?;
+        let verified = self.verifier.verify(token.expose(), &[id], now).await.map_err(SignInError::of_access_token)?;
         let subject = verified.claims.subject();
         let is_other = |claims: &Claims| claims.subject() != subject;
         if subject.is_some() && claims.as_ref().is_some_and(is_other) {
@@ -275,52 +274,6 @@ impl Completed {
     #[must_use]
     pub fn successor(&self) -> Successor<'_> {
         Successor { tokens: &self.tokens, grant: Some((self.issuer, &self.subject)) }
-    }
-}
-
-impl LoopCause {
-    /// The likely cause of a loop, when this is what became of the request that should have been signed in.
-    #[must_use]
-    pub const fn of<T>(outcome: &Result<T, Unauthenticated>, secure: bool) -> Self {
-        match outcome {
-            Ok(_) => Self::SignedIn,
-            Err(Unauthenticated::NoCredentials) if secure => Self::NotKept,
-            Err(Unauthenticated::NoCredentials) => Self::NotSecure,
-            Err(Unauthenticated::UnreadableCookies(_)) => Self::Unreadable,
-            Err(
-                Unauthenticated::Token(VerifyError::Expired(_) | VerifyError::NotYetValid { .. })
-                | Unauthenticated::SessionEnded(SessionEnd::Expired | SessionEnd::Idle | SessionEnd::Absolute)
-                | Unauthenticated::RenewalNotAllowed,
-            ) => Self::Clock,
-            Err(
-                Unauthenticated::Token(_)
-                | Unauthenticated::Certificate(_)
-                | Unauthenticated::SessionEnded(_)
-                | Unauthenticated::IssuerUnavailable { .. }
-                | Unauthenticated::Unverified { .. }
-                | Unauthenticated::StoreAway { .. }
-                | Unauthenticated::Unkept(_)
-                | Unauthenticated::NoRandomness(_),
-            ) => Self::Refused,
-        }
-    }
-}
-
-impl From<IdTokenError> for SignInError {
-    fn from(error: IdTokenError) -> Self {
-        match error {
-            IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
-                Self::NotVerified { retry_after: unavailable.retry_after }
-            }
-            error => Self::IdToken(error),
-        }
-    }
-}
-
-fn refused(error: VerifyError) -> SignInError {
-    match error.retry_after() {
-        Some(retry_after) => SignInError::NotVerified { retry_after },
-        None => SignInError::AccessToken(error),
     }
 }
 

@@ -3,6 +3,7 @@
 //! No clock, no lock, nobody waits: the caller says what time it is. Rule by rule, this is where a spent token is never
 //! handed out for spending again, however its presenters, its answers and its successors are ordered.
 
+mod chain;
 mod decision;
 mod ended;
 
@@ -14,9 +15,9 @@ use super::record::{Record, State, Term, Troubles};
 use super::sheet::Sheet;
 use super::shelf::Shelf;
 use super::{Ask, EndCause, Ending, Lead, Newest, Outcome, Policy, RecordKey, Recording, Ticket, Tokens};
-use crate::clock::{Now, Timestamp};
+use crate::clock::Now;
 use crate::oauth::AccessToken;
-use crate::session::{SessionId, TokenHash};
+use crate::session::SessionId;
 
 pub(super) use self::decision::Decision;
 
@@ -24,8 +25,6 @@ pub(super) use self::decision::Decision;
 const AGED_AT_ONCE: usize = 32;
 /// A record that was seen within this time is not moved to be seen again.
 const SEEN_LATELY: Duration = Duration::from_secs(30);
-/// Longer chains than this do not come about: following one shortens it.
-const LONGEST_CHAIN: usize = 100_000;
 
 /// All records, and the sessions that have ended.
 #[derive(Debug)]
@@ -156,19 +155,11 @@ impl Records {
     pub(super) fn presented(&mut self, key: &RecordKey, now: Now) {
         self.age(key, now.instant);
         let Some(record) = self.shelf.get(key) else { return };
-        let mut predecessor = record.predecessor;
+        let predecessor = record.predecessor;
         if now.instant.saturating_duration_since(record.seen) >= SEEN_LATELY {
             self.shelf.change(key, |record| record.seen = now.instant);
         }
-        while let Some(before) = predecessor {
-            let unconfirmed = self.shelf.get(&before).filter(|record| record.is_unconfirmed());
-            predecessor = unconfirmed.and_then(|record| record.predecessor);
-            self.shelf.change(&before, |record| {
-                if let State::Renewed { confirmed_at, .. } = &mut record.state {
-                    confirmed_at.get_or_insert(now.instant);
-                }
-            });
-        }
+        self.confirm(predecessor, now.instant);
     }
 
     /// A token that is being spent is left alone: its outcome is on the way.
@@ -226,17 +217,6 @@ impl Records {
         Ending { refresh_token, access_tokens: self.access_tokens(&ask.key, now), recorded: true }
     }
 
-    /// The end of the chain that a token belongs to.
-    pub(super) fn tip(&self, key: &RecordKey) -> Option<(RecordKey, &Record)> {
-        let mut key = *key;
-        for _ in 0..LONGEST_CHAIN {
-            let record = self.shelf.get(&key)?;
-            let State::Renewed { successor, .. } = record.state else { return Some((key, record)) };
-            key = successor;
-        }
-        None
-    }
-
     fn session_of(&self, ask: &Ask) -> SessionId {
         let inherited = || self.shelf.get(&ask.key).map(|record| record.session);
         ask.session.or_else(inherited).unwrap_or_else(|| SessionId::beginning_with(&ask.key))
@@ -281,36 +261,6 @@ impl Records {
         spent.state = state;
         spent.tokens = None;
         self.shelf.put(key, spent);
-    }
-
-    /// Points a spent token straight at the end of its chain, so that a client that never keeps its new cookies does not
-    /// make every look longer than the one before.
-    fn shorten_chain(&mut self, key: &RecordKey) {
-        let Some((end, _)) = self.tip(key) else { return };
-        let Some(Record { state: State::Renewed { successor, confirmed_at }, .. }) = self.shelf.get(key) else {
-            return;
-        };
-        if *successor != end {
-            let state = State::Renewed { successor: end, confirmed_at: *confirmed_at };
-            self.shelf.change(key, |record| record.state = state);
-        }
-    }
-
-    /// What came of a chain and has not expired, from its end back.
-    fn access_tokens(&self, key: &RecordKey, now: Now) -> Vec<(TokenHash, Timestamp)> {
-        let mut found = Vec::new();
-        let mut next = self.tip(key).map(|(end, _)| end);
-        for _ in 0..LONGEST_CHAIN {
-            let Some(record) = next.and_then(|key| self.shelf.get(&key)) else { break };
-            let good = record.access_tokens.iter().filter(|(_, expires_at)| *expires_at > now.wall);
-            let before = found.len();
-            found.extend(good);
-            if found.len() == before && !record.access_tokens.is_empty() {
-                break;
-            }
-            next = record.predecessor;
-        }
-        found
     }
 
     /// Lets time pass for `key`, exactly, and for some of the others.

@@ -6,6 +6,7 @@
 //! that makes the token known. What cannot be written because the server is away is kept ([`super::kept`]) and written
 //! later, by whoever asked for it.
 
+mod leading;
 mod sheets;
 
 use std::collections::HashMap;
@@ -25,12 +26,11 @@ use crate::clock::{Clock, Now};
 use crate::oauth::AccessToken;
 use crate::session::Sealer;
 use crate::session::shared::{Away, Connection, Heard, Server};
+use leading::{LEASE, Leading};
 use sheets::{At, Taken};
 
-/// Whoever leads and does not say that it is alive for so long is taken for dead. The others go on within five seconds.
-const LEASE: Duration = Duration::from_secs(3);
-/// How often it says so.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) use leading::HEARTBEAT;
+
 /// The most records and bytes of one chain. Spent tokens that are older are not recognised as such; an issuer that knows
 /// them still refuses them.
 const LONGEST_SHEET: (usize, usize) = (64, 128 << 10);
@@ -60,27 +60,6 @@ struct Local {
     kept: Kept,
     /// When the server's time was last seen, and what it was.
     time: Option<(Instant, u64)>,
-}
-
-/// One of the tokens that are being spent here.
-#[derive(Clone)]
-struct Leading {
-    chain: ChainId,
-    /// The chain as it was when the token was claimed.
-    claimed: Sheet,
-    /// When the server was asked for the lease that it has given. Its own begins after that, so nobody takes over before this
-    /// one ends.
-    held_at: Now,
-}
-
-impl Leading {
-    /// Whether the lease was given so shortly ago. By both clocks: the monotonic one goes on while the process is stopped, but not
-    /// on Linux while the machine is suspended, and the other one does.
-    fn is_held_within(&self, length: Duration, now: Now) -> bool {
-        let by_both =
-            now.instant.saturating_duration_since(self.held_at.instant).max(now.wall.since(self.held_at.wall));
-        by_both < length
-    }
 }
 
 /// How a token stands, and for how long whoever spends it is believed to be alive.

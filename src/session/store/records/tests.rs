@@ -3,7 +3,9 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::TokenHash;
 use crate::session::store::{Access, Need, Presenter};
 
 const LEASE: Duration = Duration::from_secs(60);

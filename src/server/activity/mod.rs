@@ -8,12 +8,18 @@
 //!
 //! Silence within a request body is the gateway's to bound: only it knows whether the body is being waited for.
 
+mod moment;
+mod verdict;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use self::verdict::{Silence, Verdict};
+
+use self::moment::Moment;
 use super::connection::Protocol;
 use super::header_block::Block;
 use crate::config::Limits;
@@ -21,14 +27,8 @@ use crate::config::Limits;
 /// Bytes of an HTTP/2 client preface (RFC 9113 §3.4).
 const H2_PREFACE: u32 = 24;
 
-/// A peer that reads an answer slower than this, in bytes per second, is not reading.
-const SLOWEST_READER: u64 = 1024;
-
 /// A connection whose last answer is not older than this is about to bring another request, or may be.
 const UNREST: Duration = Duration::from_secs(1);
-
-/// How long a connection that we have ended stays open for its peer to read the last answer.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// So many more requests than it waits for may a client give up before it is sent away. Each has been on its way to the
 /// application by then: resetting streams as fast as they are opened keeps that busy at no cost (CVE-2023-44487), however
@@ -68,35 +68,6 @@ pub(super) struct Activity {
     /// The end of the answer at hand is that of the connection, and nothing else shows it (HTTP/1.0).
     unframed: AtomicBool,
     cut: AtomicBool,
-}
-
-/// Milliseconds since the connection was opened, plus one; zero: not now.
-#[derive(Debug, Default)]
-struct Moment(AtomicU64);
-
-/// What a connection's silence calls for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing until then.
-    Wait(Instant),
-    /// Accept no more requests on it, and close it when those at hand are answered.
-    Retire,
-    /// Close it now.
-    Abort(Silence),
-}
-
-/// For what a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
-    /// The head of a request did not come to its end; something of it had come if `begun`.
-    Head {
-        /// Whether the peer has sent anything of it.
-        begun: bool,
-    },
-    /// The peer does not read what is written to it.
-    Reading,
-    /// The peer does not close a connection that we have ended.
-    Closing,
 }
 
 impl Activity {
@@ -302,61 +273,6 @@ impl Activity {
         (idle_since + self.limits.idle_timeout).min(self.opened + self.limits.connection_age)
     }
 
-    /// What the connection's silence calls for at `now`.
-    pub(super) fn verdict(&self, now: Instant) -> Verdict {
-        let limits = &self.limits;
-        let in_flight = self.in_flight.load(Relaxed) > 0;
-        let mut next = self.soon(now);
-
-        if let Some(since) = self.since(&self.lingering) {
-            return due(since + LINGER, now, next, Verdict::Abort(Silence::Closing));
-        }
-        if let Some(since) = self.since(&self.blocked) {
-            let end = since + limits.body_timeout;
-            if end <= now && !self.reads_fast_enough() {
-                return Verdict::Abort(Silence::Reading);
-            }
-            if end <= now {
-                self.written_while_blocked.store(0, Relaxed);
-                self.blocked.set(self.at(now));
-            } else {
-                next = next.min(end);
-            }
-        }
-        // With streams at hand, pings see to it: a client amid a block cannot answer them.
-        if !in_flight && let Some(since) = self.since(&self.head).or_else(|| self.since(&self.block)) {
-            // Behind a body it may be the rest of that: another answer would be one to no request.
-            let begun = self.head_bytes.load(Relaxed) > 0 && !self.had_body.load(Relaxed);
-            return due(since + limits.header_timeout, now, next, Verdict::Abort(Silence::Head { begun }));
-        }
-        if let Some(retired) = self.since(&self.retired) {
-            let since = self.since(&self.idle).map_or(retired, |idle| idle.max(retired));
-            return if in_flight {
-                Verdict::Wait(next)
-            } else {
-                due(since + limits.body_timeout, now, next, Verdict::Abort(Silence::Closing))
-            };
-        }
-        if !in_flight && let Some(since) = self.since(&self.idle) {
-            let end = since + limits.idle_timeout;
-            if end <= now {
-                return Verdict::Retire;
-            }
-            next = next.min(end);
-        }
-        due(self.opened + limits.connection_age, now, next, Verdict::Retire)
-    }
-
-    /// When a silence that begins right after `now` could be over at the earliest.
-    fn soon(&self, now: Instant) -> Instant {
-        let limits = &self.limits;
-        now + limits.header_timeout.min(limits.body_timeout).min(limits.idle_timeout).min(LINGER)
-    }
-
-    fn reads_fast_enough(&self) -> bool {
-        self.written_while_blocked.load(Relaxed) > SLOWEST_READER.saturating_mul(self.limits.body_timeout.as_secs())
-    }
-
     fn at(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.opened)
     }
@@ -366,156 +282,9 @@ impl Activity {
     }
 }
 
-fn due(end: Instant, now: Instant, next: Instant, verdict: Verdict) -> Verdict {
-    if end <= now { verdict } else { Verdict::Wait(next.min(end)) }
-}
-
 fn saturated(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-impl Moment {
-    fn set(&self, at: Duration) {
-        self.0.store(u64::try_from(at.as_millis()).unwrap_or(u64::MAX).saturating_add(1), Relaxed);
-    }
-
-    fn clear(&self) {
-        self.0.store(0, Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Relaxed) > 0
-    }
-
-    fn load(&self) -> Option<Duration> {
-        self.0.load(Relaxed).checked_sub(1).map(Duration::from_millis)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::super::testing;
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn activity(protocol: Protocol) -> Activity {
-        let limits = Limits {
-            header_timeout: 10 * SECOND,
-            idle_timeout: 60 * SECOND,
-            body_timeout: 30 * SECOND,
-            connection_age: 3600 * SECOND,
-            ..testing::limits()
-        };
-        Activity::new(protocol, limits, now)
-    }
-
-    thread_local! {
-        static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-        static START: Instant = Instant::now();
-    }
-
-    fn now() -> Instant {
-        START.with(|start| *start) + AHEAD.get()
-    }
-
-    fn pass(time: Duration) -> Instant {
-        AHEAD.set(AHEAD.get() + time);
-        now()
-    }
-
-    #[test]
-    fn a_head_that_does_not_end_is_cut_however_steadily_it_comes() {
-        let activity = activity(Protocol::Http1);
-        for _ in 0..9 {
-            activity.received(1);
-            let now = pass(SECOND);
-            assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-        }
-        let now = pass(SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Abort(Silence::Head { begun: true }));
-    }
-
-    #[test]
-    fn between_requests_the_idle_time_out_counts_and_within_a_head_the_shorter_one() {
-        let activity = activity(Protocol::Http1);
-        activity.received(100);
-        activity.request_begins(false);
-        activity.request_ends();
-        let now = pass(59 * SECOND);
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-        activity.received(1);
-        let now = pass(9 * SECOND);
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-        let now = pass(SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Abort(Silence::Head { begun: true }));
-    }
-
-    #[test]
-    fn an_idle_connection_is_retired_and_a_busy_one_is_not() {
-        let activity = activity(Protocol::Http2);
-        activity.received(24);
-        activity.request_begins(false);
-        let now = pass(600 * SECOND);
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-        activity.request_ends();
-        let now = pass(60 * SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Retire);
-        activity.retire();
-        let now = pass(30 * SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Abort(Silence::Closing));
-    }
-
-    #[test]
-    fn half_an_http_2_preface_is_not_enough() {
-        let activity = activity(Protocol::Http2);
-        activity.received(23);
-        let now = pass(10 * SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Abort(Silence::Head { begun: true }));
-    }
-
-    #[test]
-    fn an_http_2_head_that_does_not_end_is_cut_however_steadily_it_comes() {
-        let activity = activity(Protocol::Http2);
-        activity.received(24);
-        pass(30 * SECOND);
-        activity.amid(Block::Begun);
-        for _ in 0..9 {
-            let now = pass(SECOND);
-            activity.amid(Block::Unfinished);
-            assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-        }
-        let now = pass(SECOND);
-        assert!(matches!(activity.verdict(now), Verdict::Abort(Silence::Head { .. })));
-        activity.amid(Block::None);
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-    }
-
-    #[test]
-    fn a_reader_that_makes_no_progress_is_cut_and_a_slow_one_is_not() {
-        let activity = activity(Protocol::Http1);
-        activity.request_begins(false);
-        activity.blocked();
-        activity.wrote(64 * 1024);
-        let now = pass(30 * SECOND);
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-        activity.wrote(1024);
-        let now = pass(30 * SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Abort(Silence::Reading));
-        activity.flushed();
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)));
-    }
-
-    #[test]
-    fn an_old_connection_is_retired_in_the_middle_of_its_requests() {
-        let activity = activity(Protocol::Http1);
-        activity.request_begins(false);
-        let now = pass(3600 * SECOND);
-        assert_eq!(activity.verdict(now), Verdict::Retire);
-        activity.retire();
-        let now = pass(3600 * SECOND);
-        assert!(matches!(activity.verdict(now), Verdict::Wait(_)), "the request at hand may take its time");
-    }
-}
+mod tests;

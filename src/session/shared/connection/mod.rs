@@ -4,29 +4,26 @@
 //! circuit opens: operations fail without being tried, and one task connects anew until the server takes a write again.
 //! That is told to the operator once, in both directions. Everybody who listens is told that messages may be missing.
 
+mod circuit;
+mod keeping;
+
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use futures_util::FutureExt;
-use redis::{Cmd, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError, Value};
-use tokio::sync::{Notify, watch};
+use redis::{Cmd, FromRedisValue, PushInfo, PushKind, Value};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub use self::keeping::Unusable;
+
+use self::circuit::Circuit;
 use super::link::{self, Answer, Link};
-use super::{Away, Examination, Heard, Listed, Listener, Reading, Server, Swap, arrangement};
+use super::{Away, Examination, Heard, Listed, Listener, Reading, Server, Swap};
 use crate::clock::Clock;
 use crate::config::{Arrangement, Redis};
 use crate::tasks::Tasks;
-
-/// Failures in a row that open the circuit.
-const OPENS_AFTER: u32 = 3;
-/// Between two tries to connect while it is open.
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-/// How many operations a try may take as long as: connecting, naming oneself, subscribing, writing.
-const OPERATIONS_OF_A_TRY: u32 = 4;
 
 /// A connection to the server. Clones are one and the same; it is closed when the last of them goes.
 #[derive(Clone)]
@@ -37,11 +34,7 @@ struct Inner {
     redis: ArcSwap<Redis>,
     link: watch::Sender<State>,
     listeners: Mutex<Vec<(String, Listener)>>,
-    failures: AtomicU32,
-    /// The link is of no use.
-    given_up: Notify,
-    regained_at: Mutex<Option<Instant>>,
-    clock: Clock,
+    circuit: Circuit,
 }
 
 #[derive(Clone)]
@@ -61,16 +54,13 @@ impl Connection {
             redis: ArcSwap::from_pointee(redis),
             link: watch::Sender::new(State::Connecting),
             listeners: Mutex::default(),
-            failures: AtomicU32::new(0),
-            given_up: Notify::new(),
-            regained_at: Mutex::default(),
-            clock,
+            circuit: Circuit::new(clock),
         }))
     }
 
     /// Connects, subscribes to what is listened to, and keeps doing so for as long as anybody has this connection.
     pub fn open(&self, tasks: &Tasks) {
-        tasks.attend(keep_open(Arc::downgrade(&self.0)));
+        tasks.attend(keeping::keep_open(Arc::downgrade(&self.0)));
     }
 
     /// From the next connection on, with this user, password and authorities. The one that stands goes on with those that it was
@@ -110,12 +100,12 @@ impl Connection {
         });
         match answer.await {
             Ok(Ok(Ok(answer))) => {
-                inner.succeeded();
+                inner.circuit.succeeded();
                 Ok(answer)
             }
-            Ok(Ok(Err(error))) => Err(inner.failed(&error)),
+            Ok(Ok(Err(error))) => Err(inner.circuit.failed(&error, &inner.redis.load().arrangement)),
             Ok(Err(away)) => Err(away),
-            Err(_) => Err(inner.timed_out()),
+            Err(_) => Err(inner.circuit.timed_out()),
         }
     }
 }
@@ -157,7 +147,7 @@ impl Server for Connection {
     }
 
     fn regained_at(&self) -> Option<Instant> {
-        *self.0.regained_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.circuit.regained_at()
     }
 }
 
@@ -175,48 +165,6 @@ impl Inner {
         }
     }
 
-    fn succeeded(&self) {
-        // Most of the time nothing is to be written to what all threads read.
-        if self.failures.load(Ordering::Relaxed) > 0 && self.failures.swap(0, Ordering::Relaxed) > 0 {
-            self.regained();
-        }
-    }
-
-    fn regained(&self) {
-        let now = self.clock.instant();
-        *self.regained_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-    }
-
-    fn failed(&self, error: &RedisError) -> Away {
-        // What somebody else has put under a key of ours says nothing of other keys.
-        if error.code() == Some("WRONGTYPE") {
-            tracing::debug!("a key of the shared store holds what is not a string");
-            return Away;
-        }
-        let useless = match error.kind() {
-            ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
-            // One server that refuses an operation is read only, full, or starting, and refuses the next one too. Of a
-            // Cluster it is one part.
-            ErrorKind::Server(_) | ErrorKind::Extension => self.redis.load().arrangement != Arrangement::Cluster,
-            _ => error.is_unrecoverable_error(),
-        };
-        tracing::debug!(code = error.code(), kind = ?error.kind(), "an operation of the shared store failed");
-        self.count_failure(useless)
-    }
-
-    fn timed_out(&self) -> Away {
-        tracing::debug!("an operation of the shared store took too long");
-        self.count_failure(false)
-    }
-
-    fn count_failure(&self, useless: bool) -> Away {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if useless || failures >= OPENS_AFTER {
-            self.given_up.notify_one();
-        }
-        Away
-    }
-
     fn hear(&self, PushInfo { kind, data }: &PushInfo) {
         match kind {
             PushKind::Message => {
@@ -230,7 +178,7 @@ impl Inner {
                 // One node of several: the library connects to it again, and subscribes.
                 Arrangement::Cluster => self.tell(Heard::Gap, |_| true),
                 Arrangement::Single | Arrangement::Sentinel(_) => {
-                    self.given_up.notify_one();
+                    self.circuit.opens();
                 }
             },
             _ => {}
@@ -248,95 +196,6 @@ impl Inner {
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.iter().map(|(channel, _)| channel.clone()).collect()
     }
-
-    /// A link that has taken a write: one to a replica, or to a server that is full, is as good as none.
-    async fn try_to_connect(self: &Arc<Self>) -> Result<Link, Unusable> {
-        let hearer = Arc::downgrade(self);
-        let pushes = move |push: PushInfo| hearer.upgrade().ok_or(Away).map(|inner| inner.hear(&push));
-        let redis = self.redis.load_full();
-        let trying = async {
-            let mut link = arrangement::connect(&redis, pushes).await?;
-            for channel in self.channels() {
-                link.subscribe(&channel).await?;
-            }
-            let () = link.ask(&link::put(&probe_key(&redis), "", Duration::from_secs(1))).await?;
-            Ok(link)
-        };
-        let patience = redis.timeout.saturating_mul(OPERATIONS_OF_A_TRY);
-        timeout(patience, trying).await.map_err(|_| Unusable::TookTooLong)?.map_err(Unusable::Refused)
-    }
-}
-
-/// Why there is no connection that takes writes. The operator's of the store, or the network's.
-#[derive(Debug, thiserror::Error)]
-pub enum Unusable {
-    /// It cannot be reached, or hangs.
-    #[error("it does not answer in time")]
-    TookTooLong,
-    /// It cannot be reached, lets nobody in by these credentials, or refuses to write.
-    #[error("it cannot be used")]
-    Refused(#[source] RedisError),
-}
-
-async fn keep_open(connection: Weak<Inner>) {
-    let mut was_away = false;
-    let mut first = true;
-    loop {
-        let Some(inner) = connection.upgrade() else { return };
-        match inner.try_to_connect().await {
-            Ok(link) => {
-                if was_away {
-                    tracing::info!("the shared store is back");
-                }
-                if !first {
-                    inner.regained();
-                }
-                (first, was_away) = (false, false);
-                // What was said of the link before this one.
-                inner.failures.store(0, Ordering::Relaxed);
-                let _of_the_last = inner.given_up.notified().now_or_never();
-                inner.link.send_replace(State::Connected(link));
-                inner.tell(Heard::Gap, |_| true);
-                drop(inner);
-                if given_up(&connection).await.is_none() {
-                    return;
-                }
-            }
-            Err(failure) => {
-                if !was_away {
-                    let cause = &failure as &dyn std::error::Error;
-                    tracing::error!(
-                        fault = "store",
-                        cause,
-                        "the shared store is out of reach: sessions go on, and renewals wait until it is back"
-                    );
-                }
-                (first, was_away) = (false, true);
-                inner.link.send_replace(State::Away);
-                drop(inner);
-                tokio::time::sleep(BETWEEN_TRIES).await;
-            }
-        }
-    }
-}
-
-/// Until the link is of no use; `None` when nobody has use for one. It is tried now and then, for an instance that asks for
-/// nothing must know all the same that the server was away: others may have been unable to say that they are alive.
-async fn given_up(connection: &Weak<Inner>) -> Option<()> {
-    loop {
-        let inner = connection.upgrade()?;
-        if timeout(BETWEEN_TRIES, inner.given_up.notified()).await.is_ok() {
-            inner.link.send_replace(State::Connecting);
-            return Some(());
-        }
-        let probe = probe_key(&inner.redis.load());
-        // A failure is counted like any other.
-        let _there = Connection(inner).look_up(&probe).await;
-    }
-}
-
-fn probe_key(redis: &Redis) -> String {
-    format!("{}:probe", redis.prefix)
 }
 
 fn text(value: &Value) -> Option<&str> {
