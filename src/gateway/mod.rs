@@ -14,6 +14,7 @@ mod audit;
 mod build;
 mod build_error;
 mod client_certificate;
+mod connection;
 mod counts;
 mod cross_site;
 mod deliver;
@@ -42,7 +43,6 @@ mod unsent_form;
 mod verify;
 mod way_in;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -53,9 +53,8 @@ use crate::auth::authorize::authorize;
 use crate::auth::credentials::Credentials;
 use crate::auth::sign_in::SignIns;
 use crate::auth::verify::VerifiedToken;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::{Config, IssuerId, Route};
-use crate::forwarding::forwarded::ForwardingHeaders;
 use crate::forwarding::{Body, Forwarder, RequestBody, TrailerFilter, Upstreams};
 use crate::routing::Router;
 
@@ -63,6 +62,7 @@ pub use access_log::LoggedBody;
 pub use audit::CommandAudit;
 pub use build_error::BuildError;
 pub use client_certificate::Asked;
+pub use connection::Connection;
 pub use counts::{Counts, RouteCounts};
 pub use kept::examine_state;
 pub use measures::IssuerHealth;
@@ -101,72 +101,6 @@ pub struct Gateway {
 pub struct Worker {
     gateway: Arc<Gateway>,
     forwarder: Forwarder,
-}
-
-/// What the server knows of a connection.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// Who connects; from the PROXY protocol where that is believed.
-    pub client: SocketAddr,
-    /// Whether the peer is one of the `trusted_proxies`, so that its `X-Forwarded-*` are believed.
-    pub peer_trusted: bool,
-    /// The address that was connected to.
-    pub local: SocketAddr,
-    /// Whether TLS is spoken on this connection.
-    pub secure: bool,
-    /// Whether other proxies ask here about requests of theirs, and nothing is forwarded.
-    pub questions: bool,
-    /// The name of the TLS handshake (SNI), if there was one.
-    pub server_name: Option<Box<str>>,
-    /// The client as the access log names it, unless a trusted proxy says better.
-    client_name: Arc<str>,
-    forwarding: ForwardingHeaders,
-    /// What the handshake asked for, where it asked for a certificate.
-    asked: Option<Asked>,
-}
-
-impl Connection {
-    /// What the server knows of a connection.
-    #[must_use]
-    pub fn new(
-        client: SocketAddr,
-        peer_trusted: bool,
-        local: SocketAddr,
-        secure: bool,
-        server_name: Option<Box<str>>,
-    ) -> Self {
-        let forwarding = ForwardingHeaders::new(client, peer_trusted, secure);
-        let client_name = client.ip().to_canonical().to_string().into();
-        Self {
-            client,
-            peer_trusted,
-            local,
-            secure,
-            questions: false,
-            server_name,
-            client_name,
-            forwarding,
-            asked: None,
-        }
-    }
-
-    /// The same after a handshake that asked for a certificate.
-    #[must_use]
-    pub fn having_asked(self, asked: Option<Asked>) -> Self {
-        Self { asked, ..self }
-    }
-
-    /// When the certificate that its client has shown expires: nothing is answered on it from then on but 421.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        client_certificate::shown(self)?.expires_at
-    }
-
-    /// The same on a listener where other proxies ask about requests of theirs.
-    #[must_use]
-    pub fn for_questions(self) -> Self {
-        Self { questions: true, ..self }
-    }
 }
 
 impl Worker {
