@@ -12,6 +12,8 @@ pub struct ClientCertificates {
     pub host: HostPattern,
     /// Whose certificates count, in PEM.
     pub authorities: Vec<u8>,
+    /// The lists of those that have been revoked, in PEM. Empty where none are read.
+    pub revocation_lists: Vec<u8>,
     /// Whether nobody gets in without one.
     pub required: bool,
     /// What a certificate says of whoever shows it, by claim. Empty where it is no identity, else with `sub` among them.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::certificates::{CertificateError, Certificates};
 use super::client_chains::Short;
@@ -67,6 +67,11 @@ fn server_config(wanted: &ClientCertificates, certificates: Arc<Certificates>) -
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&wanted.revocation_lists).collect();
+    let lists =
+        lists.map_err(|_| rustls::Error::General("the lists of revoked certificates are not PEM".to_owned()))?;
+    // Whoever is not told of in time, by any authority on the way, is refused: a list that has not come may name them.
+    let verifier = if lists.is_empty() { verifier } else { verifier.with_crls(lists).enforce_revocation_expiration() };
     let verifier = if wanted.required { verifier } else { verifier.allow_unauthenticated() };
     let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
     let verifier = Arc::new(Short(verifier));

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use usher::clock::Clock;
 
-use crate::harness::certificates::authority;
+use crate::harness::certificates::{authority, revoked};
 use crate::harness::child::Usher;
 use crate::harness::client::Connection;
 use crate::harness::gateway::complete;
@@ -40,6 +40,11 @@ impl Clients {
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self(Issuer::new(params, key), pem)
+    }
+
+    /// The list of what it has revoked, which counts until that year.
+    fn revoked(&self, serials: &[u8], next_update: i32) -> String {
+        revoked(&self.0, serials, next_update)
     }
 
     pub(crate) fn issue(&self, change: impl Fn(&mut CertificateParams)) -> Shown {
@@ -251,6 +256,64 @@ async fn other_authorities_count_at_once_and_connections_of_before_do_not() {
     eventually("the connection of before is closed", || before.is_closed()).await;
     assert!(ask(&gateway, "app.test", Some(&alice), Protocol::Http1, app()).await.is_none());
     ask(&gateway, "app.test", Some(&foreign), Protocol::Http1, app()).await.unwrap().assert_status(200);
+}
+
+#[tokio::test]
+async fn what_its_authority_has_revoked_does_not_count_from_the_next_list_on() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let clients = Clients::new("clients");
+    let list = directory.path().join("revoked.pem");
+    std::fs::write(&list, clients.revoked(&[], 2100)).unwrap();
+    let yaml = configuration(&clients, &upstream, &directory)
+        .replace("clients.pem'", &format!("clients.pem', crl_file: '{}'", list.display()));
+    let gateway = Gateway::start(&yaml, &Clock::system()).await;
+    let numbered = |serial: u8| clients.issue(|params| params.serial_number = Some(vec![serial].into()));
+    let (alice, bob) = (numbered(1), numbered(2));
+    let app = || get("https://app.test/x");
+    for protocol in BOTH {
+        let mut before = connect(gateway.https(), "app.test", Some(&alice), protocol).await.unwrap();
+        before.send(app()).await.assert_status(200);
+        std::fs::write(&list, clients.revoked(&[1], 2100)).unwrap();
+        gateway.reload(&yaml).await.unwrap();
+        eventually("the connection of before is closed", || before.is_closed()).await;
+        for host in ["app.test", "pub.test"] {
+            let asked = || get(&format!("https://{host}/x"));
+            assert!(ask(&gateway, host, Some(&alice), protocol, asked()).await.is_none(), "{host} over {protocol:?}");
+            ask(&gateway, host, Some(&bob), protocol, asked()).await.unwrap().assert_status(200);
+        }
+        // Who is on no list gets in again, and who has no list that counts today lets in nobody.
+        std::fs::write(&list, clients.revoked(&[], 2100)).unwrap();
+        gateway.reload(&yaml).await.unwrap();
+        ask(&gateway, "app.test", Some(&alice), protocol, app()).await.unwrap().assert_status(200);
+        std::fs::write(&list, clients.revoked(&[], 2020)).unwrap();
+        gateway.reload(&yaml).await.unwrap();
+        assert!(ask(&gateway, "app.test", Some(&bob), protocol, app()).await.is_none());
+        ask(&gateway, "pub.test", None, protocol, get("https://pub.test/x")).await.unwrap().assert_status(200);
+        std::fs::write(&list, clients.revoked(&[], 2100)).unwrap();
+        gateway.reload(&yaml).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_revoked_certificates_that_keeps_everybody_out_is_told_of() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let (clients, others) = (Clients::new("clients"), Clients::new("others"));
+    let write = |pem: &str| std::fs::write(directory.path().join("revoked.pem"), pem).unwrap();
+    let yaml =
+        configuration(&clients, &upstream, &directory).replace("clients.pem'", "clients.pem', crl_file: revoked.pem");
+    std::fs::write(directory.path().join("usher.yaml"), complete(&yaml, &directory)).unwrap();
+    let not_one = clients.revoked(&[], 2100).replacen("\nMI", "\nMJ", 1);
+    for (list, words) in [
+        (clients.1.clone(), "is not a PEM file with lists of revoked certificates"),
+        (not_one, "holds a list (number 1) that cannot be used"),
+        (others.revoked(&[], 2100), "holds no list of"),
+        (clients.revoked(&[], 2020), "has expired: nobody with one of its authority gets in"),
+        (others.revoked(&[], 2100) + &clients.revoked(&[], 2100), "app.test  client certificate required"),
+    ] {
+        write(&list);
+        let (_, said, told) = Usher::finish(&["check"], directory.path(), "").await;
+        assert!(format!("{said}{told}").contains(words), "{words}: {said}{told}");
+    }
 }
 
 #[tokio::test]

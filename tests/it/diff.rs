@@ -78,6 +78,9 @@ impl Pair {
         }
         authority().write(&["other.test"], directory.path(), "other");
         std::fs::write(directory.path().join("authorities.pem"), authority().root_pem().repeat(2)).unwrap();
+        for (name, serials) in [("revoked.pem", &[1][..]), ("none.pem", &[])] {
+            std::fs::write(directory.path().join(name), authority().revoked(serials)).unwrap();
+        }
         for (name, users) in [("users.yaml", &["bob"][..]), ("more.yaml", &["bob", "eve"])] {
             let users: Vec<_> = users.iter().map(|user| format!("{user}: {{ password: {} }}", *HASH)).collect();
             let users = format!("users: {{ {} }}", users.join(", "));
@@ -119,6 +122,18 @@ async fn changes_of(old: &str, from: &str, to: &str) -> (Option<i32>, Vec<String
         format!("{} {} {paths} {methods}: {what}", text("kind"), text("site")).replace("  ", " ").replace(" :", ":")
     };
     (code, told["changes"].as_array().unwrap().iter().map(line).collect())
+}
+
+#[tokio::test]
+async fn a_list_of_revoked_client_certificates_that_goes_lets_them_in() {
+    let asks = "{ ca_file: authority.pem, crl_file: revoked.pem }";
+    let old = MORE.replace("{ ca_file: authority.pem, required: true }", asks);
+    for (from, to, told) in [
+        (", crl_file: revoked.pem", "", "opened shown.test: client certificates required: revoked ones count"),
+        ("revoked.pem", "none.pem", "changed shown.test: client certificates required: other lists of revoked ones"),
+    ] {
+        assert_eq!(changes_of(&old, from, to).await.1, [told]);
+    }
 }
 
 /// What stands in place of what, the exit code, and what is told of it.
@@ -320,6 +335,12 @@ const KINDS_OF_MORE: &[Kind] = &[
         "",
         1,
         &["opened shown.test: client certificates required → no client certificates"],
+    ),
+    (
+        "{ ca_file: authority.pem, required: true }",
+        "{ ca_file: authority.pem, crl_file: revoked.pem }",
+        1,
+        &["closed shown.test: client certificates required: revoked ones are refused"],
     ),
     (
         "{ ca_file: authority.pem, required: true }",

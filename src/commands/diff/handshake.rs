@@ -7,21 +7,26 @@ use crate::config::{ClientCertificates, Site};
 /// What changes for a host, whatever the path.
 pub(super) fn change(name: &str, (before, old): (&Side, &Site), (after, new): (&Side, &Site)) -> Option<Change> {
     let (was, is) = (before.client_certificates(old), after.client_certificates(new));
-    let required = |asked: Option<&ClientCertificates>| asked.is_some_and(|asked| asked.required);
-    let same = was == is;
-    let kind = match (required(was), required(is)) {
-        _ if same => return None,
-        (true, false) => Kind::Opened,
-        (false, true) => Kind::Closed,
-        (true, true) | (false, false) => Kind::Changed,
+    if was == is {
+        return None;
+    }
+    let keeps_out = |asked: Option<&ClientCertificates>| {
+        [asked.is_some_and(|asked| asked.required), asked.is_some_and(|asked| !asked.revocation_lists.is_empty())]
     };
-    let authorities = |asked: Option<&ClientCertificates>| asked.map(|asked| asked.authorities.clone());
-    let what = if words(was) != words(is) {
-        format!("{} → {}", words(was), words(is))
-    } else if authorities(was) != authorities(is) {
-        format!("{}: other authorities count", words(is))
+    let (kept_out, keeps_out) = (keeps_out(was), keeps_out(is));
+    let more = |of: [bool; 2], than: [bool; 2]| of.into_iter().zip(than).any(|(of, than)| of && !than);
+    let kind = if more(kept_out, keeps_out) {
+        Kind::Opened
+    } else if more(keeps_out, kept_out) {
+        Kind::Closed
     } else {
-        format!("{}: another identity", words(is))
+        Kind::Changed
+    };
+    let what = match (was, is) {
+        (Some(was), Some(is)) if was.required == is.required => {
+            format!("{}: {}", words(Some(is)), differences(was, is).join(", "))
+        }
+        (was, is) => format!("{} → {}", words(was), words(is)),
     };
     Some(Change {
         kind,
@@ -31,6 +36,22 @@ pub(super) fn change(name: &str, (before, old): (&Side, &Site), (after, new): (&
         what: vec![what],
         decides: true,
     })
+}
+
+fn differences(was: &ClientCertificates, is: &ClientCertificates) -> Vec<&'static str> {
+    let lists = match (was.revocation_lists.is_empty(), is.revocation_lists.is_empty()) {
+        (true, false) => "revoked ones are refused",
+        (false, true) => "revoked ones count",
+        (true, true) | (false, false) => "other lists of revoked ones",
+    };
+    [
+        (was.authorities != is.authorities, "other authorities count"),
+        (was.revocation_lists != is.revocation_lists, lists),
+        (was.identity != is.identity, "another identity"),
+    ]
+    .into_iter()
+    .filter_map(|(differs, words)| differs.then_some(words))
+    .collect()
 }
 
 /// What is asked of clients, in words.

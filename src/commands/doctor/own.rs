@@ -99,6 +99,11 @@ fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<
         CertificateWarning::AuthorityExpired { host } => {
             Some((warning, host.clone(), "take it out of ca_file of its client_certificates, or renew it"))
         }
+        CertificateWarning::ListExpired { host } => Some((
+            warning,
+            host.clone(),
+            "put the next list of that authority into crl_file of its client_certificates",
+        )),
         CertificateWarning::NotCovered { host } => {
             Some((warning, host.clone(), "add a certificate with that name to tls.certificates"))
         }

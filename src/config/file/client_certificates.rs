@@ -15,6 +15,9 @@ pub struct ClientCertificates {
     /// File with the authorities whose certificates count, PEM.
     #[schemars(required)]
     pub ca_file: Option<PathBuf>,
+    /// File with lists of certificates that these authorities have revoked, PEM: one of each authority, complete, and in its
+    /// time. Default: none are read.
+    pub crl_file: Option<PathBuf>,
     /// Whether nobody gets in without one. Default: true.
     pub required: Option<bool>,
     /// What a certificate says of whoever shows it, where no token does: claim → `subject_dn`, `common_name`, `san_email`,

@@ -48,8 +48,19 @@ fn files() -> TempDir {
     let mut params = rcgen::CertificateParams::new(vec!["app.example.com".into()]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let certificate = params.self_signed(&key).unwrap();
+    let (this_update, next_update) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2100, 1, 1));
+    let revoked = rcgen::CertificateRevocationListParams {
+        this_update,
+        next_update,
+        crl_number: vec![1].into(),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    let revoked = revoked.signed_by(&rcgen::Issuer::from_params(&params, &key)).unwrap();
     for (name, contents) in [
         ("ca.pem", certificate.pem()),
+        ("revoked.pem", revoked.pem().unwrap()),
         ("server.key", key.serialize_pem()),
         ("ec.pub.pem", key.public_key_pem()),
         ("client_secret", "kBq0vTz5uHjR\n".into()),

@@ -58,8 +58,8 @@ pub enum CertificateError {
         /// The file.
         path: PathBuf,
     },
-    /// The operator: authorities of clients that cannot be used.
-    #[error("the client_certificates of {host} name a ca_file that cannot be used")]
+    /// The operator: authorities of clients, or lists of what they have revoked, that cannot be used.
+    #[error("the client_certificates of {host} name a ca_file or crl_file that cannot be used")]
     Authorities {
         /// The site.
         host: String,

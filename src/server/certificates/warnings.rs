@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::error::CertificateError;
 use super::read::load;
@@ -40,6 +40,14 @@ pub enum CertificateWarning {
         /// The site.
         host: String,
     },
+    /// The time of a list of revoked certificates is over: all clients of its authority are refused.
+    #[error(
+        "a list of revoked client certificates of the site {host} has expired: nobody with one of its authority gets in"
+    )]
+    ListExpired {
+        /// The site.
+        host: String,
+    },
     /// No certificate is for the host of a site: browsers refuse the first one, which is served there.
     #[error("no certificate is for the site {host}")]
     NotCovered {
@@ -54,7 +62,7 @@ pub enum CertificateWarning {
 /// # Errors
 /// [`CertificateError`] for the first that cannot be served with.
 pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<CertificateWarning>, CertificateError> {
-    let mut warnings = expired_authorities(config, now);
+    let mut warnings: Vec<_> = config.client_certificates.iter().flat_map(|asked| expired(asked, now)).collect();
     let (files, ordered) = match &config.tls {
         Tls::Files(files) => (files, &[][..]),
         Tls::Acme(acme) => (&acme.beside, &acme.hosts[..]),
@@ -81,14 +89,20 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<Certi
     Ok(warnings)
 }
 
-fn expired_authorities(config: &Config, now: Timestamp) -> Vec<CertificateWarning> {
-    let is_over = |der: &CertificateDer<'_>| {
-        let end = X509Certificate::from_der(der).map(|(_, parsed)| parsed.validity().not_after.timestamp());
-        end.is_ok_and(|end| u64::try_from(end).unwrap_or_default() < now.0)
+/// What is over of that which client certificates are held against.
+fn expired(asked: &ClientCertificates, now: Timestamp) -> Vec<CertificateWarning> {
+    let host = || asked.host.to_string();
+    let is_over = |end: i64| u64::try_from(end).unwrap_or_default() < now.0;
+    let is_old = |der: CertificateDer<'_>| {
+        X509Certificate::from_der(&der).is_ok_and(|(_, parsed)| is_over(parsed.validity().not_after.timestamp()))
     };
-    let has_expired = |asked: &&ClientCertificates| {
-        CertificateDer::pem_slice_iter(&asked.authorities).flatten().any(|der| is_over(&der))
+    let is_late = |der: CertificateRevocationListDer<'_>| {
+        let next = CertificateRevocationList::from_der(&der).ok().and_then(|(_, list)| list.next_update());
+        next.is_some_and(|next| is_over(next.timestamp()))
     };
-    let warning = |asked: &ClientCertificates| CertificateWarning::AuthorityExpired { host: asked.host.to_string() };
-    config.client_certificates.iter().filter(has_expired).map(warning).collect()
+    let authority = CertificateDer::pem_slice_iter(&asked.authorities).flatten().any(is_old);
+    let list = CertificateRevocationListDer::pem_slice_iter(&asked.revocation_lists).flatten().any(is_late);
+    let authority = authority.then(|| CertificateWarning::AuthorityExpired { host: host() });
+    let list = list.then(|| CertificateWarning::ListExpired { host: host() });
+    authority.into_iter().chain(list).collect()
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    RevokedCertParams, date_time_ymd,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -28,7 +31,31 @@ pub(crate) fn authority() -> &'static Authority {
     })
 }
 
+/// The list of what an authority has revoked, as PEM, which counts until the first day of that year.
+pub(crate) fn revoked(issuer: &Issuer<'_, KeyPair>, serials: &[u8], next_update: i32) -> String {
+    let revoked = |serial: &u8| RevokedCertParams {
+        serial_number: vec![*serial].into(),
+        revocation_time: date_time_ymd(2020, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2019, 1, 1),
+        next_update: date_time_ymd(next_update, 1, 1),
+        crl_number: vec![1].into(),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(issuer).unwrap().pem().unwrap()
+}
+
 impl Authority {
+    /// A list of this authority: see [`revoked`].
+    pub(crate) fn revoked(&self, serials: &[u8]) -> String {
+        revoked(&self.issuer, serials, 2100)
+    }
+
     /// The root, as PEM: what a `ca` key of the configuration wants.
     pub(crate) fn root_pem(&self) -> String {
         self.certificate.pem()
