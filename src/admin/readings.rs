@@ -28,6 +28,8 @@ pub struct Readings {
     pub gateway: Arc<Gateway>,
     /// Connections of clients.
     pub connections: usize,
+    /// Handshakes that were refused for the client's certificate, by the reason.
+    pub client_refusals: Vec<(&'static str, u64)>,
     /// The certificates that clients are shown.
     pub certificates: Vec<Certificate>,
     /// The hosts whose certificates are yet to be issued: nobody can connect to them.

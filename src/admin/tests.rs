@@ -42,6 +42,7 @@ impl Process for Alone {
             now: Timestamp(0),
             gateway: Arc::clone(&self.gateway),
             connections: 0,
+            client_refusals: Vec::new(),
             certificates: Vec::new(),
             awaited_certificates: Vec::new(),
             reloads: Reloads {

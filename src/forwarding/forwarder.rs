@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body as _;
+use tokio::sync::oneshot;
 
 use crate::config::{Timeouts, UpstreamId};
 use crate::forwarding::affinity::Affinity;
@@ -41,7 +42,8 @@ impl Forwarder {
     ///
     /// A request that found its pooled connection closed before a byte was written is sent on a fresh one, whatever the
     /// method. One without a body and of an idempotent method (RFC 9110 §9.2.2) is sent once more if a pooled connection
-    /// broke before the upstream said anything, as long as those are few among all. Nothing else is ever repeated.
+    /// broke before the upstream said anything, as long as those are few among all; so is any of which an HTTP/2 upstream says
+    /// that it was not processed, if it has no more body than is kept. Nothing else is ever repeated.
     ///
     /// `affinity` says whose request it is, where the upstream [keeps together](Upstreams::keeps_together) what is.
     ///
@@ -63,14 +65,15 @@ impl Forwarder {
         loop {
             let lease = balance.lease(demand, affinity).await?;
             let reused = lease.reused && demand.reuse;
-            let copy = (reused && is_repeatable(&request)).then(|| Copy::of(&request, &lease));
+            let copy = reused.then(|| Copy::of(&mut request, &lease)).flatten();
             match lease.exchange(request, upgrade.as_ref(), timeouts).await {
                 Ok(response) => return Ok(response),
                 Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = Box::new(unsent),
-                Err(Unanswered { silent: true, error, .. }) => match copy {
-                    Some(copy) if balance.may_repeat(&copy.sent_to) => request = Box::new(copy.into_request()),
-                    _ => return Err(error),
-                },
+                Err(Unanswered { silent: true, unprocessed, error, .. }) => {
+                    let copy = copy.filter(|copy| unprocessed || copy.is_repeatable);
+                    let Some(copy) = copy else { return Err(error) };
+                    request = Box::new(copy.into_request(balance).await.ok_or(error)?);
+                }
                 Err(Unanswered { error, .. }) => return Err(error),
             }
             demand.reuse = false;
@@ -78,35 +81,51 @@ impl Forwarder {
     }
 }
 
-/// Whether sending the request twice does what sending it once does.
-fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    request.method().is_idempotent() && request.body().is_end_stream()
-}
-
-/// The head of a request, kept until it is answered.
+/// A request, kept until it is answered.
 struct Copy {
     sent_to: Arc<Backend>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    /// `None` where it has none.
+    body: Option<oneshot::Receiver<RequestBody>>,
+    /// Whether sending the request twice does what sending it once does.
+    is_repeatable: bool,
 }
 
 impl Copy {
-    fn of(request: &Request<RequestBody>, lease: &Lease) -> Self {
-        Self {
+    /// `None` where nothing can come of it: only HTTP/2 says of any request that it was not processed.
+    fn of(request: &mut Request<RequestBody>, lease: &Lease) -> Option<Self> {
+        let is_bodyless = request.body().is_end_stream();
+        let is_repeatable = request.method().is_idempotent() && is_bodyless;
+        if !is_repeatable && matches!(lease.connection, Connection::Http1(_)) {
+            return None;
+        }
+        Some(Self {
             sent_to: Arc::clone(lease.in_flight.backend()),
             method: request.method().clone(),
             uri: request.uri().clone(),
             headers: request.headers().clone(),
-        }
+            body: (!is_bodyless).then(|| request.body_mut().lend()),
+            is_repeatable,
+        })
     }
 
-    fn into_request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::empty());
+    /// `None` where the body does not come back, or too many are sent once more.
+    async fn into_request(self, balance: &Balance) -> Option<Request<RequestBody>> {
+        let body = match self.body {
+            // The connection drops it as soon as it hears that its stream has ended.
+            Some(body) => body.await.ok()?,
+            None => RequestBody::empty(),
+        };
+        if !balance.may_repeat(&self.sent_to) {
+            return None;
+        }
+        let mut request = Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;
-        request
+        Some(request)
     }
 }
 

@@ -55,6 +55,9 @@ pub(super) struct Unanswered {
     pub(super) unsent: Option<Request<RequestBody>>,
     /// The connection broke before the upstream said anything: the request may be repeated if its method allows.
     pub(super) silent: bool,
+    /// The upstream says that it has done nothing with the request, whatever it is (RFC 9113 §8.7): it was sent on a stream after
+    /// the last one that a GOAWAY counts, or refused. It may be repeated whatever its method.
+    pub(super) unprocessed: bool,
 }
 
 /// How waiting for the head ended.
@@ -161,6 +164,7 @@ impl Unanswered {
         let source = error.into_error();
         let failure = timer.upload().and_then(|upload| upload.failure());
         let mut silent = failure.is_none() && !heard;
+        let unprocessed = is_unprocessed(&source);
         let error = match (failure, blame(&source)) {
             (Some(failure), _) => failure.into(),
             (None, Blame::Connection) => ForwardError::Broken { sent: unsent.is_none(), source },
@@ -173,11 +177,11 @@ impl Unanswered {
                 ForwardError::Protocol(Some(source))
             }
         };
-        Box::new(Self { error, unsent, silent })
+        Box::new(Self { error, unsent, silent, unprocessed })
     }
 
     pub(super) fn given_up(error: ForwardError) -> Box<Self> {
-        Box::new(Self { error, unsent: None, silent: false })
+        Box::new(Self { error, unsent: None, silent: false, unprocessed: false })
     }
 
     /// Whether it speaks against the address: a connection that was used before may break without anybody's fault.
@@ -194,6 +198,15 @@ enum Blame {
     Request,
     /// What the upstream said is no HTTP.
     Garbage,
+}
+
+/// The library tells this to streams after the last one of a GOAWAY, and to those that would begin when it has come. What a
+/// connection was lost for, it tells the others by another error.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| {
+        error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
 }
 
 fn blame(error: &hyper::Error) -> Blame {

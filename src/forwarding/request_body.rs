@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 
 use crate::forwarding::arriving::Arriving;
 use crate::forwarding::error::BodyError;
@@ -16,6 +17,9 @@ use crate::forwarding::session_watch::SessionWatch;
 use crate::forwarding::silence::Silence;
 use crate::forwarding::trailers;
 use crate::forwarding::upload::{Upload, UploadFailure};
+
+/// So much of a body is kept to be sent once more: what forms and calls have, and no file.
+const KEPT: usize = 16 * 1024;
 
 /// The client: the announced length of a request body exceeds what the route allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +49,18 @@ struct Source {
     /// Over the session that may send it.
     watch: Option<SessionWatch>,
     upload: Arc<Upload>,
+    /// Where it has to come back; `None` where nobody waits for it, or it cannot be sent from its beginning again.
+    kept: Option<Kept>,
+    /// What is sent again, before what is still to come.
+    again: Bytes,
+    /// Whether nothing is still to come. Who says so is not asked twice.
+    ended: bool,
+}
+
+/// A body that comes back with all that went by of it.
+struct Kept {
+    bytes: Vec<u8>,
+    owner: oneshot::Sender<RequestBody>,
 }
 
 impl RequestBody {
@@ -69,6 +85,9 @@ impl RequestBody {
             trailers: None,
             watch: None,
             upload: Arc::new(Upload::new(idle)),
+            kept: None,
+            again: Bytes::new(),
+            ended: false,
         };
         Self { source: Some(Box::new(source)) }
     }
@@ -105,6 +124,16 @@ impl RequestBody {
         }
     }
 
+    /// Has the body come back when the connection drops it, as it was at its beginning. None comes where there is none, where
+    /// it has failed, or where more has gone by than is kept.
+    pub(super) fn lend(&mut self) -> oneshot::Receiver<Self> {
+        let (owner, back) = oneshot::channel();
+        if let Some(source) = &mut self.source {
+            source.kept = Some(Kept { bytes: Vec::new(), owner });
+        }
+        back
+    }
+
     /// The progress of the body, if there is one.
     pub(super) fn upload(&self) -> Option<Arc<Upload>> {
         self.source.as_ref().map(|source| Arc::clone(&source.upload))
@@ -123,6 +152,14 @@ impl Source {
     }
 
     fn poll_arriving(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.again.is_empty() {
+            let data = std::mem::take(&mut self.again);
+            self.advance(data.len());
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(context) else {
             self.upload.await_client();
             ready!(self.silence.poll(None, context));
@@ -137,6 +174,7 @@ impl Source {
                 Some(Err(self.fail(UploadFailure::ClientGone, BodyError::ClientGone(None))))
             }
             None => {
+                self.ended = true;
                 self.upload.finish();
                 None
             }
@@ -152,15 +190,12 @@ impl Source {
                         None => return Some(Err(self.fail(UploadFailure::TooLarge, BodyError::TooLarge))),
                     }
                 }
-                // Nobody polls a body again that says it has ended, so its end is noted here.
-                if self.incoming.is_end_stream() {
-                    self.upload.finish();
-                } else {
-                    self.upload.advance(data.len());
-                }
+                self.advance(data.len());
+                self.kept = self.kept.take().and_then(|kept| kept.with(&data));
                 Some(Ok(Frame::data(data)))
             }
             Err(frame) => {
+                self.kept = None;
                 self.upload.finish();
                 let filter = self.trailers.as_ref()?;
                 let mut fields = frame.into_trailers().ok()?;
@@ -171,9 +206,58 @@ impl Source {
         }
     }
 
-    fn fail(&self, failure: UploadFailure, error: BodyError) -> BodyError {
+    fn advance(&self, bytes: usize) {
+        // Nobody polls a body again that says it has ended, so its end is noted here.
+        if self.is_end() {
+            self.upload.finish();
+        } else {
+            self.upload.advance(bytes);
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        self.again.is_empty() && (self.ended || self.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, again) = (self.incoming.size_hint(), self.again.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(again));
+        }
+        hint.set_lower(hint.lower().saturating_add(again));
+        hint
+    }
+
+    /// What was cut short must not be sent again as if it were whole.
+    fn fail(&mut self, failure: UploadFailure, error: BodyError) -> BodyError {
+        self.kept = None;
         self.upload.fail(failure);
         error
+    }
+}
+
+impl Kept {
+    /// With this as well, if there is room for it and somebody waits.
+    fn with(mut self, data: &Bytes) -> Option<Self> {
+        if self.owner.is_closed() || self.bytes.len() + data.len() > KEPT {
+            return None;
+        }
+        self.bytes.extend_from_slice(data);
+        Some(self)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let Some(mut source) = self.source.take() else { return };
+        let Some(Kept { bytes, owner }) = source.kept.take() else { return };
+        source.upload.abandon();
+        source.upload = Arc::new(source.upload.anew());
+        source.again = bytes.into();
+        // Until somebody wants more of it, nobody waits for the client.
+        source.silence.broken();
+        // Nobody waits for it where there was an answer.
+        drop(owner.send(Self { source: Some(source) }));
     }
 }
 
@@ -195,10 +279,10 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.as_ref().is_none_or(|source| source.incoming.is_end_stream())
+        self.source.as_ref().is_none_or(|source| source.is_end())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.incoming.size_hint())
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.size_hint())
     }
 }

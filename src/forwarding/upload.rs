@@ -92,6 +92,11 @@ impl Upload {
         Self { state: Mutex::new(state), grace, observer: AtomicWaker::new() }
     }
 
+    /// That of the same body, sent from its beginning again.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.grace)
+    }
+
     /// Where it stands, and since when.
     pub(super) fn progress(&self) -> (Progress, Instant) {
         let state = self.lock();

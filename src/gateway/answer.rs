@@ -47,10 +47,8 @@ pub(super) fn answer_with<'g>(
     if let Some(challenge) = &answer.challenge {
         headers.insert(WWW_AUTHENTICATE, challenge.header_value());
     }
-    if let Some(retry_after) = answer.retry_after {
-        // Rounded up: who comes when told to must not come too early.
-        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    if let Some(seconds) = answer.retry_after_seconds() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = answer.allow {
         headers.insert(ALLOW, allow);

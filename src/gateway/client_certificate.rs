@@ -87,11 +87,17 @@ pub(super) fn terms<'g>(gateway: &'g Gateway, host: &str) -> Option<&'g ClientCe
 }
 
 impl Gateway {
+    /// What the site of this host asks its clients for in the handshake, if anything.
+    #[must_use]
+    pub fn client_certificates_of(&self, host: &str) -> Option<&ClientCertificates> {
+        terms(self, &routing::canonical_host(host).ok()?)
+    }
+
     /// The same connection as if its handshake, for this host, had verified this certificate in DER. A site that asks for none
     /// looks at none.
     #[must_use]
     pub fn showing(&self, connection: Connection, host: &str, der: &[u8]) -> Connection {
-        let terms = routing::canonical_host(host).ok().and_then(|host| terms(self, &host).cloned());
+        let terms = self.client_certificates_of(host).cloned();
         connection.having_asked(terms.map(|terms| Asked::new(Arc::new(terms), Some(der))))
     }
 }

@@ -68,7 +68,16 @@ pub(super) struct SignInPage<'a> {
     /// What was typed before; who gave the password.
     pub(super) username: &'a str,
     /// What was wrong with it.
-    pub(super) problem: Option<Word>,
+    pub(super) problem: Option<Problem>,
+}
+
+/// What was wrong with a sign-in.
+#[derive(Clone, Copy)]
+pub(super) struct Problem {
+    /// What.
+    pub(super) what: Word,
+    /// After so many seconds it may be tried again; `None`: at once.
+    pub(super) retry_after: Option<u64>,
 }
 
 /// What the page of a sign-out says.
@@ -151,7 +160,7 @@ impl Pages {
     /// The page on which people sign in with the local issuer.
     pub(super) fn sign_in(&self, status: StatusCode, page: &SignInPage<'_>, reader: &Reader<'_>) -> Response<Body> {
         let SignInPage { site, action, rd, username, problem } = *page;
-        let problem = problem.map(|problem| self.languages.wanted(reader.accept_language).text(problem));
+        let problem = problem.map(|problem| self.said(problem, reader));
         self.page(SIGN_IN, status, OF_FORMS, reader, context! { site, action, rd, username, problem })
     }
 
@@ -164,9 +173,15 @@ impl Pages {
         reader: &Reader<'_>,
     ) -> Response<Body> {
         let SignInPage { site, action, rd, username, problem } = *page;
-        let problem = problem.map(|problem| self.languages.wanted(reader.accept_language).text(problem));
+        let problem = problem.map(|problem| self.said(problem, reader));
         let page = context! { site, action, rd, username, problem, again };
         self.page(ONE_TIME_CODE, status, OF_FORMS, reader, page)
+    }
+
+    fn said(&self, Problem { what, retry_after }: Problem, reader: &Reader<'_>) -> String {
+        let language = self.languages.wanted(reader.accept_language);
+        let wait = retry_after.map(|seconds| format!(" {}", language.try_again_in(seconds)));
+        language.text(what) + &wait.unwrap_or_default()
     }
 
     /// The page after that, which leads on by itself. A redirect would be one of the form, and Chromium holds those against

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::client_refusals::ClientRefusal;
 use super::connection::{Arrived, Protocol};
 use super::limits::Permit;
 use super::plain_http;
@@ -20,7 +21,7 @@ use super::proxy_protocol::{self, Announced, ProxyHeaderError};
 use super::socket::Role;
 use super::tls::{self, Handshakes, Shaken};
 use super::wire::Transport;
-use crate::config::Config;
+use crate::config::{Config, HostPattern};
 use crate::gateway::{Asked, Connection};
 
 /// What every arrival is measured by.
@@ -58,6 +59,17 @@ pub(super) enum Turned {
     /// The peer: the TLS handshake failed; or the connection broke.
     #[error("no handshake")]
     Handshake(#[from] std::io::Error),
+    /// The peer: its certificate does not count at the site that asks for one.
+    #[error("a client certificate that does not count: {}", refusal.name())]
+    ClientCertificate {
+        /// Why.
+        refusal: ClientRefusal,
+        /// The site of the handshake's name.
+        site: HostPattern,
+        /// What the library says of it.
+        #[source]
+        error: std::io::Error,
+    },
     /// Nobody: an authority that looks whether a name is ours has seen it.
     #[error("a certificate authority has looked at a name")]
     Challenge,

@@ -5,18 +5,21 @@
 //! what was verified under other terms.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
+use rustls::server::danger::ClientCertVerifier as _;
 use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
 use super::certificates::{CertificateError, Certificates};
 use super::client_chains::Short;
+use super::client_refusals::ClientRefusal;
 use super::tls;
+use crate::clock::Timestamp;
 use crate::config::{ClientCertificates, Config, HostPattern};
 use crate::routing::{self, Router};
 
@@ -49,17 +52,23 @@ impl Asking {
     }
 }
 
-/// What a client's certificate has to be.
-pub(super) const REMEDY: &str = "one of X.509 v3, in its time, for clientAuth, by an authority in ca_file";
-
-/// Why a client got no further, if that was for its certificate; nobody else's is verified where hands are shaken.
-pub(super) fn refusal(error: &io::Error) -> Option<&rustls::Error> {
-    let refusal = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    matches!(refusal, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented).then_some(refusal)
+/// Why a handshake on these terms would be refused in which these certificates are shown, the client's own first.
+///
+/// # Errors
+/// [`ClientRefusal`]
+pub fn examine_client_certificate(
+    terms: &ClientCertificates,
+    shown: &[CertificateDer<'_>],
+    now: Timestamp,
+) -> Result<(), ClientRefusal> {
+    let (own, further) = shown.split_first().ok_or(ClientRefusal::Required)?;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now.0));
+    let verified = verifier(terms).and_then(|verifier| verifier.verify_client_cert(own, further, now));
+    verified.map(drop).map_err(|error| ClientRefusal::of_error(&error).unwrap_or(ClientRefusal::Bad))
 }
 
 /// The library wants `clientAuth` of a certificate that says what it is for.
-fn server_config(wanted: &ClientCertificates, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+fn verifier(wanted: &ClientCertificates) -> Result<Short, rustls::Error> {
     let unusable = |_| rustls::Error::General("the CA is not a list of PEM certificates".to_owned());
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(&wanted.authorities) {
@@ -73,8 +82,11 @@ fn server_config(wanted: &ClientCertificates, certificates: Arc<Certificates>) -
     // Whoever is not told of in time, by any authority on the way, is refused: a list that has not come may name them.
     let verifier = if lists.is_empty() { verifier } else { verifier.with_crls(lists).enforce_revocation_expiration() };
     let verifier = if wanted.required { verifier } else { verifier.allow_unauthenticated() };
-    let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
-    let verifier = Arc::new(Short(verifier));
+    verifier.build().map(Short).map_err(|error| rustls::Error::General(error.to_string()))
+}
+
+fn server_config(wanted: &ClientCertificates, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+    let verifier = Arc::new(verifier(wanted)?);
     let mut config = tls::builder()?.with_client_cert_verifier(verifier).with_cert_resolver(certificates);
     config.alpn_protocols = tls::http();
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -16,7 +16,7 @@ const MOST_INTERMEDIATES: usize = 4;
 /// The client: more than are looked at.
 #[derive(thiserror::Error)]
 #[error("more than {MOST_INTERMEDIATES} certificates besides the client's own")]
-struct TooMany;
+pub(super) struct TooMany;
 
 /// The library shows nothing else of an error that is not its own.
 impl fmt::Debug for TooMany {

@@ -9,7 +9,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::arrival::{Accepted, Turned};
-use super::client_certificates;
 use super::service::Handler;
 use super::socket::Role;
 use super::worker::Worker;
@@ -87,13 +86,8 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
             }
             return;
         }
-        Err(Turned::Handshake(error)) if client_certificates::refusal(&error).is_some() => {
-            if let (Some(reason), Some(times)) =
-                (client_certificates::refusal(&error), worker.notices.client_certificates.note(Instant::now()))
-            {
-                let remedy = client_certificates::REMEDY;
-                tracing::info!(%peer, times, %reason, remedy, "a handshake was refused for its client certificate");
-            }
+        Err(Turned::ClientCertificate { refusal, site, error }) => {
+            worker.notices.client_certificates.note(refusal, &site, peer, &error);
             return;
         }
         Err(turned) => {

@@ -20,6 +20,7 @@ mod arrival;
 mod certificates;
 mod client_certificates;
 mod client_chains;
+mod client_refusals;
 mod connection;
 mod descriptors;
 mod drive;
@@ -65,6 +66,8 @@ pub use certificates::{
 };
 use certificates::{CertificateTable, Certificates};
 use client_certificates::Asking;
+pub use client_certificates::examine_client_certificate;
+pub use client_refusals::ClientRefusal;
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartupError;
 use limits::ConnectionLimits;
@@ -74,7 +77,7 @@ pub(crate) use service::panic_message;
 use socket::{Bound, Role};
 use tls::Handshakes;
 use watchdog::{Finding, Pulse, Watchdog};
-use worker::{Common, Phase, Plan, Thread};
+use worker::{Common, Notices, Phase, Plan, Thread};
 
 /// Where the server listens, ports resolved; in the order of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +167,8 @@ impl Server {
         let (plans, latest) = watch::channel(Arc::new(Plan::new(0, config, handshakes, https_port)));
         let limits = ConnectionLimits::new(&config.limits);
         let clock = clock.clone();
-        let common = Common { limits: Arc::clone(&limits), notices: Arc::default(), clock, plans: latest };
+        let notices = Arc::<Notices>::default();
+        let common = Common { limits: Arc::clone(&limits), notices: Arc::clone(&notices), clock, plans: latest };
         let (phase, watched) = watch::channel(Phase::Serving);
         let pulses: Vec<_> = (0..workers).map(|_| Pulse::new()).collect();
         let threads = socket::deal(bound, workers)
@@ -178,7 +182,7 @@ impl Server {
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartupError::Thread)?;
         let adopted = threads.iter().map(|thread| thread.plan.clone()).collect();
-        let reload = Reload { plans: Arc::new(plans), adopted, gateway: None, limits, tls, https_port };
+        let reload = Reload { plans: Arc::new(plans), adopted, gateway: None, limits, notices, tls, https_port };
         let watchdog = Watchdog::start(pulses, told).map_err(StartupError::Thread)?;
         Ok(Self { addresses, phase, threads, reload, _watchdog: watchdog })
     }

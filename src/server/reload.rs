@@ -14,7 +14,7 @@ use super::client_certificates::Asking;
 use super::limits::ConnectionLimits;
 use super::self_signed;
 use super::tls::Handshakes;
-use super::worker::Plan;
+use super::worker::{Notices, Plan};
 use crate::acme::Challenges;
 use crate::clock::Timestamp;
 use crate::config::{Config, Tls};
@@ -27,6 +27,7 @@ pub struct Reload {
     pub(super) adopted: Vec<watch::Receiver<u64>>,
     pub(super) gateway: Option<Arc<ArcSwap<Gateway>>>,
     pub(super) limits: Arc<ConnectionLimits>,
+    pub(super) notices: Arc<Notices>,
     pub(super) tls: Option<(Arc<Certificates>, Arc<Handshakes>)>,
     pub(super) https_port: Option<u16>,
 }
@@ -99,6 +100,12 @@ impl Reload {
     #[must_use]
     pub fn challenges(&self) -> Option<Arc<Challenges>> {
         self.tls.as_ref().map(|(_, handshakes)| Arc::clone(&handshakes.challenges))
+    }
+
+    /// How many handshakes were refused for the client's certificate, by the reason.
+    #[must_use]
+    pub fn client_refusals(&self) -> Vec<(&'static str, u64)> {
+        self.notices.client_certificates.totals()
     }
 
     /// How many connections there are.

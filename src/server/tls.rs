@@ -10,8 +10,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use super::arrival::Turned;
 use super::certificates::Certificates;
 use super::client_certificates::Asking;
+use super::client_refusals::ClientRefusal;
 use crate::acme::Challenges;
 use crate::config::ClientCertificates;
 
@@ -67,14 +69,19 @@ impl Handshakes {
     }
 
     /// Shakes hands with whoever has connected.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Shaken> {
+    pub(super) async fn accept(&self, stream: TcpStream) -> Result<Shaken, Turned> {
         if self.asking.is_none() && !self.challenges.has_certificates() {
             let stream = TlsAcceptor::from(Arc::clone(&self.usual)).accept(stream).await?;
             return Ok(Shaken { stream, asked: None });
         }
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let (config, asked) = self.choose(&begun.client_hello());
-        Ok(Shaken { stream: begun.into_stream(config).await?, asked })
+        let turned = |error: io::Error| match (ClientRefusal::of(&error), &asked) {
+            (Some(refusal), Some(asked)) => Turned::ClientCertificate { refusal, site: asked.host.clone(), error },
+            _ => error.into(),
+        };
+        let stream = begun.into_stream(config).await.map_err(turned)?;
+        Ok(Shaken { stream, asked })
     }
 
     fn choose(&self, hello: &ClientHello<'_>) -> (Arc<ServerConfig>, Option<Arc<ClientCertificates>>) {

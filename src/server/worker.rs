@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::arrival::Reception;
+use super::client_refusals::ClientRefusals;
 use super::connection::Http;
 use super::limits::ConnectionLimits;
 use super::listener;
@@ -69,7 +70,7 @@ pub(super) struct Notices {
     pub(super) accept_failures: Throttle,
     pub(super) refusals: Throttle,
     pub(super) crowds: Throttle,
-    pub(super) client_certificates: Throttle,
+    pub(super) client_certificates: ClientRefusals,
     pub(super) plain_http: Throttle,
 }
 

@@ -383,12 +383,21 @@ async fn the_log_and_usher_explain_tell_whom_a_certificate_named() {
         std::fs::write(directory.path().join(name), pem).unwrap();
     };
     pem("alice.pem", &shown);
+    pem("expired.pem", &clients.issue(|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)));
+    pem("foreign.pem", &Clients::new("others").issue(|_| {}));
     pem("nobody.pem", &named(&clients, "", &[]));
     std::fs::write(directory.path().join("bob.json"), r#"{"iss":"client-certificate:app.test","sub":"bob"}"#).unwrap();
     std::fs::write(directory.path().join("far.json"), r#"{"iss":"client-certificate:b.test","sub":"bob"}"#).unwrap();
     for (path, flags, code, parts) in [
-        ("x", &["--client-certificate", "alice.pem"][..], 0, &["sub alice", "X-User-Id alice", "as verified"][..]),
+        ("x", &["--client-certificate", "alice.pem"][..], 0, &["sub alice", "X-User-Id alice", "required shown"][..]),
         ("bob/x", &["--client-certificate", "alice.pem"], 1, &["sub = bob", "alice", "refused"]),
+        (
+            "x",
+            &["--client-certificate", "expired.pem"],
+            1,
+            &["TLS handshake is refused: certificate_expired: give the"],
+        ),
+        ("x", &["--client-certificate", "foreign.pem"], 1, &["it counts unknown_ca: have the client show"]),
         ("x", &["--client-certificate", "nobody.pem"], 1, &["common name", "does not say who it is"]),
         ("x", &[], 1, &["client certificate", "not known here: one that counts"]),
         ("bob/x", &["--claims", "bob.json"], 0, &["X-User-Id bob"]),

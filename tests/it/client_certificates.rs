@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +25,8 @@ use crate::harness::certificates::{authority, revoked};
 use crate::harness::child::Usher;
 use crate::harness::client::Connection;
 use crate::harness::gateway::complete;
+use crate::harness::metrics::Metrics;
+use crate::harness::wait::PATIENCE;
 use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, eventually, get};
 
 /// An authority of clients.
@@ -60,12 +63,18 @@ impl Clients {
 /// A client that shows this.
 fn showing(shown: Option<&Shown>, protocol: Protocol) -> ClientConfig {
     let alpn: &[u8] = if protocol == Protocol::Http2 { b"h2" } else { b"http/1.1" };
-    let mut config = ClientConfig::clone(&authority().client(&[alpn]));
-    if let Some((certificate, key)) = shown {
-        let key = config.crypto_provider().key_provider.load_private_key(key.clone_key()).unwrap();
-        let chain = rustls::sign::CertifiedKey::new(vec![certificate.clone()], key);
-        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(chain));
+    let config = ClientConfig::clone(&authority().client(&[alpn]));
+    match shown {
+        Some(shown) => showing_chain(config, shown, &[]),
+        None => config,
     }
+}
+
+fn showing_chain(mut config: ClientConfig, (own, key): &Shown, further: &[CertificateDer<'static>]) -> ClientConfig {
+    let key = config.crypto_provider().key_provider.load_private_key(key.clone_key()).unwrap();
+    let chain = [std::slice::from_ref(own), further].concat();
+    let chain = rustls::sign::CertifiedKey::new(chain, key);
+    config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(chain));
     config
 }
 
@@ -317,31 +326,73 @@ async fn a_list_of_revoked_certificates_that_keeps_everybody_out_is_told_of() {
 }
 
 #[tokio::test]
-async fn whoever_is_refused_for_a_certificate_finds_one_line_in_the_log_that_says_why() {
+async fn each_cause_of_a_refusal_is_told_once_under_its_own_name_and_counted() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let (clients, others) = (Clients::new("clients"), Clients::new("others"));
-    for (shown, reason) in [(None, "NoCertificatesPresented"), (Some(others.issue(|_| {})), "UnknownIssuer")] {
-        let listen = "listen: { https: '127.0.0.1:0' }\nlog: { format: json }\n";
-        let yaml = complete(&format!("{listen}{}", configuration(&clients, &upstream, &directory)), &directory);
-        let usher = Usher::serve(&yaml, directory.path());
-        let at = usher.address("https").await;
-        let config = Arc::new(showing(shown.as_ref(), Protocol::Http1));
+    let listen = "listen: { https: '127.0.0.1:0', admin: '127.0.0.1:0' }\nlog: { format: json }\n";
+    let yaml = complete(&format!("{listen}{}", configuration(&clients, &upstream, &directory)), &directory);
+    let usher = Usher::serve(&yaml, directory.path());
+    let (at, admin) = (usher.address("https").await, usher.address("admin").await);
+    let chain = vec![clients.issue(|_| {}).0; 6];
+    let causes = [
+        ("certificate_required", None, "required: false"),
+        ("certificate_expired", one(clients.issue(|params| params.not_after = date_time_ymd(2020, 1, 1))), "another"),
+        (
+            "certificate_not_yet_valid",
+            one(clients.issue(|params| params.not_before = date_time_ymd(2090, 1, 1))),
+            "clock",
+        ),
+        ("unknown_ca", one(others.issue(|_| {})), "ca_file"),
+        (
+            "wrong_key_purpose",
+            one(clients.issue(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
+            "clientAuth",
+        ),
+        ("too_many_certificates", Some((clients.issue(|_| {}), chain)), "four"),
+        (
+            "bad_certificate",
+            one(clients.issue(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))),
+            "what the error names",
+        ),
+    ];
+    for (_, shown, _) in &causes {
+        let config = showing(None, Protocol::Http1);
+        let config = Arc::new(match shown {
+            Some((shown, further)) => showing_chain(config, shown, further),
+            None => config,
+        });
         for _ in 0..3 {
             // A client of TLS 1.3 hears of it with its first read.
             if let Ok(mut stream) = shake(at, "app.test", &config).await {
                 assert!(stream.read_u8().await.is_err());
             }
         }
-        usher.says("refused for its client certificate").await;
-        let told = usher.output();
-        let lines: Vec<_> = told.lines().filter(|line| line.contains("refused for its client certificate")).collect();
-        let [line] = lines[..] else { panic!("one line: {told}") };
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(line["level"], "INFO", "{line}");
-        assert!(line["remedy"].as_str().unwrap().contains("clientAuth"), "{line}");
-        let told = line["reason"].as_str().unwrap().replace(' ', "").to_ascii_lowercase();
-        assert!(told.contains(&reason.to_ascii_lowercase()) || told.contains("nocertificates"), "{line}");
     }
+    let counted = async |reason: &str| {
+        while Metrics::of(admin).await.count("usher_client_certificates_refused_total", &[("reason", reason)]) != 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    for (reason, _, remedy) in &causes {
+        usher.says(reason).await;
+        tokio::time::timeout(PATIENCE, counted(reason)).await.unwrap_or_else(|_| panic!("{reason} three times"));
+        let told = usher.output();
+        let of_it = |line: &&str| line.contains("refused for its client certificate") && line.contains(reason);
+        let lines: Vec<_> = told.lines().filter(of_it).collect();
+        let [line] = lines[..] else { panic!("one line of {reason}: {told}") };
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&line["level"], &line["reason"], &line["fault"]),
+            (&"INFO".into(), &(*reason).into(), &"client".into())
+        );
+        assert_eq!((&line["site"], line["times"].as_u64()), (&"app.test".into(), Some(1)), "{line}");
+        assert!(line["remedy"].as_str().unwrap().contains(remedy), "{line}");
+        assert_eq!(line["error"].is_string(), *reason == "bad_certificate", "{line}");
+    }
+}
+
+fn one(shown: Shown) -> Option<(Shown, Vec<CertificateDer<'static>>)> {
+    Some((shown, Vec::new()))
 }
 
 #[test]

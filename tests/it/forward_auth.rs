@@ -214,6 +214,7 @@ async fn a_proxy_that_knows_statuses_only_gets_these_and_each_cookie_under_a_nam
         let mode = if navigates { "navigate" } else { "cors" };
         let answer = send(get(AUTH_REQUEST, uri).header("sec-fetch-mode", mode)).await;
         assert_eq!((answer.status().as_u16(), header(&answer, "location")), (status, None), "{uri}");
+        assert_eq!(header(&answer, "www-authenticate"), None, "nginx would send it beside that of the refusal");
         assert_eq!(answer.text().await.unwrap(), "");
         let answer = send(get(REFUSAL, uri).header("sec-fetch-mode", mode)).await;
         assert_eq!(answer.status().as_u16(), whole, "{uri}");

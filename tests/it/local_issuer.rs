@@ -249,6 +249,7 @@ async fn guessing_has_to_wait_however_the_source_and_the_name_are_varied() {
     }
     let answer = scene.sign_in("alice", "wonderland").await;
     let wait: u64 = answer.assert_status(429).header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(answer.json()["error"], "too_many_attempts");
     assert!((1..=60).contains(&wait), "{wait}");
     scene.sign_in("bob", "builder").await.assert_status(200);
     scene.clock.advance(Duration::from_secs(wait));
@@ -259,6 +260,13 @@ async fn guessing_has_to_wait_however_the_source_and_the_name_are_varied() {
         refused += usize::from(scene.sign_in(&format!("user {number}"), "x").await.status == 429);
     }
     assert!(refused >= 5, "{refused}");
+    // Nobody learns from it whether there is such a user.
+    let told = |answer: crate::harness::Answer| {
+        let mut told = answer.assert_status(429).json();
+        told["request_id"].take();
+        (told, answer.header("retry-after").map(ToOwned::to_owned))
+    };
+    assert_eq!(told(scene.sign_in("alice", "x").await), told(scene.sign_in("nobody at all", "x").await));
 }
 
 #[tokio::test]

@@ -56,6 +56,9 @@ impl Readings {
     fn server(&self, families: &mut Families<'_>) -> fmt::Result {
         let help = "Connections of clients that are open.";
         families.gauge("usher_connections", help, &self.connections)?;
+        let refused = self.client_refusals.iter().map(|(reason, times)| ([("reason", *reason)], *times));
+        let help = "Handshakes that were refused for the certificate of the client, by the reason.";
+        families.counters("usher_client_certificates_refused", help, refused)?;
         let counts = self.gateway.counts();
         let streams = [("tunnel", &counts.tunnels), ("answer", &counts.answers), ("upload", &counts.uploads)];
         let streams = streams.map(|(kind, open)| ([("kind", kind)], open.now()));

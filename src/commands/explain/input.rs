@@ -51,10 +51,11 @@ impl Inputs {
         }
     }
 
-    /// The first certificate of a PEM file.
-    pub(super) fn certificate(&mut self, path: &Path) -> Result<CertificateDer<'static>, ExplainError> {
+    /// The certificates of a PEM file, of which there is one at least.
+    pub(super) fn certificates(&mut self, path: &Path) -> Result<Vec<CertificateDer<'static>>, ExplainError> {
         let text = self.text("--client-certificate", path)?;
-        CertificateDer::from_pem_slice(text.as_bytes())
-            .map_err(|_| ExplainError::Certificate(path.display().to_string()))
+        let read = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let read = read.ok().filter(|certificates| !certificates.is_empty());
+        read.ok_or_else(|| ExplainError::Certificate(path.display().to_string()))
     }
 }

@@ -24,6 +24,7 @@ use crate::gateway::Gateway;
 use crate::gateway::explain::{Decision, Explanation, Presented};
 use crate::oauth::AccessToken;
 use crate::printable::printable;
+use crate::server::examine_client_certificate;
 use crate::tasks::Tasks;
 use input::Inputs;
 use logged::{Compared, Logged};
@@ -59,7 +60,7 @@ pub struct Args {
     /// A cookie jar as curl writes it, or a file with a Cookie header; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub cookie_file: Option<PathBuf>,
-    /// A PEM file with a client certificate, taken as if the handshake had verified it; - reads standard input
+    /// A PEM file with a client certificate, and those that lead to its authority; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub client_certificate: Option<PathBuf>,
     /// Another header of the request; may be given several times
@@ -163,8 +164,8 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), 
             .map_err(|_| ExplainError::Cookies(path.display().to_string()))?,
         None => None,
     };
-    let certificate = args.client_certificate.as_ref().map(|path| inputs.certificate(path)).transpose()?;
-    let is_given = certificate.is_some() || claims.is_some() || bearer.is_some() || cookies.is_some();
+    let shown = args.client_certificate.as_ref().map(|path| inputs.certificates(path)).transpose()?;
+    let is_given = shown.is_some() || claims.is_some() || bearer.is_some() || cookies.is_some();
     let presented = match (claims, &logged) {
         (Some(claims), _) => Presented::Claims(claims),
         (None, Some(logged)) if !is_given => logged.presented(),
@@ -178,12 +179,17 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut dyn Write) -> Result<(), 
     let gateway = Gateway::to_explain(config, args.offline, tasks, clock.clone()).map_err(|error| {
         if error.is_configuration() { Failure::configuration(error) } else { Failure::world(error) }
     })?;
-    let connection = match &certificate {
-        Some(der) => gateway.showing(connection, asked.host(), der),
+    let connection = match shown.as_ref().and_then(|shown| shown.first()) {
+        Some(own) => gateway.showing(connection, asked.host(), own),
         None => connection,
     };
     let mut explanation = gateway.explain(&connection, request, &presented).await;
     explanation.notes.splice(0..0, notes);
+    if let Some((terms, shown)) = gateway.client_certificates_of(asked.host()).zip(shown)
+        && let Err(refusal) = examine_client_certificate(terms, &shown, clock.now())
+    {
+        explanation.refuse_handshake(&format!("{}: {}", refusal.name(), refusal.remedy()));
+    }
     let compared = logged.as_ref().map(|logged| logged.compare(&explanation));
     write(args.output, &Told { log: compared.as_ref(), explanation: &explanation }, out)?;
     match explanation.decision {

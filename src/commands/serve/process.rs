@@ -32,6 +32,7 @@ impl Process for Serving {
             now: reloads.now(),
             gateway,
             connections: server.connections(),
+            client_refusals: server.client_refusals(),
             certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
             awaited_certificates: server.awaited_certificates(),
             reloads: reloads.outcomes(),

@@ -146,8 +146,10 @@ words! {
     CodeNeeded "code_needed" "A one-time password is needed as well.",
     WrongCode "wrong_code" "This code is wrong, or was used before. Wait for the next one.",
     PasswordTooLong "password_too_long" "The user name or the password is too long.",
-    TooManyAttempts "too_many_attempts" "There were too many attempts to sign in. Please wait.",
-    Busy "busy" "Too many sign in at once. Please try again in a moment.",
+    TooManyAttempts "too_many_attempts" "There were too many attempts to sign in.",
+    Busy "busy" "Too many sign in at once.",
+    TryInSeconds "try_in_seconds" "Please try again in {seconds} seconds.",
+    TryInMinutes "try_in_minutes" "Please try again in {minutes} minutes.",
     SignInUnavailable "sign_in_unavailable" "Sign-in is not possible at the moment.",
     SignInIsJson "sign_in_is_json"
         "A sign-in is a JSON object with username and password, and totp where it is needed, all text.",

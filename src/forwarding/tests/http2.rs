@@ -9,6 +9,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Barrier;
 
@@ -180,6 +181,132 @@ async fn a_get_survives_a_connection_that_dies_and_a_reset_does_not_kill_the_con
     assert!(matches!(error, ForwardError::Broken { sent: true, .. }), "{error:?}");
     assert_eq!(get(&forwarder, "/").await.1, "0");
     assert_eq!(get(&forwarder, "/die").await.1, "1");
+}
+
+/// What ends the connection, or the stream of the second request, whose number is 3.
+const UNCOUNTED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+const COUNTED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
+const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 7];
+const FAILED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 2];
+
+/// An upstream that answers a first request, takes in `expected` bytes of the body of the second one, and ends that with `last`, or
+/// the whole connection after what it has counted. On other connections, it sends every body back.
+async fn giving_up(expected: usize, last: &'static [u8]) -> Script {
+    Script::start(move |mut stream: TcpStream, number| async move {
+        if number > 0 {
+            return give_back(stream).await;
+        }
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        write(&mut stream, [0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
+        let (mut taken, mut begun) = (0, false);
+        while !begun || taken < expected {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            stream.read_exact(&mut payload).await.unwrap();
+            match (head[3], head[8]) {
+                (0, 3) => taken += payload.len(),
+                // HEADERS: `:status: 200`, and nothing more.
+                (1, 1) => write(&mut stream, [0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88]).await,
+                (1, 3) => begun = true,
+                (4, _) if head[4] == 0 => write(&mut stream, [0, 0, 0, 4, 1, 0, 0, 0, 0]).await,
+                _ => {}
+            }
+        }
+        write(&mut stream, last).await;
+        if last != COUNTED {
+            // What comes now is not looked at.
+            closed_by_peer(&mut stream).await;
+        }
+    })
+    .await
+}
+
+async fn give_back(stream: TcpStream) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            let said = request
+                .headers()
+                .get("content-length")
+                .map_or("none".into(), |value| value.to_str().unwrap().to_owned());
+            let (mut whole, mut body) = (format!("{} {said} ", request.method()).into_bytes(), request.into_body());
+            while let Some(data) = body.data().await {
+                let data = data.unwrap();
+                body.flow_control().release_capacity(data.len()).unwrap();
+                whole.extend_from_slice(&data);
+            }
+            let answer = Response::builder().header("content-length", whole.len()).body(()).unwrap();
+            respond.send_response(answer, false).unwrap().send_data(whole.into(), true).unwrap();
+        });
+    }
+}
+
+/// Has the first request answered, and says what becomes of the second one, of which `later` comes only after a while.
+async fn second(upstream: &Script, first: &str, later: &str) -> String {
+    let mut client = Front::default().connect(upstream.h2c()).await;
+    write(&mut client, "GET / HTTP/1.1\r\nhost: app.test\r\n\r\n").await;
+    assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
+    write(&mut client, first).await;
+    if !later.is_empty() {
+        eventually_accepted(upstream, 2).await;
+        write(&mut client, later).await;
+    }
+    read_all(&mut client).await
+}
+
+async fn eventually_accepted(upstream: &Script, connections: usize) {
+    let seen = async {
+        while upstream.accepted() < connections {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUTS.response, seen).await.expect("another connection");
+}
+
+fn post(body: &str) -> String {
+    let length = body.len();
+    format!("POST / HTTP/1.1\r\nhost: app.test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_it_has_not_processed_is_sent_once_more_with_all_of_its_body() {
+    let long = "x".repeat(16 * 1024);
+    for (last, body) in [(UNCOUNTED, "a=1"), (REFUSED, "a=1"), (UNCOUNTED, ""), (UNCOUNTED, &long)] {
+        let upstream = giving_up(body.len(), last).await;
+        let answer = second(&upstream, &post(body), "").await;
+        assert!(answer.ends_with(&format!("POST {} {body}", body.len())), "{last:?}: {answer}");
+        assert_eq!(upstream.accepted(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_has_not_come_whole_goes_on_where_it_was_on_the_next_connection() {
+    let head = "POST / HTTP/1.1\r\nhost: app.test\r\nconnection: close\r\n";
+    for (first, later, told) in [
+        ("content-length: 6\r\n\r\nab", "cdef", "POST 6 abcdef"),
+        ("content-length: 2\r\n\r\n", "ab", "POST 2 ab"),
+        ("transfer-encoding: chunked\r\n\r\n2\r\nab\r\n", "2\r\ncd\r\n0\r\n\r\n", "POST none abcd"),
+    ] {
+        let upstream = giving_up(first.matches("ab").count() * 2, UNCOUNTED).await;
+        let answer = second(&upstream, &format!("{head}{first}"), later).await;
+        assert!(answer.contains(told), "{first}: {answer}");
+    }
+    let upstream = giving_up(4, UNCOUNTED).await;
+    let whole = format!("{head}transfer-encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n");
+    let answer = second(&upstream, &whole, "").await;
+    assert!(answer.contains("POST none abcd"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_may_have_been_processed_is_not_sent_again_nor_a_body_of_which_more_went_by_than_is_kept() {
+    let long = "x".repeat(16 * 1024 + 1);
+    for (last, body) in [(COUNTED, "a=1"), (FAILED, "a=1"), (UNCOUNTED, &long)] {
+        let upstream = giving_up(body.len(), last).await;
+        let answer = second(&upstream, &post(body), "").await;
+        assert!(answer.starts_with("HTTP/1.1 502"), "{last:?}: {answer}");
+        assert_eq!(upstream.accepted(), 1, "{last:?}");
+    }
 }
 
 #[tokio::test]

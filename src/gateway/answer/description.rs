@@ -70,6 +70,12 @@ impl Answer {
         }
     }
 
+    /// Rounded up: who comes when told to must not come too early.
+    pub(in crate::gateway) fn retry_after_seconds(&self) -> Option<u64> {
+        let seconds = |wait: Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after.map(|wait| seconds(wait).max(1))
+    }
+
     fn unauthorized(challenge: Challenge, detail: Word) -> Self {
         Self { challenge: Some(challenge), sign_in: true, ..Self::new(StatusCode::UNAUTHORIZED, "client", detail) }
     }
@@ -210,6 +216,7 @@ fn describe_not_signed_in(error: &NotSignedIn) -> Answer {
         NotSignedIn::TooLong => Answer::new(S::BAD_REQUEST, "client", Word::PasswordTooLong),
         NotSignedIn::Throttled { retry_after, .. } => Answer {
             retry_after: Some(*retry_after),
+            error: Some("too_many_attempts"),
             ..Answer::new(S::TOO_MANY_REQUESTS, "client", Word::TooManyAttempts)
         },
         NotSignedIn::Busy { retry_after } => {

@@ -162,6 +162,15 @@ impl Explanation {
         self.checks.push(Check { step, what: what.into(), holds: holds.into(), wanted, seen });
     }
 
+    /// The request does not come: the handshake before it is refused for the certificate that is shown in it.
+    pub fn refuse_handshake(&mut self, reason: &str) {
+        let seen = Some(reason.to_owned());
+        let what = "it counts".to_owned();
+        self.checks.insert(0, Check { step: "client certificate", what, holds: Some(false), wanted: None, seen });
+        self.reason = Some(format!("the TLS handshake is refused: {reason}"));
+        (self.decision, self.status, self.answers, self.forwarded) = (Decision::Refused, None, None, None);
+    }
+
     /// Notes what cannot be known, or was assumed.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());

@@ -143,11 +143,11 @@ async fn retrace<'g>(
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
 }
 
-/// What is assumed of the handshake, where the site asks for something in it.
+/// What is known of the handshake, where the site asks for something in it.
 fn certificate(gateway: &Gateway, connection: &Connection, target: &Target, told: &mut Explanation) {
     let Some(terms) = client_certificate::terms(gateway, &target.host) else { return };
     if connection.asked.is_some() {
-        told.note("the certificate is taken as verified: whose it is was not looked at");
+        told.compare("client certificate", terms.asks(), true, (None, Some("shown".to_owned())));
     } else {
         let seen = "not known here: one that counts, in a handshake for this very site, else 421".to_owned();
         told.compare("client certificate", terms.asks(), None, (None, Some(seen)));

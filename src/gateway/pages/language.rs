@@ -85,6 +85,14 @@ impl Language {
         self.speech.text(word)
     }
 
+    /// When something may be tried again, rounded up. Never one second or one minute, which many languages have other words for.
+    pub(super) fn try_again_in(&self, seconds: u64) -> String {
+        match seconds {
+            ..=90 => self.speech.count(Word::TryInSeconds, seconds.max(2)),
+            _ => self.speech.count(Word::TryInMinutes, seconds.div_ceil(60)),
+        }
+    }
+
     /// Its words, as templates use them.
     pub(super) fn words(&self) -> Value {
         Value::from_dyn_object(Arc::clone(&self.speech))

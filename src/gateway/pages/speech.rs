@@ -24,6 +24,15 @@ impl Speech {
     pub(super) fn text(&self, word: Word) -> String {
         self.0.text(word).to_string()
     }
+
+    /// The text with this number in its place.
+    pub(super) fn count(&self, word: Word, number: u64) -> String {
+        let part = |part: &_| match part {
+            Part::Literal(text) => text.to_string(),
+            Part::Place(_) => number.to_string(),
+        };
+        self.0.text(word).parts().iter().map(part).collect()
+    }
 }
 
 impl Object for Speech {

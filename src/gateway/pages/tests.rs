@@ -41,7 +41,7 @@ fn reader(accept_language: Option<&HeaderValue>) -> Reader<'_> {
 }
 
 fn sign_in_page(pages: &Pages, accept_language: &'static str) -> Response<Body> {
-    let problem = Some(Word::WrongPassword);
+    let problem = Some(Problem { what: Word::WrongPassword, retry_after: None });
     let page = SignInPage { site: "app.test", action: "/a", rd: "/<rd>", username: "\"al", problem };
     let language = HeaderValue::from_static(accept_language);
     pages.sign_in(StatusCode::UNAUTHORIZED, &page, &reader(Some(&language)))
@@ -71,6 +71,30 @@ async fn words_and_what_is_put_into_them_are_escaped() {
     let language = HeaderValue::from_static("de");
     let page = text(pages.sign_out(&page, &reader(Some(&language)))).await;
     assert!(page.contains("<p><strong>&lt;b&gt;Al&lt;&#x2f;b&gt;</strong> ist angemeldet.</p>"), "{page}");
+}
+
+#[tokio::test]
+async fn who_has_to_wait_is_told_how_long_in_whole_seconds_or_minutes() {
+    let german = "too_many_attempts: 'Zu oft.'\ntry_in_minutes: 'In {minutes} Minuten.'\n";
+    let pages = pages(&[], &[("de.yaml", german)]).unwrap();
+    for (seconds, wanted, told) in [
+        (1, "en", "There were too many attempts to sign in. Please try again in 2 seconds."),
+        (90, "en", "There were too many attempts to sign in. Please try again in 90 seconds."),
+        (91, "en", "There were too many attempts to sign in. Please try again in 2 minutes."),
+        (841, "de", "Zu oft. In 15 Minuten."),
+    ] {
+        let problem = Some(Problem { what: Word::TooManyAttempts, retry_after: Some(seconds) });
+        let page = SignInPage { site: "app.test", action: "/a", rd: "/", username: "al", problem };
+        let language = HeaderValue::from_static(wanted);
+        let reader = reader(Some(&language));
+        for response in [
+            pages.sign_in(StatusCode::TOO_MANY_REQUESTS, &page, &reader),
+            pages.one_time_code(StatusCode::TOO_MANY_REQUESTS, &page, "/again", &reader),
+        ] {
+            let page = text(response).await;
+            assert!(page.contains(told), "{told}: {page}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -160,6 +184,7 @@ fn every_word_is_said_by_a_template_or_by_an_answer() {
         include_str!("../answer/description.rs"),
         include_str!("../answer/description/sign_in.rs"),
         include_str!("../pages.rs"),
+        include_str!("../pages/language.rs"),
     ];
     let names: BTreeSet<&str> = answers
         .iter()

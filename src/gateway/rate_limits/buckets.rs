@@ -6,6 +6,11 @@
 //! is not in it begins there. So nobody gets a fresh bucket by bringing others along, and no key is ever let in more often than
 //! its limit says; under an attack by more keys than there is room for, newcomers get less than theirs.
 //!
+//! To give newcomers a fresh bucket instead would let whoever has more keys than there is room for come back with each of them
+//! as new, bound by nothing; to let go of those who have used up most would free them of what they owe. As it is, all keys
+//! together are let in no more often than as many as there is room for may be, and to keep newcomers out takes nearly as much:
+//! of a limit of 100 a minute some 5 million requests in that minute, all of which the application would have to bear.
+//!
 //! Whoever has one IPv6 network mostly has 65,536 of them, so there a key comes with a wider one. Where a shard is half full,
 //! newcomers are counted by the wider key, which is in the same shard: all of them together make no room there, and nobody
 //! else begins with less for them. Whoever has many wider keys, or many IPv4 addresses, still does that.

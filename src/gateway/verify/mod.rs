@@ -12,7 +12,9 @@
 mod question;
 pub(super) mod told;
 
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::exchange::Exchange;
@@ -120,7 +122,8 @@ fn refuse(gateway: &Gateway, exchange: &mut Exchange<'_>, refusal: &Rejection, f
             let signing_in_helps = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FOUND);
             let (mut head, _) = response.into_parts();
             head.status = if signing_in_helps { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
-            for name in [LOCATION, CONTENT_TYPE, CONTENT_LENGTH, REFERRER_POLICY] {
+            // The refusal has them. A challenge here would be another one: nginx sends that of a 401 beside whatever comes then.
+            for name in [LOCATION, CONTENT_TYPE, CONTENT_LENGTH, REFERRER_POLICY, WWW_AUTHENTICATE] {
                 head.headers.remove(name);
             }
             Response::from_parts(head, Body::Empty)

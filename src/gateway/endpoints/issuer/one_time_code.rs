@@ -14,7 +14,7 @@ use crate::forwarding::{Body, RequestBody};
 use crate::gateway::admit::Target;
 use crate::gateway::answer::{answer_with, with_header};
 use crate::gateway::exchange::Exchange;
-use crate::gateway::pages::SignInPage;
+use crate::gateway::pages::{Problem, SignInPage};
 use crate::gateway::{Gateway, Rejection, way_in};
 use crate::issuer::local::{FirstStep, Local, NotSignedIn};
 
@@ -92,8 +92,9 @@ fn code_again(
     // Who gets here has been told before that it is about the code.
     let is_wrong = matches!(error, NotSignedIn::WrongCode { .. });
     answer_with(exchange, &error.into(), |exchange, answer| {
-        let (site, rd, problem) = (&*target.host, rd.as_str(), if is_wrong { Word::WrongCode } else { answer.detail });
-        let page = SignInPage { site, action: ONE_TIME_CODE, rd, username, problem: Some(problem) };
+        let (site, rd, what) = (&*target.host, rd.as_str(), if is_wrong { Word::WrongCode } else { answer.detail });
+        let problem = Some(Problem { what, retry_after: answer.retry_after_seconds() });
+        let page = SignInPage { site, action: ONE_TIME_CODE, rd, username, problem };
         gateway.pages.one_time_code(answer.status, &page, &way_in::with_return(SIGN_IN, rd), &exchange.reader())
     })
 }

@@ -76,6 +76,17 @@ fn a_million_keys_stay_within_the_memory_and_nobody_gets_a_fresh_bucket_by_bring
 }
 
 #[test]
+fn to_keep_newcomers_out_takes_what_all_who_have_room_may_have_and_does_not_last() {
+    let (buckets, clock) = buckets(3, MINUTE, 3);
+    let passes = |key: &u32| buckets.take((key, None), clock.instant(), true).refused_for.is_none();
+    let let_in = (0..1_000_000).take_while(passes).count();
+    let all = 3 * SHARDS * MOST;
+    assert!((all / 10 * 8..all).contains(&let_in), "{let_in} of {all}");
+    clock.advance(MINUTE / 3);
+    assert!((1_000_000..1_010_000).all(|key| passes(&key)), "there is one for each again");
+}
+
+#[test]
 fn a_bucket_that_made_room_is_no_fuller_when_its_owner_comes_back() {
     let (buckets, clock) = buckets(1, MINUTE, 1);
     let passes = |key: &u32| buckets.take((key, None), clock.instant(), true).refused_for.is_none();

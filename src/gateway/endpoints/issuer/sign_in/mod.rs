@@ -25,7 +25,7 @@ use crate::gateway::admit::Target;
 use crate::gateway::answer::{answer_with, with_header};
 use crate::gateway::audit::{self, Way};
 use crate::gateway::exchange::Exchange;
-use crate::gateway::pages::SignInPage;
+use crate::gateway::pages::{Problem, SignInPage};
 use crate::gateway::{Gateway, Rejection, way_in};
 use crate::issuer::local::{Local, NotSignedIn};
 use crate::oauth::TokenResponse;
@@ -129,8 +129,8 @@ pub(super) fn page_again(
     rejection: &Rejection,
 ) -> Response<Body> {
     answer_with(exchange, rejection, |exchange, answer| {
-        let (site, problem) = (&*target.host, Some(answer.detail));
-        let page = SignInPage { site, action: SIGN_IN, rd: rd.as_str(), username, problem };
+        let problem = Some(Problem { what: answer.detail, retry_after: answer.retry_after_seconds() });
+        let page = SignInPage { site: &target.host, action: SIGN_IN, rd: rd.as_str(), username, problem };
         gateway.pages.sign_in(answer.status, &page, &exchange.reader())
     })
 }
