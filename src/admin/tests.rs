@@ -43,6 +43,7 @@ impl Process for Alone {
             gateway: Arc::clone(&self.gateway),
             connections: 0,
             certificates: Vec::new(),
+            certificate_orders: Vec::new(),
             awaited_certificates: Vec::new(),
             reloads: Reloads {
                 last_failure: None,

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::client::try_tls;
+use crate::harness::metrics::Metrics;
 use crate::harness::pebble::{Pebble, Visitor};
 use crate::harness::{Client, Gateway, Protocol, Upstream, eventually, get};
 
@@ -156,6 +157,11 @@ async fn without_the_authority_other_sites_are_served_a_certificate_that_there_i
     let told = usher.output();
     let line = told.lines().find(|line| line.contains("no certificate was issued")).unwrap();
     assert!(line.contains("\"authority\"") && line.contains("\"app.test\""), "whose fault it is: {line}");
+    let admin = usher.address("admin").await;
+    let ordered = async |outcome| {
+        Metrics::of(admin).await.count("usher_certificate_orders_total", &[("name", "app.test"), ("outcome", outcome)])
+    };
+    assert!(ordered("failed").await > 0 && ordered("issued").await == 0);
     let other = Client { address: pebble.https, protocol: Protocol::Http1 };
     other.send(get("https://other.test/x")).await.assert_status(200);
     let ready = format!("http://{}/readyz", usher.address("admin").await);
@@ -164,6 +170,7 @@ async fn without_the_authority_other_sites_are_served_a_certificate_that_there_i
     pebble.start().await;
     let visitor = pebble.trusting().await;
     let first = shown(&visitor, None, &usher).await;
+    assert!(ordered("issued").await > 0);
 
     // At a renewal.
     pebble.stop().await;

@@ -34,6 +34,7 @@ impl Process for Serving {
             connections: server.connections(),
             certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
             awaited_certificates: server.awaited_certificates(),
+            certificate_orders: reloads.certificate_orders(),
             reloads: reloads.outcomes(),
             version,
         }

@@ -18,7 +18,7 @@ use super::outcomes::Outcomes;
 use crate::admin;
 use crate::clock::{Clock, Timestamp};
 use crate::commands::{causes, restart};
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{Config, ConfigError, Loaded, Tls};
 use crate::gateway::{self, Gateway};
 use crate::server::{self, CertificateError};
 use crate::service_manager::{self, Word};
@@ -126,6 +126,19 @@ impl Reloads {
         let outcome = self.put_in_force(config).await;
         self.note(outcome.as_ref().copied());
         outcome
+    }
+
+    /// Notes that a certificate was ordered, and whether it was issued.
+    pub(super) fn note_order(&self, host: &str, is_issued: bool) {
+        self.outcomes.note_order(host, is_issued);
+    }
+
+    /// What became of the orders for the certificates that are to be ordered.
+    pub(super) fn certificate_orders(&self) -> Vec<(String, admin::CertificateOrders)> {
+        match &self.config().tls {
+            Tls::Acme(acme) => self.outcomes.orders(&acme.hosts),
+            _ => Vec::new(),
+        }
     }
 
     fn note(&self, outcome: Result<(), &ReloadError>) {
