@@ -112,6 +112,29 @@ async fn a_certificate_is_issued_by_either_challenge_kept_for_its_owner_and_used
 }
 
 #[tokio::test]
+async fn the_authority_is_told_another_contact_once_with_the_next_order() {
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = configuration(&pebble, "http-01", &upstream, &directory);
+    let kept = directory.path().join("state/acme");
+    let mut seen = Vec::new();
+    for contact in ["operator@example.test", "other@example.test", "other@example.test"] {
+        let mut usher = Usher::serve(&yaml.replace("operator@example.test", contact), directory.path());
+        let visitor = pebble.trusting().await;
+        shown(&visitor, None, &usher).await;
+        seen.push(usher.output().matches("was told the contact").count());
+        assert!(fs::read_to_string(kept.join("account.json")).unwrap().contains(contact), "{contact}");
+        usher.signal("TERM").await;
+        usher.exit().await;
+        fs::remove_file(kept.join("app.test.pem")).unwrap();
+    }
+    assert_eq!((&seen[..], pebble.accounts(), pebble.orders()), (&[0, 1, 0][..], 1, 3), "{}", pebble.said());
+    let updates = pebble.said().lines().filter(|line| line.contains("POST /my-account/")).count();
+    assert!(updates > 0, "{}", pebble.said());
+}
+
+#[tokio::test]
 async fn a_certificate_is_renewed_before_it_ends_and_no_request_fails_over_it() {
     let Some(mut pebble) = Pebble::prepare(24) else { return };
     pebble.start().await;
