@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -123,7 +124,8 @@ impl Reloads {
     ///
     /// See [`ReloadError`]; nothing has changed then.
     pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
-        let outcome = self.put_in_force(config).await;
+        let putting = AssertUnwindSafe(self.put_in_force(config)).catch_unwind();
+        let outcome = putting.await.unwrap_or(Err(ReloadError::Defect));
         self.note(outcome.as_ref().copied());
         outcome
     }
