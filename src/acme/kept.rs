@@ -8,6 +8,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
@@ -17,6 +18,9 @@ use crate::config::Acme;
 use crate::state;
 
 const ACCOUNT: &str = "account.json";
+
+/// Beside the credentials: whom the authority was told to write to.
+const CONTACT: &str = "contact";
 
 /// What is known of a certificate that was issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +61,31 @@ pub(super) fn keep_certificate(acme: &Acme, host: &str, key_and_chain: &[u8]) ->
 
 /// The account that was made at this authority.
 pub(super) fn account(acme: &Acme) -> Option<AccountCredentials> {
-    let text = fs::read_to_string(acme.kept_in.join(ACCOUNT)).ok()?;
-    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let value = read_account(acme)?;
     (value.get("directory")?.as_str()? == acme.directory.as_str()).then(|| serde_json::from_value(value).ok()).flatten()
 }
 
-/// Keeps the account.
-pub(super) fn keep_account(acme: &Acme, text: &str) -> Result<(), OrderError> {
-    keep(acme, ACCOUNT, text.as_bytes())
+fn read_account(acme: &Acme) -> Option<Value> {
+    let text = Zeroizing::new(fs::read_to_string(acme.kept_in.join(ACCOUNT)).ok()?);
+    serde_json::from_str(&text).ok()
+}
+
+/// Keeps the account, of which the authority knows the present contact.
+pub(super) fn keep_account(acme: &Acme, mut credentials: Value) -> Result<(), OrderError> {
+    if let Some(members) = credentials.as_object_mut() {
+        members.insert(CONTACT.to_owned(), json!(acme.contacts));
+    }
+    keep(acme, ACCOUNT, Zeroizing::new(credentials.to_string()).as_bytes())
+}
+
+/// Whether the authority was told the present contact.
+pub(super) fn is_contact_of_account(acme: &Acme) -> bool {
+    read_account(acme).and_then(|account| account.get(CONTACT).cloned()) == Some(json!(acme.contacts))
+}
+
+/// Notes that it was.
+pub(super) fn note_contact(acme: &Acme) -> Result<(), OrderError> {
+    read_account(acme).map_or(Ok(()), |account| keep_account(acme, account))
 }
 
 /// Forgets the account.
@@ -139,9 +160,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (one, other) =
             (acme("https://one.test/dir", directory.path()), acme("https://other.test/dir", directory.path()));
-        let made = r#"{"id":"https://one.test/1","key_pkcs8":"","directory":"https://one.test/dir"}"#;
+        let made = json!({ "id": "https://one.test/1", "key_pkcs8": "", "directory": "https://one.test/dir" });
         keep_account(&one, made).unwrap();
         assert!(account(&one).is_some() && account(&other).is_none());
+        let moved = Acme { contacts: vec!["mailto:other@one.test".to_owned()], ..one.clone() };
+        assert!(is_contact_of_account(&one) && !is_contact_of_account(&moved));
+        note_contact(&moved).unwrap();
+        assert!(account(&moved).is_some() && is_contact_of_account(&moved));
         forget_account(&one).unwrap();
         forget_account(&one).unwrap();
         assert!(account(&one).is_none());

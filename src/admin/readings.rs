@@ -34,6 +34,8 @@ pub struct Readings {
     pub certificates: Vec<Certificate>,
     /// The hosts whose certificates are yet to be issued: nobody can connect to them.
     pub awaited_certificates: Vec<String>,
+    /// What became of orders for certificates, by the host; empty where none are ordered.
+    pub certificate_orders: Vec<(String, CertificateOrders)>,
     /// What became of reloads.
     pub reloads: Reloads,
     /// What tells the configuration in force from others.
@@ -51,6 +53,15 @@ pub struct Certificate {
     pub expires_at: Timestamp,
     /// From when on it should have been renewed.
     pub late_at: Timestamp,
+}
+
+/// How many certificates were ordered for a host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CertificateOrders {
+    /// Those that were issued.
+    pub issued: u64,
+    /// Those that were not.
+    pub failed: u64,
 }
 
 /// What became of reloads.

@@ -58,6 +58,20 @@ pub enum Unauthenticated {
 }
 
 impl Unauthenticated {
+    /// Whether it says nothing against anybody: nobody has signed in yet, or the time of that is over.
+    #[must_use]
+    pub const fn is_everyday(&self) -> bool {
+        match self {
+            Self::NoCredentials => true,
+            Self::Token(error) => !error.is_suspect(),
+            Self::SessionEnded(SessionEnd::Renewal(end)) => {
+                !matches!(end, EndReason::Reused | EndReason::IdentityChanged | EndReason::Nameless)
+            }
+            Self::SessionEnded(_) => true,
+            _ => false,
+        }
+    }
+
     /// The same of a token that came without a session.
     #[must_use]
     pub(super) fn of_token_alone(self) -> Self {

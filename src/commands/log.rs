@@ -3,6 +3,9 @@
 
 mod json;
 mod lines;
+#[cfg(test)]
+mod testing;
+mod text;
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -14,6 +17,7 @@ use crate::config::{Log, LogFormat};
 use crate::server::panic_message;
 use json::Json;
 use lines::Lines;
+use text::Text;
 
 /// How long the end of the process waits for the last lines to be written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -61,7 +65,7 @@ pub fn start(log: &Log) -> Result<LogGuard, LogError> {
         .log_internal_errors(false);
     // The only error is that there is a log already.
     let _ = match log.format {
-        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.finish().with(filter)),
+        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.fmt_fields(Text).finish().with(filter)),
         LogFormat::Json => tracing::subscriber::set_global_default(subscriber.event_format(Json).finish().with(filter)),
     };
     log_panics();

@@ -57,9 +57,12 @@ fn conclude(address: &Address, check: &HealthCheck, outcome: Result<(), CheckErr
         Ok(()) if length >= check.healthy_after && address.condition.checked(true) => {
             tracing::info!(address = name, "the application at this address is well again, say its health checks");
         }
-        Err(error) if length >= check.unhealthy_after && address.condition.checked(false) => {
-            let cause = chain(&error);
-            tracing::warn!(fault = "upstream", address = name, cause, "the application at this address is ill");
+        Err(error) if length >= check.unhealthy_after => {
+            let (cause, is_news) = (chain(&error), address.condition.checked(false));
+            if is_news {
+                tracing::warn!(fault = "upstream", address = name, cause, "the application at this address is ill");
+            }
+            address.condition.note_failure(cause);
         }
         Ok(()) | Err(_) => {}
     }

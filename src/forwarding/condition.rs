@@ -2,14 +2,16 @@
 //!
 //! Two things keep an address out, each for itself. An **ejection** follows from what became of requests and ends after a
 //! time, when one request at a time shows whether the address works again. A failed **check** lasts until checks succeed.
-//! A request that asks about an address that is well reads two or three atomics; nothing here locks or allocates. Which
-//! address a request goes to is not decided here, nor is anything logged.
+//! A request that asks about an address that is well reads two or three atomics; nothing here locks, and only what has
+//! changed for the worse allocates. Which address a request goes to is not decided here, nor is anything logged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::clock::Clock;
+use arc_swap::ArcSwapOption;
+
+use crate::clock::{Clock, Timestamp};
 use crate::config::Ejection;
 use crate::forwarding::room::Room;
 use crate::tally::Count;
@@ -40,6 +42,10 @@ pub(super) struct Condition {
     row: AtomicI32,
     /// When it last came back; 0: long ago.
     returned: AtomicU64,
+    /// A request or a check has shown how it is.
+    tried: AtomicBool,
+    /// What keeps it out.
+    failure: ArcSwapOption<AddressFailure>,
     pub(super) requests: Room,
     /// Connections that are being made.
     pub(super) connects: Room,
@@ -54,6 +60,15 @@ pub(super) struct AddressCounts {
     pub(super) retries: Count,
     pub(super) retries_refused: Count,
     pub(super) overloads: Count,
+}
+
+/// What keeps an address out, for whoever looks for the cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressFailure {
+    /// Since when it is out.
+    pub since: Timestamp,
+    /// What was seen last, as the log says it.
+    pub cause: String,
 }
 
 /// What speaks against an address.
@@ -93,6 +108,8 @@ impl Condition {
             ill: AtomicBool::new(false),
             row: AtomicI32::new(0),
             returned: AtomicU64::new(0),
+            tried: AtomicBool::new(false),
+            failure: ArcSwapOption::empty(),
             requests: Room::default(),
             connects: Room::default(),
             counts,
@@ -104,15 +121,19 @@ impl Condition {
     pub(super) fn anew(&self, checks: bool) -> Self {
         let take = |number: &AtomicU64| AtomicU64::new(number.load(Relaxed));
         let (until, returned) = (take(&self.until), take(&self.returned));
-        Self {
+        let next = Self {
             origin: self.origin,
             stage: AtomicU32::new(self.stage()),
             in_trouble: AtomicBool::new(self.in_trouble.load(Relaxed)),
             ill: AtomicBool::new(checks && self.ill.load(Relaxed)),
             until,
             returned,
+            tried: AtomicBool::new(self.is_tried()),
             ..Self::new(self.clock.clone(), Arc::clone(&self.counts))
-        }
+        };
+        next.failure.store(self.failure());
+        next.forget_failure();
+        next
     }
 
     /// Whether it is to get a request now. `dice` tells requests apart while it returns.
@@ -158,6 +179,34 @@ impl Condition {
         returned != 0 && !self.is_out() && self.now().saturating_sub(returned) < millis(slow_start)
     }
 
+    /// Whether a request or a check has shown how it is.
+    pub(super) fn is_tried(&self) -> bool {
+        self.tried.load(Relaxed)
+    }
+
+    fn note_tried(&self) {
+        if !self.is_tried() {
+            self.tried.store(true, Relaxed);
+        }
+    }
+
+    /// What keeps it out, while something does.
+    pub(super) fn failure(&self) -> Option<Arc<AddressFailure>> {
+        self.failure.load_full().filter(|_| self.is_out())
+    }
+
+    /// This has just put it out, or keeps it there.
+    pub(super) fn note_failure(&self, cause: String) {
+        let since = self.failure.load().as_ref().map_or_else(|| self.clock.now(), |failure| failure.since);
+        self.failure.store(Some(Arc::new(AddressFailure { since, cause })));
+    }
+
+    fn forget_failure(&self) {
+        if !self.is_out() {
+            self.failure.store(None);
+        }
+    }
+
     /// What a request notes when it begins: what it tells counts only if nobody else has told more since.
     pub(super) fn stage(&self) -> u32 {
         self.stage.load(Relaxed)
@@ -188,6 +237,7 @@ impl Condition {
 
     /// A request that began at `stage` was answered. Returns whether the address takes part again.
     pub(super) fn worked(&self, stage: u32) -> bool {
+        self.note_tried();
         if self.faults.load(Relaxed) != 0 {
             self.faults.store(0, Relaxed);
         }
@@ -199,6 +249,7 @@ impl Condition {
         self.probed.store(0, Relaxed);
         self.server_errors.store(0, Relaxed);
         self.returned.store(self.now(), Relaxed);
+        self.forget_failure();
         true
     }
 
@@ -219,6 +270,7 @@ impl Condition {
         is_room: impl FnOnce() -> bool,
         chance: impl FnOnce() -> u8,
     ) -> Option<Duration> {
+        self.note_tried();
         // What fails together, or began before the last ejection, counts once.
         if stage != self.stage() || stage != 0 && self.now() < self.until.load(Relaxed) {
             return None;
@@ -255,6 +307,7 @@ impl Condition {
 
     /// A check has found it well or not, as so many before it have in a row, this one included.
     pub(super) fn add_check(&self, well: bool) -> u32 {
+        self.note_tried();
         let before = self.row.load(Relaxed);
         let row = if well { before.max(0).saturating_add(1) } else { before.min(0).saturating_sub(1) };
         // Checks of an address come one after another.
@@ -269,6 +322,7 @@ impl Condition {
         }
         if well {
             self.returned.store(self.now(), Relaxed);
+            self.forget_failure();
         } else {
             self.counts.failed_checks.add();
         }

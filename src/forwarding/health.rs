@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::forwarding::condition::AddressFailure;
 use crate::forwarding::upstreams::Address;
 
 /// How one address of an application is at the moment, and what has been counted of it in this process.
@@ -12,6 +13,8 @@ pub struct AddressHealth {
     pub address: Arc<str>,
     /// How it is.
     pub state: AddressState,
+    /// What keeps it out, where something does.
+    pub failure: Option<Arc<AddressFailure>>,
     /// How often it was passed over for what became of requests.
     pub ejections: u64,
     /// How often checks found that it is not well any more.
@@ -27,6 +30,8 @@ pub struct AddressHealth {
 /// Whether an address gets requests; the worse comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AddressState {
+    /// It does, and neither a request nor a check has shown yet whether it works.
+    Untried,
     /// It does.
     In,
     /// It came back a moment ago, and gets fewer than others.
@@ -41,13 +46,14 @@ impl AddressState {
     /// Whether it gets requests.
     #[must_use]
     pub const fn is_healthy(self) -> bool {
-        matches!(self, Self::In | Self::Returning)
+        matches!(self, Self::Untried | Self::In | Self::Returning)
     }
 
     /// One word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Untried => "untried",
             Self::In => "in",
             Self::Returning => "returning",
             Self::Ejected => "ejected",
@@ -63,11 +69,13 @@ impl AddressHealth {
             (true, _, _) => AddressState::Ill,
             (false, true, _) => AddressState::Ejected,
             (false, false, true) => AddressState::Returning,
-            (false, false, false) => AddressState::In,
+            (false, false, false) if condition.is_tried() => AddressState::In,
+            (false, false, false) => AddressState::Untried,
         };
         Self {
             address: Arc::clone(&address.name),
             state,
+            failure: condition.failure(),
             ejections: counts.ejections.total(),
             failed_checks: counts.failed_checks.total(),
             retries: counts.retries.total(),

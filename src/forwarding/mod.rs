@@ -54,6 +54,7 @@ mod websocket_frames;
 pub use affinity::Affinity;
 pub use body::Body;
 pub use client_address::network;
+pub use condition::AddressFailure;
 pub use error::{BodyError, ConnectError, Fault, ForwardError, chain};
 pub use examination::{Examination, Tried};
 pub use forwarder::Forwarder;

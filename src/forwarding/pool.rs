@@ -59,6 +59,7 @@ impl Pool {
                 "the application at this address is passed over"
             );
         }
+        address.condition.note_failure(cause);
     }
 
     /// A request that began at `stage` has its answer.

@@ -133,7 +133,8 @@ impl Upstreams {
                 let health = AddressHealth::of(address, pool.care.ejection.slow_start);
                 match all.iter_mut().find(|other| other.address == health.address) {
                     // The same with other settings, and with the same counts.
-                    Some(other) => other.state = other.state.max(health.state),
+                    Some(other) if other.state < health.state => *other = health,
+                    Some(_) => {}
                     None => all.push(health),
                 }
             }

@@ -100,6 +100,8 @@ pub(super) enum Cause {
     Unkept,
     /// How many came before it, which is not kept either.
     RateLimit,
+    /// Nobody has signed in, or not as the route asks, or not lately: nothing that was presented speaks against anybody.
+    NotSignedIn,
 }
 
 /// How the body of the answer ended.
@@ -145,9 +147,23 @@ impl Record {
 
     /// What is counted of it, once the head of the answer is there.
     pub(super) fn answered(&self) -> Answered {
-        let (status, fault) = (self.status, self.refusal.as_ref().map(|(_, fault)| *fault));
-        let limited = self.cause == Cause::RateLimit;
-        Answered { status, fault, limited, whole: self.head_after, upstream: self.upstream_took(), own: self.own() }
+        let sent_to_sign_in = self.is_sent_to_sign_in();
+        let fault = self.refusal.as_ref().map(|(_, fault)| *fault).filter(|_| !sent_to_sign_in);
+        Answered {
+            status: self.status,
+            fault,
+            limited: self.cause == Cause::RateLimit,
+            sent_to_sign_in,
+            whole: self.head_after,
+            upstream: self.upstream_took(),
+            own: self.own(),
+        }
+    }
+
+    /// Whether a browser goes from here to where people sign in, as everybody's does who comes for the first time. The log
+    /// has its reason, and no operator has to look after it.
+    pub(super) fn is_sent_to_sign_in(&self) -> bool {
+        self.cause == Cause::NotSignedIn && self.status == StatusCode::FOUND
     }
 
     /// Whatever was not waiting for somebody else.

@@ -13,7 +13,7 @@ use crate::audit::{Event, TARGET};
 use crate::auth::authenticate::Identity;
 use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
-use crate::auth::verify::{LogoutTokenError, VerifyError};
+use crate::auth::verify::LogoutTokenError;
 use crate::config::{Config, IssuerId};
 use crate::forwarding::chain;
 use crate::issuer::local::NotSignedIn;
@@ -182,7 +182,7 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
     match rejection {
         Rejection::Unauthenticated(Unauthenticated::Token(error))
         | Rejection::LogoutToken(LogoutTokenError::Token(error))
-            if !is_suspect(error) =>
+            if !error.is_suspect() =>
         {
             None
         }
@@ -241,19 +241,6 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
             Some(Event::SignInFailed)
         }
     }
-}
-
-/// Whether a token that does not count is more than one whose time is up, or that cannot be judged now.
-const fn is_suspect(error: &VerifyError) -> bool {
-    !matches!(
-        error,
-        VerifyError::Expired(_)
-            | VerifyError::Withdrawn(_)
-            | VerifyError::Inactive
-            | VerifyError::NotYetValid { .. }
-            | VerifyError::NotIntrospected(_)
-            | VerifyError::IssuerUnavailable(_)
-    )
 }
 
 impl Way {

@@ -69,6 +69,8 @@ pub struct RouteCounts {
     refused: [Count; FAULTS.len()],
     /// Requests that a rate limit has refused.
     pub limited: Count,
+    /// Requests whose browser was sent to sign in; none of them is a refusal.
+    pub sent_to_sign_in: Count,
     /// Requests whose client left before there was an answer.
     pub given_up: Count,
     /// From the request's head to the answer's.
@@ -86,6 +88,8 @@ pub(super) struct Answered {
     pub(super) fault: Option<&'static str>,
     /// Whether that was for a rate limit.
     pub(super) limited: bool,
+    /// Whether the browser was sent to sign in.
+    pub(super) sent_to_sign_in: bool,
     pub(super) whole: Duration,
     pub(super) upstream: Option<Duration>,
     pub(super) own: Duration,
@@ -189,6 +193,7 @@ impl RouteCounts {
             classes: [const { Count::new() }; _],
             refused: [const { Count::new() }; _],
             limited: Count::new(),
+            sent_to_sign_in: Count::new(),
             given_up: Count::new(),
             whole: Durations::new(&LONG),
             upstream: Durations::new(&LONG),
@@ -197,10 +202,13 @@ impl RouteCounts {
     }
 
     fn answered(&self, answered: &Answered) {
-        let Answered { status, fault, limited, whole, upstream, own } = answered;
+        let Answered { status, fault, limited, sent_to_sign_in, whole, upstream, own } = answered;
         self.count(*status, *fault);
         if *limited {
             self.limited.add();
+        }
+        if *sent_to_sign_in {
+            self.sent_to_sign_in.add();
         }
         self.whole.note(*whole);
         if let Some(upstream) = upstream {
@@ -243,7 +251,8 @@ mod tests {
 
     fn answered(status: u16, fault: Option<&'static str>) -> Answered {
         let (status, whole) = (StatusCode::from_u16(status).unwrap(), Duration::from_millis(3));
-        Answered { status, fault, limited: false, whole, upstream: None, own: Duration::from_micros(30) }
+        let (limited, sent_to_sign_in, own) = (false, false, Duration::from_micros(30));
+        Answered { status, fault, limited, sent_to_sign_in, whole, upstream: None, own }
     }
 
     #[test]

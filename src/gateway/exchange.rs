@@ -251,7 +251,7 @@ impl<'g> Exchange<'g> {
         self.record.status = response.status();
         self.record.head_after = self.clock().instant().saturating_duration_since(self.record.started);
         self.counting.answered(&self.record.answered());
-        if self.record.refusal.is_some() {
+        if self.record.refusal.is_some() && !self.record.is_sent_to_sign_in() {
             let (navigation, claims) = (self.kind.navigation, self.refused_claims.take());
             self.gateway.lasting.refusals.keep(self.clock().now(), &self.record, navigation, claims);
         }

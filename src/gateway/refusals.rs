@@ -1,7 +1,7 @@
 //! The last refusals, for whoever asks why: what the access log says of each, and of claims that were not enough those that
 //! the route asks about. Never a token, a cookie or a query (law 8).
 //!
-//! Only a request that is refused comes here. There are a few for each status, so that a flood of one kind leaves the others
+//! Only a request that is refused comes here, and none that is merely sent to sign in. There are a few for each status, so that a flood of one kind leaves the others
 //! in sight, and each is bounded in size. They outlive a reload and end with the process. What is refused before it is a
 //! request (a head that is too long, a connection too many) is not among them. Why a request would be refused now is told by
 //! [`explain`](super::explain): the journey once more, under the configuration in force.
@@ -115,7 +115,7 @@ impl Refusals {
             status: record.status.as_u16(),
             navigation,
             is_cut: path.is_some_and(|path| path.len() > LONGEST),
-            is_of_unkept: record.cause != Cause::Kept,
+            is_of_unkept: matches!(record.cause, Cause::Unkept | Cause::RateLimit),
             claims,
         });
     }

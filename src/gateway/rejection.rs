@@ -135,6 +135,8 @@ impl Rejection {
     pub(super) const fn cause(&self) -> Cause {
         match self {
             Self::RateLimited(_) => Cause::RateLimit,
+            Self::InsufficientAuthentication(_) => Cause::NotSignedIn,
+            Self::Unauthenticated(why) if why.is_everyday() => Cause::NotSignedIn,
             Self::Malformed(_)
             | Self::OtherHandshake
             | Self::CertificateExpired

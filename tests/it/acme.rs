@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::harness::certificates::authority;
 use crate::harness::child::Usher;
 use crate::harness::client::try_tls;
+use crate::harness::metrics::Metrics;
 use crate::harness::pebble::{Pebble, Visitor};
 use crate::harness::{Client, Gateway, Protocol, Upstream, eventually, get};
 
@@ -111,6 +112,29 @@ async fn a_certificate_is_issued_by_either_challenge_kept_for_its_owner_and_used
 }
 
 #[tokio::test]
+async fn the_authority_is_told_another_contact_once_with_the_next_order() {
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = configuration(&pebble, "http-01", &upstream, &directory);
+    let kept = directory.path().join("state/acme");
+    let mut seen = Vec::new();
+    for contact in ["operator@example.test", "other@example.test", "other@example.test"] {
+        let mut usher = Usher::serve(&yaml.replace("operator@example.test", contact), directory.path());
+        let visitor = pebble.trusting().await;
+        shown(&visitor, None, &usher).await;
+        seen.push(usher.output().matches("was told the contact").count());
+        assert!(fs::read_to_string(kept.join("account.json")).unwrap().contains(contact), "{contact}");
+        usher.signal("TERM").await;
+        usher.exit().await;
+        fs::remove_file(kept.join("app.test.pem")).unwrap();
+    }
+    assert_eq!((&seen[..], pebble.accounts(), pebble.orders()), (&[0, 1, 0][..], 1, 3), "{}", pebble.said());
+    let updates = pebble.said().lines().filter(|line| line.contains("POST /my-account/")).count();
+    assert!(updates > 0, "{}", pebble.said());
+}
+
+#[tokio::test]
 async fn a_certificate_is_renewed_before_it_ends_and_no_request_fails_over_it() {
     let Some(mut pebble) = Pebble::prepare(24) else { return };
     pebble.start().await;
@@ -156,6 +180,11 @@ async fn without_the_authority_other_sites_are_served_a_certificate_that_there_i
     let told = usher.output();
     let line = told.lines().find(|line| line.contains("no certificate was issued")).unwrap();
     assert!(line.contains("\"authority\"") && line.contains("\"app.test\""), "whose fault it is: {line}");
+    let admin = usher.address("admin").await;
+    let ordered = async |outcome| {
+        Metrics::of(admin).await.count("usher_certificate_orders_total", &[("name", "app.test"), ("outcome", outcome)])
+    };
+    assert!(ordered("failed").await > 0 && ordered("issued").await == 0);
     let other = Client { address: pebble.https, protocol: Protocol::Http1 };
     other.send(get("https://other.test/x")).await.assert_status(200);
     let ready = format!("http://{}/readyz", usher.address("admin").await);
@@ -164,6 +193,7 @@ async fn without_the_authority_other_sites_are_served_a_certificate_that_there_i
     pebble.start().await;
     let visitor = pebble.trusting().await;
     let first = shown(&visitor, None, &usher).await;
+    assert!(ordered("issued").await > 0);
 
     // At a renewal.
     pebble.stop().await;

@@ -1,10 +1,13 @@
 //! `usher demo`: one command, then the lines that it prints, exactly as it prints them.
 
+use std::path::Path;
 use std::process::Stdio;
 
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::harness::child::Usher;
+use crate::harness::chromium::Chromium;
 use crate::harness::left_out;
 use crate::harness::tokens::shows_a_token;
 
@@ -16,6 +19,20 @@ async fn the_lines_that_the_demonstration_prints_do_what_they_say() {
 #[tokio::test]
 async fn with_a_login_service_they_do_as_well() {
     do_what_they_say(&["--login-service"]).await;
+}
+
+#[tokio::test]
+async fn nothing_on_its_page_is_cut_on_a_small_screen() {
+    let home = tempfile::tempdir().unwrap();
+    let usher = Usher::run(&["demo", "--listen", "127.0.0.1:0"], home.path());
+    usher.says("Ctrl-C ends").await;
+    let output = usher.output();
+    let port = output.split("https://localhost:").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser");
+    std::fs::create_dir_all(&pictures).unwrap();
+    let options = json!({ "pictures": pictures });
+    let Some(browser) = Chromium::play_at("demo", port.parse().unwrap(), options) else { return };
+    browser.ends().await;
 }
 
 async fn do_what_they_say(flags: &[&str]) {

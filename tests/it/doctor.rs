@@ -318,6 +318,21 @@ fn closed() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+#[tokio::test]
+async fn an_address_that_several_sites_use_is_told_of_once_with_all_of_them() {
+    let upstream = Upstream::start().await;
+    let site = |host: &str, more: &str| {
+        format!(
+            "  - {{ host: {host}, access: public, upstream: {{ url: '{}'{more} }}, routes: [{{ path: / }}] }}\n",
+            upstream.url()
+        )
+    };
+    let health = ", health: { path: /healthz }";
+    let sites = [site("b.test", ""), site("a.test", health), site("c.test", "")].concat();
+    let found = doctor(&format!("sites:\n{sites}")).await;
+    found.assert("upstream.connect", "ok", "; for a.test, b.test, c.test", "");
+}
+
 /// What is wrong with a connection to an upstream or an issuer, and what is said of it.
 struct Wrong<'a> {
     url: &'a str,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::harness::body::fed;
+use crate::harness::keys::SigningKey;
 use crate::harness::metrics::Metrics;
 use crate::harness::promtool::promtool;
 use crate::harness::scene::{ISSUERS, SESSION, SITES, jar};
@@ -63,6 +64,26 @@ async fn requests_are_counted_by_site_route_and_status_and_refusals_by_whose_fau
     assert_eq!(metrics.count("usher_request_duration_seconds_count", &root), 5);
     assert_eq!(metrics.count("usher_upstream_duration_seconds_count", &root), 4, "one did not get there");
     assert_eq!(metrics.count("usher_own_duration_seconds_count", &root), 5);
+}
+
+#[tokio::test]
+async fn who_is_merely_sent_to_sign_in_is_not_refused_and_who_presents_what_does_not_count_is() {
+    let scene = Scene::usual().await;
+    let page = || get("https://app.test/x").navigation();
+    scene.send(page()).await.assert_status(302);
+    let forged = scene.issuer.token("root").sign(&SigningKey::p256());
+    scene.send(page().header("cookie", &format!("at={forged}"))).await.assert_status(302);
+    scene.send(get("https://app.test/x")).await.assert_status(401);
+    let metrics = scrape(&scene).await;
+    let root = [("site", "app.test"), ("route", "app.test/")];
+    assert_eq!(metrics.count("usher_sent_to_sign_in_total", &root), 1, "{}", metrics.text);
+    assert_eq!(metrics.count("usher_refusals_total", &root), 2, "{}", metrics.text);
+    let status = scene.gateway.status("/").await;
+    let told: Vec<_> = status["refusals"].as_array().unwrap().iter().map(|refusal| refusal["status"].clone()).collect();
+    assert_eq!(told, [401, 302], "{status:#}");
+    let site = status["sites"].as_array().unwrap().iter().find(|site| site["host"] == "app.test").unwrap();
+    let route = site["routes"].as_array().unwrap().iter().find(|route| route["path"] == "/").unwrap();
+    assert_eq!((&route["sent_to_sign_in"], &route["refused"]), (&1.into(), &2.into()), "{route}");
 }
 
 #[tokio::test]

@@ -350,16 +350,26 @@ async fn an_application_that_fails_is_shown_so_until_it_answers() {
         format!("sites: [{{ host: pub.test, upstream: '{address}', access: public, routes: [{{ path: / }}] }}]\n");
     let scene = Scene::start(&site).await;
     let of = |status: &Value| status["upstreams"][0].clone();
+    let now = |status: &Value| status["now"].as_u64().unwrap();
     assert_eq!(
         of(&json(&scene, "/").await),
         json!({
-            "at": address, "up": true, "state": "in", "ejections": 0, "failed_checks": 0, "retries": 0, "overloads": 0
+            "at": address, "up": true, "state": "untried", "failure": null, "ejections": 0, "failed_checks": 0,
+            "retries": 0, "overloads": 0
         })
     );
+    assert!(page(&scene, "/").await.contains("not tried yet"));
     scene.send(get("https://pub.test/x")).await.assert_status(502);
     let status = json(&scene, "/").await;
     assert_eq!((&of(&status)["up"], &of(&status)["ejections"]), (&json!(false), &json!(1)));
-    assert!(page(&scene, "/").await.contains("is passed over for what became of requests"));
+    let failure = of(&status)["failure"].take();
+    assert!((1..=now(&status)).contains(&failure["since"].as_u64().unwrap()), "{failure}");
+    let cause = failure["cause"].as_str().unwrap();
+    assert!(cause.contains("refused or failed") && !cause.contains(&*socket.to_string_lossy()), "{cause}");
+    let shown = page(&scene, "/").await;
+    for part in ["is passed over for what became of requests", cause, "since "] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
 
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
     tokio::spawn(async move {
@@ -376,6 +386,8 @@ async fn an_application_that_fails_is_shown_so_until_it_answers() {
         }
     };
     tokio::time::timeout(PATIENCE, answers).await.expect("it answers again");
+    let well = of(&json(&scene, "/").await);
+    assert!(well["failure"].is_null() && well["state"] != "untried", "{well}");
 }
 
 #[tokio::test]

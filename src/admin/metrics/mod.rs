@@ -72,7 +72,13 @@ impl Readings {
         let all = self.certificates.iter().map(expiry).chain(self.awaited_certificates.iter().map(awaited));
         let help =
             "When a certificate that clients are shown ends, in seconds since 1970; 0 while it is yet to be issued.";
-        families.gauges("usher_certificate_expiry_timestamp_seconds", help, all)
+        families.gauges("usher_certificate_expiry_timestamp_seconds", help, all)?;
+        let orders = self.certificate_orders.iter().flat_map(|(host, orders)| {
+            [("issued", orders.issued), ("failed", orders.failed)]
+                .map(|(outcome, times)| ([("name", &**host), ("outcome", outcome)], times))
+        });
+        let help = "Certificates that were ordered by ACME, by what came of that; absent where none are.";
+        families.counters("usher_certificate_orders", help, orders)
     }
 
     fn issuers(&self, families: &mut Families<'_>) -> fmt::Result {

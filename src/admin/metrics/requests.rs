@@ -28,6 +28,9 @@ pub(super) fn write(counts: &Counts, families: &mut Families<'_>) -> fmt::Result
     let limited = asked.iter().map(|counts| (names(counts), counts.limited.total()));
     let help = "Requests that a rate limit has refused.";
     families.counters("usher_rate_limited", help, limited)?;
+    let sent = asked.iter().map(|counts| (names(counts), counts.sent_to_sign_in.total()));
+    let help = "Requests whose browser was sent to sign in, which is no refusal.";
+    families.counters("usher_sent_to_sign_in", help, sent)?;
     let given_up = asked.iter().map(|counts| (names(counts), counts.given_up.total()));
     let help = "Requests whose client left before there was an answer.";
     families.counters("usher_requests_given_up", help, given_up)?;

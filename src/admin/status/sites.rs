@@ -40,6 +40,8 @@ pub(super) struct Came {
     pub(super) requests: u64,
     /// Those that Usher refused.
     pub(super) refused: u64,
+    /// Those whose browser was sent to sign in, which is no refusal.
+    pub(super) sent_to_sign_in: u64,
     /// Those whose client left before there was an answer.
     pub(super) given_up: u64,
 }
@@ -58,6 +60,7 @@ impl Came {
         Self {
             requests: counts.answers().map(|(_, times)| times).sum(),
             refused: counts.refusals().map(|(_, times)| times).sum(),
+            sent_to_sign_in: counts.sent_to_sign_in.total(),
             given_up: counts.given_up.total(),
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 
 /// One address.
@@ -11,8 +12,10 @@ pub(super) struct Address {
     pub(super) at: String,
     /// Whether it gets requests.
     pub(super) up: bool,
-    /// `in`, `returning`, `ejected` or `ill`.
+    /// `untried`, `in`, `returning`, `ejected` or `ill`.
     pub(super) state: &'static str,
+    /// Why it is one of the last two; `None` of the others.
+    pub(super) failure: Option<Failure>,
     /// How often it was passed over for what became of requests.
     pub(super) ejections: u64,
     /// How often checks found that it is not well any more.
@@ -23,12 +26,21 @@ pub(super) struct Address {
     pub(super) overloads: u64,
 }
 
+/// What keeps an address out.
+#[derive(Debug, Serialize)]
+pub(super) struct Failure {
+    pub(super) since: Timestamp,
+    /// What was seen last, as the log says it.
+    pub(super) cause: String,
+}
+
 /// All of them, in the order of the configuration.
 pub(super) fn of(gateway: &Gateway) -> Vec<Address> {
     let address = |health: crate::forwarding::AddressHealth| Address {
         at: health.address.to_string(),
         up: health.state.is_healthy(),
         state: health.state.word(),
+        failure: health.failure.map(|failure| Failure { since: failure.since, cause: failure.cause.clone() }),
         ejections: health.ejections,
         failed_checks: health.failed_checks,
         retries: health.retries,

@@ -118,4 +118,18 @@ impl VerifyError {
             _ => None,
         }
     }
+
+    /// Whether it is about more than a token whose time is up, or that cannot be judged now.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        !matches!(
+            self,
+            Self::Expired(_)
+                | Self::Withdrawn(_)
+                | Self::Inactive
+                | Self::NotYetValid { .. }
+                | Self::NotIntrospected(_)
+                | Self::IssuerUnavailable(_)
+        )
+    }
 }

@@ -1,12 +1,13 @@
 //! The applications: where their names lead, what accepts connections there, and whether TLS stands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Trial;
 use super::finding::{Finding, told};
 use super::remedy::{self, Keys};
 use crate::clock::Clock;
-use crate::config::{Config, Upstream, UpstreamAddress};
+use crate::config::{Config, Route, Site, Upstream, UpstreamAddress};
 use crate::forwarding::{ConnectError, Examination, Tried, Upstreams};
 
 const KEYS: Keys = Keys { ca: "ca_file of the upstream", server_name: Some("server_name") };
@@ -14,31 +15,79 @@ const KEYS: Keys = Keys { ca: "ca_file of the upstream", server_name: Some("serv
 /// Nobody waits longer for a connection than this, whatever a route allows.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// One for each upstream.
+/// More sites than that are only counted.
+const MOST_SITES: usize = 4;
+
+/// An address, as one or several upstreams have it.
+struct Used<'a> {
+    upstream: Upstream,
+    address: &'a UpstreamAddress,
+    /// What the most patient of its routes waits for a connection.
+    limit: Duration,
+    sites: BTreeSet<String>,
+}
+
+/// One for each address, however many sites use it.
 pub(super) fn trials<'a>(config: &'a Config, clock: &'a Clock) -> Vec<Trial<'a>> {
-    let routes = || config.sites.iter().flat_map(|site| &site.routes);
-    let limit = |index| {
-        let its = routes().filter(|route| route.upstream.is_some_and(|id| id.0 == index));
-        its.map(|route| route.timeouts.connect).max().unwrap_or(PATIENCE).min(PATIENCE)
-    };
-    let trial = |(index, upstream)| Trial::new("upstream", addresses(upstream), examine(upstream, limit(index), clock));
-    config.upstreams.iter().enumerate().map(trial).collect()
+    let trial = |used: Used<'a>| Trial::new("upstream", used.address.to_string(), examine(used, clock));
+    addresses(config).into_iter().map(trial).collect()
 }
 
-fn addresses(upstream: &Upstream) -> String {
-    upstream.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+/// In the order of the configuration. One that is dialled in two ways is there twice.
+fn addresses(config: &Config) -> Vec<Used<'_>> {
+    let mut all: Vec<Used<'_>> = Vec::new();
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        let (limit, sites) = users(config, index);
+        for address in &upstream.addresses {
+            match all.iter_mut().find(|used| used.address == address && used.upstream.tls == upstream.tls) {
+                Some(used) => {
+                    used.limit = used.limit.max(limit);
+                    used.sites.extend(sites.iter().cloned());
+                }
+                None => {
+                    let upstream = Upstream { addresses: vec![address.clone()], ..upstream.clone() };
+                    all.push(Used { upstream, address, limit, sites: sites.clone() });
+                }
+            }
+        }
+    }
+    all
 }
 
-async fn examine(upstream: &Upstream, limit: Duration, clock: &Clock) -> Vec<Finding> {
-    match Upstreams::new(std::slice::from_ref(upstream), clock) {
+/// How long its routes wait for a connection, and the sites that have them.
+fn users(config: &Config, index: usize) -> (Duration, BTreeSet<String>) {
+    let is_its = |route: &Route| route.upstream.is_some_and(|id| id.0 == index);
+    let of_site =
+        |site: &'_ Site| site.routes.iter().filter(|route| is_its(route)).map(|route| route.timeouts.connect).max();
+    let (limits, sites): (Vec<_>, BTreeSet<_>) =
+        config.sites.iter().filter_map(|site| Some((of_site(site)?, site.host.to_string()))).unzip();
+    (limits.into_iter().max().unwrap_or(PATIENCE).min(PATIENCE), sites)
+}
+
+async fn examine(used: Used<'_>, clock: &Clock) -> Vec<Finding> {
+    let mut findings = match Upstreams::new(std::slice::from_ref(&used.upstream), clock) {
         Ok(upstreams) => {
-            let found = upstreams.examine(limit).await;
-            upstream.addresses.iter().zip(&found).flat_map(|(address, found)| verdicts(address, found)).collect()
+            let found = upstreams.examine(used.limit).await;
+            found.iter().flat_map(|found| verdicts(used.address, found)).collect()
         }
         Err(error) => {
             let remedy = "correct ca_file, client_certificate or client_key of the upstream";
-            vec![Finding::failed("upstream.tls", addresses(upstream), told(&error), remedy)]
+            vec![Finding::failed("upstream.tls", used.address.to_string(), told(&error), remedy)]
         }
+    };
+    // Where it ends for good or bad, that is who is concerned.
+    if let Some(last) = findings.last_mut() {
+        last.found.push_str(&used_by(&used.sites));
+    }
+    findings
+}
+
+fn used_by(sites: &BTreeSet<String>) -> String {
+    let named = sites.iter().take(MOST_SITES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match sites.len().saturating_sub(MOST_SITES) {
+        0 if sites.is_empty() => String::new(),
+        0 => format!("; for {named}"),
+        more => format!("; for {named} and {more} more"),
     }
 }
 

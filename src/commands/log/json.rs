@@ -178,42 +178,19 @@ const fn needs_escape(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use tracing_subscriber::fmt::MakeWriter;
 
+    use super::super::testing::Recorded;
     use super::*;
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Recorded(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Recorded {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Recorded {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     fn logged(event: impl FnOnce()) -> String {
         let recorded = Recorded::default();
         let subscriber = tracing_subscriber::fmt().with_writer(recorded.clone()).event_format(Json).finish();
         tracing::subscriber::with_default(subscriber, event);
-        let bytes = recorded.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        recorded.text()
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) async fn run(reloads: Reloads, challenges: Arc<Challenges>, clock: Cl
         let Tls::Acme(acme) = &config.tls else { continue };
         match renewals.tend(acme).await {
             Some((host, Ordered::Issued { due_already })) => {
+                reloads.note_order(&host, true);
                 tracing::info!(host, "a certificate was issued");
                 if let Some(again_in) = due_already {
                     tracing::error!(
@@ -38,6 +39,7 @@ pub(super) async fn run(reloads: Reloads, challenges: Arc<Challenges>, clock: Cl
                 renew_certificates(&reloads).await;
             }
             Some((host, Ordered::Failed { error, again_in })) => {
+                reloads.note_order(&host, false);
                 let remedy = matches!(error, OrderError::NotSeen(_)).then(|| remedy(acme, &host));
                 tracing::error!(
                     fault = error.fault(),

@@ -1,11 +1,13 @@
-//! What became of reloads, for the metrics, the status page and whoever wants to know what is wrong.
+//! What became of reloads and of orders for certificates, for the metrics, the status page and whoever wants to know what is
+//! wrong.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::admin::{ReloadFailure, Reloads};
+use crate::admin::{CertificateOrders, ReloadFailure, Reloads};
 use crate::clock::Timestamp;
 use crate::tally::Count;
 
@@ -20,6 +22,8 @@ pub(super) struct Outcomes {
     last_failure: ArcSwapOption<ReloadFailure>,
     /// Of the certificates that were read last.
     stale_certificates: ArcSwap<Vec<String>>,
+    /// By host.
+    orders: Mutex<HashMap<String, CertificateOrders>>,
 }
 
 impl Outcomes {
@@ -31,6 +35,7 @@ impl Outcomes {
             failed: Count::new(),
             last_failure: ArcSwapOption::empty(),
             stale_certificates: ArcSwap::default(),
+            orders: Mutex::default(),
         }
     }
 
@@ -59,6 +64,19 @@ impl Outcomes {
     /// Notes what is wrong with certificates that were read anew.
     pub(super) fn note_certificates(&self, problems: Vec<String>) {
         self.stale_certificates.store(Arc::new(problems));
+    }
+
+    /// Notes that a certificate was ordered for `host`, and whether it was issued.
+    pub(super) fn note_order(&self, host: &str, is_issued: bool) {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_host = orders.entry(host.to_owned()).or_default();
+        if is_issued { of_host.issued += 1 } else { of_host.failed += 1 }
+    }
+
+    /// What became of the orders for these hosts, in that order.
+    pub(super) fn orders(&self, hosts: &[String]) -> Vec<(String, CertificateOrders)> {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().map(|host| (host.clone(), orders.get(host).copied().unwrap_or_default())).collect()
     }
 }
 

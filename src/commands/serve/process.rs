@@ -35,6 +35,7 @@ impl Process for Serving {
             client_refusals: server.client_refusals(),
             certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
             awaited_certificates: server.awaited_certificates(),
+            certificate_orders: reloads.certificate_orders(),
             reloads: reloads.outcomes(),
             version,
         }

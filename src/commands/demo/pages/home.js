@@ -47,6 +47,8 @@ function row([name, value]) {
   header.textContent = name;
   const cell = document.createElement("td");
   cell.textContent = Array.isArray(value) ? value.join("\n") : value;
+  // A small screen shows it as no table, which it is all the same.
+  for (const [part, role] of [[line, "row"], [header, "rowheader"], [cell, "cell"]]) part.setAttribute("role", role);
   line.append(header, cell);
   return line;
 }
