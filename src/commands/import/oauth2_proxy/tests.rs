@@ -68,6 +68,9 @@ fn open_paths_are_no_wider_than_they_were() {
         assert!(told.contains(refused), "{refused} in {told}");
     }
     assert!(told.contains("^/docs matches more than /docs/"), "{told}");
+    // It looks at such paths no longer, and they are open here.
+    let encoded = "open paths that end in a slash: ";
+    assert!(told.contains(encoded) && !with("skip_auth_routes = [\"^/probe$\"]\n").1.contains(encoded), "{told}");
 }
 
 #[test]
