@@ -87,6 +87,12 @@ async fn users_are_added_changed_and_listed_and_the_file_stays_a_persons() {
     assert_eq!((list.as_array().unwrap().len(), &list[0]), (2, &alice));
     done(&["enable", "alice"], "", &directory).await;
     assert!(!done(&["list"], "", &directory).await.contains("disabled"));
+
+    let before = fs::read_to_string(&path).unwrap();
+    assert!(done(&["remove", "bob"], "", &directory).await.starts_with("bob: removed, in "));
+    let (left, _) = before.split_once("  bob:\n").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), left);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
@@ -184,6 +190,8 @@ async fn what_cannot_be_done_leaves_the_file_alone_and_says_why() {
     refused(&["add", "ALICE"], "", &directory, "there is alice already, and case").await;
     refused(&["add", " bob"], "wonderland\n", &directory, "typed").await;
     refused(&["disable", "bob"], "", &directory, "no user of this name").await;
+    refused(&["remove", "bob"], "", &directory, "no user of this name").await;
+    refused(&["remove", "alice"], "", &directory, "the only user").await;
     refused(&["list", "--issuer", "other"], "", &directory, "staff").await;
     fs::write(directory.path().join("users.yaml"), "{ users: { a: { password: x } } }\n").unwrap();
     refused(&["disable", "a"], "", &directory, "disabled: true").await;

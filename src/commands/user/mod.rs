@@ -55,6 +55,11 @@ enum Action {
         /// The name of the user
         name: String,
     },
+    /// Take a user out of the file, and end the user's sessions
+    Remove {
+        /// The name of the user
+        name: String,
+    },
     /// Set another password, and end the user's sessions
     Password {
         /// The name of the user
@@ -115,6 +120,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         Action::Disable { name } => (name, NewValue::Disabled(true)),
         Action::Enable { name } => (name, NewValue::Disabled(false)),
         Action::Totp { name, remove: true, .. } => (name, NewValue::NoTotp),
+        Action::Remove { name } => (name, NewValue::Removed),
     };
     let file = change_user(path, name, change, || ask(name))?;
     writeln!(out, "{name}: {}, in {}", change.done(), file.path().display())?;
@@ -160,6 +166,7 @@ enum NewValue<'a> {
         replaces: bool,
     },
     NoTotp,
+    Removed,
 }
 
 impl NewValue<'_> {
@@ -171,6 +178,7 @@ impl NewValue<'_> {
             Self::Disabled(false) => "enabled",
             Self::Totp { .. } => "has a second factor",
             Self::NoTotp => "has no second factor any more",
+            Self::Removed => "removed",
         }
     }
 
@@ -181,7 +189,9 @@ impl NewValue<'_> {
     fn read(self, path: PathBuf) -> Result<UsersFile, Failure> {
         let file = match self {
             Self::Added(_) => UsersFile::read_or_begin(path),
-            Self::Password | Self::Disabled(_) | Self::Totp { .. } | Self::NoTotp => UsersFile::read(path),
+            Self::Password | Self::Disabled(_) | Self::Totp { .. } | Self::NoTotp | Self::Removed => {
+                UsersFile::read(path)
+            }
         };
         file.map_err(Failure::configuration)
     }
@@ -191,8 +201,8 @@ impl NewValue<'_> {
             let failed = |source| UserError::Edit { path: file.path().to_owned(), source };
             edit::edit(file.text(), name, change).map_err(|source| {
                 // Whoever is named is not there, or is: nothing is wrong with the file.
-                use edit::EditError::{Known, Spelling, Twin, Unknown};
-                let is_name = matches!(source, Known | Unknown | Spelling(_) | Twin(_));
+                use edit::EditError::{Known, Last, Spelling, Twin, Unknown};
+                let is_name = matches!(source, Known | Unknown | Spelling(_) | Twin(_) | Last);
                 if is_name { Failure::world(failed(source)) } else { Failure::configuration(failed(source)) }
             })
         };
@@ -205,6 +215,7 @@ impl NewValue<'_> {
             }
             Self::Totp { secret, .. } => edit(&edit::Change::Totp(secret)),
             Self::NoTotp => edit(&edit::Change::NoTotp),
+            Self::Removed => edit(&edit::Change::Remove),
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Change<'a> {
     NoTotp,
     /// Whether the user may not sign in.
     Disabled(bool),
+    /// No such user any more.
+    Remove,
 }
 
 /// What is written of a new user.
@@ -67,6 +69,9 @@ pub enum EditError {
     /// The users stand where `users` should.
     #[error("the users file has no users: above its users; {NO_USERS}")]
     NoUsers,
+    /// Nobody would be left, and a gateway does not take over a file like that.
+    #[error("this is the only user: add another one first, or lock this one out with: usher user disable NAME")]
+    Last,
     /// The user has no second factor that could be taken away.
     #[error("this user has no second factor")]
     NoTotp,
@@ -93,6 +98,8 @@ pub fn edit(text: &str, user: &str, change: &Change<'_>) -> Result<String, EditE
         Change::NoTotp if !document.contains(&key_of(user, "totp")) => return Err(EditError::NoTotp),
         Change::NoTotp => without_key(text, &document, user, "totp"),
         Change::Disabled(disabled) => with_key(text, &document, user, "disabled", &disabled.to_string()),
+        Change::Remove if users(&values).is_none_or(|users| users.len() == 1) => return Err(EditError::Last),
+        Change::Remove => without_user(text, &document, user),
     };
     let by_hand = || EditError::ByHand(by_hand(user, change));
     let edited = edited.ok_or_else(by_hand)?;
@@ -123,7 +130,7 @@ fn refuse_wrong_name(values: &Dict, user: &str, is_new: bool) -> Result<(), Edit
 fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Option<Dict> {
     let of = |value: Option<&Value>| value.and_then(Value::as_dict).cloned().unwrap_or_default();
     let mut users = of(values.get("users"));
-    let mut keys = of(users.get(user));
+    let mut keys = of(users.remove(user).as_ref());
     let mut set = |key: &str, value| keys.insert(key.to_owned(), value);
     match change {
         Change::Add(new) => {
@@ -135,8 +142,11 @@ fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Option<Dict> {
         Change::Totp(secret) => drop(set("totp", Value::from(*secret))),
         Change::NoTotp => drop(keys.remove("totp")),
         Change::Disabled(disabled) => drop(set("disabled", Value::from(*disabled))),
+        Change::Remove => {}
     }
-    users.insert(user.to_owned(), Value::from(keys));
+    if !matches!(change, Change::Remove) {
+        users.insert(user.to_owned(), Value::from(keys));
+    }
     values.insert("users".to_owned(), Value::from(users));
     Some(values)
 }
@@ -211,6 +221,27 @@ fn without_key(text: &str, document: &Document, user: &str, key: &str) -> Option
     Some(lines.join("\n"))
 }
 
+/// Without a user who begins on a line of their own: all that is indented below the name, and the comment right above it, which
+/// would else stand above somebody else.
+fn without_user(text: &str, document: &Document, user: &str) -> Option<String> {
+    let Position { line, column } = document.key_position(&KeyPath::root().key("users").key(user));
+    let (at, indent) = (line.checked_sub(1)?, column.checked_sub(1)?);
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let indent_of = |line: &str| line.len() - line.trim_start().len();
+    let (before, rest) = lines.split_at_checked(at)?;
+    let (first, below) = rest.split_first()?;
+    if indent_of(first) != indent {
+        return None;
+    }
+    let is_about = |line: &&&str| line.trim_start().starts_with('#') && indent_of(line) == indent;
+    let about = before.iter().rev().take_while(is_about).count();
+    let is_below = |line: &&str| line.trim().is_empty() || indent_of(line) > indent;
+    let last =
+        below.iter().take_while(|line| is_below(line)).enumerate().filter(|(_, line)| !line.trim().is_empty()).last();
+    lines.drain(at - about..=at + last.map_or(0, |(index, _)| index + 1));
+    Some(lines.join("\n"))
+}
+
 fn key_of(user: &str, key: &str) -> KeyPath {
     KeyPath::root().key("users").key(user).key(key)
 }
@@ -254,6 +285,7 @@ fn by_hand(user: &str, change: &Change<'_>) -> String {
         Change::Password(hash) => format!("write password: {}", quoted(hash)),
         Change::Totp(secret) => format!("write totp: {}", quoted(secret)),
         Change::NoTotp => "take out totp".to_owned(),
+        Change::Remove => "take out all of it, and the name as well".to_owned(),
         Change::Disabled(disabled) => format!("write disabled: {disabled}"),
     }
 }

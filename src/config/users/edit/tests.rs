@@ -68,6 +68,36 @@ fn what_cannot_be_changed_like_this_is_left_alone_and_says_what_to_write() {
 }
 
 #[test]
+fn a_user_goes_with_what_is_said_of_them_and_nobody_else() {
+    let without = |user: &str| edit(FILE, user, &Change::Remove).unwrap();
+    let gone = |from: &str, until: &str| {
+        let (start, end) = (FILE.find(from).unwrap(), FILE.find(until).unwrap_or(FILE.len()));
+        format!("{}{}", &FILE[..start], &FILE[end..])
+    };
+    assert_eq!(without("alice"), gone("  # The boss.", "  \"b c\""));
+    assert_eq!(without("b c"), gone("  \"b c\"", "  dora"));
+    assert_eq!(without("dora"), gone("  dora", "nothing"));
+    // What is indented like the next user is about the next user; what is set apart is about nobody.
+    let text = "users:\n  # All of us.\n\n  # A.\n  a:\n    password: x\n    # totp: y\n\n    # deep\n\n  # B.\n  b: { password: x,\n    name: B }\n\n# The end.\n";
+    assert_eq!(
+        edit(text, "a", &Change::Remove).unwrap(),
+        "users:\n  # All of us.\n\n\n  # B.\n  b: { password: x,\n    name: B }\n\n# The end.\n"
+    );
+    assert_eq!(
+        edit(text, "b", &Change::Remove).unwrap(),
+        "users:\n  # All of us.\n\n  # A.\n  a:\n    password: x\n    # totp: y\n\n    # deep\n\n\n# The end.\n"
+    );
+    assert_eq!(edit("users:\n  a: { password: x }\n", "a", &Change::Remove), Err(EditError::Last));
+    assert_eq!(edit(FILE, "Alice", &Change::Remove), Err(EditError::Spelling("alice".to_owned())));
+    assert_eq!(edit(FILE, "eve", &Change::Remove), Err(EditError::Unknown));
+    for by_hand in
+        ["users: { a: { password: x }, b: { password: x } }\n", "users:\n  b: &b\n    password: x\n  a: *b\n"]
+    {
+        assert!(matches!(edit(by_hand, "b", &Change::Remove), Err(EditError::ByHand(_))), "{by_hand}");
+    }
+}
+
+#[test]
 fn users_must_be_there_to_be_changed_and_not_to_be_added() {
     assert_eq!(edit(FILE, "alice", &Change::Add(&with_hash("h"))), Err(EditError::Known));
     assert_eq!(edit(FILE, "Alice", &Change::Add(&with_hash("h"))), Err(EditError::Twin("alice".to_owned())));
