@@ -19,7 +19,7 @@ COPY --from=build /usr/local/bin/usher /usr/local/bin/usher
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/usher/
 WORKDIR /etc/usher
 EXPOSE 8080 8443
-# Asks the admin listener at 127.0.0.1:9901; `--admin` names another.
+# Asks at the listen.admin of /etc/usher/usher.yaml; `--config` names another file, `--admin` an address.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
     CMD ["/usr/local/bin/usher", "health"]
 # SIGTERM drains: readiness first, then connections. Give `docker stop --time` more than the drain takes.

@@ -4,12 +4,13 @@
 //! holds each of its words (RFC 8693 §4.2). Nothing is converted: the string `"true"` is not `true`, `"1"` is not `1`,
 //! and letters are compared with their case; only numbers are compared as numbers, so that `1` equals `1.0`. An absent
 //! claim and one that is `null` hold nothing, so that `any` and `all` fail on them and `none` passes. A list without
-//! values asks for something that nothing can be, and fails in `any` and in `all`.
+//! values asks for something that nothing can be, and fails in `any` and in `all`. A claim is in a domain when it is an
+//! address there, or a list of such addresses and nothing else, for an application may take any of them for the user's.
 
 use serde_json::{Number, Value};
 
 use crate::config::{Condition, ConditionTest};
-use crate::oauth::Claims;
+use crate::oauth::{Claims, EmailDomain, email};
 
 /// Why an authenticated request is refused: 403. Tells what the operator wrote, and nothing of the user's claims.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -50,6 +51,15 @@ pub fn is_met(claims: &Claims, condition: &Condition) -> bool {
         ConditionTest::Any(values) => values.iter().any(holds),
         ConditionTest::All(values) => !values.is_empty() && values.iter().all(holds),
         ConditionTest::None(values) => !values.iter().any(holds),
+        ConditionTest::Domain(domains) => is_in(claim, domains),
+    }
+}
+
+fn is_in(claim: &Value, domains: &[EmailDomain]) -> bool {
+    let is_in = |address: &Value| address.as_str().is_some_and(|address| email::is_in_any(address, domains));
+    match claim {
+        Value::Array(addresses) => !addresses.is_empty() && addresses.iter().all(is_in),
+        address => is_in(address),
     }
 }
 
@@ -218,6 +228,30 @@ mod tests {
         let listed = claims(json!({ "scope": ["read", "write all"] }));
         assert!(is_met(&listed, &any("scope", json!(["read"]))));
         assert!(!is_met(&listed, &any("scope", json!(["write"]))));
+    }
+
+    #[test]
+    fn a_claim_is_in_a_domain_when_all_that_it_says_is() {
+        let domains = ["example.com", ".corp.example"].map(|domain| domain.parse().unwrap());
+        let condition = Condition { claim: "email".parse().unwrap(), test: ConditionTest::Domain(domains.to_vec()) };
+        for (email, met) in [
+            (json!("a@example.com"), true),
+            (json!("a@x.corp.example"), true),
+            (json!("a@corp.example"), false),
+            (json!("a@evilexample.com"), false),
+            (json!(["a@example.com"]), true),
+            (json!(["a@example.com", "a@x.corp.example"]), true),
+            (json!(["a@example.com", "a@evil.test"]), false),
+            (json!(["a@example.com", 7]), false),
+            (json!([["a@example.com"]]), false),
+            (json!([]), false),
+            (json!({ "a@example.com": "a@example.com" }), false),
+            (json!(true), false),
+            (json!(null), false),
+        ] {
+            assert_eq!(is_met(&claims(json!({ "email": email })), &condition), met, "{email}");
+        }
+        assert!(!is_met(&alice(), &condition), "no address at all");
     }
 
     #[test]

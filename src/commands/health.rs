@@ -1,10 +1,16 @@
 //! `usher health`: asks a running gateway whether it is ready; for images that have no `curl`.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
+use super::source::SourceArgs;
+use crate::config;
+
+/// Where it is asked when nothing says where.
+const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 /// For connecting, and again for each read.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -14,19 +20,26 @@ const LONGEST_STATUS_LINE: u64 = 256;
 /// What `usher health` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The address of the admin listener, as listen.admin has it
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
-    admin: SocketAddr,
+    /// The address of the admin listener, whatever the configuration says
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Where the configuration comes from, which says it as listen.admin.
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 /// Why the gateway counts as unhealthy.
 #[derive(Debug, thiserror::Error)]
 enum Unhealthy {
     /// It cannot be reached, or does not answer in time.
-    #[error(
-        "the gateway does not answer at {0}; --admin names the address of listen.admin, as in --admin 127.0.0.1:9901"
-    )]
+    #[error("the gateway does not answer at {0}; --admin names another address, as in --admin 127.0.0.1:9901")]
     NoAnswer(SocketAddr, #[source] io::Error),
+    /// The same, where nothing says the address.
+    #[error(
+        "the gateway does not answer at {USUAL}, which is asked because {} cannot be read or has no listen.admin; --config names \
+         another configuration, and --admin an address", .0.display()
+    )]
+    NoAnswerAtUsual(PathBuf, #[source] io::Error),
     /// It answers, but not 200.
     #[error("the gateway is not ready: {0}")]
     NotReady(String),
@@ -38,8 +51,24 @@ enum Unhealthy {
 ///
 /// No answer within three seconds, or another one.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let status = ask(args.admin).map_err(|error| Failure::world(Unhealthy::NoAnswer(args.admin, error)))?;
+    // Of a configuration that is broken meanwhile, the gateway that serves takes no notice.
+    let known = args.admin.or_else(|| config::admin_address(&args.source.sources()));
+    let address = known.map_or(USUAL, reachable);
+    let status = ask(address).map_err(|error| {
+        Failure::world(match known {
+            Some(_) => Unhealthy::NoAnswer(address, error),
+            None => Unhealthy::NoAnswerAtUsual(args.source.config.clone(), error),
+        })
+    })?;
     if status.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(Failure::world(Unhealthy::NotReady(status))) }
+}
+
+/// Who listens on every address of the machine is asked at one of them.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
 }
 
 fn ask(admin: SocketAddr) -> io::Result<String> {
@@ -70,9 +99,13 @@ mod tests {
             let _ = stream.read(&mut request).unwrap();
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let verdict = run(&Args { admin });
+        let verdict = run(&at(admin));
         server.join().unwrap();
         verdict
+    }
+
+    fn at(admin: SocketAddr) -> Args {
+        Args { admin: Some(admin), source: SourceArgs { config: "none.yaml".into(), settings: Vec::new() } }
     }
 
     #[test]
@@ -85,7 +118,19 @@ mod tests {
     #[test]
     fn nobody_there_is_unhealthy() {
         let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let failure = run(&Args { admin }).unwrap_err();
+        let failure = run(&at(admin)).unwrap_err();
         assert!(failure.report().contains(&admin.to_string()), "{}", failure.report());
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_asked_on_this_machine() {
+        for (written, asked) in [
+            ("0.0.0.0:9", "127.0.0.1:9"),
+            ("[::]:9", "[::1]:9"),
+            ("192.0.2.7:9", "192.0.2.7:9"),
+            ("[::1]:9", "[::1]:9"),
+        ] {
+            assert_eq!(reachable(written.parse().unwrap()), asked.parse().unwrap());
+        }
     }
 }

@@ -67,16 +67,20 @@ impl Display for UpstreamAddress {
     }
 }
 
-/// `email_verified = true`, `realm_access.roles any of analyst, admin`.
+/// `email_verified = true`, `realm_access.roles any of analyst, admin`, `email domain = example.com`.
 impl Display for Condition {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let plain = |values: &[Value]| values.iter().map(plain).collect::<Vec<_>>();
         let (word, values) = match &self.test {
-            ConditionTest::Any(values) if values.len() == 1 => ("=", values),
-            ConditionTest::Any(values) => ("any of", values),
-            ConditionTest::All(values) => ("all of", values),
-            ConditionTest::None(values) => ("none of", values),
+            ConditionTest::Any(values) if values.len() == 1 => ("=", plain(values)),
+            ConditionTest::Any(values) => ("any of", plain(values)),
+            ConditionTest::All(values) => ("all of", plain(values)),
+            ConditionTest::None(values) => ("none of", plain(values)),
+            ConditionTest::Domain(domains) => (
+                if domains.len() == 1 { "domain =" } else { "domain any of" },
+                domains.iter().map(ToString::to_string).collect(),
+            ),
         };
-        let values: Vec<_> = values.iter().map(plain).collect();
         write!(formatter, "{} {word} {}", self.claim, values.join(", "))
     }
 }
@@ -107,6 +111,9 @@ mod tests {
         assert_eq!(shown(ConditionTest::Any(vec![true.into()])), "a.b = true");
         assert_eq!(shown(ConditionTest::Any(vec!["x".into(), 7.into()])), "a.b any of x, 7");
         assert_eq!(shown(ConditionTest::None(vec!["x".into()])), "a.b none of x");
+        let domains = |names: &[&str]| ConditionTest::Domain(names.iter().map(|name| name.parse().unwrap()).collect());
+        assert_eq!(shown(domains(&["a.test"])), "a.b domain = a.test");
+        assert_eq!(shown(domains(&["a.test", ".b.test"])), "a.b domain any of a.test, .b.test");
         let max_age = Some(std::time::Duration::from_secs(900));
         let both = Authentication { acr_values: vec!["gold".into(), "silver".into()], max_age };
         assert_eq!(both.to_string(), "acr gold or silver, signed in within 15m");

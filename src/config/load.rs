@@ -1,6 +1,7 @@
 //! From the file, the environment and the flags to a checked configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -10,7 +11,7 @@ use url::Url;
 
 use super::document::{Document, Fault};
 use super::error::{ConfigError, Note, Origin, Position, Problem};
-use super::file::{File, Issuer};
+use super::file::{File, Issuer, TextOr};
 use super::overlay::{self, Setting};
 use super::path::KeyPath;
 use super::report::Report;
@@ -168,6 +169,18 @@ pub fn local_users(sources: &Sources) -> Result<BTreeMap<String, LocalUsers>, Co
         Some((name.clone(), LocalUsers { file, place: host.unwrap_or(name) }))
     };
     Ok(issuers.into_iter().flatten().filter_map(users).collect())
+}
+
+/// Where the admin listener is, if the configuration can be read and says that. Whatever else is wrong with it does not matter,
+/// and no other file is read.
+#[must_use]
+pub fn admin_address(sources: &Sources) -> Option<SocketAddr> {
+    let (file, ..) = mirror(sources).ok()?;
+    let written = match file?.listen?.admin? {
+        TextOr::Text(address) => address,
+        TextOr::Keys(keys) => keys.address?,
+    };
+    written.parse().ok()
 }
 
 /// The merged sources as the mirror of the file, if they can be, and the directory of the file.

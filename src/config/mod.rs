@@ -56,7 +56,7 @@ pub use issuer::{
     IssuerTransport, KeySource, Login, LoginTokens, Refresh, RefreshExchange, SignIn, TokenPointers,
 };
 pub use listen::{Admin, CertificateFiles, Listen, Tls, listening_remedy};
-pub use load::{Format, Loaded, LocalUsers, Sources, load, local_users};
+pub use load::{Format, Loaded, LocalUsers, Sources, admin_address, load, local_users};
 pub use local_issuer::{FoldedName, LocalIssuer, User, Users};
 pub use operation::{Limits, Log, LogFormat, LogSubject, Shutdown};
 pub use password_hash::{Cost, HashError, PasswordHash};

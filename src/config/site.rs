@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{IssuerId, RateLimitId, UpstreamId};
-use crate::oauth::ClaimPath;
+use crate::oauth::{ClaimPath, EmailDomain};
 
 /// One application, by host.
 #[derive(Clone, Debug)]
@@ -155,6 +155,8 @@ pub enum ConditionTest {
     All(Vec<Value>),
     /// Holds none of these: an absent claim passes.
     None(Vec<Value>),
+    /// Is an address in one of these domains, or a list of such addresses and nothing else.
+    Domain(Vec<EmailDomain>),
 }
 
 /// One header made of a claim; an absent claim makes no header.

@@ -84,6 +84,12 @@ impl ClaimPath {
         matches!(self.steps.as_slice(), [only] if only == "sub")
     }
 
+    /// Whether the path names the `email` claim, of which `email_verified` says whether it is true (OIDC Core §5.1).
+    #[must_use]
+    pub fn is_email(&self) -> bool {
+        matches!(self.steps.as_slice(), [only] if only == "email")
+    }
+
     /// Whether the path names the `scope` claim (RFC 8693 §4.2), on which conditions look for a word in a string.
     #[must_use]
     pub fn is_scope(&self) -> bool {

@@ -83,6 +83,40 @@ async fn several_conditions_must_all_hold() {
 }
 
 #[tokio::test]
+async fn a_domain_lets_in_whoever_has_a_verified_address_there() {
+    let of = |email: Value| json!({ "email": email, "email_verified": true });
+    decides(
+        "{ email: { domain: [example.com, .corp.example] } }",
+        &[
+            (of(json!("a@example.com")), true),
+            (of(json!("A@x.Corp.Example")), true),
+            (of(json!(["a@example.com", "b@x.corp.example"])), true),
+            (of(json!("a@evilexample.com")), false),
+            (of(json!("a@evilcorp.example")), false),
+            (of(json!("a@corp.example")), false),
+            (of(json!("a@evil.test@example.com")), false),
+            (of(json!("@example.com")), false),
+            (of(json!("a@example.com.")), false),
+            (of(json!(["a@example.com", "a@evil.test"])), false),
+            (of(json!(null)), false),
+            (json!({ "email": "a@example.com", "email_verified": false }), false),
+            (json!({ "email": "a@example.com", "email_verified": "true" }), false),
+            (json!({ "email": "a@example.com" }), false),
+        ],
+    )
+    .await;
+    decides(
+        "{ email: { domain: example.com }, email_verified: { none: [false] } }",
+        &[
+            (json!({ "email": "a@example.com" }), true),
+            (json!({ "email": "a@example.com", "email_verified": false }), false),
+            (json!({ "email": "a@evil.test" }), false),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn scope_is_a_list_of_words() {
     decides(
         "{ scope: write }",

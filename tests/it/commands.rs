@@ -209,3 +209,33 @@ async fn check_finds_what_only_serving_would_show() {
         }
     }
 }
+
+/// As a container's health check does: where the file is, and nothing more is known.
+#[tokio::test]
+async fn health_asks_at_the_listener_that_the_configuration_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = admin.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in admin.incoming() {
+            let mut stream = stream.unwrap();
+            std::io::Read::read(&mut stream, &mut [0; 512]).unwrap();
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        }
+    });
+    // Whatever else is wrong with it: the gateway that serves has another one yet.
+    let write = |name: &str, text: String| std::fs::write(directory.path().join(name), text).unwrap();
+    write("usher.yaml", format!("listen: {{ admin: '{address}' }}\nsites: 7\nunknown: key\n"));
+    write("keys.yaml", format!("listen: {{ admin: {{ address: '0.0.0.0:{}', token_file: gone }} }}", address.port()));
+    write("none.yaml", "listen: { https: '127.0.0.1:0' }\n".into());
+    let at = format!("listen.admin={address}");
+    for arguments in
+        [&["health"][..], &["health", "--config", "keys.yaml"], &["health", "--config", "none.yaml", "--set", &at]]
+    {
+        let (code, _, said) = Usher::finish(arguments, directory.path(), "").await;
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    }
+    let elsewhere = ["health", "--admin", "127.0.0.1:9"];
+    let (code, _, said) = Usher::finish(&elsewhere, directory.path(), "").await;
+    assert!(code == Some(1) && said.contains("does not answer at 127.0.0.1:9;"), "{said}");
+}

@@ -101,6 +101,7 @@ sites:
       - { path: /none/, require: { groups: { none: [guest] } } }
       - { path: /nested/, require: { realm_access.roles: admin } }
       - { path: /email/, require: { email: root@app.test } }
+      - { path: /domain/, require: { email: { domain: .test } } }
       - { path: /scope/, require: { scope: publish } }
       - { path: /method/, methods: [GET] }
       - { path: /typed/, issuer: typed }
@@ -139,6 +140,7 @@ async fn every_option_that_lets_somebody_in_keeps_somebody_out() {
             asks("email", &with("email", json!("root@app.test.evil"))),
             403,
         ),
+        ("a domain", asks("domain", &alice), asks("domain", &with("email", json!("alice@app.nottest"))), 403),
         (
             "a scope",
             asks("scope", &with("scope", json!("publish"))),

@@ -123,6 +123,23 @@ async fn each_condition_is_told_with_the_value_that_is_there() {
 }
 
 #[tokio::test]
+async fn a_domain_is_told_with_the_address_and_that_it_must_be_verified() {
+    let first = "    routes:\n      - path: /\n";
+    let more = format!("{first}      - {{ path: /staff/, require: {{ email: {{ domain: example.com }} }} }}\n");
+    let place = Place::with(&format!("{ISSUERS}{SESSION}{}", SITES.replace(first, &more))).await;
+    place.write("a.json", r#"{"sub":"a","email":"a@evilexample.com"}"#);
+    place.write("b.json", r#"{"sub":"b","email":"B@Example.com","email_verified":true}"#);
+    let (code, told) = place.json(&["GET", "https://app.test/staff/", "--claims", "a.json"]).await;
+    assert_eq!(code, Some(1), "{told:#}");
+    let domain = check(&told, "email domain = example.com");
+    assert_eq!((&domain["holds"], &domain["seen"]), (&false.into(), &"a@evilexample.com".into()));
+    let verified = check(&told, "email_verified = true");
+    assert_eq!((&verified["holds"], &verified["seen"]), (&false.into(), &"no such claim".into()));
+    let (code, told) = place.json(&["GET", "https://app.test/staff/", "--claims", "b.json"]).await;
+    assert_eq!((code, &check(&told, "email domain = example.com")["seen"]), (Some(0), &"B@Example.com".into()));
+}
+
+#[tokio::test]
 async fn what_the_application_receives_is_told_with_secrets_masked() {
     let api_key = "a fixed key of the application";
     let sites = SITES.replace("    routes:\n      - path: /\n", &format!(

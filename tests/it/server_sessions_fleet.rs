@@ -335,6 +335,8 @@ async fn the_command_lists_sessions_and_ends_them_by_id() {
     assert_eq!((&list[0]["user"], &list[0]["issuer"]), (&Value::from("alice"), &Value::from("main")));
     let (_, none) = fleet.command(&["list", "--user", "nobody", "--output", "json"]).await;
     assert_eq!(none, "[]\n");
+    let (code, none) = fleet.command(&["list", "--user", "nobody"]).await;
+    assert_eq!((code, &*none), (Some(0), "nobody has no session in the store.\n"));
 
     let (code, said) = fleet.command(&["end", &id(&one)]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -351,7 +353,7 @@ async fn the_command_lists_sessions_and_ends_them_by_id() {
     assert_eq!(serde_json::from_str::<Value>(&said).unwrap().as_array().unwrap().len(), 1, "{said}");
     // The other is remembered yet, and ends all the same.
     let (code, said) = fleet.command(&["end", &id(&other)]).await;
-    assert!(code == Some(1) && said.contains("1 of 1 sessions are not in the store"), "{said}");
+    assert!(code == Some(3) && said.contains("1 of 1 sessions are not in the store"), "{said}");
     assert_eq!(audited(&said), [r#"event="sign_out" by="administrator""#]);
     for instance in [0, 1] {
         fleet.is_refused(instance, &other).await;
@@ -379,6 +381,15 @@ async fn the_command_ends_all_that_a_user_was_given_wherever_the_tokens_are() {
             fleet.is_refused(1, jar).await;
         }
         fleet.ask(1, &jars[2]).await.assert_status(200);
+        // What was given is denied all the same, and of cookies nobody knows.
+        let (code, none) = fleet.command(&["end", "--user", "nobody"]).await;
+        assert!(none.contains("nobody: whatever was given until now at main is denied"), "{none}");
+        let (expected, words) = if keys == "tokens: store" {
+            (3, "nobody has no session in the store; --user is the subject")
+        } else {
+            (0, "sessions are in cookies, of which there is no list")
+        };
+        assert!(code == Some(expected) && none.contains(words), "{code:?}: {none}");
         if keys == "tokens: store" {
             assert_eq!(said.matches("its refresh token is revoked").count(), 2, "{said}");
             assert_eq!(fleet.names("usher:session:*").await, [format!("usher:session:{}", id(&jars[2]))]);

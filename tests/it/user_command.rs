@@ -87,6 +87,12 @@ async fn users_are_added_changed_and_listed_and_the_file_stays_a_persons() {
     assert_eq!((list.as_array().unwrap().len(), &list[0]), (2, &alice));
     done(&["enable", "alice"], "", &directory).await;
     assert!(!done(&["list"], "", &directory).await.contains("disabled"));
+
+    let before = fs::read_to_string(&path).unwrap();
+    assert!(done(&["remove", "bob"], "", &directory).await.starts_with("bob: removed, in "));
+    let (left, _) = before.split_once("  bob:\n").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), left);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
@@ -114,6 +120,19 @@ bob    7f3      -            disabled  totp           argon2id
     let list: Value = serde_json::from_str(&done(&["list", "--output", "json"], "", &directory).await).unwrap();
     assert_eq!((&list[0]["claims"]["level"], &list[1]["totp"]), (&json!(3), &json!(true)));
 
+    let changed = ["set", "alice", "--role", "auditor", "--claim", "level=null", "--email", "a@example.org"];
+    assert!(done(&changed, "", &directory).await.starts_with("alice: changed, in "));
+    let now = fs::read_to_string(directory.path().join("users.yaml")).unwrap();
+    let expected = "
+    name: Alice Liddell
+    email: a@example.org
+    claims: { deep: { a: [true] }, roles: [auditor], team: red }
+  bob:";
+    assert!(now.contains(expected), "{now}");
+    refused(&["set", "alice"], "", &directory, "say what is to change").await;
+    refused(&["set", "eve", "--role", "x"], "", &directory, "no user of this name").await;
+    refused(&["set", "bob", "--subject", "alice"], "", &directory, "also that of").await;
+    refused(&["set", "alice", "--claim", "sub=x"], "", &directory, "itself writes").await;
     refused(&["add", "eve", "--claim", "sub=x"], "wonderland\n", &directory, "itself writes").await;
     refused(&["add", "eve", "--claim", "a=1", "--claim", "a=2"], "wonderland\n", &directory, "given twice").await;
     refused(&["add", "eve", "--claim", "a"], "wonderland\n", &directory, "CLAIM=VALUE").await;
@@ -184,6 +203,8 @@ async fn what_cannot_be_done_leaves_the_file_alone_and_says_why() {
     refused(&["add", "ALICE"], "", &directory, "there is alice already, and case").await;
     refused(&["add", " bob"], "wonderland\n", &directory, "typed").await;
     refused(&["disable", "bob"], "", &directory, "no user of this name").await;
+    refused(&["remove", "bob"], "", &directory, "no user of this name").await;
+    refused(&["remove", "alice"], "", &directory, "the only user").await;
     refused(&["list", "--issuer", "other"], "", &directory, "staff").await;
     fs::write(directory.path().join("users.yaml"), "{ users: { a: { password: x } } }\n").unwrap();
     refused(&["disable", "a"], "", &directory, "disabled: true").await;

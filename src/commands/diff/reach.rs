@@ -99,6 +99,9 @@ fn implies(one: &Condition, other: &Condition) -> bool {
             (ConditionTest::All(one), ConditionTest::Any(other)) => one.iter().any(|value| other.contains(value)),
             (ConditionTest::Any(one), ConditionTest::All(other)) => one.len() == 1 && one == other,
             (ConditionTest::None(one), ConditionTest::None(other)) => within(other, one),
+            (ConditionTest::Domain(one), ConditionTest::Domain(other)) => {
+                one.iter().all(|domain| other.iter().any(|other| other.has_all_of(domain)))
+            }
             _ => false,
         }
 }
@@ -153,6 +156,9 @@ mod tests {
         let any = |words: &[&str]| condition("roles", ConditionTest::Any(values(words)));
         let all = |words: &[&str]| condition("roles", ConditionTest::All(values(words)));
         let none = |words: &[&str]| condition("roles", ConditionTest::None(values(words)));
+        let domain = |names: &[&str]| {
+            condition("roles", ConditionTest::Domain(names.iter().map(|name| name.parse().unwrap()).collect()))
+        };
         for (one, other, expected) in [
             (any(&["a"]), any(&["a", "b"]), true),
             (any(&["a", "b"]), any(&["a"]), false),
@@ -165,6 +171,12 @@ mod tests {
             (none(&["a", "b"]), none(&["a"]), true),
             (none(&["a"]), none(&["a", "b"]), false),
             (any(&["a"]), none(&["b"]), false),
+            (domain(&["a.test"]), domain(&["b.test", "a.test"]), true),
+            (domain(&["x.a.test", ".y.a.test"]), domain(&[".a.test"]), true),
+            (domain(&[".a.test"]), domain(&["a.test"]), false),
+            (domain(&["a.test", "b.test"]), domain(&["a.test"]), false),
+            (any(&["x@a.test"]), domain(&["a.test"]), false),
+            (domain(&["a.test"]), any(&["a.test"]), false),
             (any(&["a"]), condition("groups", ConditionTest::Any(values(&["a"]))), false),
         ] {
             assert_eq!(implies(&one, &other), expected, "{one} and {other}");

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::{Reach, SessionError};
+use super::{NOTHING_THERE, Reach, SessionError};
 use crate::commands::{Failure, causes};
 use crate::config;
 use crate::issuer::{Issuer, RevokeError};
@@ -32,16 +32,19 @@ pub(super) async fn sessions(reach: &Reach, ids: &[SessionId], out: &mut impl Wr
             unknown += 1;
         }
     }
-    if unknown == 0 { Ok(()) } else { Err(Failure::world(SessionError::Unknown(unknown, ids.len()))) }
+    match unknown {
+        0 => Ok(()),
+        _ => Err(Failure::world(SessionError::Unknown(unknown, ids.len())).with_code(NOTHING_THERE)),
+    }
 }
 
-/// Ends all that this user was given until now at these issuers.
+/// Ends all that this user was given until now at these issuers. Says how many sessions were in the store.
 pub(super) async fn user(
     reach: &Reach,
     subject: &str,
     issuers: &[&config::Issuer],
     out: &mut impl Write,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     reach
         .deny(|denied, now| {
             for issuer in issuers {
@@ -56,14 +59,15 @@ pub(super) async fn user(
         reach.audit.signed_out(Some((issuer, subject)));
     }
     writeln!(out, "{}: whatever was given until now at {} is denied", printable(subject), names.join(", "))?;
-    let mut listing = reach.sessions.list_user(names, subject);
+    let (mut listing, mut ended) = (reach.sessions.list_user(names, subject), 0);
     while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
         for (id, session) in &page {
             deny(reach, *id, Some(session)).await?;
             end(reach, *id, session, out).await?;
+            ended += 1;
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// What is to be done about one that is denied.

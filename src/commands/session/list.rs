@@ -32,25 +32,31 @@ pub(super) async fn write(
     };
     let width = names.iter().map(|name| name.chars().count()).chain([6]).max().unwrap_or_default();
     let mut is_first = true;
-    if output == Output::Text {
-        let line = format!("{:32}  {:20}  {:20}  {:20}  {:width$}  user", "id", "began", "renewed", "ends", "issuer");
-        writeln!(out, "{HEADING}{line}{HEADING:#}")?;
-    }
     while let Some(page) = reach.sessions.next(&mut listing).await.map_err(Failure::world)? {
         for (id, session) in page.iter().filter(|(_, session)| names.contains(&&*session.issuer)) {
             match output {
-                Output::Text => text(*id, session, width, out)?,
-                Output::Json => {
-                    write!(out, "{}{}", if is_first { "[\n" } else { ",\n" }, document(*id, session))?;
-                    is_first = false;
+                Output::Text if is_first => {
+                    heading(width, out)?;
+                    text(*id, session, width, out)?;
                 }
+                Output::Text => text(*id, session, width, out)?,
+                Output::Json => write!(out, "{}{}", if is_first { "[\n" } else { ",\n" }, document(*id, session))?,
             }
+            is_first = false;
         }
     }
-    if output == Output::Json {
-        writeln!(out, "{}", if is_first { "[]" } else { "\n]" })?;
+    match (output, is_first, user) {
+        (Output::Json, is_empty, _) => writeln!(out, "{}", if is_empty { "[]" } else { "\n]" })?,
+        (Output::Text, true, Some(user)) => writeln!(out, "{} has no session in the store.", printable(user))?,
+        (Output::Text, true, None) => writeln!(out, "There is no session in the store.")?,
+        (Output::Text, false, _) => {}
     }
     Ok(())
+}
+
+fn heading(width: usize, out: &mut impl Write) -> io::Result<()> {
+    let line = format!("{:32}  {:20}  {:20}  {:20}  {:width$}  user", "id", "began", "renewed", "ends", "issuer");
+    writeln!(out, "{HEADING}{line}{HEADING:#}")
 }
 
 fn text(id: SessionId, session: &StoredSession, width: usize, out: &mut impl Write) -> io::Result<()> {

@@ -14,6 +14,7 @@ use super::log;
 use super::source::{Output, SourceArgs};
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::printable::printable;
 use crate::session::SessionId;
 use reach::Reach;
 
@@ -74,13 +75,19 @@ enum SessionError {
     /// Some of what was to be ended is not there. Whoever typed it.
     #[error("{0} of {1} sessions are not in the store")]
     Unknown(usize, usize),
+    /// The same of a user.
+    #[error("{0} has no session in the store; --user is the subject, as usher session list shows it")]
+    NoneOf(String),
 }
+
+/// The exit code when there was nothing to end: not the one of a store that is out of reach, where sessions may go on.
+const NOTHING_THERE: u8 = 3;
 
 /// Does what is asked, and prints what was done to `out`.
 ///
 /// # Errors
 ///
-/// The configuration has no store that can be looked at (78), or that is out of reach (1).
+/// The configuration has no store that can be looked at (78), or that is out of reach (1); what is to be ended is not there (3).
 pub async fn run(args: &Args, clock: &Clock, out: &mut impl Write) -> Result<(), Failure> {
     let config = config::load(&args.source.sources())?.config;
     let reach = Reach::to(&config, clock).await?;
@@ -95,10 +102,27 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut impl Write) -> Result<(),
         Action::End { ids, user, issuer } => {
             let _log = log::start(&config.log).map_err(Failure::configuration)?;
             match user {
-                Some(user) => end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await,
+                Some(user) => {
+                    let ended = end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await?;
+                    none_of(user, ended, &config, out)
+                }
                 None => end::sessions(&reach, ids, out).await,
             }
         }
+    }
+}
+
+/// What is said where no session was found: of those in cookies nobody knows.
+fn none_of(user: &str, ended: usize, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
+    match (ended, &config.session.cookies) {
+        (0, config::Cookies::Stored) => {
+            Err(Failure::world(SessionError::NoneOf(printable(user).to_string())).with_code(NOTHING_THERE))
+        }
+        (0, _) => Ok(writeln!(
+            out,
+            "sessions are in cookies, of which there is no list: whether there were any is not known"
+        )?),
+        _ => Ok(()),
     }
 }
 

@@ -45,6 +45,8 @@ enum Action {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Say something else of a user: the claims that are given change, and the others stay
+    Set(NewArgs),
     /// Stop a user from signing in, and end the user's sessions
     Disable {
         /// The name of the user
@@ -52,6 +54,11 @@ enum Action {
     },
     /// Let a disabled user sign in again
     Enable {
+        /// The name of the user
+        name: String,
+    },
+    /// Take a user out of the file, and end the user's sessions
+    Remove {
         /// The name of the user
         name: String,
     },
@@ -85,6 +92,9 @@ enum UserError {
     /// TOML and JSON are read, and not changed.
     #[error("{} is not YAML: change it by hand", .0.display())]
     OtherFormat(PathBuf),
+    /// No flag says what is to change.
+    #[error("say what is to change: --name, --email, --subject, --role or --claim")]
+    NothingToSet,
     /// There is a second factor, and nobody has said that it may go.
     #[error("{0} has a second factor; replace it with --yes, or take it away with --remove")]
     HasTotp(String),
@@ -111,10 +121,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         Action::List { output } => return list(&UsersFile::read(path).map_err(Failure::configuration)?, *output, out),
         Action::Totp { name, remove: false, yes } => return totp::give(path, &place, name, *yes, out),
         Action::Add(new) => (&new.name, NewValue::Added(new)),
+        Action::Set(new) if new.says_nothing() => return Err(Failure::world(UserError::NothingToSet)),
+        Action::Set(new) => (&new.name, NewValue::Set(new)),
         Action::Password { name } => (name, NewValue::Password),
         Action::Disable { name } => (name, NewValue::Disabled(true)),
         Action::Enable { name } => (name, NewValue::Disabled(false)),
         Action::Totp { name, remove: true, .. } => (name, NewValue::NoTotp),
+        Action::Remove { name } => (name, NewValue::Removed),
     };
     let file = change_user(path, name, change, || ask(name))?;
     writeln!(out, "{name}: {}, in {}", change.done(), file.path().display())?;
@@ -151,6 +164,7 @@ fn change_user(
 #[derive(Clone, Copy, Debug)]
 enum NewValue<'a> {
     Added(&'a NewArgs),
+    Set(&'a NewArgs),
     Password,
     Disabled(bool),
     Totp {
@@ -160,17 +174,20 @@ enum NewValue<'a> {
         replaces: bool,
     },
     NoTotp,
+    Removed,
 }
 
 impl NewValue<'_> {
     const fn done(self) -> &'static str {
         match self {
             Self::Added(_) => "added",
+            Self::Set(_) => "changed",
             Self::Password => "has another password",
             Self::Disabled(true) => "disabled",
             Self::Disabled(false) => "enabled",
             Self::Totp { .. } => "has a second factor",
             Self::NoTotp => "has no second factor any more",
+            Self::Removed => "removed",
         }
     }
 
@@ -181,7 +198,7 @@ impl NewValue<'_> {
     fn read(self, path: PathBuf) -> Result<UsersFile, Failure> {
         let file = match self {
             Self::Added(_) => UsersFile::read_or_begin(path),
-            Self::Password | Self::Disabled(_) | Self::Totp { .. } | Self::NoTotp => UsersFile::read(path),
+            _ => UsersFile::read(path),
         };
         file.map_err(Failure::configuration)
     }
@@ -191,13 +208,14 @@ impl NewValue<'_> {
             let failed = |source| UserError::Edit { path: file.path().to_owned(), source };
             edit::edit(file.text(), name, change).map_err(|source| {
                 // Whoever is named is not there, or is: nothing is wrong with the file.
-                use edit::EditError::{Known, Spelling, Twin, Unknown};
-                let is_name = matches!(source, Known | Unknown | Spelling(_) | Twin(_));
+                use edit::EditError::{Known, Last, Spelling, Twin, Unknown};
+                let is_name = matches!(source, Known | Unknown | Spelling(_) | Twin(_) | Last);
                 if is_name { Failure::world(failed(source)) } else { Failure::configuration(failed(source)) }
             })
         };
         match self {
-            Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(hash).map_err(Failure::world)?)),
+            Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(Some(hash)).map_err(Failure::world)?)),
+            Self::Set(new) => edit(&edit::Change::Set(&new.with_hash(None).map_err(Failure::world)?)),
             Self::Password => edit(&edit::Change::Password(hash)),
             Self::Disabled(disabled) => edit(&edit::Change::Disabled(disabled)),
             Self::Totp { replaces: false, .. } if totp::is_there(file, name) => {
@@ -205,6 +223,7 @@ impl NewValue<'_> {
             }
             Self::Totp { secret, .. } => edit(&edit::Change::Totp(secret)),
             Self::NoTotp => edit(&edit::Change::NoTotp),
+            Self::Removed => edit(&edit::Change::Remove),
         }
     }
 }

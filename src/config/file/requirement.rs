@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for RequirementVisitor {
     type Value = Requirement;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a single value, or a map with any, all or none and a list")
+        formatter.write_str("a single value, or a map with any, all, none or domain and a list")
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Requirement, E> {

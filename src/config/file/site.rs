@@ -69,7 +69,7 @@ site_and_route! {
     upstream: OneOrMany<TextOr<String, UpstreamKeys>>,
     /// Who gets in. Default: required.
     access: Access,
-    /// What must hold where access is required, all of it: claim path → value, or any/all/none lists. `acr` and `max_age` are
+    /// What must hold where access is required, all of it: claim path → value, or any/all/none/domain lists. `acr` and `max_age` are
     /// about the sign-in: who has not signed in so is sent to sign in again.
     require: Require,
     /// The methods that the route is for. Default: all but TRACE and CONNECT.
@@ -130,9 +130,9 @@ pub struct RateLimit {
     pub burst: Option<u64>,
 }
 
-/// Lists of values that a claim is compared with.
+/// Lists of values that a claim is compared with, or of domains that an address is in.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a value, or a map with any, all or none")]
+#[serde(deny_unknown_fields, expecting = "a value, or a map with any, all, none or domain")]
 pub struct RequirementLists {
     /// The claim holds at least one of these.
     pub any: Option<Vec<Scalar>>,
@@ -140,6 +140,9 @@ pub struct RequirementLists {
     pub all: Option<Vec<Scalar>>,
     /// The claim holds none of these.
     pub none: Option<Vec<Scalar>>,
+    /// The claim is an e-mail address in one of these domains: `example.com`, or `.example.com` for every one below it. On
+    /// `email`, `email_verified` must be true as well, unless `require` says something else of it.
+    pub domain: Option<OneOrMany<String>>,
 }
 
 /// What the application expects in place of the client's credentials: `basic`, or a `header` and its value.

@@ -363,6 +363,13 @@ fn route_keys() {
     refused(&route("require: { a..b: 1 }"), &at("require[\"a..b\"]"), "claim path");
     refused(&route("require: { a: { any: [] } }"), &at("require.a.any"), "empty list");
     refused(&route("require: { a: {} }"), &at("require.a"), "nothing");
+    refused(&route("require: { a: { domain: [] } }"), &at("require.a.domain"), "empty list");
+    refused(&route("require: { a: { domain: '*' } }"), &at("require.a.domain"), "domain of addresses");
+    refused(
+        &route("require: { a: { domain: [b.test, x@b.test] } }"),
+        &at("require.a.domain[1]"),
+        "domain of addresses",
+    );
     refused(&route("require: { a: [b] }"), &at("require.a"), "is a list");
     refused(&route("require: { scope: 'a b' }"), &at("require.scope"), "one word");
     let of_sign_in = |keys: &str| route(&format!("require: {keys}"));

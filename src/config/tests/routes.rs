@@ -89,6 +89,21 @@ fn several_lists_on_one_claim_are_several_conditions() {
 }
 
 #[test]
+fn a_domain_of_the_email_is_asked_for_with_a_verified_address_unless_that_is_said_otherwise() {
+    let shown = |require: &str| {
+        let config = config(&SITE.replace("scope: api", require));
+        route(&config, "app.example.com/api/").require.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let domain = "email: { domain: [A.test, .b.test] }";
+    assert_eq!(shown(domain), ["email domain any of a.test, .b.test", "email_verified = true"]);
+    let both = format!("{domain}, email_verified: {{ none: [false] }}");
+    assert_eq!(shown(&both), ["email domain any of a.test, .b.test", "email_verified none of false"]);
+    assert_eq!(shown("upn: { domain: a.test }"), ["upn domain = a.test"]);
+    assert_eq!(shown("email: root@a.test"), ["email = root@a.test"]);
+    assert_eq!(shown("email: { any: [b@c.test], domain: a.test }").len(), 3);
+}
+
+#[test]
 fn a_login_is_a_public_route_like_the_one_that_covers_it() {
     let config = config(&SITE.replace("- path: /\n", "- { path: /, body_limit: 1KiB }\n"));
     let login = route(&config, "app.example.com/auth/login");

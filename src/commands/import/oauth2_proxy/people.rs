@@ -9,9 +9,13 @@ use super::provider::Provider;
 use crate::commands::import::notes::Notes;
 use crate::commands::import::options::{Given, Options};
 use crate::commands::import::yaml::{self, Yaml};
+use crate::oauth::EmailDomain;
 
 /// An address that nobody has.
 const NOBODY: &str = "nobody@usher.invalid";
+
+/// Whether an address is verified.
+const VERIFIED: &str = "email_verified";
 
 /// What oauth2-proxy takes for `false`, as providers spell it; anything that says neither is false there too.
 const FALSE: &str = "[false, 0, \"false\", \"False\", \"FALSE\", \"f\", \"F\", \"no\", \"No\", \"NO\", \"0\", \"\"]";
@@ -21,7 +25,10 @@ type Conditions = Vec<(String, Test, String)>;
 
 enum Test {
     Any(Vec<String>),
+    Domain(Vec<String>),
     NotFalse,
+    /// Met by whatever a provider says, and there because something must be said where a domain is asked for.
+    Whatever,
 }
 
 pub(super) fn write(
@@ -32,18 +39,22 @@ pub(super) fn write(
     notes: &mut Notes,
 ) {
     let mut conditions = Conditions::new();
-    let unverified = options.take("insecure_oidc_allow_unverified_email").is_some_and(|given| given.is_true());
+    let unverified = options.take("insecure_oidc_allow_unverified_email").filter(Given::is_true);
     // Google's addresses are looked at whatever the option says, and no other claim than the usual one, but for GitLab's.
     let is_looked_at = match &*provider.kind {
         "google" => true,
-        "gitlab" => !unverified,
-        _ => !unverified && email_claim(options) == EMAIL,
+        "gitlab" => unverified.is_none(),
+        _ => unverified.is_none() && email_claim(options) == EMAIL,
     };
     if is_looked_at {
         let origin = "as without insecure_oidc_allow_unverified_email".to_owned();
-        conditions.push(("email_verified".to_owned(), Test::NotFalse, origin));
+        conditions.push((VERIFIED.to_owned(), Test::NotFalse, origin));
     }
-    addresses(options, provider, emails, &mut conditions, notes);
+    addresses(options, emails, &mut conditions, notes);
+    let has_domain = conditions.iter().any(|(claim, test, _)| claim == EMAIL && matches!(test, Test::Domain(_)));
+    if let Some(unverified) = unverified.filter(|_| has_domain && !is_looked_at) {
+        conditions.push((VERIFIED.to_owned(), Test::Whatever, unverified.origin()));
+    }
     groups(options, provider, &mut conditions, notes);
     if !conditions.is_empty() {
         yaml.line("    require:");
@@ -51,7 +62,9 @@ pub(super) fn write(
     for (claim, test, origin) in conditions {
         let test = match test {
             Test::Any(values) => format!("any: {}", yaml::list(values.iter().map(String::as_str))),
+            Test::Domain(names) => format!("domain: {}", yaml::list(names.iter().map(String::as_str))),
             Test::NotFalse => format!("none: {FALSE}"),
+            Test::Whatever => "none: [\"not looked at\"]".to_owned(),
         };
         yaml.of(format!("      {}: {{ {test} }}", yaml::text(&claim)), origin);
     }
@@ -71,13 +84,7 @@ fn any<'v>(conditions: &mut Conditions, claim: &str, values: impl IntoIterator<I
     conditions.push((claim.to_owned(), Test::Any(values.collect()), origin));
 }
 
-fn addresses(
-    options: &mut Options,
-    provider: &Provider,
-    emails: Emails<'_>,
-    conditions: &mut Conditions,
-    notes: &mut Notes,
-) {
+fn addresses(options: &mut Options, emails: Emails<'_>, conditions: &mut Conditions, notes: &mut Notes) {
     let (domains, file) = (options.take("email_domains"), options.take("authenticated_emails_file"));
     let email = email_claim(options);
     drop(["oidc_email_claim", "user_id_claim"].map(|name| options.take(name)));
@@ -106,16 +113,13 @@ fn addresses(
                 notes.left_out(&domains, why);
             }
         }
-        (Some(domains), None) => {
-            let (claim, why) = if provider.kind == "google" {
-                ("hd", "is compared with hd, the domain of the Google Workspace, and not with the end of the address")
+        (Some(given), None) => {
+            let names = known_domains(&given, notes);
+            if names.is_empty() {
+                any(conditions, &email, [NOBODY], given.origin());
             } else {
-                let why = "there are no patterns in require, so it asks for a claim that your provider must send: map the part \
-                           behind the @ to email_domain, or require a group instead. Until then nobody is let in";
-                ("email_domain", why)
-            };
-            any(conditions, claim, domains.list(), domains.origin());
-            notes.left_out(&domains, why);
+                conditions.push((email, Test::Domain(names), given.origin()));
+            }
         }
         (None, None) => {
             any(conditions, &email, [NOBODY], "there are no email_domains".to_owned());
@@ -124,6 +128,22 @@ fn addresses(
             notes.by_default("email_domains", why);
         }
     }
+}
+
+/// The domains that are domains here. What else is in the list lets in nobody there, or odd addresses that are refused here.
+fn known_domains(given: &Given, notes: &mut Notes) -> Vec<String> {
+    let mut names = Vec::new();
+    for text in given.list() {
+        let below = text.strip_prefix('*').filter(|below| below.starts_with('.'));
+        match below.unwrap_or(text).parse::<EmailDomain>() {
+            Ok(domain) => names.push(domain.to_string()),
+            Err(_) => notes.left_out(
+                given,
+                format!("{text:?} is no domain: it lets in nobody; write names with dots between, in ASCII (xn--…)"),
+            ),
+        }
+    }
+    names
 }
 
 /// One of all these would do; here there is one condition for each claim, and all must be met.

@@ -32,7 +32,11 @@ struct Path {
 impl Path {
     /// It is there because an exact path wins over the prefix of this name.
     fn says_nothing(&self) -> bool {
-        !self.is_open && !self.is_for_programs && self.open_methods.is_empty()
+        !self.is_for_programs && !self.opens()
+    }
+
+    fn opens(&self) -> bool {
+        self.is_open || !self.open_methods.is_empty()
     }
 }
 
@@ -55,6 +59,11 @@ impl Routes {
             }
         }
         routes.keep_what_is_served(notes);
+        if routes.paths.iter().any(|(path, said)| path.ends_with('/') && said.opens()) {
+            let why = "oauth2-proxy, since 7.15.5, asks for a sign-in where ; or an encoded ? or # is in such a path; here it is \
+                       open as well, for whatever an application makes of it is below the same name, or else it is refused";
+            notes.about("open paths that end in a slash".to_owned(), why);
+        }
         routes
     }
 

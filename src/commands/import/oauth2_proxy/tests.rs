@@ -68,6 +68,9 @@ fn open_paths_are_no_wider_than_they_were() {
         assert!(told.contains(refused), "{refused} in {told}");
     }
     assert!(told.contains("^/docs matches more than /docs/"), "{told}");
+    // It looks at such paths no longer, and they are open here.
+    let encoded = "open paths that end in a slash: ";
+    assert!(told.contains(encoded) && !with("skip_auth_routes = [\"^/probe$\"]\n").1.contains(encoded), "{told}");
 }
 
 #[test]
@@ -78,8 +81,8 @@ fn whoever_cannot_be_told_apart_is_kept_out() {
     };
     let require = |yaml: &str, line: &str| assert!(lines(yaml).contains(&line), "{line} in {yaml}");
     let (yaml, told) = of("email_domains = [\"x.test\"]", "");
-    require(&yaml, "\"email_domain\": { any: [\"x.test\"] }");
-    assert!(told.contains("nobody is let in"), "{told}");
+    require(&yaml, "\"email\": { domain: [\"x.test\"] }");
+    assert!(!told.contains("email_domains"), "{told}");
     require(&of("", "").0, "\"email\": { any: [\"nobody@usher.invalid\"] }");
     require(&of("", "authenticated_emails_file = \"emails\"").0, "\"email\": { any: [\"a@x.test\", \"b@x.test\"] }");
     let claim = "oidc_email_claim = \"upn\"\nauthenticated_emails_file = ";
@@ -113,10 +116,37 @@ fn what_is_empty_or_has_blanks_lets_in_nobody_more() {
     require(&with("gitlab_projects = [\"\"]\n").0, "\"groups_direct\": { any: [\"nobody@usher.invalid\"] }");
     require(&with("allowed_groups = \"a, b\"\n").0, "\"groups\": { any: [\"a\", \" b\"] }");
     let text = BASE.replace("[\"*\"]", "\"x.test, *\"");
-    require(&converted(&text).0, "\"email_domain\": { any: [\"x.test\", \" *\"] }");
+    require(&converted(&text).0, "\"email\": { domain: [\"x.test\"] }");
     // Groups without a name it passes over.
     assert!(!with("allowed_groups = [\"\"]\n").0.contains("groups\": {"));
     require(&with("allowed_groups = [\"\", \"a\"]\n").0, "\"groups\": { any: [\"a\"] }");
+}
+
+#[test]
+fn domains_are_those_that_they_were() {
+    let of = |domains: &str, more: &str| converted(&format!("{}{more}", BASE.replace("[\"*\"]", domains)));
+    let require = |yaml: &str, line: &str| assert!(lines(yaml).contains(&line), "{line} in {yaml}");
+    let (yaml, told) = of("[\"X.test\", \".corp.test\", \"*.y.test\"]", "");
+    require(&yaml, "\"email\": { domain: [\"x.test\", \".corp.test\", \".y.test\"] }");
+    assert!(yaml.contains("\"email_verified\": { none: [false, ") && !told.contains("email_domains"), "{yaml}{told}");
+    // What is none lets in nobody there: made one, it would here.
+    for wrong in ["*z.test", "x.test.", "bücher.test", "@x.test", "", " x.test"] {
+        let (yaml, told) = of(&format!("[\"{wrong}\"]"), "");
+        require(&yaml, "\"email\": { any: [\"nobody@usher.invalid\"] }");
+        assert!(told.contains(&format!("email_domains: {wrong:?} is no domain")), "{told}");
+    }
+    let claim = "oidc_email_claim = \"upn\"\n";
+    require(&of("[\"x.test\"]", claim).0, "\"upn\": { domain: [\"x.test\"] }");
+    // Said otherwise, an address would have to be verified.
+    let unverified = "insecure_oidc_allow_unverified_email = true\n";
+    let whatever = "\"email_verified\": { none: [\"not looked at\"] }";
+    require(&of("[\"x.test\"]", unverified).0, whatever);
+    assert!(!of("[\"x.test\"]", &format!("{unverified}{claim}")).0.contains("email_verified"));
+    assert!(!of("[\"*\"]", unverified).0.contains("email_verified"));
+    let google = BASE.replace("\"oidc\"", "\"google\"").replace("[\"*\"]", "[\"x.test\"]");
+    let (yaml, _) = converted(&format!("{google}{unverified}"));
+    require(&yaml, "\"email\": { domain: [\"x.test\"] }");
+    assert!(yaml.contains("\"email_verified\": { none: [false, ") && !yaml.contains("\"hd\""), "{yaml}");
 }
 
 #[test]

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::values::scope_word;
+use super::super::values::{email_domain, scope_word};
 use super::super::{Check, KeyPath, Mistake};
 use super::layer::{Required, claim_path};
-use crate::config::file::{Require, Requirement, Scalar};
+use crate::config::file::{OneOrMany, Require, Requirement, Scalar};
 use crate::config::{Authentication, Condition, ConditionTest};
 use crate::oauth::ClaimPath;
 
 type Test = fn(Vec<Value>) -> ConditionTest;
+
+/// Whether the claim `email` is somebody's who could read what was sent there (OIDC Core §5.1).
+const VERIFIED: &str = "email_verified";
 
 impl Check<'_> {
     pub(super) fn required_of(&mut self, at: &KeyPath, mirror: &Require) -> Required {
@@ -22,17 +25,17 @@ impl Check<'_> {
                 self.condition(&at, &claim, requirement, &mut conditions);
             }
         }
+        // Anybody may have given any address to a provider: that of a domain says something only once it is verified.
+        if !mirror.claims.contains_key(VERIFIED) && conditions.iter().any(is_on_domain_of_email) {
+            let claim = self.accept(at, claim_path(VERIFIED));
+            let test = ConditionTest::Any(vec![true.into()]);
+            conditions.extend(claim.map(|claim| Condition { claim, test }));
+        }
         Required { conditions, authentication: self.authentication(at, mirror) }
     }
 
     fn authentication(&mut self, at: &KeyPath, mirror: &Require) -> Authentication {
-        let acr_values = mirror.acr.as_ref().map(|acr| {
-            let at = at.key("acr");
-            match acr.values.as_slice() {
-                [only] if !acr.is_list => self.accept(&at, acr_value(only)).into_iter().collect(),
-                values => self.each(&at, values, acr_value, "write values, or take the key out"),
-            }
-        });
+        let acr_values = mirror.acr.as_ref().map(|acr| self.one_or_many(&at.key("acr"), acr, acr_value));
         let max_age = mirror.max_age.and_then(|age| self.accept(&at.key("max_age"), max_age(age.0)));
         Authentication { acr_values: acr_values.unwrap_or_default(), max_age }
     }
@@ -57,9 +60,9 @@ impl Check<'_> {
             ("all", &lists.all, ConditionTest::All),
             ("none", &lists.none, ConditionTest::None),
         ];
-        if tests.iter().all(|(_, values, _)| values.is_none()) {
-            let depends = tests.map(|(key, ..)| at.key(key));
-            self.report.conflict(at, &depends, "requires nothing", "add any, all or none with a list");
+        if tests.iter().all(|(_, values, _)| values.is_none()) && lists.domain.is_none() {
+            let depends = ["any", "all", "none", "domain"].map(|key| at.key(key));
+            self.report.conflict(at, &depends, "requires nothing", "add any, all, none or domain with a list");
         }
         for (key, values, test) in tests {
             if let Some(values) = values {
@@ -68,7 +71,27 @@ impl Check<'_> {
                 conditions.push(Condition { claim: claim.clone(), test: test(values) });
             }
         }
+        if let Some(domains) = &lists.domain {
+            let domains = self.one_or_many(&at.key("domain"), domains, |domain| email_domain(domain));
+            conditions.push(Condition { claim: claim.clone(), test: ConditionTest::Domain(domains) });
+        }
     }
+
+    fn one_or_many<T, U>(
+        &mut self,
+        at: &KeyPath,
+        given: &OneOrMany<T>,
+        parse: impl Fn(&T) -> Result<U, Mistake>,
+    ) -> Vec<U> {
+        match given.values.as_slice() {
+            [only] if !given.is_list => self.accept(at, parse(only)).into_iter().collect(),
+            values => self.each(at, values, parse, "write values, or take the key out"),
+        }
+    }
+}
+
+fn is_on_domain_of_email(condition: &Condition) -> bool {
+    condition.claim.is_email() && matches!(condition.test, ConditionTest::Domain(_))
 }
 
 /// An Authentication Context Class Reference: it travels in a list with spaces between, and in the quotes of a challenge

@@ -5,6 +5,7 @@ use url::{Host, Url};
 
 use super::super::Mistake;
 use crate::config::HostPattern;
+use crate::oauth::EmailDomain;
 
 /// The host of a site: an exact one, or `*.` and a suffix.
 pub(in crate::config::check) fn host_pattern(text: &str) -> Result<HostPattern, Mistake> {
@@ -15,6 +16,17 @@ pub(in crate::config::check) fn host_pattern(text: &str) -> Result<HostPattern, 
         },
         None => canonical(text).map(|host| HostPattern::Exact(host.to_string())),
     }
+}
+
+/// A domain of addresses: an exact one, or a dot and the name that others are below.
+pub(in crate::config::check) fn email_domain(text: &str) -> Result<EmailDomain, Mistake> {
+    let mistake = || {
+        let advice = "write what is behind the @, as in example.com, or .example.com for whatever is below that";
+        Mistake::new("is not a domain of addresses", advice)
+    };
+    let (dot, name) = text.strip_prefix('.').map_or(("", text), |name| (".", name));
+    let domain = canonical(name).map_err(|_| mistake())?;
+    format!("{dot}{domain}").parse().map_err(|_| mistake())
 }
 
 /// A host with an optional port, as the value of `Host`.
@@ -104,6 +116,22 @@ mod tests {
             "*.192.0.2.7",
         ] {
             assert!(host_pattern(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_of_addresses_are_names_and_no_patterns() {
+        for (text, domain) in [
+            ("Example.COM", "example.com"),
+            (".Corp.example.", ".corp.example"),
+            ("bücher.example", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(email_domain(text).unwrap().to_string(), domain, "{text}");
+        }
+        for text in
+            ["", ".", "*", "*.example.com", "..a", "a..b", "@example.com", "a@example.com", "a b", "[::1]", "a/b"]
+        {
+            assert!(email_domain(text).is_err(), "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ mod path;
 mod url;
 
 pub(super) use header::{header_name, header_value, identity_header_name, method};
-pub(super) use host::{host_pattern, host_value, origin};
+pub(super) use host::{email_domain, host_pattern, host_value, origin};
 pub(super) use path::{canonical_path, covers, path_pattern, strip_prefix};
 pub(super) use url::{base_url, endpoint, upstream_address};
 
