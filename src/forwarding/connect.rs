@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::forwarding::error::ConnectError;
 use crate::forwarding::http2;
+use crate::forwarding::resolution::Resolution;
 use crate::forwarding::stream::{Stream, Transport};
 use crate::forwarding::tls::TlsClient;
 use crate::forwarding::upstreams::{Address, Endpoint, Security};
@@ -39,15 +40,14 @@ pub(super) struct Dialler {
 /// What connections have told of an address, for everybody who dials it, and after a reload.
 #[derive(Debug)]
 pub(super) struct Learnt {
-    /// What its name resolved to last.
-    resolved: Mutex<Vec<SocketAddr>>,
+    resolution: Resolution,
     /// So many requests at a time it takes on one HTTP/2 connection, where that is fewer than it would get.
     pub(super) streams: AtomicUsize,
 }
 
 impl Default for Learnt {
     fn default() -> Self {
-        Self { resolved: Mutex::default(), streams: AtomicUsize::new(http2::STREAMS) }
+        Self { resolution: Resolution::default(), streams: AtomicUsize::new(http2::STREAMS) }
     }
 }
 
@@ -98,35 +98,7 @@ impl Dialler {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        self.found_or_known(lookup_host((host, port)), patience).await
-    }
-
-    /// A name server that fails for a while takes nothing down that is known, and no more does one that is silent: the system
-    /// asks it for longer than anybody waits for a connection.
-    async fn found_or_known<A: Iterator<Item = SocketAddr>>(
-        &self,
-        lookup: impl Future<Output = io::Result<A>>,
-        patience: Duration,
-    ) -> Result<Vec<SocketAddr>, ConnectError> {
-        let known = self.resolved().clone();
-        let found = if known.is_empty() {
-            lookup.await
-        } else {
-            timeout(patience, lookup).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        };
-        match found.map(Vec::from_iter) {
-            Ok(found) if !found.is_empty() => {
-                self.resolved().clone_from(&found);
-                Ok(found)
-            }
-            _ if !known.is_empty() => Ok(known),
-            Ok(_) => Err(ConnectError::Resolve(Arc::new(io::Error::from(io::ErrorKind::NotFound)))),
-            Err(cause) => Err(ConnectError::Resolve(Arc::new(cause))),
-        }
-    }
-
-    fn resolved(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        self.address.learnt.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+        self.address.learnt.resolution.find(lookup_host((host.to_owned(), port)), patience).await
     }
 }
 
@@ -169,34 +141,18 @@ async fn handshake(tls: &TlsClient, offer: Offer, tcp: TcpStream) -> Result<Stre
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
-
     use super::*;
     use crate::clock::Clock;
     use crate::config::{Upstream, UpstreamAddress, UpstreamCare, UpstreamTls};
     use crate::forwarding::upstreams::Upstreams;
 
-    type Found = io::Result<std::array::IntoIter<SocketAddr, 1>>;
-
-    #[tokio::test]
-    async fn a_name_server_that_fails_or_is_silent_takes_nothing_down_that_is_known() {
+    #[test]
+    fn what_is_learnt_of_an_address_outlives_a_reload() {
         let addresses = vec![UpstreamAddress::Http { host: "app".into(), port: 80 }];
         let upstream = [Upstream { addresses, tls: UpstreamTls::default(), care: UpstreamCare::default() }];
         let upstreams = Upstreams::new(&upstream, &Clock::stopped()).unwrap();
-        let dialler = |upstreams: &Upstreams| Dialler::new(Arc::clone(&upstreams.pools()[0].addresses[0]));
-        let [one, two] = [1, 2].map(|last| SocketAddr::from(([192, 0, 2, last], 80)));
-        let (short, failure) = (Duration::from_millis(20), || io::Error::from(io::ErrorKind::NotFound));
-        let (here, reloaded) = (dialler(&upstreams), dialler(&upstreams.succeeded_by(&upstream).unwrap()));
-        let find = |found: Found| here.found_or_known(ready(found), short);
-        assert!(matches!(find(Err(failure())).await, Err(ConnectError::Resolve(_))));
-        let unknown = timeout(10 * short, here.found_or_known(pending::<Found>(), short)).await;
-        assert!(unknown.is_err(), "what is not known is waited for");
-        assert_eq!(find(Ok([one].into_iter())).await.unwrap(), [one]);
-        assert_eq!(find(Err(failure())).await.unwrap(), [one]);
-        assert_eq!(find(Ok([two].into_iter())).await.unwrap(), [two]);
-        for dialler in [here, reloaded] {
-            let silent = timeout(10 * short, dialler.found_or_known(pending::<Found>(), short)).await;
-            assert_eq!(silent.expect("it is known").unwrap(), [two]);
-        }
+        let reloaded = upstreams.succeeded_by(&upstream).unwrap();
+        let [before, after] = [&upstreams, &reloaded].map(|upstreams| &upstreams.pools()[0].addresses[0].learnt);
+        assert!(Arc::ptr_eq(before, after));
     }
 }

@@ -34,6 +34,7 @@ mod http2;
 mod parked;
 mod pool;
 mod request_body;
+mod resolution;
 mod response_timer;
 mod room;
 mod session_body;

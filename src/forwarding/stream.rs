@@ -110,6 +110,9 @@ impl AsyncRead for Stream {
         ready!(on_transport!(self.poll_read(context, buffer)))?;
         if buffer.filled().len() > before {
             self.heard.0.fetch_add(1, Ordering::Relaxed);
+        } else if self.writes == Writes::Waits {
+            // The system tells of a reset once, and writing was told: this is where the peer broke off.
+            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -145,5 +148,33 @@ impl AsyncWrite for Stream {
             Transport::Tls(stream) => stream.is_write_vectored(),
             Transport::Unix(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reset_that_writing_has_met_is_no_clean_end_of_what_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut stream = Stream::new(Transport::Tcp(stream)).heard_out();
+        stream.write_all(b"to be left unread").await.unwrap();
+        peer.readable().await.unwrap();
+        peer.write_all(b"half of").await.unwrap();
+        drop(peer);
+        // Until writing waits, which it does as soon as it meets the reset.
+        while timeout(Duration::from_secs(1), stream.write_all(b"x")).await.is_ok() {}
+        let mut read = Vec::new();
+        assert!(stream.read_to_end(&mut read).await.is_err());
+        assert_eq!(read, b"half of");
     }
 }

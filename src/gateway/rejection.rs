@@ -16,7 +16,7 @@ use crate::auth::sign_in::SignInError;
 use crate::auth::step_up::Insufficient;
 use crate::auth::unauthenticated::{SessionEnd, Unauthenticated};
 use crate::auth::verify::LogoutTokenError;
-use crate::forwarding::{BodyTooLarge, ForwardError};
+use crate::forwarding::{BodyTooLarge, Fault, ForwardError};
 use crate::issuer::local::NotSignedIn;
 use crate::issuer::{AuthorizationError, PushError};
 use crate::routing::NoRoute;
@@ -145,6 +145,8 @@ impl Rejection {
             | Self::BodyTooLarge
             | Self::NotForwarded
             | Self::Question(_) => Cause::Unkept,
+            // Of a body, and how it came.
+            Self::Forward(error) if matches!(error.fault(), Fault::Client) => Cause::Unkept,
             _ => Cause::Kept,
         }
     }

@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use usher::clock::Clock;
 
+use crate::harness::body::fed;
 use crate::harness::child::Usher;
 use crate::harness::chromium::Chromium;
 use crate::harness::gateway::{SESSION_SECRET, complete};
@@ -134,7 +135,10 @@ async fn what_was_refused_for_something_that_is_not_kept_is_not_told_as_let_in()
     let basic = |ask: Ask| ask.header("authorization", "Basic YTpi");
     scene.send(basic(basic(public()))).await.assert_status(400);
     scene.send(post("https://app.test/public/x").body(vec![0; 2 << 20])).await.assert_status(413);
-    for number in 1..=2 {
+    let (feed, without_length) = fed();
+    feed.chunk(vec![0; 2 << 20]);
+    scene.send(post("https://app.test/public/x").streamed(without_length)).await.assert_status(413);
+    for number in 1..=3 {
         let explained = json(&scene, &format!("/refusals/{number}")).await["explanation"].take();
         let told = (&explained["decision"], explained["reason"].as_str().unwrap_or_default());
         assert!(told.0 == "unknown" && told.1.contains("not kept"), "{number}: {explained:#}");

@@ -84,7 +84,7 @@ impl Options {
         let mut options = Self::default();
         if flag(first).is_some() {
             options.flags(text)?;
-        } else if first.trim_start_matches("export ").starts_with(VARIABLE) {
+        } else if variable(first).is_some() {
             options.environment(text)?;
         } else if first == "---" || first.split_once(':').is_some_and(|(key, _)| !key.contains(['=', '"', ' ', '['])) {
             return Err(ReadError::Yaml);
@@ -132,9 +132,12 @@ impl Options {
     /// Other variables of the same file are another program's.
     fn environment(&mut self, text: &str) -> Result<(), ReadError> {
         for (index, line) in text.lines().enumerate() {
-            let Some(variable) = line.trim().trim_start_matches("export ").strip_prefix(VARIABLE) else { continue };
-            // The second of two on one line would be lost in the value of the first, and it may be what keeps people out.
-            let single = variable.split_once('=').filter(|_| !variable.contains(" OAUTH2_PROXY_"));
+            let (line, named) = (line.trim(), line.matches(VARIABLE).count());
+            if named == 0 || line.starts_with('#') {
+                continue;
+            }
+            // What is lost, as the second of two on one line would be, may be what keeps people out.
+            let single = variable(line).and_then(|variable| variable.split_once('=')).filter(|_| named == 1);
             let (name, value) = single.ok_or(ReadError::Line(index + 1))?;
             let name = name.trim().to_ascii_lowercase();
             // As to a shell and to Docker, the last assignment is the only one.
@@ -150,7 +153,7 @@ impl Options {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let flag = flag(line).filter(|flag| !flag.contains(" --")).ok_or(ReadError::Line(index + 1))?;
+            let flag = flag(line).filter(|flag| !has_flag(flag)).ok_or(ReadError::Line(index + 1))?;
             let (name, value) = flag.split_once(['=', ' ']).unwrap_or((flag, "true"));
             let name = name.replace('-', "_");
             let name = if SINGULAR.contains(&name.as_str()) { format!("{name}s") } else { name };
@@ -197,6 +200,19 @@ impl Given {
 fn flag(line: &str) -> Option<&str> {
     let line = line.trim_start_matches("- ").trim_end_matches([',', '\\', ' ']);
     unquoted(line.trim()).strip_prefix("--")
+}
+
+/// Whether there is another flag in what follows the dashes of one.
+fn has_flag(text: &str) -> bool {
+    let is_flag = |word: &str| {
+        word.strip_prefix("--").is_some_and(|name| name.starts_with(|letter: char| letter.is_ascii_alphabetic()))
+    };
+    text.split(|letter: char| letter.is_whitespace() || ['"', '\''].contains(&letter)).any(is_flag)
+}
+
+/// A variable without what is before its name, as a shell or Docker has it.
+fn variable(line: &str) -> Option<&str> {
+    line.strip_prefix("export").map_or(line, str::trim_start).strip_prefix(VARIABLE)
 }
 
 fn unquoted(text: &str) -> &str {
@@ -250,12 +266,26 @@ mod tests {
     /// What is lost would be a condition, mostly.
     #[test]
     fn no_option_is_lost_in_another_one_nor_for_its_case() {
-        for two in ["--a=1\n--silence-ping-logging --allowed-group=staff", "--a=\"1\" --b=\"2\"\n"] {
+        for two in [
+            "--a=1\n--silence-ping-logging --allowed-group=staff",
+            "--a=\"1\" --b=\"2\"\n",
+            "\"--a=1\" \"--allowed-group=staff\"",
+            "\"--a=1\", \"--allowed-group=staff\",",
+            "--a=1\t--allowed-group=staff",
+        ] {
             assert!(matches!(Options::read(two), Err(ReadError::Line(_))), "{two}");
         }
         let two = "OAUTH2_PROXY_A=1\nexport OAUTH2_PROXY_B=2 OAUTH2_PROXY_ALLOWED_GROUPS=staff\n";
         assert_eq!(Options::read(two).unwrap_err(), ReadError::Line(2));
-        assert_eq!(Options::read("OAUTH2_PROXY_A=1\nOAUTH2_PROXY_B: 2\n").unwrap_err(), ReadError::Line(2));
+        for other in
+            ["OAUTH2_PROXY_B: 2", "B=2 OAUTH2_PROXY_C=3", "export \"OAUTH2_PROXY_B=2\"", "B=2\tOAUTH2_PROXY_C=3"]
+        {
+            let read = Options::read(&format!("OAUTH2_PROXY_A=1\n{other}\n"));
+            assert_eq!(read.unwrap_err(), ReadError::Line(2), "{other}");
+        }
+        let exported =
+            Options::read("# OAUTH2_PROXY_A=0\nexport  OAUTH2_PROXY_A=1\nX=y\nexport\tOAUTH2_PROXY_B=2\n").unwrap();
+        assert_eq!(exported.given, [given("a", &["1"], false, 2), given("b", &["2"], false, 4)]);
         let options = Options::read("Allowed_Groups = [\"staff\"]\n").unwrap();
         assert_eq!(options.given, [given("allowed_groups", &["staff"], true, 1)]);
     }

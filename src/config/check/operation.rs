@@ -14,7 +14,7 @@ const HEADER_BYTES: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 /// Whether every directive names a level. `tracing` takes a lone word that is none for the name of a module, and would then
 /// log nothing else: a misspelt level would silence everything.
 fn names_levels(filter: &str) -> bool {
-    let level = |directive: &str| directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim().to_owned();
+    let level = |directive| str::rsplit_once(directive, '=').map_or(directive, |(_, level)| level);
     filter.split(',').map(level).all(|level| !level.is_empty() && level.parse::<LevelFilter>().is_ok())
 }
 
@@ -56,7 +56,8 @@ impl Check<'_> {
     pub(super) fn log(&mut self, mirror: Option<&file::Log>) -> Log {
         let mirror = mirror.cloned().unwrap_or_default();
         let default = defaults::log();
-        let level = mirror.level.unwrap_or(default.level);
+        // With a blank before it, a level would be such a name as well.
+        let level: String = mirror.level.unwrap_or(default.level).split_whitespace().collect();
         if level.parse::<Targets>().is_err() || !names_levels(&level) {
             let remedy = "write error, warn, info, debug or trace, or finer: usher=debug,info";
             self.report.problem(&KeyPath::root().key("log").key("level"), "is not a level", remedy);

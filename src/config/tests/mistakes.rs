@@ -481,7 +481,11 @@ fn limits_and_log() {
     refused(&format!("{SMALL}limits: {{ header_bytes: 1KiB }}\n"), "limits.header_bytes", "between");
     refused(&format!("{SMALL}limits: {{ connections: 0 }}\n"), "limits.connections", "at least 1");
     refused(&format!("{SMALL}limits: {{ connections: -1 }}\n"), "limits.connections", "whole number");
-    refused(&format!("{SMALL}log: {{ level: 'usher=loud' }}\n"), "log.level", "level");
+    for level in ["usher=loud", "usher=debug info", " ", "info, "] {
+        refused(&format!("{SMALL}log: {{ level: '{level}' }}\n"), "log.level", "level");
+    }
+    let loaded = load_yaml(&format!("{SMALL}log: {{ level: 'h2 = warn, info' }}\n")).unwrap();
+    assert_eq!(loaded.config.log.level, "h2=warn,info", "as it is read");
 }
 
 #[test]
