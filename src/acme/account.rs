@@ -1,7 +1,7 @@
 //! The account at an authority (RFC 8555 §7.1.2): made once, kept, and used for every order. Whom the authority writes to is
 //! what the configuration says, from the next order on.
 
-use instant_acme::{Account, Error, NewAccount};
+use instant_acme::{Account, Error, ExternalAccountKey, NewAccount};
 
 use super::error::OrderError;
 use super::kept;
@@ -30,8 +30,10 @@ pub(super) async fn open(acme: &Acme, transport: &Transport) -> Result<Account, 
     }
     let contact = contact(acme);
     let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-    let (account, credentials) =
-        builder().create(&new, acme.directory.to_string(), None).await.map_err(OrderError::of)?;
+    let external = acme.external_account.as_ref();
+    let external = external.map(|known| ExternalAccountKey::new(known.key_id.clone(), known.hmac_key.expose()));
+    let making = builder().create(&new, acme.directory.to_string(), external.as_ref());
+    let (account, credentials) = making.await.map_err(OrderError::of)?;
     let credentials = serde_json::to_value(&credentials).map_err(|error| OrderError::Unreachable(error.into()))?;
     kept::keep_account(acme, credentials)?;
     tracing::info!(directory = %acme.directory, "made an account at the certificate authority");

@@ -122,6 +122,7 @@ mod tests {
         Acme {
             directory: directory.parse().unwrap(),
             contacts: Vec::new(),
+            external_account: None,
             challenge: AcmeChallenge::Http01,
             ca: None,
             hosts: vec!["app.test".to_owned()],

@@ -229,6 +229,7 @@ mod tests {
         let mut acme = Acme {
             directory: "https://one.test/dir".parse().unwrap(),
             contacts: Vec::new(),
+            external_account: None,
             challenge: AcmeChallenge::Http01,
             ca: None,
             hosts: vec!["app.test".to_owned(), "gone.test".to_owned()],

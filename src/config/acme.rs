@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::CertificateFiles;
+use super::{CertificateFiles, Secret};
 
 /// How certificates are ordered, and for which names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Acme {
     pub directory: Url,
     /// Mail addresses, as URLs.
     pub contacts: Vec<String>,
+    /// What binds the account to one that the operator has with the authority already (RFC 8555 §7.3.4).
+    pub external_account: Option<ExternalAccount>,
     /// How the authority sees that a name is ours.
     pub challenge: AcmeChallenge,
     /// CA of the authority's own certificate in PEM, beside those of the system.
@@ -50,6 +52,15 @@ impl Acme {
         });
         self.beside.iter().cloned().chain(issued).collect()
     }
+}
+
+/// An account that the operator has with an authority already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalAccount {
+    /// Its name, as the authority gives it.
+    pub key_id: String,
+    /// The MAC key (HS256), decoded.
+    pub hmac_key: Secret,
 }
 
 /// How an authority sees that a name is ours.

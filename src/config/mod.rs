@@ -47,7 +47,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 use ipnet::IpNet;
 
-pub use acme::{Acme, AcmeChallenge};
+pub use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub use changed::changed_keys;
 pub use client_certificates::{CERTIFICATE_ISSUER, CertificateField, ClientCertificates};
 pub use error::{ConfigError, Note, Problem};

@@ -1,8 +1,8 @@
 //! Why a handshake was refused for the certificate that the client showed: one name for each cause, which the log and the metrics
 //! share.
 //!
-//! Where the alert that the client gets (RFC 8446 §6.2) names the cause, it has that name. Causes are told of independently, so that scanners, which
-//! show nothing, do not hide that a certificate has expired.
+//! Where the alert that the client gets (RFC 8446 §6.2) names the cause, it has that name. Causes are told of
+//! independently, so that scanners, which show nothing, do not hide that a certificate has expired.
 
 use std::io;
 
@@ -145,7 +145,8 @@ impl ClientRefusals {
         let Some((count, throttle)) = self.0.get(refusal as usize) else { return };
         count.add();
         let Some(times) = throttle.note(Instant::now()) else { return };
-        let error = (refusal == ClientRefusal::Bad).then(|| tracing::field::display(error));
+        let error =
+            matches!(refusal, ClientRefusal::Bad | ClientRefusal::Unlisted).then(|| tracing::field::display(error));
         tracing::info!(
             %peer,
             %site,
@@ -168,6 +169,8 @@ impl ClientRefusals {
 mod tests {
     use std::sync::Arc;
 
+    use rustls::CertRevocationListError;
+
     use super::*;
 
     #[test]
@@ -178,6 +181,9 @@ mod tests {
         assert_eq!(refused(other(webpki::Error::UnsupportedCertVersion)), Some(ClientRefusal::Version));
         assert_eq!(refused(other(webpki::Error::CaUsedAsEndEntity)), Some(ClientRefusal::Bad));
         assert_eq!(refused(CertificateError::BadSignature.into()), Some(ClientRefusal::Bad));
+        assert_eq!(refused(CertificateError::Revoked.into()), Some(ClientRefusal::Revoked));
+        assert_eq!(refused(CertificateError::UnknownRevocationStatus.into()), Some(ClientRefusal::Unlisted));
+        assert_eq!(refused(CertRevocationListError::BadSignature.into()), Some(ClientRefusal::Unlisted));
         // Somebody else's trouble.
         assert_eq!(refused(Error::DecryptError), None);
         assert_eq!(ClientRefusal::of(&io::ErrorKind::UnexpectedEof.into()), None);

@@ -135,6 +135,30 @@ async fn the_authority_is_told_another_contact_once_with_the_next_order() {
 }
 
 #[tokio::test]
+async fn an_authority_that_wants_an_account_of_the_operators_issues_to_who_has_its_key() {
+    const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.require_external_account("kid-1", KEY);
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let yaml = configuration(&pebble, "http-01", &upstream, &directory);
+    let mut without = Usher::serve(&yaml, directory.path());
+    without.says("external account").await;
+    let refused = without.output();
+    let line = refused.lines().find(|line| line.contains("external account")).unwrap();
+    assert!(line.contains(r#""fault":"operator""#), "{line}");
+    without.signal("TERM").await;
+    without.exit().await;
+
+    // As it is handed out: a line, with or without padding.
+    fs::write(directory.path().join("hmac"), format!("{KEY}\n")).unwrap();
+    let known = "agree_to_terms: true, external_account: { key_id: kid-1, hmac_key_file: hmac }";
+    let usher = Usher::serve(&yaml.replace("agree_to_terms: true", known), directory.path());
+    shown(&pebble.trusting().await, None, &usher).await;
+    assert!(!usher.output().contains(KEY));
+}
+
+#[tokio::test]
 async fn a_certificate_is_renewed_before_it_ends_and_no_request_fails_over_it() {
     let Some(mut pebble) = Pebble::prepare(24) else { return };
     pebble.start().await;
@@ -301,6 +325,11 @@ fn what_cannot_be_ordered_is_told_with_what_to_do() {
         (format!("{state}tls: {{ acme: {{ challenge: http-01 }} }}\n{app}"), "agree_to_terms: true"),
         (format!("{}{app}", ordered(", hosts: [unknown.test]")), "is the host of no site"),
         (format!("{}{app}", ordered(", contact: nobody")), "is not a mail address"),
+        (format!("{}{app}", ordered(", external_account: { key_id: a }")), "hmac_key_file is missing"),
+        (
+            format!("{}{app}", ordered(", external_account: { key_id: a, hmac_key_file: $DIRECTORY/site.pem }")),
+            "holds no key in base64url",
+        ),
         (format!("{}{app}", ordered(", directory: 'http://acme.test/dir'")), "never over plain http"),
         (
             format!("listen: {{ https: '127.0.0.1:0' }}\n{}{app}", ordered(", challenge: http-01")),

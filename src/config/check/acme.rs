@@ -3,12 +3,18 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::values::endpoint;
 use super::{Check, KeyPath, Mistake};
 use crate::config::file::{self, OneOrMany};
-use crate::config::{Acme, AcmeChallenge, CertificateFiles, HostPattern, Listen, Site, defaults};
+use crate::config::{
+    Acme, AcmeChallenge, CertificateFiles, ExternalAccount, HostPattern, Listen, Secret, Site, defaults,
+};
 
 /// What stands around it.
 pub(super) struct Around<'a> {
@@ -35,6 +41,8 @@ impl Check<'_> {
             let remedy = "read the authority's terms of service, then write agree_to_terms: true";
             self.report.absent(&at.key("agree_to_terms"), "is not true: no authority issues without", remedy);
         }
+        let external_account =
+            mirror.external_account.as_ref().map(|mirror| self.external_account(&at.key("external_account"), mirror));
         let challenge = mirror.challenge.unwrap_or(defaults::ACME_CHALLENGE);
         if challenge == AcmeChallenge::Http01 && around.listen.http.is_empty() {
             let depends = [KeyPath::root().key("listen").key("http")];
@@ -53,7 +61,26 @@ impl Check<'_> {
             None => None,
         };
         let kept_in = around.state_directory?.join("acme");
-        Some(Acme { directory: directory?, contacts, challenge, ca, hosts, kept_in, beside })
+        let external_account = match external_account {
+            Some(account) => Some(account?),
+            None => None,
+        };
+        Some(Acme { directory: directory?, contacts, external_account, challenge, ca, hosts, kept_in, beside })
+    }
+
+    fn external_account(&mut self, at: &KeyPath, mirror: &file::ExternalAccount) -> Option<ExternalAccount> {
+        let remedy = "write both as the authority gives them: key_id, and hmac_key_file with the key";
+        for (key, is_given) in [("key_id", mirror.key_id.is_some()), ("hmac_key_file", mirror.hmac_key_file.is_some())]
+        {
+            if !is_given {
+                self.report.absent(&at.key(key), "is missing", remedy);
+            }
+        }
+        let (key_id, path) = (mirror.key_id.clone()?, mirror.hmac_key_file.as_ref()?);
+        let at = at.key("hmac_key_file");
+        let text = Zeroizing::new(self.read(&at, path)?);
+        let hmac_key = self.accept(&at, hmac_key(&text))?;
+        Some(ExternalAccount { key_id, hmac_key })
     }
 
     /// The hosts that are named, else those of all sites.
@@ -100,6 +127,15 @@ impl Check<'_> {
         }
         hosts
     }
+}
+
+/// Authorities hand it out in base64url, some with padding.
+fn hmac_key(text: &[u8]) -> Result<Secret, Mistake> {
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decoded = GeneralPurpose::new(&URL_SAFE, lenient).decode(text.trim_ascii());
+    let usable = decoded.ok().filter(|key| !key.is_empty()).map(Secret::new);
+    let mistake = || Mistake::new("holds no key in base64url", "write the HMAC key there as the authority gives it");
+    usable.ok_or_else(mistake)
 }
 
 /// The name in a certificate for this host.

@@ -17,6 +17,8 @@ pub struct Acme {
     pub directory: Option<String>,
     /// Mail addresses that the authority may write to. One or a list. Default: none.
     pub contact: Option<OneOrMany<String>>,
+    /// An account that you have with the authority already, where it issues to such accounts only.
+    pub external_account: Option<ExternalAccount>,
     /// That you agree to the authority's terms of service: must be true.
     #[schemars(required)]
     pub agree_to_terms: Option<bool>,
@@ -27,4 +29,16 @@ pub struct Acme {
     pub hosts: Option<OneOrMany<String>>,
     /// File with the CA of the authority's own certificate, PEM, beside those that the system trusts.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Binds Usher's account to one that you have with the authority already (RFC 8555 §7.3.4), as it is made.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a map with key_id and hmac_key_file")]
+pub struct ExternalAccount {
+    /// The name of its key, as the authority gives it.
+    #[schemars(required)]
+    pub key_id: Option<String>,
+    /// File with its HMAC key, base64url, as the authority gives it.
+    #[schemars(required)]
+    pub hmac_key_file: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use acme::Acme;
+pub use acme::{Acme, ExternalAccount};
 pub use choice::{OneOrMany, TextOr};
 pub use client_certificates::ClientCertificates;
 pub use issuer::{ClientAuthenticationMethod, Identity, Issuer, Local, Login, LoginCookies, Refresh};

@@ -74,6 +74,15 @@ impl Pebble {
         Some(Self { http, https, port, management, names, programs, processes: Vec::new(), directory })
     }
 
+    /// It makes accounts for those alone who have this key, in base64url, of this name.
+    pub(crate) fn require_external_account(&self, key_id: &str, key: &str) {
+        let path = self.directory.path().join("pebble.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config["pebble"]["externalAccountBindingRequired"] = true.into();
+        config["pebble"]["externalAccountMACKeys"] = json!({ key_id: key });
+        std::fs::write(path, config.to_string()).unwrap();
+    }
+
     /// Starts it; or again, and it has forgotten everything.
     pub(crate) async fn start(&mut self) {
         let names = format!("127.0.0.1:{}", self.names);
