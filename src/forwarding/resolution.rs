@@ -14,6 +14,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::forwarding::error::ConnectError;
 
+/// A question that has been underway for so many times as long as anybody has patience may hang for ever: it is asked again.
+const HANGS: u32 = 20;
+
 /// What is known of one name. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolution(Arc<Mutex<State>>);
@@ -42,7 +45,7 @@ impl Resolution {
         lookup: impl Future<Output = io::Result<A>> + Send + 'static,
         patience: Duration,
     ) -> Result<Vec<SocketAddr>, ConnectError> {
-        let (known, Question { asked_at, mut answer }) = self.ask(lookup);
+        let (known, Question { asked_at, mut answer }) = self.ask(lookup, patience);
         let answered = async { answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone()) };
         let answer = match known.as_slice() {
             [] => answered.await,
@@ -59,10 +62,14 @@ impl Resolution {
     fn ask<A: Iterator<Item = SocketAddr>>(
         &self,
         lookup: impl Future<Output = io::Result<A>> + Send + 'static,
+        patience: Duration,
     ) -> (Vec<SocketAddr>, Question) {
         let mut state = self.state();
         let known = state.known.clone();
-        if let Some(question) = state.question.as_ref().filter(|question| question.answer.has_changed().is_ok()) {
+        let is_underway = |question: &&Question| {
+            question.answer.has_changed().is_ok() && question.asked_at.elapsed() < patience.saturating_mul(HANGS)
+        };
+        if let Some(question) = state.question.as_ref().filter(is_underway) {
             return (known, question.clone());
         }
         let (sender, answer) = watch::channel(None);
@@ -149,5 +156,20 @@ mod tests {
             assert_eq!(next.await.unwrap(), [place]);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_hangs_is_asked_again() {
+        let ([place, _], resolution) = (places(), Resolution::default());
+        assert!(timeout(SHORT, resolution.find(pending::<Found>(), SHORT)).await.is_err());
+        let again = async {
+            loop {
+                let asked = resolution.find(ready(Found::Ok([place].into_iter())), SHORT);
+                if let Ok(found) = timeout(SHORT, asked).await {
+                    return found.unwrap();
+                }
+            }
+        };
+        assert_eq!(timeout(10 * HANGS * SHORT, again).await.unwrap(), [place]);
     }
 }
