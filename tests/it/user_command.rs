@@ -120,6 +120,19 @@ bob    7f3      -            disabled  totp           argon2id
     let list: Value = serde_json::from_str(&done(&["list", "--output", "json"], "", &directory).await).unwrap();
     assert_eq!((&list[0]["claims"]["level"], &list[1]["totp"]), (&json!(3), &json!(true)));
 
+    let changed = ["set", "alice", "--role", "auditor", "--claim", "level=null", "--email", "a@example.org"];
+    assert!(done(&changed, "", &directory).await.starts_with("alice: changed, in "));
+    let now = fs::read_to_string(directory.path().join("users.yaml")).unwrap();
+    let expected = "
+    name: Alice Liddell
+    email: a@example.org
+    claims: { deep: { a: [true] }, roles: [auditor], team: red }
+  bob:";
+    assert!(now.contains(expected), "{now}");
+    refused(&["set", "alice"], "", &directory, "say what is to change").await;
+    refused(&["set", "eve", "--role", "x"], "", &directory, "no user of this name").await;
+    refused(&["set", "bob", "--subject", "alice"], "", &directory, "also that of").await;
+    refused(&["set", "alice", "--claim", "sub=x"], "", &directory, "itself writes").await;
     refused(&["add", "eve", "--claim", "sub=x"], "wonderland\n", &directory, "itself writes").await;
     refused(&["add", "eve", "--claim", "a=1", "--claim", "a=2"], "wonderland\n", &directory, "given twice").await;
     refused(&["add", "eve", "--claim", "a"], "wonderland\n", &directory, "CLAIM=VALUE").await;

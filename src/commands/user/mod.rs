@@ -45,6 +45,8 @@ enum Action {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Say something else of a user: the claims that are given change, and the others stay
+    Set(NewArgs),
     /// Stop a user from signing in, and end the user's sessions
     Disable {
         /// The name of the user
@@ -90,6 +92,9 @@ enum UserError {
     /// TOML and JSON are read, and not changed.
     #[error("{} is not YAML: change it by hand", .0.display())]
     OtherFormat(PathBuf),
+    /// No flag says what is to change.
+    #[error("say what is to change: --name, --email, --subject, --role or --claim")]
+    NothingToSet,
     /// There is a second factor, and nobody has said that it may go.
     #[error("{0} has a second factor; replace it with --yes, or take it away with --remove")]
     HasTotp(String),
@@ -116,6 +121,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Failure> {
         Action::List { output } => return list(&UsersFile::read(path).map_err(Failure::configuration)?, *output, out),
         Action::Totp { name, remove: false, yes } => return totp::give(path, &place, name, *yes, out),
         Action::Add(new) => (&new.name, NewValue::Added(new)),
+        Action::Set(new) if new.says_nothing() => return Err(Failure::world(UserError::NothingToSet)),
+        Action::Set(new) => (&new.name, NewValue::Set(new)),
         Action::Password { name } => (name, NewValue::Password),
         Action::Disable { name } => (name, NewValue::Disabled(true)),
         Action::Enable { name } => (name, NewValue::Disabled(false)),
@@ -157,6 +164,7 @@ fn change_user(
 #[derive(Clone, Copy, Debug)]
 enum NewValue<'a> {
     Added(&'a NewArgs),
+    Set(&'a NewArgs),
     Password,
     Disabled(bool),
     Totp {
@@ -173,6 +181,7 @@ impl NewValue<'_> {
     const fn done(self) -> &'static str {
         match self {
             Self::Added(_) => "added",
+            Self::Set(_) => "changed",
             Self::Password => "has another password",
             Self::Disabled(true) => "disabled",
             Self::Disabled(false) => "enabled",
@@ -189,9 +198,7 @@ impl NewValue<'_> {
     fn read(self, path: PathBuf) -> Result<UsersFile, Failure> {
         let file = match self {
             Self::Added(_) => UsersFile::read_or_begin(path),
-            Self::Password | Self::Disabled(_) | Self::Totp { .. } | Self::NoTotp | Self::Removed => {
-                UsersFile::read(path)
-            }
+            _ => UsersFile::read(path),
         };
         file.map_err(Failure::configuration)
     }
@@ -207,7 +214,8 @@ impl NewValue<'_> {
             })
         };
         match self {
-            Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(hash).map_err(Failure::world)?)),
+            Self::Added(new) => edit(&edit::Change::Add(&new.with_hash(Some(hash)).map_err(Failure::world)?)),
+            Self::Set(new) => edit(&edit::Change::Set(&new.with_hash(None).map_err(Failure::world)?)),
             Self::Password => edit(&edit::Change::Password(hash)),
             Self::Disabled(disabled) => edit(&edit::Change::Disabled(disabled)),
             Self::Totp { replaces: false, .. } if totp::is_there(file, name) => {

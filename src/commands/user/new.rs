@@ -1,10 +1,10 @@
-//! Who is added with `usher user add`, as flags say it.
+//! What `usher user add` and `usher user set` write of somebody, as flags say it.
 
 use serde_json::Value;
 
 use crate::config::users::edit;
 
-/// Who is added.
+/// Whom it is about, and what is said of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct NewArgs {
     /// The name that the user signs in with
@@ -21,7 +21,8 @@ pub(super) struct NewArgs {
     /// One of the claim `roles`, as in --role admin; may be given several times
     #[arg(long = "role", value_name = "ROLE")]
     pub(super) roles: Vec<String>,
-    /// Another claim, as in --claim team=red or --claim level=3; the value is JSON, or else text; may be given several times
+    /// Another claim, as in --claim team=red or --claim level=3; the value is JSON, or else text; may be given several times;
+    /// `set` takes out what is null
     #[arg(long = "claim", value_name = "CLAIM=VALUE", value_parser = claim)]
     pub(super) claims: Vec<(String, Value)>,
 }
@@ -32,8 +33,14 @@ pub(super) struct NewArgs {
 pub(super) struct ClaimTwice(String);
 
 impl NewArgs {
-    /// The user with this hash of the password.
-    pub(super) fn with_hash<'a>(&'a self, hash: &'a str) -> Result<edit::NewUser<'a>, ClaimTwice> {
+    /// Whether no flag is given.
+    pub(super) fn says_nothing(&self) -> bool {
+        let Self { name: _, full_name, email, subject, roles, claims } = self;
+        full_name.is_none() && email.is_none() && subject.is_none() && roles.is_empty() && claims.is_empty()
+    }
+
+    /// The user, with the hash of a password if there is a new one.
+    pub(super) fn with_hash<'a>(&'a self, hash: Option<&'a str>) -> Result<edit::NewUser<'a>, ClaimTwice> {
         let mut claims = serde_json::Map::new();
         let roles = (!self.roles.is_empty()).then(|| ("roles".to_owned(), Value::from(self.roles.clone())));
         for (claim, value) in roles.into_iter().chain(self.claims.iter().cloned()) {

@@ -3,22 +3,26 @@
 //! A change is made in the text, at the places that the reader tells; then the result is read again and must say exactly
 //! what was meant. Where it does not, or the file is written in a way that cannot be changed like this, nothing is.
 
+mod lines;
+
 use figment::value::{Dict, Value};
 use serde_json::{Map, Value as Json};
 
-use super::written::{flow, quoted, scalar};
+use super::written::{quoted, scalar};
 use super::{NO_USERS, has_users_without_their_key};
 use crate::config::FoldedName;
-use crate::config::document::{Content, Document, Node};
-use crate::config::error::Position;
+use crate::config::document::Document;
 use crate::config::load::Format;
 use crate::config::path::KeyPath;
+use lines::{appended, key_of, with_key, with_keys, without_key, without_user, written};
 
 /// A change of a users file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
     /// A new user.
     Add(&'a NewUser<'a>),
+    /// Other values of what this says. Of the claims, those that it names: `null` takes one out, and the others stay.
+    Set(&'a NewUser<'a>),
     /// Another hash.
     Password(&'a str),
     /// Another second factor: its secret in base32.
@@ -31,11 +35,11 @@ pub enum Change<'a> {
     Remove,
 }
 
-/// What is written of a new user.
+/// What is written of a new user, or otherwise of one who is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewUser<'a> {
-    /// The hash of the password.
-    pub hash: &'a str,
+    /// The hash of the password, which a new user must have.
+    pub hash: Option<&'a str>,
     /// The claim `name`.
     pub name: Option<&'a str>,
     /// The claim `email`.
@@ -92,7 +96,11 @@ pub fn edit(text: &str, user: &str, change: &Change<'_>) -> Result<String, EditE
     let values = document.values();
     refuse_wrong_name(&values, user, matches!(change, Change::Add(_)))?;
     let edited = match change {
-        Change::Add(new) => Some(appended(text, user, new, !document.contains(&KeyPath::root().key("users")))),
+        Change::Add(new) => {
+            let is_first = !document.contains(&KeyPath::root().key("users"));
+            Some(appended(text, user, &new.keys(), is_first))
+        }
+        Change::Set(new) => new.over(&keys_of(&values, user)).and_then(|keys| with_keys(text, user, &keys)),
         Change::Password(hash) => with_key(text, &document, user, "password", &quoted(hash)),
         Change::Totp(secret) => with_key(text, &document, user, "totp", &quoted(secret)),
         Change::NoTotp if !document.contains(&key_of(user, "totp")) => return Err(EditError::NoTotp),
@@ -112,6 +120,11 @@ fn users(values: &Dict) -> Option<&Dict> {
     values.get("users")?.as_dict()
 }
 
+/// What stands below the name of a user.
+fn keys_of(values: &Dict, user: &str) -> Dict {
+    users(values).and_then(|users| users.get(user)?.as_dict()).cloned().unwrap_or_default()
+}
+
 /// A new user must not be there, nor anybody whom people would take for the new one; any other one must be.
 fn refuse_wrong_name(values: &Dict, user: &str, is_new: bool) -> Result<(), EditError> {
     let users = users(values);
@@ -128,24 +141,25 @@ fn refuse_wrong_name(values: &Dict, user: &str, is_new: bool) -> Result<(), Edit
 
 /// What the file says after the change. `None` when a claim can be no value of it.
 fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Option<Dict> {
-    let of = |value: Option<&Value>| value.and_then(Value::as_dict).cloned().unwrap_or_default();
-    let mut users = of(values.get("users"));
-    let mut keys = of(users.remove(user).as_ref());
-    let mut set = |key: &str, value| keys.insert(key.to_owned(), value);
-    match change {
-        Change::Add(new) => {
-            for (key, value) in new.keys() {
-                set(key, Value::serialize(value).ok()?);
-            }
-        }
-        Change::Password(hash) => drop(set("password", Value::from(*hash))),
-        Change::Totp(secret) => drop(set("totp", Value::from(*secret))),
-        Change::NoTotp => drop(keys.remove("totp")),
-        Change::Disabled(disabled) => drop(set("disabled", Value::from(*disabled))),
-        Change::Remove => {}
+    let (mut users, mut keys) = (users(&values).cloned().unwrap_or_default(), keys_of(&values, user));
+    let set = match change {
+        Change::Add(new) => new.keys(),
+        Change::Set(new) => new.over(&keys)?,
+        Change::Password(hash) => vec![("password", Json::from(*hash))],
+        Change::Totp(secret) => vec![("totp", Json::from(*secret))],
+        Change::Disabled(disabled) => vec![("disabled", Json::from(*disabled))],
+        Change::NoTotp | Change::Remove => Vec::new(),
+    };
+    for (key, value) in set {
+        keys.insert(key.to_owned(), Value::serialize(value).ok()?);
     }
-    if !matches!(change, Change::Remove) {
-        users.insert(user.to_owned(), Value::from(keys));
+    match change {
+        Change::Remove => drop(users.remove(user)),
+        Change::NoTotp => {
+            keys.remove("totp");
+            users.insert(user.to_owned(), Value::from(keys));
+        }
+        _ => drop(users.insert(user.to_owned(), Value::from(keys))),
     }
     values.insert("users".to_owned(), Value::from(users));
     Some(values)
@@ -154,125 +168,24 @@ fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Option<Dict> {
 impl NewUser<'_> {
     /// What stands below the name, in the order of the file.
     fn keys(&self) -> Vec<(&'static str, Json)> {
-        let texts =
-            [("password", Some(self.hash)), ("name", self.name), ("email", self.email), ("subject", self.subject)];
+        let texts = [("password", self.hash), ("name", self.name), ("email", self.email), ("subject", self.subject)];
         let texts = texts.into_iter().filter_map(|(key, text)| Some((key, Json::from(text?))));
         let claims = (!self.claims.is_empty()).then(|| ("claims", Json::Object(self.claims.clone())));
         texts.chain(claims).collect()
     }
-}
 
-/// `users` is the only key, so the end of the file is the end of the users.
-fn appended(text: &str, user: &str, new: &NewUser<'_>, is_first: bool) -> String {
-    let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let users = if is_first { "users:\n" } else { "" };
-    let indent = indent_of_users(text).unwrap_or("  ");
-    let line = |(key, value): &(&str, Json)| format!("{indent}{indent}{key}: {}\n", written(key, value));
-    let keys: Vec<String> = new.keys().iter().map(line).collect();
-    format!("{text}{newline}{users}{indent}{}:\n{}", scalar(user), keys.concat())
-}
-
-fn written(key: &str, value: &Json) -> String {
-    match value {
-        Json::String(hash) if key == "password" => quoted(hash),
-        value => flow(value),
+    /// The same of somebody of whom something is known: claims that this does not name stay.
+    fn over(&self, known: &Dict) -> Option<Vec<(&'static str, Json)>> {
+        let mut keys = self.keys();
+        if let Some((_, Json::Object(claims))) = keys.iter_mut().find(|(key, _)| *key == "claims") {
+            let known = known.get("claims").and_then(Value::as_dict).cloned().unwrap_or_default();
+            let Json::Object(mut all) = serde_json::to_value(known).ok()? else { return None };
+            all.append(claims);
+            all.retain(|_, value| !value.is_null());
+            *claims = all;
+        }
+        Some(keys)
     }
-}
-
-/// How far the users are indented, by the first of them.
-fn indent_of_users(text: &str) -> Option<&str> {
-    let mut lines = text.lines().skip_while(|line| !line.starts_with("users:")).skip(1);
-    let first = lines.find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))?;
-    let indent = first.get(..first.len() - first.trim_start().len())?;
-    (!indent.is_empty()).then_some(indent)
-}
-
-/// With another value of a key of a user, on the line where it stands, or on a new one above the others.
-fn with_key(text: &str, document: &Document, user: &str, key: &str, value: &str) -> Option<String> {
-    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
-    let at = key_of(user, key);
-    if document.contains(&at) {
-        let Position { line, column } = document.value_position(&at);
-        let place = lines.get_mut(line.checked_sub(1)?)?;
-        *place = replaced(place, column, value)?;
-        return Some(lines.join("\n"));
-    }
-    let first = first_key(document.root(), user)?;
-    let line = first.line.checked_sub(1)?;
-    let indent: String = lines.get(line)?.chars().take(first.column.checked_sub(1)?).collect();
-    // Beside something else on its line the first key is one of braces.
-    if !indent.chars().all(|letter| letter == ' ') {
-        return None;
-    }
-    lines.insert(line, format!("{indent}{key}: {value}"));
-    Some(lines.join("\n"))
-}
-
-/// Without a key of a user that has a line to itself.
-fn without_key(text: &str, document: &Document, user: &str, key: &str) -> Option<String> {
-    let at = key_of(user, key);
-    let (Position { line, column }, value) = (document.key_position(&at), document.value_position(&at));
-    let mut lines: Vec<&str> = text.split('\n').collect();
-    let before = lines.get(line.checked_sub(1)?)?.chars().take(column.checked_sub(1)?);
-    if value.line != line || !before.into_iter().all(|letter| letter == ' ') {
-        return None;
-    }
-    lines.remove(line - 1);
-    Some(lines.join("\n"))
-}
-
-/// Without a user who begins on a line of their own: all that is indented below the name, and the comment right above it, which
-/// would else stand above somebody else.
-fn without_user(text: &str, document: &Document, user: &str) -> Option<String> {
-    let Position { line, column } = document.key_position(&KeyPath::root().key("users").key(user));
-    let (at, indent) = (line.checked_sub(1)?, column.checked_sub(1)?);
-    let mut lines: Vec<&str> = text.split('\n').collect();
-    let indent_of = |line: &str| line.len() - line.trim_start().len();
-    let (before, rest) = lines.split_at_checked(at)?;
-    let (first, below) = rest.split_first()?;
-    if indent_of(first) != indent {
-        return None;
-    }
-    let is_about = |line: &&&str| line.trim_start().starts_with('#') && indent_of(line) == indent;
-    let about = before.iter().rev().take_while(is_about).count();
-    let is_below = |line: &&str| line.trim().is_empty() || indent_of(line) > indent;
-    let last =
-        below.iter().take_while(|line| is_below(line)).enumerate().filter(|(_, line)| !line.trim().is_empty()).last();
-    lines.drain(at - about..=at + last.map_or(0, |(index, _)| index + 1));
-    Some(lines.join("\n"))
-}
-
-fn key_of(user: &str, key: &str) -> KeyPath {
-    KeyPath::root().key("users").key(user).key(key)
-}
-
-/// Where the first key of a user stands.
-fn first_key(root: &Node, user: &str) -> Option<Position> {
-    let inside = |node: &Node, name: &str| match &node.content {
-        Content::Map(entries) => entries.iter().position(|entry| entry.key == name),
-        Content::Single(_) | Content::List(_) => None,
-    };
-    let entry = |node, name| {
-        let index = inside(node, name)?;
-        let Content::Map(entries) = &node.content else { return None };
-        entries.get(index)
-    };
-    let keys = &entry(&entry(root, "users")?.value, user)?.value;
-    let Content::Map(entries) = &keys.content else { return None };
-    entries.first().map(|entry| entry.position)
-}
-
-/// The line with another single value at this column, whatever is behind it: a comment, the end of braces.
-fn replaced(line: &str, column: usize, value: &str) -> Option<String> {
-    let start = line.char_indices().nth(column.checked_sub(1)?)?.0;
-    let (before, old) = line.split_at_checked(start)?;
-    let length = match old.chars().next()? {
-        quote @ ('\'' | '"') => old.char_indices().skip(1).find(|(_, letter)| *letter == quote)?.0 + 1,
-        _ => old.find(" #").or_else(|| old.find([',', '}']).filter(|_| before.contains('{'))).unwrap_or(old.len()),
-    };
-    let (old, behind) = old.split_at_checked(length)?;
-    let space = old.get(old.trim_end().len()..)?;
-    Some(format!("{before}{value}{space}{behind}"))
 }
 
 fn by_hand(user: &str, change: &Change<'_>) -> String {
@@ -281,6 +194,11 @@ fn by_hand(user: &str, change: &Change<'_>) -> String {
             let keys: Vec<_> =
                 new.keys().iter().map(|(key, value)| format!("{key}: {}", written(key, value))).collect();
             format!("write {}: {{ {} }}", scalar(user), keys.join(", "))
+        }
+        Change::Set(new) => {
+            let keys: Vec<_> =
+                new.keys().iter().map(|(key, value)| format!("{key}: {}", written(key, value))).collect();
+            format!("write {}", keys.join(", "))
         }
         Change::Password(hash) => format!("write password: {}", quoted(hash)),
         Change::Totp(secret) => format!("write totp: {}", quoted(secret)),

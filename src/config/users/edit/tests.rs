@@ -13,7 +13,7 @@ users:
 ";
 
 fn with_hash(hash: &str) -> NewUser<'_> {
-    NewUser { hash, ..NewUser::default() }
+    NewUser { hash: Some(hash), ..NewUser::default() }
 }
 
 fn lines_that_differ(edited: &str) -> Vec<String> {
@@ -68,11 +68,38 @@ fn what_cannot_be_changed_like_this_is_left_alone_and_says_what_to_write() {
 }
 
 #[test]
+fn what_is_said_of_a_user_changes_and_what_is_not_stays() {
+    let said = |name: Option<&'static str>, claims: Json| NewUser {
+        name,
+        claims: claims.as_object().unwrap().clone(),
+        ..NewUser::default()
+    };
+    let none = || serde_json::json!({});
+    let set = |text: &str, user: &str, new: &NewUser<'_>| edit(text, user, &Change::Set(new));
+    let first = set(FILE, "alice", &said(Some("Alice O'Neil"), serde_json::json!({ "roles": ["admin"] }))).unwrap();
+    assert_eq!(lines_that_differ(&first), ["    claims: { roles: [admin] }", "    name: \"Alice O'Neil\""]);
+    let noted = first.replace("[admin] }", "[admin] }  # by Bob");
+    let second = set(&noted, "alice", &said(None, serde_json::json!({ "level": 3, "team": "#1" }))).unwrap();
+    assert_eq!(second, noted.replace("{ roles", "{ level: 3, roles").replace("[admin] }", "[admin], team: \"#1\" }"));
+    let third = set(&noted, "alice", &said(None, serde_json::json!({ "roles": null, "level": 3 }))).unwrap();
+    assert_eq!(third, noted.replace("roles: [admin]", "level: 3"));
+    assert_eq!(set(FILE, "b c", &said(Some("B"), none())).unwrap().matches("    name: B\n").count(), 1);
+    assert_eq!(set(FILE, "eve", &said(Some("E"), none())), Err(EditError::Unknown));
+    // Claims on lines of their own have comments of their own.
+    let block = "users:\n  a:\n    password: x\n    claims:\n      roles: [admin] # why\n";
+    let message = set(block, "a", &said(None, serde_json::json!({ "level": 3 }))).unwrap_err().to_string();
+    assert!(message.ends_with("write claims: { level: 3 }"), "{message}");
+    let braces = "users:\n  a: { password: x, claims: { b: 1, c: 2 } }\n";
+    assert!(matches!(set(braces, "a", &said(None, serde_json::json!({ "d": 3 }))), Err(EditError::ByHand(_))));
+}
+
+#[test]
 fn a_user_goes_with_what_is_said_of_them_and_nobody_else() {
     let without = |user: &str| edit(FILE, user, &Change::Remove).unwrap();
     let gone = |from: &str, until: &str| {
-        let (start, end) = (FILE.find(from).unwrap(), FILE.find(until).unwrap_or(FILE.len()));
-        format!("{}{}", &FILE[..start], &FILE[end..])
+        let (before, rest) = FILE.split_once(from).unwrap();
+        let after = rest.split_once(until).map(|(_, after)| format!("{until}{after}"));
+        format!("{before}{}", after.unwrap_or_default())
     };
     assert_eq!(without("alice"), gone("  # The boss.", "  \"b c\""));
     assert_eq!(without("b c"), gone("  \"b c\"", "  dora"));
@@ -116,7 +143,7 @@ fn a_new_user_has_what_is_said_of_it_and_says_it_as_people_write() {
         "roles": ["admin", "yes", "a b"], "level": 3, "deep": { "n": -1.5, "007": [] }, "x: y": "# \"z\"",
     });
     let new = NewUser {
-        hash: "$2b$h",
+        hash: Some("$2b$h"),
         name: Some("Eve O'Neil"),
         email: Some("eve@example.com"),
         subject: Some("007"),
