@@ -2,7 +2,7 @@
 //!
 //! An address is what somebody has typed, and programs read odd ones in different ways: one takes what is behind the first
 //! `@`, another what is behind the last, a third follows a route in the local part. So what is no plain address is in no
-//! domain. Letters of ASCII are compared without their case and nothing else is converted: `K` (the Kelvin sign) is no `k`,
+//! domain. Letters of ASCII are compared without their case and nothing else is converted: the Kelvin sign (U+212A) is no `k`,
 //! and a name outside ASCII is matched in its ASCII form (`xn--…`) alone.
 
 use std::fmt;

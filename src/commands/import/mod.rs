@@ -1,7 +1,7 @@
 //! `usher import`: turns the configuration of another gateway into one of ours, and says what it could not carry over.
 //!
-//! What is made never opens more than the original did: where the two cannot say the same, it is the stricter one that is
-//! written, or nothing at all, and a note tells which option it was and what to do. No secret is read into the output or into
+//! What is made opens no more than the original did, but for what the guide names: where the two cannot say the same, it is the
+//! stricter one that is written, or nothing at all, and a note tells which option it was and what to do. No secret is read into the output or into
 //! a note: the configuration names a file, and a note says what belongs there. Nothing is dialled and nothing is served.
 
 mod notes;

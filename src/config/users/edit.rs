@@ -142,25 +142,23 @@ fn refuse_wrong_name(values: &Dict, user: &str, is_new: bool) -> Result<(), Edit
 /// What the file says after the change. `None` when a claim can be no value of it.
 fn meant(mut values: Dict, user: &str, change: &Change<'_>) -> Option<Dict> {
     let (mut users, mut keys) = (users(&values).cloned().unwrap_or_default(), keys_of(&values, user));
-    let said = match change {
+    let set = match change {
         Change::Add(new) => new.keys(),
         Change::Set(new) => new.over(&keys)?,
-        _ => Vec::new(),
+        Change::Password(hash) => vec![("password", Json::from(*hash))],
+        Change::Totp(secret) => vec![("totp", Json::from(*secret))],
+        Change::Disabled(disabled) => vec![("disabled", Json::from(*disabled))],
+        Change::NoTotp | Change::Remove => Vec::new(),
     };
-    let mut set = |key: &str, value| keys.insert(key.to_owned(), value);
-    for (key, value) in said {
-        set(key, Value::serialize(value).ok()?);
-    }
-    match change {
-        Change::Add(_) | Change::Set(_) => {}
-        Change::Password(hash) => drop(set("password", Value::from(*hash))),
-        Change::Totp(secret) => drop(set("totp", Value::from(*secret))),
-        Change::NoTotp => drop(keys.remove("totp")),
-        Change::Disabled(disabled) => drop(set("disabled", Value::from(*disabled))),
-        Change::Remove => {}
+    for (key, value) in set {
+        keys.insert(key.to_owned(), Value::serialize(value).ok()?);
     }
     match change {
         Change::Remove => drop(users.remove(user)),
+        Change::NoTotp => {
+            keys.remove("totp");
+            users.insert(user.to_owned(), Value::from(keys));
+        }
         _ => drop(users.insert(user.to_owned(), Value::from(keys))),
     }
     values.insert("users".to_owned(), Value::from(users));

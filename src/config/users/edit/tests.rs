@@ -97,8 +97,9 @@ fn what_is_said_of_a_user_changes_and_what_is_not_stays() {
 fn a_user_goes_with_what_is_said_of_them_and_nobody_else() {
     let without = |user: &str| edit(FILE, user, &Change::Remove).unwrap();
     let gone = |from: &str, until: &str| {
-        let (start, end) = (FILE.find(from).unwrap(), FILE.find(until).unwrap_or(FILE.len()));
-        format!("{}{}", &FILE[..start], &FILE[end..])
+        let (before, rest) = FILE.split_once(from).unwrap();
+        let after = rest.split_once(until).map(|(_, after)| format!("{until}{after}"));
+        format!("{before}{}", after.unwrap_or_default())
     };
     assert_eq!(without("alice"), gone("  # The boss.", "  \"b c\""));
     assert_eq!(without("b c"), gone("  \"b c\"", "  dora"));
