@@ -13,6 +13,7 @@ use super::audit;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
 use super::way_in;
+use crate::auth::unauthenticated::Unauthenticated;
 use crate::config::{self, Word};
 use crate::forwarding::{Body, chain};
 use crate::issuer::local::NotSignedIn;
@@ -39,6 +40,11 @@ pub(super) fn answer_with<'g>(
             (true, true) => Word::FormKeptUntilAnew,
             (false, true) => Word::FormLostUntilAnew,
         };
+    }
+    let is_nobody = matches!(rejection, Rejection::Unauthenticated(Unauthenticated::NoCredentials));
+    if is_nobody && exchange.route().is_some_and(|route| route.issuers.is_empty()) {
+        // There is nothing to sign in with.
+        (answer.detail, answer.error) = (Word::CertificateNotShown, Some("certificate_required"));
     }
     note(exchange, &answer, rejection);
     let mut response = form(exchange, &answer);

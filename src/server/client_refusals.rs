@@ -129,6 +129,11 @@ impl ClientRefusal {
     }
 }
 
+/// The library writes down what the client has sent, however long that is.
+fn beginning(error: &io::Error) -> String {
+    error.to_string().chars().take(200).collect()
+}
+
 /// How often each cause was met, in the order of [`ClientRefusal::ALL`].
 #[derive(Debug, Default)]
 pub(super) struct ClientRefusals([(Count, Throttle); ClientRefusal::ALL.len()]);
@@ -145,8 +150,7 @@ impl ClientRefusals {
         let Some((count, throttle)) = self.0.get(refusal as usize) else { return };
         count.add();
         let Some(times) = throttle.note(Instant::now()) else { return };
-        let error =
-            matches!(refusal, ClientRefusal::Bad | ClientRefusal::Unlisted).then(|| tracing::field::display(error));
+        let error = matches!(refusal, ClientRefusal::Bad | ClientRefusal::Unlisted).then(|| beginning(error));
         tracing::info!(
             %peer,
             %site,
@@ -187,6 +191,16 @@ mod tests {
         // Somebody else's trouble.
         assert_eq!(refused(Error::DecryptError), None);
         assert_eq!(ClientRefusal::of(&io::ErrorKind::UnexpectedEof.into()), None);
+    }
+
+    #[test]
+    fn no_certificate_makes_a_line_of_the_log_long() {
+        let (signature_algorithm_id, supported_algorithms) = (vec![7; 60_000], Vec::new());
+        let error =
+            CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, supported_algorithms };
+        let error = io::Error::new(io::ErrorKind::InvalidData, Error::from(error));
+        assert_eq!(ClientRefusal::of(&error), Some(ClientRefusal::Bad));
+        assert_eq!(beginning(&error).len(), 200);
     }
 
     #[test]

@@ -109,8 +109,12 @@ async fn a_certificate_is_an_identity_only_where_the_site_says_so() {
     let (scene, _directory) = scene(&clients, "").await;
     let shown = alice(&clients);
     for protocol in BOTH {
-        send(&scene.gateway, Some(&shown), protocol, get("https://other.test/x")).await.assert_status(401);
-        send(&scene.gateway, None, protocol, get("https://pub.test/x")).await.assert_status(401);
+        let answer = send(&scene.gateway, Some(&shown), protocol, get("https://other.test/x")).await;
+        assert!(answer.assert_status(401).json()["error"].is_null(), "one can sign in there");
+        let answer = send(&scene.gateway, None, protocol, get("https://pub.test/x")).await;
+        assert_eq!(answer.assert_status(401).json()["error"], "certificate_required");
+        let page = send(&scene.gateway, None, protocol, get("https://pub.test/x").navigation()).await;
+        assert!(page.assert_status(401).text().contains("This needs a client certificate, and none was shown."));
         send(&scene.gateway, Some(&shown), protocol, get("https://pub.test/x")).await.assert_status(200);
         assert_eq!(scene.upstream.last().all("x-user-id"), ["CN=alice"]);
     }
@@ -210,7 +214,7 @@ async fn a_certificate_that_names_nobody_or_could_be_misread_is_no_identity() {
             let ask = get(&format!("https://app.test/{path}"));
             let answer = send(&scene.gateway, Some(&shown), Protocol::Http1, ask).await;
             assert_eq!(answer.status.as_u16(), 401, "{what}: {answer:?}");
-            assert!(answer.text().contains("certificate does not say who you are"), "{what}: {answer:?}");
+            assert_eq!(answer.json()["error"], "certificate_nameless", "{what}: {answer:?}");
         }
         // A token says who it is nevertheless.
         let ask = get("https://app.test/x").bearer(&scene.issuer.access_token("bob"));
@@ -301,7 +305,7 @@ async fn a_client_is_sent_to_another_connection_when_its_certificate_has_expired
     connection.send(ask()).await.assert_status(200);
     scene.clock.advance(Duration::from_secs(10_000 * 365 * 24 * 3600));
     let answer = connection.send(ask()).await;
-    answer.assert_status(421);
+    assert_eq!(answer.assert_status(421).json()["error"], "certificate_expired");
     assert_eq!(answer.header("connection"), Some("close"));
 }
 

@@ -106,6 +106,7 @@ words! {
     SessionEnded "session_ended" "Your session has ended. Please sign in again.",
     TokenExpired "token_expired" "The access token has expired.",
     TokenRefused "token_refused" "The access token does not count here.",
+    CertificateNotShown "certificate_not_shown" "This needs a client certificate, and none was shown.",
     CertificateNameless "certificate_nameless" "Your client certificate does not say who you are.",
     FormLost "form_lost"
         "You are not signed in, or no longer. What you sent was not delivered, and is not kept: sign in, and fill it \

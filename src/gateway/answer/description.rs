@@ -97,7 +97,10 @@ pub(super) fn describe(rejection: &Rejection, explain: bool) -> Answer {
         Rejection::UnknownHost | Rejection::NotForwarded => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::NoSite),
         // Another connection would do.
         Rejection::OtherHandshake => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::OtherHandshake),
-        Rejection::CertificateExpired => Answer::new(S::MISDIRECTED_REQUEST, "client", Word::CertificateExpired),
+        Rejection::CertificateExpired => Answer {
+            error: Some("certificate_expired"),
+            ..Answer::new(S::MISDIRECTED_REQUEST, "client", Word::CertificateExpired)
+        },
         Rejection::NoPath | Rejection::NoEndpoint => Answer::new(S::NOT_FOUND, "client", Word::NothingHere),
         Rejection::Method { allow } => {
             Answer { allow: Some(allow.clone()), ..Answer::new(S::METHOD_NOT_ALLOWED, "client", Word::MethodNotTaken) }
@@ -237,7 +240,10 @@ fn describe_unauthenticated(error: &Unauthenticated) -> Answer {
         }
         Unauthenticated::RenewalNotAllowed => Answer::unauthorized(Challenge::InvalidToken, Word::TokenExpired),
         Unauthenticated::Token(_) => Answer::unauthorized(Challenge::InvalidToken, Word::TokenRefused),
-        Unauthenticated::Certificate(_) => Answer::unauthorized(Challenge::Missing, Word::CertificateNameless),
+        Unauthenticated::Certificate(_) => Answer {
+            error: Some("certificate_nameless"),
+            ..Answer::unauthorized(Challenge::Missing, Word::CertificateNameless)
+        },
         Unauthenticated::NoRandomness(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "us", Word::OurFault),
         Unauthenticated::Unkept(_) => Answer::new(StatusCode::BAD_GATEWAY, "issuer", Word::SignInServiceBroken),
         Unauthenticated::IssuerUnavailable { retry_after } => unavailable("issuer", *retry_after, Word::StillSignedIn),
