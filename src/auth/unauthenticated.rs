@@ -62,12 +62,12 @@ impl Unauthenticated {
     #[must_use]
     pub const fn is_everyday(&self) -> bool {
         match self {
-            Self::NoCredentials => true,
-            Self::Token(error) => !error.is_suspect(),
+            // One that is not valid yet speaks for a clock that is wrong, and leads into a circle.
+            Self::Token(error) => !error.is_suspect() && !matches!(error, VerifyError::NotYetValid { .. }),
             Self::SessionEnded(SessionEnd::Renewal(end)) => {
                 !matches!(end, EndReason::Reused | EndReason::IdentityChanged | EndReason::Nameless)
             }
-            Self::SessionEnded(_) => true,
+            Self::NoCredentials | Self::SessionEnded(_) => true,
             _ => false,
         }
     }

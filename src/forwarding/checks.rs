@@ -139,7 +139,10 @@ mod tests {
         assert_eq!(verdicts("+--+--+-"), "wwwwwwww");
         assert_eq!(verdicts("--"), "wi");
         assert_eq!(verdicts("+-+-+"), "iiiii");
+        let failure = || address.condition.failure().map(|failure| failure.cause.clone());
+        assert_eq!(failure().as_deref(), Some("its health check took too long"));
         assert_eq!(verdicts("+"), "w");
+        assert_eq!(failure(), None);
         assert_eq!(address.condition.counts.failed_checks.total(), 1);
 
         assert_eq!(verdicts("--"), "ww");

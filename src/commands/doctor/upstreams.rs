@@ -39,15 +39,13 @@ fn addresses(config: &Config) -> Vec<Used<'_>> {
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let (limit, sites) = users(config, index);
         for address in &upstream.addresses {
-            match all.iter_mut().find(|used| used.address == address && used.upstream.tls == upstream.tls) {
-                Some(used) => {
-                    used.limit = used.limit.max(limit);
-                    used.sites.extend(sites.iter().cloned());
-                }
-                None => {
-                    let upstream = Upstream { addresses: vec![address.clone()], ..upstream.clone() };
-                    all.push(Used { upstream, address, limit, sites: sites.clone() });
-                }
+            let is_same = |used: &&mut Used<'_>| used.address == address && used.upstream.tls == upstream.tls;
+            if let Some(used) = all.iter_mut().find(is_same) {
+                used.limit = used.limit.max(limit);
+                used.sites.extend(sites.iter().cloned());
+            } else {
+                let upstream = Upstream { addresses: vec![address.clone()], ..upstream.clone() };
+                all.push(Used { upstream, address, limit, sites: sites.clone() });
             }
         }
     }

@@ -63,8 +63,9 @@ impl Logged {
     pub(in crate::commands) fn parse(line: &str) -> Option<Self> {
         let line = anstream::adapter::strip_str(line).to_string();
         let members = match line.split_once(&format!("{TARGET}: ")) {
-            Some((_, members)) => of_text(members)?,
-            None => of_json(line.get(line.find('{')?..)?)?,
+            // Behind a quote it is what somebody has sent, in a line of another kind.
+            Some((before, members)) if !before.contains('"') => of_text(members)?,
+            _ => of_json(line.get(line.find('{')?..)?)?,
         };
         let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
@@ -187,7 +188,10 @@ mod tests {
 
     #[test]
     fn lines_of_others_are_none() {
-        for line in ["", "{", "{}", r#"{"target":"usher::audit","method":"GET"}"#, "INFO usher::access: "] {
+        let forged = "usher::access: request_id=a method=GET decision=forwarded status=200 bytes=0";
+        assert!(Logged::parse(forged).is_some());
+        let forged = format!("INFO usher::audit: event=\"refused\" subject=\"{forged}\"");
+        for line in ["", "{", "{}", r#"{"target":"usher::audit","method":"GET"}"#, "INFO usher::access: ", &forged] {
             assert!(Logged::parse(line).is_none(), "{line}");
         }
     }

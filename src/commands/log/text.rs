@@ -47,10 +47,9 @@ impl Fields<'_> {
         if is_message(field) {
             return self.writer.write_fmt(value);
         }
-        let (italic, dimmed) = match self.writer.has_ansi_escapes() {
-            true => (Style::new().italic(), Style::new().dimmed()),
-            false => (Style::new(), Style::new()),
-        };
+        let plain = Style::new();
+        let (italic, dimmed) =
+            if self.writer.has_ansi_escapes() { (plain.italic(), plain.dimmed()) } else { (plain, plain) };
         let name = field.name();
         // An identifier; `r#type` in the source is `type` here.
         let name = name.strip_prefix("r#").unwrap_or(name);

@@ -44,7 +44,7 @@ pub enum ReloadError {
     /// The operator or the world: see the cause.
     #[error("cannot build the gateway")]
     Gateway(#[from] gateway::BuildError),
-    /// Us: loading or building panicked, of which the log has a line of its own.
+    /// Us: loading, building or adopting panicked, of which the log has a line of its own.
     #[error("a defect of Usher: reloading panicked")]
     Defect,
 }

@@ -185,6 +185,28 @@ fn another_configuration_knows_what_requests_have_told_and_forgets_checks_that_a
     assert_eq!(anew.counts.ejections.total(), 1);
 }
 
+#[test]
+fn what_keeps_an_address_out_is_known_until_nothing_does_and_since_when_across_reloads() {
+    let (clock, condition) = well();
+    assert!(!condition.is_tried() && !condition.anew(true).is_tried());
+    condition.fails(Evidence::NoConnection);
+    condition.note_failure("refused".to_owned());
+    let began = clock.now();
+    clock.advance(EJECTION.first);
+    let condition = condition.anew(true);
+    condition.checked(false);
+    condition.note_failure("its check was answered 503".to_owned());
+    assert!(condition.worked(1) && condition.is_tried());
+    let failure = condition.failure().unwrap();
+    assert_eq!((failure.since, &*failure.cause), (began, "its check was answered 503"));
+    assert!(condition.checked(true));
+    assert_eq!((condition.failure(), condition.anew(true).is_tried()), (None, true));
+
+    condition.fails(Evidence::NoConnection);
+    condition.note_failure("refused".to_owned());
+    assert_eq!(condition.failure().unwrap().since, clock.now(), "another time");
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Begins,
