@@ -6,7 +6,8 @@
 //! changed for the worse allocates. Which address a request goes to is not decided here, nor is anything logged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -209,7 +210,8 @@ impl Condition {
 
     /// What a request notes when it begins: what it tells counts only if nobody else has told more since.
     pub(super) fn stage(&self) -> u32 {
-        self.stage.load(Relaxed)
+        // Whoever sees that it is ejected sees until when.
+        self.stage.load(Acquire)
     }
 
     /// When the request that begins did so, if it is the one that others wait for. They do not wait for ever: it may be a
@@ -282,10 +284,10 @@ impl Condition {
         let penalty = doubled.min(ejection.longest);
         let penalty = penalty + (penalty / 4).mul_f64(f64::from(chance()) / f64::from(u8::MAX));
         let until = self.now().saturating_add(millis(penalty));
-        // First, so that nobody sees an ejection that is over.
+        // Before the stage, which publishes them: nobody sees an ejection that is over.
         self.until.store(until, Relaxed);
         self.in_trouble.store(evidence == Evidence::ServerError, Relaxed);
-        self.stage.compare_exchange(stage, stage.saturating_add(1), Relaxed, Relaxed).ok()?;
+        self.stage.compare_exchange(stage, stage.saturating_add(1), Release, Relaxed).ok()?;
         self.probed.store(0, Relaxed);
         self.faults.store(0, Relaxed);
         self.server_errors.store(0, Relaxed);

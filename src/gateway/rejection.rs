@@ -147,7 +147,26 @@ impl Rejection {
             | Self::Question(_) => Cause::Unkept,
             // Of a body, and how it came.
             Self::Forward(error) if matches!(error.fault(), Fault::Client) => Cause::Unkept,
-            _ => Cause::Kept,
+            Self::UnknownHost
+            | Self::NoPath
+            | Self::AmbiguousPath
+            | Self::Method { .. }
+            | Self::Unauthenticated(_)
+            | Self::Forbidden(_)
+            | Self::NoSubject
+            | Self::UnspeakableClaim(_)
+            | Self::Assertion(_)
+            | Self::Forward(_)
+            | Self::LoginTokens(_)
+            | Self::LoginAnswer
+            | Self::SignIn(_)
+            | Self::SignInRequest
+            | Self::CookiesNotKept
+            | Self::NotSignedIn(_)
+            | Self::LogoutRequest
+            | Self::LogoutToken(_)
+            | Self::NoEndpoint
+            | Self::Internal => Cause::Kept,
         }
     }
 

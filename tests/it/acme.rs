@@ -143,9 +143,9 @@ async fn an_authority_that_wants_an_account_of_the_operators_issues_to_who_has_i
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let yaml = configuration(&pebble, "http-01", &upstream, &directory);
     let mut without = Usher::serve(&yaml, directory.path());
-    without.says("external account").await;
+    without.says("externalAccountBinding").await;
     let refused = without.output();
-    let line = refused.lines().find(|line| line.contains("external account")).unwrap();
+    let line = refused.lines().find(|line| line.contains("externalAccountBinding")).unwrap();
     assert!(line.contains(r#""fault":"operator""#), "{line}");
     without.signal("TERM").await;
     without.exit().await;
