@@ -1,10 +1,11 @@
 //! The last refusals, for whoever asks why: what the access log says of each, and of claims that were not enough those that
 //! the route asks about. Never a token, a cookie or a query (law 8).
 //!
-//! Only a request that is refused comes here, and none that is merely sent to sign in. There are a few for each status, so that a flood of one kind leaves the others
-//! in sight, and each is bounded in size. They outlive a reload and end with the process. What is refused before it is a
-//! request (a head that is too long, a connection too many) is not among them. Why a request would be refused now is told by
-//! [`explain`](super::explain): the journey once more, under the configuration in force.
+//! Only a request that is refused comes here, and none that is merely sent to sign in. There are a few for each status, so
+//! that a flood of one kind leaves the others in sight, and each is bounded in size. They outlive a reload and end with the
+//! process. What is refused before it is a request (a head that is too long, a connection too many) is not among them. Why a
+//! request would be refused now is told by [`explain`](super::explain): the journey once more, under the configuration in
+//! force.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
