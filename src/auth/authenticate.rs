@@ -299,7 +299,7 @@ impl PresentedSession {
 
     /// The issuers of whom the access token may be: sealed cookies name theirs, and it is shown to no other one.
     fn counts_for<'a>(&'a self, allowed: &'a [IssuerId]) -> &'a [IssuerId] {
-        self.facts.as_ref().map_or(allowed, |facts| std::slice::from_ref(&facts.issuer))
+        self.facts.as_ref().map_or(allowed, |facts| std::slice::from_ref(&facts.origin.issuer))
     }
 
     fn session(&self) -> Option<SessionOrigin> {

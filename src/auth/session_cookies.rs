@@ -68,11 +68,18 @@ pub struct NewSession {
     key: Option<SessionKey>,
 }
 
+/// The tokens of a session.
+#[derive(Clone, Copy)]
+pub struct SessionTokens<'a> {
+    /// The one that says who somebody is, verified.
+    pub access: &'a VerifiedToken,
+    /// The one that renews it.
+    pub refresh: Option<&'a RefreshToken>,
+}
+
 /// What sealed cookies say of a session beside its tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionFacts {
-    /// Whose it is.
-    pub issuer: IssuerId,
     /// What stays as it was at the sign-in.
     pub origin: SessionOrigin,
     /// When it ends if nothing happens before.
@@ -82,6 +89,8 @@ pub struct SessionFacts {
 /// What sealed cookies say of a session from its sign-in to its end.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOrigin {
+    /// Whose it is.
+    pub issuer: IssuerId,
     /// The session, new at every sign-in.
     pub id: SessionId,
     /// What it was called before it moved from cookies into the store, if it did. Copies of those cookies are of this session
@@ -130,6 +139,7 @@ impl SessionCookies {
     /// When the system gives no randomness.
     pub fn name(
         &self,
+        issuer: IssuerId,
         started_at: Timestamp,
         sid: Option<SidHash>,
         facts: SignInFacts,
@@ -142,7 +152,7 @@ impl SessionCookies {
                 (key.id(), Some(key))
             }
         };
-        Ok(Some(NewSession { origin: SessionOrigin { id, before: None, started_at, sid, facts }, key }))
+        Ok(Some(NewSession { origin: SessionOrigin { issuer, id, before: None, started_at, sid, facts }, key }))
     }
 
     /// The session that the cookies hold, or have a key to, if its issuer is one of `allowed`; that of another issuer is none
@@ -185,9 +195,8 @@ impl SessionCookies {
     /// [`Unkept`]: the jar stays as it is.
     pub async fn begin(
         &self,
-        (issuer, session): (IssuerId, Option<NewSession>),
-        access: &VerifiedToken,
-        refresh: Option<&RefreshToken>,
+        session: Option<NewSession>,
+        tokens: SessionTokens<'_>,
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
@@ -195,8 +204,8 @@ impl SessionCookies {
         jar.moved = None;
         let origin = session.map(|session| session.origin);
         match (origin, session.and_then(|session| session.key)) {
-            (Some(origin), Some(key)) => self.begin_stored(key, (issuer, origin), (access, refresh), now, jar).await,
-            _ => self.write((issuer, origin), access, refresh, now, jar),
+            (Some(origin), Some(key)) => self.begin_stored(key, origin, tokens, now, jar).await,
+            _ => self.write(origin, tokens, now, jar),
         }
     }
 
@@ -210,16 +219,16 @@ impl SessionCookies {
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
-        let (issuer, origin) = (session.presented.issuer, session.origin);
         let Renewed { access, refresh_token } = &*session.tokens;
-        match (&self.keeping, &session.stored, origin) {
+        let tokens = SessionTokens { access, refresh: Some(refresh_token) };
+        match (&self.keeping, &session.stored, session.origin) {
             (Keeping::Stored(..), Some(found), Some(origin)) => {
-                let renewed = self.to_store((issuer, origin), access, Some(refresh_token), now);
+                let renewed = self.to_store(origin, tokens, now);
                 Ok(self.sessions.replace(found, renewed, now).await?)
             }
             // It is about to move.
             (Keeping::Stored(..), _, _) => Ok(()),
-            _ => self.write((issuer, origin), access, Some(refresh_token), now, jar),
+            _ => self.write(session.origin, tokens, now, jar),
         }
     }
 

@@ -65,10 +65,10 @@ impl Lasting {
         let issuers = Issuers::new(&config.issuers, &tasks, clock)?;
         let verifier = Arc::new(Verifier::new(issuers, config.limits.token_cache_bytes));
         let denied = Arc::new(Denied::new(config.session.max_records));
-        let journal = keep_denials(config, (&denied, &tasks, clock))?;
+        let journal = keep_denials(config, &denied, &tasks, clock)?;
         let (store, connection) = open_store(&config.session, clock)?;
         let sessions = Arc::new(open_sessions(config, connection.as_ref())?);
-        let shared_denials = share_denials(&config.session, connection.as_ref(), (&denied, &tasks, clock))?;
+        let shared_denials = share_denials(&config.session, connection.as_ref(), &denied, &tasks, clock)?;
         let spans = collector(config)?.map(|collector| Spans::start(collector, &tasks));
         if let Some(connection) = &connection {
             // Last, for it tells everybody who listens of what there is already.
@@ -125,7 +125,7 @@ impl Lasting {
             connection: self.connection.clone(),
             journal: match &self.journal {
                 Some(journal) => Some(Arc::clone(journal)),
-                None => keep_denials(config, (&self.denied, &self.tasks, clock))?,
+                None => keep_denials(config, &self.denied, &self.tasks, clock)?,
             },
             verifier,
             spent_states: Arc::clone(&self.spent_states),
@@ -237,12 +237,14 @@ fn sessions_here(config: &Config) -> (usize, usize) {
 fn share_denials(
     session: &config::Session,
     connection: Option<&Connection>,
-    (denied, tasks, clock): (&Arc<Denied>, &Tasks, &Clock),
+    denied: &Arc<Denied>,
+    tasks: &Tasks,
+    clock: &Clock,
 ) -> Result<Option<Arc<SharedDenials>>, BuildError> {
     let (SessionStore::Redis(redis), Some(connection)) = (&session.store, connection) else { return Ok(None) };
     let bounds = (session.max_records, session.absolute_timeout);
     let (server, sealer) = (connection.clone(), Sealer::new(&session.secrets)?);
-    let shared = SharedDenials::new(server, &redis.prefix, sealer, Arc::clone(denied), (bounds, clock.clone()));
+    let shared = SharedDenials::new(server, &redis.prefix, sealer, Arc::clone(denied), bounds, clock.clone());
     let shared = shared.map_err(|_| BuildError::Randomness)?;
     shared.start(tasks);
     Ok(Some(shared))
@@ -251,7 +253,9 @@ fn share_denials(
 /// What was denied before this start. A shared store has that itself, and without issuers there is nobody to deny.
 fn keep_denials(
     config: &Config,
-    (denied, tasks, clock): (&Arc<Denied>, &Tasks, &Clock),
+    denied: &Arc<Denied>,
+    tasks: &Tasks,
+    clock: &Clock,
 ) -> Result<Option<Arc<DenialJournal>>, DatabaseError> {
     match (&config.session.store, &config.state_directory) {
         (SessionStore::Memory, Some(directory)) if !config.issuers.is_empty() => {

@@ -11,7 +11,7 @@ use url::Url;
 use super::Issuer;
 use super::form::Form;
 use super::gate::TurnedAway;
-use super::pushed_request::PushError;
+use super::pushed_request::{PushError, ToPush};
 use super::remote::Unavailable;
 use super::token_endpoint::{LIMIT, RefreshError, RefreshFailure, judge};
 use crate::config::{Authentication, SignIn};
@@ -131,7 +131,9 @@ impl Issuer {
         let parameters: Vec<(&str, &str)> =
             own.into_iter().chain(more).chain(asked.iter().flatten().copied()).collect();
         let mut url = endpoint.url;
-        match self.push((endpoint.push, endpoint.must_push), client, request.redirect_uri, &parameters).await? {
+        let (redirect_uri, must) = (request.redirect_uri, endpoint.must_push);
+        let to_push = ToPush { client, redirect_uri, parameters: &parameters, must };
+        match self.push(endpoint.push, &to_push).await? {
             Some(reference) => {
                 url.query_pairs_mut().extend_pairs([("client_id", &client.id), ("request_uri", &reference)]);
             }

@@ -149,20 +149,27 @@ impl Pushing {
     }
 }
 
+/// A request that a browser is to be sent with, or that is pushed instead.
+pub(super) struct ToPush<'a> {
+    pub(super) client: &'a Client,
+    pub(super) redirect_uri: &'a str,
+    pub(super) parameters: &'a [(&'a str, &'a str)],
+    /// Whether the server takes none from a browser.
+    pub(super) must: bool,
+}
+
 impl Issuer {
     /// The reference under which the server knows the request; `None` when it is the browser that carries it.
     pub(super) async fn push(
         &self,
-        (endpoint, must): (Option<Url>, bool),
-        client: &Client,
-        redirect_uri: &str,
-        parameters: &[(&str, &str)],
+        endpoint: Option<Url>,
+        request: &ToPush<'_>,
     ) -> Result<Option<String>, AuthorizationError> {
-        let alike = alike(parameters);
+        let (must, alike) = (request.must, alike(request.parameters));
         let outcome = match endpoint {
             Some(endpoint) => match self.pushing.refused(&alike) {
                 Some(status) => Err(PushError::Remembered(status)),
-                None => self.push_noted((endpoint, must, client), (redirect_uri, &alike), parameters).await,
+                None => self.push_noted(endpoint, request, &alike).await,
             },
             None if must => Err(PushError::NoEndpoint),
             None => return Ok(None),
@@ -185,14 +192,9 @@ impl Issuer {
     }
 
     /// Pushes, and takes note of what the server says of requests like it.
-    async fn push_noted(
-        &self,
-        (endpoint, must, client): (Url, bool, &Client),
-        (redirect_uri, alike): (&str, &str),
-        parameters: &[(&str, &str)],
-    ) -> Result<String, PushError> {
-        let outcome = match self.pushing.place(must).await {
-            Some(_place) => self.push_to(endpoint, client, parameters).await,
+    async fn push_noted(&self, endpoint: Url, request: &ToPush<'_>, alike: &str) -> Result<String, PushError> {
+        let outcome = match self.pushing.place(request.must).await {
+            Some(_place) => self.push_to(endpoint, request).await,
             None => Err(PushError::Busy),
         };
         let spared = match &outcome {
@@ -206,7 +208,7 @@ impl Issuer {
             tracing::warn!(
                 fault = "operator",
                 issuer = %self.config.name,
-                redirect_uri,
+                redirect_uri = request.redirect_uri,
                 visits = spared,
                 "nobody could sign in: the issuer had refused the pushed request, and was not asked again for a while"
             );
@@ -214,10 +216,10 @@ impl Issuer {
         outcome
     }
 
-    async fn push_to(&self, endpoint: Url, client: &Client, parameters: &[(&str, &str)]) -> Result<String, PushError> {
+    async fn push_to(&self, endpoint: Url, request: &ToPush<'_>) -> Result<String, PushError> {
         // Where the credentials name the client, its name must not stand in the form twice.
-        let is_named = !matches!(client.authentication, ClientAuthentication::Basic(_));
-        let parameters = parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
+        let is_named = !matches!(request.client.authentication, ClientAuthentication::Basic(_));
+        let parameters = request.parameters.iter().filter(|(name, _)| !(is_named && *name == "client_id"));
         let form = parameters.fold(Form::default(), |form, (name, value)| form.with(name, value.as_bytes()));
         let post = self.posted(form, endpoint);
         let answer = self.transport.post(post, LIMIT).await?;

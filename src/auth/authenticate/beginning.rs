@@ -3,7 +3,7 @@
 use super::denial::sid_of;
 use super::{Authenticator, Identity, SHORTLY, Source, Successor};
 use crate::auth::cookies::FoundCookies;
-use crate::auth::session_cookies::{CookieJar, Unkept};
+use crate::auth::session_cookies::{CookieJar, SessionTokens, Unkept};
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::clock::Now;
 use crate::config::IssuerId;
@@ -27,13 +27,14 @@ impl Authenticator {
         let token = self.verify(&tokens.access, &[issuer]).await?;
         let now = self.clock.now();
         let sid = tokens.sid.or_else(|| sid_of(&token.claims));
-        let named = self.cookies.name(now, sid, tokens.facts)?;
+        let named = self.cookies.name(issuer, now, sid, tokens.facts)?;
         let session = named.map(|named| named.origin);
         if let (Some(session), Some(iss), Some(subject)) = (session, token.claims.text("iss"), token.claims.subject()) {
             let until = now.after(self.absolute_timeout);
             self.denied.begin_session(session.id, iss, subject, until, Now::of(&self.clock));
         }
-        let begun = self.cookies.begin((issuer, named), &token, tokens.refresh.as_ref(), now, jar).await;
+        let begun = SessionTokens { access: &token, refresh: tokens.refresh.as_ref() };
+        let begun = self.cookies.begin(named, begun, now, jar).await;
         begun.map_err(|error| match error {
             Unkept::Away(_) => Unauthenticated::StoreAway { retry_after: SHORTLY },
             error => error.into(),

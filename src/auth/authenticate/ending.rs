@@ -82,7 +82,7 @@ impl Authenticator {
         }
         let ended = self.end_session(found, issuers, jar).await?;
         // Of tokens whose time is up, less is known.
-        let issuer = || presented.facts.as_ref().map(|facts| facts.issuer).or_else(|| issuers.first().copied());
+        let issuer = || presented.facts.as_ref().map(|facts| facts.origin.issuer).or_else(|| issuers.first().copied());
         Ok(ended.or_else(|| Some(EndedSession { issuer: issuer()?, subject: None, id_token: None })))
     }
 
@@ -202,7 +202,7 @@ impl Authenticator {
         let is_new = |access: &AccessToken| new_tokens.is_some_and(|new| named(&new.access) == named(access));
         let mut signed = None;
         if let Some(access) = presented.access.as_ref().filter(|access| !is_new(access)) {
-            let issuers = presented.facts.map_or_else(|| self.may_have_issued(here), |facts| vec![facts.issuer]);
+            let issuers = presented.facts.map_or_else(|| self.may_have_issued(here), |facts| vec![facts.origin.issuer]);
             let verified = match self.verify(access, &issuers).await {
                 // It was good, and may be again once the issuer can be asked.
                 Err(error @ Unauthenticated::IssuerUnavailable { .. }) => {

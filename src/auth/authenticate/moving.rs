@@ -9,11 +9,10 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Authenticator, Identity};
-use crate::auth::session_cookies::{CookieJar, PresentedSession, SessionFacts, Unkept};
+use crate::auth::session_cookies::{CookieJar, PresentedSession, SessionOrigin, SessionTokens, Unkept};
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
-use crate::oauth::RefreshToken;
 use crate::session::stored::{Found, SessionKey};
 
 /// So often somebody else may write while a session moves.
@@ -51,9 +50,9 @@ impl Authenticator {
         let renewed = jar.renewed.as_ref().map(|session| Arc::clone(&session.tokens));
         let refresh = renewed.as_ref().map(|renewed| &renewed.refresh_token);
         let refresh = refresh.or(presented.refresh.as_ref().map(|refresh| &refresh.token));
-        let tokens = (&*identity.token, refresh);
+        let tokens = SessionTokens { access: &identity.token, refresh };
         let moved = match (presented.moves, presented.facts) {
-            (Some(key), Some(facts)) => self.move_in(key, facts, tokens, jar).await,
+            (Some(key), Some(facts)) => self.move_in(key, facts.origin, tokens, jar).await,
             _ => self.cookies.move_out(presented, tokens, self.clock.now(), jar),
         };
         if let Err(error) = moved {
@@ -65,17 +64,17 @@ impl Authenticator {
     async fn move_in(
         &self,
         key: SessionKey,
-        facts: SessionFacts,
-        tokens: (&VerifiedToken, Option<&RefreshToken>),
+        session: SessionOrigin,
+        tokens: SessionTokens<'_>,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
-        let (now, session) = (self.clock.now(), (facts.issuer, facts.origin));
+        let now = self.clock.now();
         for _ in 0..TRIES {
             let Some(found) = self.cookies.move_in(session, tokens, now).await? else { break };
             match self.what_is_there(&found, tokens, jar.renewed.is_some()).await {
                 There::UpToDate => {
-                    self.cookies.give_key(key, facts.origin.started_at, now, jar);
-                    jar.moved = Some(facts.origin);
+                    self.cookies.give_key(key, session.started_at, now, jar);
+                    jar.moved = Some(session);
                     return Ok(());
                 }
                 There::Behind => self.cookies.move_over(&found, session, tokens, now).await?,
@@ -90,7 +89,7 @@ impl Authenticator {
     async fn what_is_there(
         &self,
         found: &Found,
-        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        SessionTokens { access, refresh }: SessionTokens<'_>,
         just_renewed: bool,
     ) -> There {
         let there = &found.held.session;

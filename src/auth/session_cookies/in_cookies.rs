@@ -1,10 +1,12 @@
 //! Sessions whose tokens are in cookies: sealed, or as an existing service sets them.
 
-use super::{CookieJar, Keeping, PresentedSession, SessionCookies, SessionFacts, SessionOrigin, Unkept, Unreadable};
+use super::{
+    CookieJar, Keeping, PresentedSession, SessionCookies, SessionFacts, SessionOrigin, SessionTokens, Unkept,
+    Unreadable,
+};
 use crate::auth::cookies::{FoundCookies, FoundValue};
 use crate::auth::refresh::PresentedRefresh;
 use crate::auth::ticket::{Purpose, Ticket};
-use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
 use crate::oauth::{AccessToken, RefreshToken};
@@ -57,8 +59,7 @@ impl SessionCookies {
         let Ticket { started_at, sid, facts, .. } = *ticket;
         Ok(Some(PresentedSession {
             facts: Some(SessionFacts {
-                issuer,
-                origin: SessionOrigin { id, before, started_at, sid, facts },
+                origin: SessionOrigin { issuer, id, before, started_at, sid, facts },
                 idle_until: ticket.idle_until,
             }),
             refresh: refresh.as_ref().map(|ticket| PresentedRefresh {
@@ -81,16 +82,15 @@ impl SessionCookies {
     /// says what `origin` does not; cookies of an existing service have none.
     pub(super) fn write(
         &self,
-        (issuer, origin): (IssuerId, Option<SessionOrigin>),
-        access: &VerifiedToken,
-        refresh: Option<&RefreshToken>,
+        origin: Option<SessionOrigin>,
+        SessionTokens { access, refresh }: SessionTokens<'_>,
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
         let idle_until = self.idle_until(origin.map_or(now, |origin| origin.started_at), access, now);
         let max_age = idle_until.since(now).as_secs();
         let value = |token: &str, purpose| match (&self.keeping, origin) {
-            (Keeping::Sealed(sealer), Some(SessionOrigin { id, before, started_at, sid, facts })) => Ticket {
+            (Keeping::Sealed(sealer), Some(SessionOrigin { issuer, id, before, started_at, sid, facts })) => Ticket {
                 // A ticket has room for one name, and that is the one which all know who know the session.
                 session: before.unwrap_or(id),
                 started_at,

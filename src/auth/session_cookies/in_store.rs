@@ -3,14 +3,13 @@
 
 use super::in_cookies::text;
 use super::{
-    CookieJar, Keeping, PresentedSession, SessionCookies, SessionFacts, SessionOrigin, Unkept, Unread, Unreadable,
+    CookieJar, Keeping, PresentedSession, SessionCookies, SessionFacts, SessionOrigin, SessionTokens, Unkept, Unread,
+    Unreadable,
 };
 use crate::auth::cookies::FoundCookies;
 use crate::auth::refresh::PresentedRefresh;
-use crate::auth::verify::VerifiedToken;
 use crate::clock::Timestamp;
 use crate::config::IssuerId;
-use crate::oauth::RefreshToken;
 use crate::session::store::Presenter;
 use crate::session::stored::{Found, SessionKey, StoredSession};
 
@@ -53,14 +52,14 @@ impl SessionCookies {
     pub(in crate::auth) fn move_out(
         &self,
         session: &PresentedSession,
-        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        tokens: SessionTokens<'_>,
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
-        let Some(SessionFacts { issuer, origin, .. }) = session.facts else { return Ok(()) };
+        let Some(SessionFacts { origin, .. }) = session.facts else { return Ok(()) };
         // A renewal has written the cookies already.
         if matches!(self.keeping, Keeping::Sealed(_)) && session.stored.is_some() && jar.lines.is_empty() {
-            self.write((issuer, Some(origin)), access, refresh, now, jar)?;
+            self.write(Some(origin), tokens, now, jar)?;
             jar.moved = Some(origin);
         }
         Ok(())
@@ -72,11 +71,11 @@ impl SessionCookies {
     /// [`Unkept`]
     pub(in crate::auth) async fn move_in(
         &self,
-        (issuer, origin): (IssuerId, SessionOrigin),
-        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        origin: SessionOrigin,
+        tokens: SessionTokens<'_>,
         now: Timestamp,
     ) -> Result<Option<Found>, Unkept> {
-        let session = self.to_store((issuer, origin), access, refresh, now);
+        let session = self.to_store(origin, tokens, now);
         let ends_at = origin.started_at.after(self.absolute_timeout);
         Ok(self.sessions.begin(origin.id, session, (now, ends_at)).await?)
     }
@@ -89,11 +88,11 @@ impl SessionCookies {
     pub(in crate::auth) async fn move_over(
         &self,
         older: &Found,
-        (issuer, origin): (IssuerId, SessionOrigin),
-        (access, refresh): (&VerifiedToken, Option<&RefreshToken>),
+        origin: SessionOrigin,
+        tokens: SessionTokens<'_>,
         now: Timestamp,
     ) -> Result<(), Unkept> {
-        let session = self.to_store((issuer, origin), access, refresh, now);
+        let session = self.to_store(origin, tokens, now);
         Ok(self.sessions.replace(older, session, now).await?)
     }
 
@@ -112,13 +111,13 @@ impl SessionCookies {
     pub(super) async fn begin_stored(
         &self,
         key: SessionKey,
-        (issuer, origin): (IssuerId, SessionOrigin),
-        tokens: (&VerifiedToken, Option<&RefreshToken>),
+        origin: SessionOrigin,
+        tokens: SessionTokens<'_>,
         now: Timestamp,
         jar: &mut CookieJar,
     ) -> Result<(), Unkept> {
         // Nothing else has a name that chance has just made.
-        let _there = self.move_in((issuer, origin), tokens, now).await?;
+        let _there = self.move_in(origin, tokens, now).await?;
         self.give_key(key, origin.started_at, now, jar);
         Ok(())
     }
@@ -162,11 +161,11 @@ impl SessionCookies {
             beside: None,
             by: Presenter::Keeper,
         });
-        let origin = SessionOrigin { id: found.id, before: moved_from, started_at, sid, facts };
+        let origin = SessionOrigin { issuer, id: found.id, before: moved_from, started_at, sid, facts };
         Some(PresentedSession {
             access: Some(session.access.clone()),
             refresh,
-            facts: Some(SessionFacts { issuer, origin, idle_until }),
+            facts: Some(SessionFacts { origin, idle_until }),
             stored: Some(found),
             moves: None,
         })
@@ -174,12 +173,11 @@ impl SessionCookies {
 
     pub(super) fn to_store(
         &self,
-        (issuer, origin): (IssuerId, SessionOrigin),
-        access: &VerifiedToken,
-        refresh: Option<&RefreshToken>,
+        origin: SessionOrigin,
+        SessionTokens { access, refresh }: SessionTokens<'_>,
         now: Timestamp,
     ) -> StoredSession {
-        let SessionOrigin { id: _, before, started_at, sid, facts } = origin;
+        let SessionOrigin { issuer, id: _, before, started_at, sid, facts } = origin;
         StoredSession {
             issuer: self.issuer_name(issuer),
             subject: access.claims.subject().unwrap_or_default().into(),

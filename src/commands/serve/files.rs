@@ -69,7 +69,10 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+        date_time_ymd,
+    };
 
     use super::*;
     use crate::config::schema;
@@ -77,7 +80,10 @@ mod tests {
     const YAML: &str = "
 listen: { https: '127.0.0.1:0', admin: { address: '127.0.0.1:0', token_file: admin } }
 tracing: { otlp: { endpoint: 'http://127.0.0.1:4318', headers_file: headers } }
-tls: { certificates: [{ certificate: site.pem, key: site.key }] }
+tls:
+  certificates: [{ certificate: site.pem, key: site.key }]
+  acme: { agree_to_terms: true, hosts: ordered.test, external_account: { key_id: a, hmac_key_file: eab } }
+state_directory: state
 issuers:
   company: { issuer: 'https://id.test', ca_file: ca.pem, client_id: a, client_secret_file: client, audiences: [a] }
   keyed: { issuer: 'https://other.test', client_id: a, client_key_file: client.key, audiences: [a] }
@@ -97,8 +103,14 @@ sites:
     routes:
       - { path: /, upstream_authorization: { header: X-Token, value_file: token } }
       - { path: /basic/, upstream_authorization: { basic: { username: usher, password_file: basic } } }
+  - host: ordered.test
+    client_certificates: { ca_file: clients.pem, crl_file: revoked.pem }
+    upstream: 'http://127.0.0.1:9'
+    access: public
+    routes: [{ path: / }]
 ";
-    const SECRETS: [&str; 9] = ["client", "hmac", "first", "second", "redis", "token", "basic", "session", "admin"];
+    const SECRETS: [&str; 10] =
+        ["client", "hmac", "first", "second", "redis", "token", "basic", "session", "admin", "eab"];
     const USERS: &str = "users: { alice: { password: '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0c2FsdA$kGQ5XwZbhAYdJLhmL\
                          pvCNV9nxMFcm0WZx2dX1v7o0ZQ' } }\n";
 
@@ -115,6 +127,18 @@ sites:
         for name in ["site", "ca", "redis", "upstream", "presented"] {
             write(&format!("{name}.pem"), &certificate);
         }
+        let mut clients = CertificateParams::new(Vec::new()).unwrap();
+        clients.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        write("clients.pem", &clients.self_signed(&key).unwrap().pem());
+        let revoked = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: vec![1].into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        write("revoked.pem", &revoked.signed_by(&Issuer::from_params(&clients, &key)).unwrap().pem().unwrap());
         for name in ["site.key", "presented.key", "client.key"] {
             write(name, &key.serialize_pem());
         }
@@ -174,7 +198,7 @@ sites:
         let (mut source, mut files) = followed(directory.path());
         // Templates that are not there are not among what the configuration depends on, but may come.
         files.extend(["pages/refusal.html", "pages/layout.html"].map(|name| directory.path().join(name)));
-        assert_eq!(files.len(), 23, "{files:?}");
+        assert_eq!(files.len(), 26, "{files:?}");
         for (number, path) in files.iter().enumerate() {
             let name = path.strip_prefix(directory.path()).unwrap();
             let is_certificate = name.starts_with("site.pem") || name.starts_with("site.key");
@@ -217,14 +241,12 @@ sites:
         let at = |name: &str| directory.path().join(name);
         let mut source = Source::new(Sources::file(at("usher.yaml")));
         let in_force = source.load(None).unwrap().config;
-        let files = "{ certificates: [{ certificate: site.pem, key: site.key }] }";
-        let acme = "{ acme: { agree_to_terms: true } }\nstate_directory: state";
+        let files = "certificates: [{ certificate: site.pem, key: site.key }]\n  acme: { agree_to_terms: true, hosts: ordered.test";
+        let acme = "acme: { agree_to_terms: true, hosts: app.test";
+        let next = files.replace("site.pem", "next.pem");
         fs::create_dir_all(at("state/acme")).unwrap();
         fs::copy(at("site.pem"), at("next.pem")).unwrap();
-        for (other, wanted) in [
-            ("{ certificates: [{ certificate: next.pem, key: site.key }] }", "next.pem"),
-            (acme, "state/acme/app.test.pem"),
-        ] {
+        for (other, wanted) in [(&*next, "next.pem"), (acme, "state/acme/app.test.pem")] {
             fs::write(at("usher.yaml"), YAML.replace(files, other)).unwrap();
             source.load(Some(&in_force)).unwrap();
             fs::write(at("site.pem"), changed(&at("site.pem"))).unwrap();

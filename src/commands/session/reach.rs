@@ -45,7 +45,7 @@ impl Reach {
         let renewals = SharedStore::new(connection.clone(), prefix, terms, clock.clone());
         let bounds = (config.session.max_records, config.session.absolute_timeout);
         let none = Arc::new(Denied::new(1));
-        let denials = SharedDenials::new(connection.clone(), prefix, sealer()?, none, (bounds, clock.clone()));
+        let denials = SharedDenials::new(connection.clone(), prefix, sealer()?, none, bounds, clock.clone());
         let elsewhere: Vec<_> = config.issuers.iter().filter(|issuer| issuer.local().is_none()).cloned().collect();
         let issuers = Issuers::new(&elsewhere, &tasks, clock).map_err(Failure::configuration)?;
         connection.open(&tasks);

@@ -136,7 +136,7 @@ async fn presented(
     told.note(
         "whether the session was signed out or denied, and what became of its refresh token, only the gateway knows",
     );
-    let allowed = session.facts.as_ref().map_or(&route.issuers[..], |facts| std::slice::from_ref(&facts.issuer));
+    let allowed = session.facts.as_ref().map_or(&route.issuers[..], |facts| std::slice::from_ref(&facts.origin.issuer));
     examine(gateway, authenticator, session.access.as_ref()?, allowed, told).await
 }
 

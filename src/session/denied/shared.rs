@@ -72,7 +72,8 @@ impl<S: Server> SharedDenials<S> {
         prefix: &str,
         sealer: Sealer,
         denied: Arc<Denied>,
-        (bounds, clock): ((usize, Duration), Clock),
+        bounds: (usize, Duration),
+        clock: Clock,
     ) -> Result<Arc<Self>, NoRandomness> {
         let mut origin = [0; ORIGIN];
         rand::fill(&mut origin).map_err(|_| NoRandomness)?;

@@ -23,9 +23,8 @@ struct Instance {
 impl Instance {
     fn start(server: &Simulated, secret: &str) -> Self {
         let (denied, clock) = (Arc::new(Denied::new(100)), Clock::system());
-        let terms = (BOUNDS, clock.clone());
-        let shared = SharedDenials::new(server.clone(), "usher", sealer(&[secret]), Arc::clone(&denied), terms);
-        let shared = shared.unwrap();
+        let (listed, sealer) = (Arc::clone(&denied), sealer(&[secret]));
+        let shared = SharedDenials::new(server.clone(), "usher", sealer, listed, BOUNDS, clock.clone()).unwrap();
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         shared.start(&tasks);
         Self { denied, clock, shared, tasks }
@@ -221,8 +220,8 @@ struct ByHand {
 impl ByHand {
     /// With a clock that is the same for all, and stands still.
     fn new(server: &Simulated, clock: &Clock) -> Self {
-        let (denied, terms) = (Arc::new(Denied::new(100)), (BOUNDS, clock.clone()));
-        let shared = SharedDenials::new(server.clone(), "usher", sealer(&["secret"]), denied, terms).unwrap();
+        let (denied, sealer) = (Arc::new(Denied::new(100)), sealer(&["secret"]));
+        let shared = SharedDenials::new(server.clone(), "usher", sealer, denied, BOUNDS, clock.clone()).unwrap();
         let news = shared.denied.news();
         Self { shared, news, place: String::new(), taken: Taken::new(BOUNDS.0) }
     }
