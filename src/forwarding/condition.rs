@@ -5,13 +5,18 @@
 //! A request that asks about an address that is well reads two or three atomics; nothing here locks, and only what has
 //! changed for the worse allocates. Which address a request goes to is not decided here, nor is anything logged.
 
+mod checked;
+mod ejected;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
+use self::checked::Checked;
+use self::ejected::Ejected;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Ejection;
 use crate::forwarding::room::Room;
@@ -24,23 +29,10 @@ const SLOWEST: u64 = 16;
 #[derive(Debug)]
 pub(super) struct Condition {
     clock: Clock,
+    /// When its time began, which is counted in milliseconds from 1.
     origin: Instant,
-    /// Requests that broke or timed out, in a row.
-    faults: AtomicU32,
-    /// Answers of 500 and above, in a row.
-    server_errors: AtomicU32,
-    /// How often it was ejected since it last worked; 0: it is not ejected.
-    stage: AtomicU32,
-    /// The ejection ends then, and one request at a time is let through. In milliseconds after `origin`, as all moments.
-    until: AtomicU64,
-    /// What began the ejection was that it answers 500 and above.
-    in_trouble: AtomicBool,
-    /// When the request set out that is on its way to see whether it works again; 0: there is none.
-    probed: AtomicU64,
-    /// Checks say that it is not well.
-    ill: AtomicBool,
-    /// Checks in a row that found it well, or below 0 that did not.
-    row: AtomicI32,
+    ejected: Ejected,
+    checked: Checked,
     /// When it last came back; 0: long ago.
     returned: AtomicU64,
     /// A request or a check has shown how it is.
@@ -100,14 +92,8 @@ impl Condition {
         Self {
             origin: clock.instant(),
             clock,
-            faults: AtomicU32::new(0),
-            server_errors: AtomicU32::new(0),
-            stage: AtomicU32::new(0),
-            until: AtomicU64::new(0),
-            in_trouble: AtomicBool::new(false),
-            probed: AtomicU64::new(0),
-            ill: AtomicBool::new(false),
-            row: AtomicI32::new(0),
+            ejected: Ejected::default(),
+            checked: Checked::default(),
             returned: AtomicU64::new(0),
             tried: AtomicBool::new(false),
             failure: ArcSwapOption::empty(),
@@ -120,15 +106,11 @@ impl Condition {
     /// What another configuration begins with that checks the address differently: what requests have told stays known.
     /// What is on its way counts for the old one. Without `checks`, nothing would ever say that the address is well again.
     pub(super) fn anew(&self, checks: bool) -> Self {
-        let take = |number: &AtomicU64| AtomicU64::new(number.load(Relaxed));
-        let (until, returned) = (take(&self.until), take(&self.returned));
         let next = Self {
             origin: self.origin,
-            stage: AtomicU32::new(self.stage()),
-            in_trouble: AtomicBool::new(self.in_trouble.load(Relaxed)),
-            ill: AtomicBool::new(checks && self.ill.load(Relaxed)),
-            until,
-            returned,
+            ejected: self.ejected.anew(),
+            checked: Checked::beginning(checks && self.is_ill()),
+            returned: AtomicU64::new(self.returned.load(Relaxed)),
             tried: AtomicBool::new(self.is_tried()),
             ..Self::new(self.clock.clone(), Arc::clone(&self.counts))
         };
@@ -139,13 +121,11 @@ impl Condition {
 
     /// Whether it is to get a request now. `dice` tells requests apart while it returns.
     pub(super) fn standing(&self, ejection: &Ejection, dice: u64) -> Standing {
-        if self.ill.load(Relaxed) {
+        if self.is_ill() {
             return Standing::Out;
         }
         if self.stage() != 0 {
-            let now = self.now();
-            let out = now < self.until.load(Relaxed) || is_awaited(self.probed.load(Relaxed), now, ejection);
-            return if out { Standing::Out } else { Standing::In };
+            return if self.ejected.keeps_out(self.now(), ejection) { Standing::Out } else { Standing::In };
         }
         let returned = self.returned.load(Relaxed);
         if returned != 0 && !self.has_settled(returned, ejection.slow_start, dice) {
@@ -171,7 +151,7 @@ impl Condition {
 
     /// Whether checks keep it out.
     pub(super) fn is_ill(&self) -> bool {
-        self.ill.load(Relaxed)
+        self.checked.is_ill()
     }
 
     /// Whether it came back a moment ago.
@@ -210,56 +190,40 @@ impl Condition {
 
     /// What a request notes when it begins: what it tells counts only if nobody else has told more since.
     pub(super) fn stage(&self) -> u32 {
-        // Whoever sees that it is ejected sees until when.
-        self.stage.load(Acquire)
+        self.ejected.stage()
     }
 
-    /// When the request that begins did so, if it is the one that others wait for. They do not wait for ever: it may be a
-    /// slow upload, or one whose answer takes long, and say nothing about the address meanwhile. But they wait long, for where
-    /// an application hangs, so does each that tries it.
+    /// When the request that begins did so, if it is the one that shows whether the address works again.
     pub(super) fn probe(&self, stage: u32, ejection: &Ejection) -> Option<u64> {
-        if stage == 0 {
-            return None;
-        }
-        let (now, last) = (self.now(), self.probed.load(Relaxed));
-        let is_free = !is_awaited(last, now, ejection);
-        (is_free && self.probed.compare_exchange(last, now, Relaxed, Relaxed).is_ok()).then_some(now)
+        // Most requests need not know what time it is.
+        if stage == 0 { None } else { self.ejected.probe(self.now(), ejection) }
     }
 
     /// The request that began then is over, whatever it has shown. Another may be on its way.
     pub(super) fn probe_is_over(&self, began: u64) {
-        let _ = self.probed.compare_exchange(began, 0, Relaxed, Relaxed);
+        self.ejected.probe_is_over(began);
     }
 
     /// Whether an answer of 500 or above speaks against it, for a request that began at `stage`. One that is out for something
     /// else has shown that it works.
     pub(super) fn weighs_server_errors(&self, stage: u32) -> bool {
-        stage == 0 || self.in_trouble.load(Relaxed)
+        self.ejected.weighs_server_errors(stage)
     }
 
     /// A request that began at `stage` was answered. Returns whether the address takes part again.
     pub(super) fn worked(&self, stage: u32) -> bool {
         self.note_tried();
-        if self.faults.load(Relaxed) != 0 {
-            self.faults.store(0, Relaxed);
+        let is_over = self.ejected.worked(stage);
+        if is_over {
+            self.returned.store(self.now(), Relaxed);
+            self.forget_failure();
         }
-        // One that began before the ejection says nothing about what came after.
-        if stage == 0 || self.stage.compare_exchange(stage, 0, Relaxed, Relaxed).is_err() {
-            return false;
-        }
-        // The stream of the request that has shown it may go on for hours.
-        self.probed.store(0, Relaxed);
-        self.server_errors.store(0, Relaxed);
-        self.returned.store(self.now(), Relaxed);
-        self.forget_failure();
-        true
+        is_over
     }
 
     /// The application has answered with a status below 500.
     pub(super) fn made_no_error(&self) {
-        if self.server_errors.load(Relaxed) != 0 {
-            self.server_errors.store(0, Relaxed);
-        }
+        self.ejected.made_no_error();
     }
 
     /// Something speaks against the address, of a request that began at `stage`. Returns for how long it is ejected, if it
@@ -267,59 +231,29 @@ impl Condition {
     /// at different times.
     pub(super) fn failed(
         &self,
-        (stage, evidence): (u32, Evidence),
+        stage: u32,
+        evidence: Evidence,
         ejection: &Ejection,
         is_room: impl FnOnce() -> bool,
         chance: impl FnOnce() -> u8,
     ) -> Option<Duration> {
         self.note_tried();
-        // What fails together, or began before the last ejection, counts once.
-        if stage != self.stage() || stage != 0 && self.now() < self.until.load(Relaxed) {
-            return None;
+        let ejected = self.ejected.failed(stage, evidence, self.now(), ejection, is_room, chance);
+        if ejected.is_some() {
+            self.counts.ejections.add();
         }
-        if stage == 0 && !self.is_enough(evidence, ejection, is_room) {
-            return None;
-        }
-        let doubled = ejection.first.saturating_mul(2_u32.saturating_pow(stage.min(16)));
-        let penalty = doubled.min(ejection.longest);
-        let penalty = penalty + (penalty / 4).mul_f64(f64::from(chance()) / f64::from(u8::MAX));
-        let until = self.now().saturating_add(millis(penalty));
-        // Before the stage, which publishes them: nobody sees an ejection that is over.
-        self.until.store(until, Relaxed);
-        self.in_trouble.store(evidence == Evidence::ServerError, Relaxed);
-        self.stage.compare_exchange(stage, stage.saturating_add(1), Release, Relaxed).ok()?;
-        self.probed.store(0, Relaxed);
-        self.faults.store(0, Relaxed);
-        self.server_errors.store(0, Relaxed);
-        self.counts.ejections.add();
-        Some(penalty)
-    }
-
-    /// Whether it is enough to eject an address that has been well. Only where a connection cannot be made is that
-    /// certain; what may be the fault of the requests never takes most of the addresses away.
-    fn is_enough(&self, evidence: Evidence, ejection: &Ejection, is_room: impl FnOnce() -> bool) -> bool {
-        let (row, enough) = match evidence {
-            Evidence::NoConnection => return true,
-            Evidence::Fault => (&self.faults, ejection.faults),
-            Evidence::ServerError => (&self.server_errors, ejection.server_errors.unwrap_or(u32::MAX)),
-        };
-        let row = row.fetch_add(1, Relaxed).saturating_add(1);
-        row >= enough && is_room()
+        ejected
     }
 
     /// A check has found it well or not, as so many before it have in a row, this one included.
     pub(super) fn add_check(&self, well: bool) -> u32 {
         self.note_tried();
-        let before = self.row.load(Relaxed);
-        let row = if well { before.max(0).saturating_add(1) } else { before.min(0).saturating_sub(1) };
-        // Checks of an address come one after another.
-        self.row.store(row, Relaxed);
-        row.unsigned_abs()
+        self.checked.add(well)
     }
 
     /// Checks have come to a conclusion. Returns whether it is another one than before.
     pub(super) fn checked(&self, well: bool) -> bool {
-        if self.ill.swap(!well, Relaxed) != well {
+        if !self.checked.conclude(well) {
             return false;
         }
         if well {
@@ -335,11 +269,6 @@ impl Condition {
     fn now(&self) -> u64 {
         millis(self.clock.instant().saturating_duration_since(self.origin)).saturating_add(1)
     }
-}
-
-/// Whether others wait for the request that set out at `probed`.
-fn is_awaited(probed: u64, now: u64, ejection: &Ejection) -> bool {
-    probed != 0 && now.saturating_sub(probed) < millis(ejection.longest)
 }
 
 fn millis(duration: Duration) -> u64 {

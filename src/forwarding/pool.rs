@@ -45,7 +45,7 @@ impl Pool {
             // One always stays.
             out < most.max(1).min(self.addresses.len().saturating_sub(1))
         };
-        let ejected = address.condition.failed((stage, evidence), &self.care.ejection, is_room, chance);
+        let ejected = address.condition.failed(stage, evidence, &self.care.ejection, is_room, chance);
         let Some(penalty) = ejected else { return };
         let (name, cause, seconds) = (&*address.name, chain(cause), penalty.as_secs());
         if alone {

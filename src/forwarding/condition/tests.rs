@@ -18,7 +18,7 @@ fn well() -> (Clock, Condition) {
 
 impl Condition {
     fn fails(&self, evidence: Evidence) -> Option<Duration> {
-        self.failed((self.stage(), evidence), &EJECTION, || true, || 0)
+        self.failed(self.stage(), evidence, &EJECTION, || true, || 0)
     }
 
     fn probes(&self) -> Option<u64> {
@@ -57,9 +57,9 @@ fn answers_of_500_count_only_in_a_row_of_their_own() {
 fn what_may_be_the_requests_fault_ejects_only_while_there_is_room_and_a_refused_connection_always() {
     let (_, condition) = well();
     for _ in 0..10 {
-        assert_eq!(condition.failed((0, Evidence::Fault), &EJECTION, || false, || 0), None);
+        assert_eq!(condition.failed(0, Evidence::Fault, &EJECTION, || false, || 0), None);
     }
-    assert!(condition.failed((0, Evidence::NoConnection), &EJECTION, || false, || 0).is_some());
+    assert!(condition.failed(0, Evidence::NoConnection, &EJECTION, || false, || 0).is_some());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn an_address_that_hangs_costs_few_of_those_who_try_it() {
         }
         clock.advance(second);
         for (_, stage, probe) in hanging.extract_if(.., |(began, ..)| now - *began >= patience) {
-            condition.failed((stage, Evidence::Fault), &EJECTION, || true, || 0);
+            condition.failed(stage, Evidence::Fault, &EJECTION, || true, || 0);
             if let Some(began) = probe {
                 condition.probe_is_over(began);
             }
@@ -140,7 +140,7 @@ fn what_began_before_the_ejection_neither_ends_nor_prolongs_it() {
     condition.fails(Evidence::NoConnection).unwrap();
     assert!(!condition.worked(before) && condition.is_out());
     clock.advance(EJECTION.first);
-    assert_eq!(condition.failed((before, Evidence::Fault), &EJECTION, || true, || 0), None);
+    assert_eq!(condition.failed(before, Evidence::Fault, &EJECTION, || true, || 0), None);
     assert_eq!(condition.stands(), Standing::In, "its time is up for somebody who tries it now");
 }
 
@@ -249,7 +249,7 @@ proptest! {
                     let request = under_way.swap_remove(which % under_way.len());
                     if matches!(event, Event::Works(_)) {
                         condition.worked(request.0);
-                    } else if let Some(penalty) = condition.failed((request.0, Evidence::Fault), &EJECTION, || true, || 255) {
+                    } else if let Some(penalty) = condition.failed(request.0, Evidence::Fault, &EJECTION, || true, || 255) {
                         prop_assert!(penalty >= EJECTION.first && penalty <= EJECTION.longest * 5 / 4);
                         prop_assert_eq!(condition.stands(), Standing::Out);
                     }
