@@ -22,6 +22,9 @@ const ACCOUNT: &str = "account.json";
 /// Beside the credentials: whom the authority was told to write to.
 const CONTACT: &str = "contact";
 
+/// Beside them too: the key of the operator's account that it was bound to.
+const EXTERNAL_KEY: &str = "external_key";
+
 /// What is known of a certificate that was issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Issued {
@@ -59,10 +62,14 @@ pub(super) fn keep_certificate(acme: &Acme, host: &str, key_and_chain: &[u8]) ->
     keep(acme, &Acme::file_name(host), &content)
 }
 
-/// The account that was made at this authority.
+/// The account that was made at this authority, and bound to the one that the operator has there, if that is said: what an
+/// account is bound to stays as it was when it was made.
 pub(super) fn account(acme: &Acme) -> Option<AccountCredentials> {
     let value = read_account(acme)?;
-    (value.get("directory")?.as_str()? == acme.directory.as_str()).then(|| serde_json::from_value(value).ok()).flatten()
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    let is_bound = acme.external_account.as_ref().is_none_or(|known| text(EXTERNAL_KEY) == Some(&known.key_id));
+    let is_this = text("directory") == Some(acme.directory.as_str()) && is_bound;
+    is_this.then(|| serde_json::from_value(value).ok()).flatten()
 }
 
 fn read_account(acme: &Acme) -> Option<Value> {
@@ -74,6 +81,8 @@ fn read_account(acme: &Acme) -> Option<Value> {
 pub(super) fn keep_account(acme: &Acme, mut credentials: Value) -> Result<(), OrderError> {
     if let Some(members) = credentials.as_object_mut() {
         members.insert(CONTACT.to_owned(), json!(acme.contacts));
+        let bound = acme.external_account.as_ref().map(|known| (EXTERNAL_KEY.to_owned(), json!(known.key_id)));
+        members.extend(bound);
     }
     keep(acme, ACCOUNT, Zeroizing::new(credentials.to_string()).as_bytes())
 }
@@ -116,7 +125,7 @@ fn origin(acme: &Acme) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::AcmeChallenge;
+    use crate::config::{AcmeChallenge, ExternalAccount, Secret};
 
     fn acme(directory: &str, kept_in: &std::path::Path) -> Acme {
         Acme {
@@ -168,6 +177,15 @@ mod tests {
         assert!(is_contact_of_account(&one) && !is_contact_of_account(&moved));
         note_contact(&moved).unwrap();
         assert!(account(&moved).is_some() && is_contact_of_account(&moved));
+        let bound = |key_id: &str| Acme {
+            external_account: Some(ExternalAccount { key_id: key_id.to_owned(), hmac_key: Secret::new(vec![1]) }),
+            ..moved.clone()
+        };
+        assert!(account(&bound("a")).is_none(), "it was bound to none when it was made");
+        keep_account(&bound("a"), read_account(&moved).unwrap()).unwrap();
+        assert!(account(&bound("a")).is_some() && account(&bound("b")).is_none());
+        note_contact(&one).unwrap();
+        assert!(account(&bound("a")).is_some() && account(&one).is_some(), "what is not said any more changes nothing");
         forget_account(&one).unwrap();
         forget_account(&one).unwrap();
         assert!(account(&one).is_none());

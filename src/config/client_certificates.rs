@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Config, HostPattern};
+use super::{Bundle, Config, HostPattern};
 
 /// What a site asks of its clients in the TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +11,9 @@ pub struct ClientCertificates {
     /// The host of the site.
     pub host: HostPattern,
     /// Whose certificates count, in PEM.
-    pub authorities: Vec<u8>,
+    pub authorities: Bundle,
     /// The lists of those that have been revoked, in PEM. Empty where none are read.
-    pub revocation_lists: Vec<u8>,
+    pub revocation_lists: Bundle,
     /// Whether nobody gets in without one.
     pub required: bool,
     /// What a certificate says of whoever shows it, by claim. Empty where it is no identity, else with `sub` among them.

@@ -7,6 +7,7 @@
 //! missing file is a problem of the configuration.
 
 mod acme;
+mod bundle;
 mod changed;
 mod check;
 mod client_certificates;
@@ -48,6 +49,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 pub use acme::{Acme, AcmeChallenge, ExternalAccount};
+pub use bundle::Bundle;
 pub use changed::changed_keys;
 pub use client_certificates::{CERTIFICATE_ISSUER, CertificateField, ClientCertificates};
 pub use error::{ConfigError, Note, Problem};

@@ -306,7 +306,7 @@ async fn what_its_authority_has_revoked_does_not_count_from_the_next_list_on() {
 #[tokio::test]
 async fn a_list_of_revoked_certificates_that_keeps_everybody_out_is_told_of() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
-    let (clients, others) = (Clients::new("clients"), Clients::new("others"));
+    let [clients, namesake, others] = ["clients", "clients", "others"].map(Clients::new);
     let write = |pem: &str| std::fs::write(directory.path().join("revoked.pem"), pem).unwrap();
     let yaml =
         configuration(&clients, &upstream, &directory).replace("clients.pem'", "clients.pem', crl_file: revoked.pem");
@@ -316,8 +316,13 @@ async fn a_list_of_revoked_certificates_that_keeps_everybody_out_is_told_of() {
         (clients.1.clone(), "is not a PEM file with lists of revoked certificates"),
         (not_one, "holds a list (number 1) that cannot be used"),
         (others.revoked(&[], 2100), "holds no list of"),
+        (namesake.revoked(&[], 2100), "has not signed: its certificates would be refused"),
+        // Who is on the second alone would get in.
+        (clients.revoked(&[], 2100) + &clients.revoked(&[1], 2100), "only the first would be looked at"),
         (clients.revoked(&[], 2020), "has expired: nobody with one of its authority gets in"),
         (others.revoked(&[], 2100) + &clients.revoked(&[], 2100), "app.test  client certificate required"),
+        (clients.revoked(&[], 2100) + &"\n".repeat(1 << 20), "app.test  client certificate required"),
+        (clients.revoked(&[], 2100) + &"\n".repeat(8 << 20), "revoked.pem is larger than 8 MiB"),
     ] {
         write(&list);
         let (_, said, told) = Usher::finish(&["check"], directory.path(), "").await;

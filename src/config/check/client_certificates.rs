@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-use webpki::OwnedCertRevocationList;
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Check, KeyPath, Mistake};
+use super::{Check, KeyPath, Mistake, revocation_lists};
 use crate::config::file;
-use crate::config::{CertificateField, ClientCertificates, HostPattern, defaults};
+use crate::config::{Bundle, CertificateField, ClientCertificates, HostPattern, defaults};
 
 /// What only a token says, about itself or about a sign-in. A certificate that said it would be taken for one.
 const OF_TOKENS: [&str; 12] =
@@ -32,14 +31,15 @@ impl Check<'_> {
         let revocation_lists = match &mirror.crl_file {
             Some(path) => {
                 let at = at.key("crl_file");
-                let lists = self.read(&at, path)?;
-                self.accept(&at, of_each(&authorities, lists))?
+                let lists = self.read_lists(&at, path)?;
+                self.accept(&at, revocation_lists::of_each(&authorities, lists))?
             }
             None => Vec::new(),
         };
         let required = mirror.required.unwrap_or(defaults::CLIENT_CERTIFICATES_REQUIRED);
         let identity = mirror.identity.as_ref().map(|claims| self.certificate_claims(&at.key("identity"), claims));
         let identity = identity.unwrap_or_default();
+        let (authorities, revocation_lists) = (Bundle::new(authorities), Bundle::new(revocation_lists));
         Some(ClientCertificates { host, authorities, revocation_lists, required, identity })
     }
 
@@ -92,35 +92,4 @@ fn of_authorities(pem: Vec<u8>) -> Result<Vec<u8>, Mistake> {
             "name a file with those of authorities only, not with those of clients",
         )),
     }
-}
-
-/// Lists that TLS can go by, one of each authority: what the others issue would be refused, for nobody says that it still counts.
-fn of_each(authorities: &[u8], pem: Vec<u8>) -> Result<Vec<u8>, Mistake> {
-    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
-    let lists = lists.ok().filter(|lists| !lists.is_empty());
-    let no_lists =
-        || Mistake::new("is not a PEM file with lists of revoked certificates", "export them as PEM: X509 CRL");
-    let lists = lists.ok_or_else(no_lists)?;
-    let mut issuers = Vec::new();
-    for (index, list) in lists.iter().enumerate() {
-        let unusable = |error: String| {
-            Mistake::new(
-                format!("holds a list (number {}) that cannot be used: {error}", index + 1),
-                "name complete lists of X.509 v2, not deltas or indirect ones",
-            )
-        };
-        OwnedCertRevocationList::from_der(list).map_err(|error| unusable(error.to_string()))?;
-        let (_, list) = CertificateRevocationList::from_der(list).map_err(|error| unusable(error.to_string()))?;
-        issuers.push(list.issuer().as_raw().to_vec());
-    }
-    for authority in CertificateDer::pem_slice_iter(authorities).flatten() {
-        let Ok((_, authority)) = X509Certificate::from_der(&authority) else { continue };
-        if !issuers.iter().any(|issuer| issuer == authority.subject().as_raw()) {
-            return Err(Mistake::new(
-                format!("holds no list of {}, all of whose certificates would be refused", authority.subject()),
-                "add its list, an empty one if it has revoked none, or take it out of ca_file",
-            ));
-        }
-    }
-    Ok(pem)
 }

@@ -12,6 +12,11 @@ use super::{Check, KeyPath, Mistake};
 /// No secret, key or certificate is larger; what is, is not one.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// So much has a list of some 150 000 revoked certificates. All of it is hashed in every handshake that shows one.
+const MOST_BYTES_OF_LISTS: u64 = 8 << 20;
+
+const READABLE: &str = "make it readable, or correct the path; relative paths begin at the configuration file";
+
 impl Check<'_> {
     /// The path as the process opens it: relative ones begin at the directory of the configuration file.
     pub(super) fn located(&self, path: &Path) -> PathBuf {
@@ -20,14 +25,23 @@ impl Check<'_> {
 
     /// The contents of a file.
     pub(super) fn read(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
-        self.read_or(at, path, "make it readable, or correct the path; relative paths begin at the configuration file")
+        self.read_or(at, path, READABLE)
     }
 
     /// The same with another remedy for a file that cannot be read.
     pub(super) fn read_or(&mut self, at: &KeyPath, path: &Path, remedy: &'static str) -> Option<Vec<u8>> {
+        self.read_at_most(at, path, MOST_BYTES, remedy)
+    }
+
+    /// The contents of a file with lists of revoked certificates.
+    pub(super) fn read_lists(&mut self, at: &KeyPath, path: &Path) -> Option<Vec<u8>> {
+        self.read_at_most(at, path, MOST_BYTES_OF_LISTS, READABLE)
+    }
+
+    fn read_at_most(&mut self, at: &KeyPath, path: &Path, most: u64, remedy: &'static str) -> Option<Vec<u8>> {
         let path = self.located(path);
         self.report.depends_on(path.clone());
-        self.accept(at, contents(&path, remedy))
+        self.accept(at, contents(&path, most, remedy))
     }
 
     /// A PEM file with at least one certificate.
@@ -81,13 +95,14 @@ impl Check<'_> {
     }
 }
 
-fn contents(path: &Path, remedy: &'static str) -> Result<Vec<u8>, Mistake> {
+fn contents(path: &Path, most: u64, remedy: &'static str) -> Result<Vec<u8>, Mistake> {
     let mut bytes = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(path, &error, remedy))?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(Mistake::new(format!("{} is larger than 1 MiB", path.display()), "name the right file"));
+    if bytes.len() as u64 > most {
+        let message = format!("{} is larger than {} MiB", path.display(), most >> 20);
+        return Err(Mistake::new(message, "name the right file"));
     }
     Ok(bytes)
 }

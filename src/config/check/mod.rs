@@ -10,6 +10,7 @@ mod files;
 mod issuers;
 mod listen;
 mod operation;
+mod revocation_lists;
 mod secrets;
 mod session;
 mod sites;
