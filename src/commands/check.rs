@@ -113,12 +113,13 @@ fn usable(config: &Config, now: Timestamp) -> Result<Vec<Note>, CheckError> {
     let unusable = |key, cause| CheckError::Unusable { key, cause };
     let warnings = server::certificate_warnings(config, now).map_err(|error| unusable(CERTIFICATES, error.into()))?;
     gateway::check_pages(config).map_err(|error| unusable("pages", error.into()))?;
-    let warning = |warning: server::CertificateWarning| Note {
-        path: CERTIFICATES.to_owned(),
-        message: warning.to_string(),
-        is_warning: true,
-    };
-    Ok(warnings.into_iter().map(warning).collect())
+    let warning = |path: String, message: String| Note { path, message, is_warning: true };
+    let own = warnings.iter().map(|about| warning(CERTIFICATES.to_owned(), about.to_string()));
+    let of_clients = config.client_certificate_warnings(now).into_iter().map(|about| {
+        let site = config.sites.iter().position(|site| site.host == *about.host()).unwrap_or_default();
+        warning(format!("sites[{site}].client_certificates"), about.to_string())
+    });
+    Ok(own.chain(of_clients).collect())
 }
 
 /// What a configuration says, in words.

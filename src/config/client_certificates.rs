@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Bundle, Config, HostPattern};
+use crate::clock::Timestamp;
 
 /// What a site asks of its clients in the TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,12 +13,23 @@ pub struct ClientCertificates {
     pub host: HostPattern,
     /// Whose certificates count, in PEM.
     pub authorities: Bundle,
-    /// The lists of those that have been revoked, in PEM. Empty where none are read.
-    pub revocation_lists: Bundle,
+    /// The lists of those that have been revoked, where any are read.
+    pub revoked: Option<RevocationLists>,
     /// Whether nobody gets in without one.
     pub required: bool,
     /// What a certificate says of whoever shows it, by claim. Empty where it is no identity, else with `sub` among them.
     pub identity: Vec<(Box<str>, CertificateField)>,
+}
+
+/// What authorities have revoked (RFC 5280 §5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationLists {
+    /// The lists, in PEM.
+    pub lists: Bundle,
+    /// Since when the first that ends has a tenth of its time left.
+    pub late: Timestamp,
+    /// When that one ends.
+    pub ends: Timestamp,
 }
 
 impl ClientCertificates {

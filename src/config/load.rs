@@ -274,7 +274,7 @@ fn unreadable(name: &str, path: &Path, error: &std::io::Error) -> ConfigError {
         path: String::new(),
         message: format!("cannot be read: {error}"),
         suggestion: None,
-        remedy: Some("name the configuration with --config FILE".to_owned()),
+        remedy: Some("correct the path; where none was given, name the configuration with --config FILE".to_owned()),
     };
     ConfigError { problems: vec![problem], files: BTreeSet::from([path.to_owned()]) }
 }

@@ -11,6 +11,7 @@ mod bundle;
 mod changed;
 mod check;
 mod client_certificates;
+mod client_warnings;
 mod defaults;
 mod display;
 mod document;
@@ -51,7 +52,8 @@ use ipnet::IpNet;
 pub use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub use bundle::Bundle;
 pub use changed::changed_keys;
-pub use client_certificates::{CERTIFICATE_ISSUER, CertificateField, ClientCertificates};
+pub use client_certificates::{CERTIFICATE_ISSUER, CertificateField, ClientCertificates, RevocationLists};
+pub use client_warnings::ClientCertificateWarning;
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{
     Client, ClientAuthentication, ClientKey, ExchangeFormat, IdentityToken, Introspection, Issuer, IssuerId,

@@ -76,7 +76,8 @@ fn verifier(wanted: &ClientCertificates) -> Result<Short, rustls::Error> {
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&wanted.revocation_lists).collect();
+    let lists = wanted.revoked.as_ref().map_or(&[][..], |revoked| &revoked.lists);
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(lists).collect();
     let lists =
         lists.map_err(|_| rustls::Error::General("the lists of revoked certificates are not PEM".to_owned()))?;
     // Whoever is not told of in time, by any authority on the way, is refused: a list that has not come may name them.

@@ -27,6 +27,7 @@ mod drive;
 mod error;
 mod header_block;
 mod joined;
+mod last_words;
 mod limits;
 mod listener;
 mod plain_http;

@@ -4,18 +4,11 @@
 //! parsed or repeated; how long all this may take is bounded by the caller.
 
 use std::io;
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
+use super::last_words;
 use super::proxy_protocol::SIGNATURE_V1;
-
-/// How long, and for how many bytes, a client is listened to that goes on sending. A connection that is closed over bytes
-/// that were not read is reset, and its client might never see the answer.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-const MOST_BYTES: u64 = 64 * 1024;
 
 const TEXT: &str = "This port speaks HTTPS: ask for https:// instead of http://.\n";
 
@@ -29,15 +22,9 @@ pub(super) async fn is_begun(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Says what is wrong, and lets the client read that.
-pub(super) async fn answer(mut stream: TcpStream) {
-    let farewell = async {
-        let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncache-control: no-store\r\n";
-        let length = TEXT.len();
-        let body = format!("content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{TEXT}");
-        stream.write_all(format!("{head}{body}").as_bytes()).await?;
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(MOST_BYTES), &mut tokio::io::sink()).await
-    };
-    // The peer may be gone, or not reading.
-    let _ = timeout(LAST_WORDS, farewell).await;
+pub(super) async fn answer(stream: TcpStream) {
+    let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncache-control: no-store\r\n";
+    let length = TEXT.len();
+    let body = format!("content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{TEXT}");
+    last_words::part(stream, format!("{head}{body}").as_bytes()).await;
 }

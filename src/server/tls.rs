@@ -14,6 +14,7 @@ use super::arrival::Turned;
 use super::certificates::Certificates;
 use super::client_certificates::Asking;
 use super::client_refusals::ClientRefusal;
+use super::last_words;
 use crate::acme::Challenges;
 use crate::config::ClientCertificates;
 
@@ -76,12 +77,11 @@ impl Handshakes {
         }
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let (config, asked) = self.choose(&begun.client_hello());
-        let turned = |error: io::Error| match (ClientRefusal::of(&error), &asked) {
-            (Some(refusal), Some(asked)) => Turned::ClientCertificate { refusal, site: asked.host.clone(), error },
-            _ => error.into(),
-        };
-        let stream = begun.into_stream(config).await.map_err(turned)?;
-        Ok(Shaken { stream, asked })
+        match (begun.into_stream(config).into_fallible().await, asked) {
+            (Ok(stream), asked) => Ok(Shaken { stream, asked }),
+            (Err((error, stream)), Some(asked)) => Err(turned(error, stream, &asked).await),
+            (Err((error, _)), None) => Err(error.into()),
+        }
     }
 
     fn choose(&self, hello: &ClientHello<'_>) -> (Arc<ServerConfig>, Option<Arc<ClientCertificates>>) {
@@ -93,6 +93,14 @@ impl Handshakes {
             None => (Arc::clone(&self.usual), None),
         }
     }
+}
+
+/// What became of a handshake that asked for a certificate. By TLS 1.3 the client is through with it, and may be sending
+/// already: what tells it why it is refused is the alert (RFC 8446 §6.2).
+async fn turned(error: io::Error, stream: TcpStream, asked: &ClientCertificates) -> Turned {
+    let Some(refusal) = ClientRefusal::of(&error) else { return error.into() };
+    last_words::part(stream, &[]).await;
+    Turned::ClientCertificate { refusal, site: asked.host.clone(), error }
 }
 
 /// Whether it is an authority that looks: it offers that protocol and no other.

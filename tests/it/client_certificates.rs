@@ -15,7 +15,7 @@ use rcgen::{
 use rustls::client::Resumption;
 use rustls::{ClientConfig, HandshakeKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -268,6 +268,22 @@ async fn other_authorities_count_at_once_and_connections_of_before_do_not() {
 }
 
 #[tokio::test]
+async fn whoever_is_refused_hears_why_whatever_it_has_sent_by_then() {
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let gateway =
+        Gateway::start(&configuration(&Clients::new("clients"), &upstream, &directory), &Clock::system()).await;
+    let config = Arc::new(showing(None, Protocol::Http2));
+    for _ in 0..50 {
+        // By TLS 1.3 the handshake is over for the client before its certificate was looked at.
+        let mut stream = shake(gateway.https(), "app.test", &config).await.unwrap();
+        drop(stream.write_all(&[b'x'; 4_096]).await);
+        drop(stream.flush().await);
+        let heard = stream.read_u8().await.unwrap_err().to_string();
+        assert!(heard.contains("CertificateRequired"), "{heard}");
+    }
+}
+
+#[tokio::test]
 async fn what_its_authority_has_revoked_does_not_count_from_the_next_list_on() {
     let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let clients = Clients::new("clients");
@@ -297,6 +313,8 @@ async fn what_its_authority_has_revoked_does_not_count_from_the_next_list_on() {
         std::fs::write(&list, clients.revoked(&[], 2020)).unwrap();
         gateway.reload(&yaml).await.unwrap();
         assert!(ask(&gateway, "app.test", Some(&bob), protocol, app()).await.is_none());
+        let troubles = gateway.status("").await["troubles"].to_string();
+        assert!(troubles.contains("client certificates of the site app.test has expired"), "{troubles}");
         ask(&gateway, "pub.test", None, protocol, get("https://pub.test/x")).await.unwrap().assert_status(200);
         std::fs::write(&list, clients.revoked(&[], 2100)).unwrap();
         gateway.reload(&yaml).await.unwrap();
@@ -319,7 +337,7 @@ async fn a_list_of_revoked_certificates_that_keeps_everybody_out_is_told_of() {
         (namesake.revoked(&[], 2100), "has not signed: its certificates would be refused"),
         // Who is on the second alone would get in.
         (clients.revoked(&[], 2100) + &clients.revoked(&[1], 2100), "only the first would be looked at"),
-        (clients.revoked(&[], 2020), "has expired: nobody with one of its authority gets in"),
+        (clients.revoked(&[], 2020), "sites[1].client_certificates: a list of revoked client certificates"),
         (others.revoked(&[], 2100) + &clients.revoked(&[], 2100), "app.test  client certificate required"),
         (clients.revoked(&[], 2100) + &"\n".repeat(1 << 20), "app.test  client certificate required"),
         (clients.revoked(&[], 2100) + &"\n".repeat(8 << 20), "revoked.pem is larger than 8 MiB"),
@@ -328,6 +346,11 @@ async fn a_list_of_revoked_certificates_that_keeps_everybody_out_is_told_of() {
         let (_, said, told) = Usher::finish(&["check"], directory.path(), "").await;
         assert!(format!("{said}{told}").contains(words), "{words}: {said}{told}");
     }
+    write(&clients.revoked(&[], 2020));
+    let (_, said, _) = Usher::finish(&["doctor"], directory.path(), "").await;
+    assert!(said.contains("app.test has expired: nobody") && said.contains("put the next list"), "{said}");
+    let usher = Usher::serve(&complete(&yaml, &directory), directory.path());
+    usher.says("app.test has expired: nobody with one of its authority gets in").await;
 }
 
 #[tokio::test]

@@ -144,6 +144,7 @@ impl Overview {
             },
         };
         overview.troubles = troubles::of(&overview);
+        overview.troubles.extend(config.client_certificate_warnings(*now).iter().map(Trouble::of_client_certificates));
         overview.state = match (readiness.is_ready(), overview.troubles.is_empty()) {
             (false, _) => State::Draining,
             (true, true) => State::Well,

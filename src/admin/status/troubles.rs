@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::overview::Overview;
+use crate::config::ClientCertificateWarning;
 
 /// One thing.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -11,6 +12,13 @@ pub(super) struct Trouble {
     pub(super) what: String,
     /// The part of the page that has more of it.
     pub(super) part: &'static str,
+}
+
+impl Trouble {
+    /// What keeps the owners of client certificates out, or will.
+    pub(super) fn of_client_certificates(warning: &ClientCertificateWarning) -> Self {
+        Self { what: warning.to_string(), part: "sites" }
+    }
 }
 
 /// All that these parts tell of.

@@ -11,7 +11,7 @@ pub(super) fn change(name: &str, (before, old): (&Side, &Site), (after, new): (&
         return None;
     }
     let keeps_out = |asked: Option<&ClientCertificates>| {
-        [asked.is_some_and(|asked| asked.required), asked.is_some_and(|asked| !asked.revocation_lists.is_empty())]
+        [asked.is_some_and(|asked| asked.required), asked.is_some_and(|asked| asked.revoked.is_some())]
     };
     let (kept_out, keeps_out) = (keeps_out(was), keeps_out(is));
     let more = |of: [bool; 2], than: [bool; 2]| of.into_iter().zip(than).any(|(of, than)| of && !than);
@@ -39,14 +39,14 @@ pub(super) fn change(name: &str, (before, old): (&Side, &Site), (after, new): (&
 }
 
 fn differences(was: &ClientCertificates, is: &ClientCertificates) -> Vec<&'static str> {
-    let lists = match (was.revocation_lists.is_empty(), is.revocation_lists.is_empty()) {
-        (true, false) => "revoked ones are refused",
-        (false, true) => "revoked ones count",
+    let lists = match (was.revoked.is_some(), is.revoked.is_some()) {
+        (false, true) => "revoked ones are refused",
+        (true, false) => "revoked ones count",
         (true, true) | (false, false) => "other lists of revoked ones",
     };
     [
         (was.authorities != is.authorities, "other authorities count"),
-        (was.revocation_lists != is.revocation_lists, lists),
+        (was.revoked != is.revoked, lists),
         (was.identity != is.identity, "another identity"),
     ]
     .into_iter()

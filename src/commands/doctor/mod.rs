@@ -94,6 +94,7 @@ async fn examine(loaded: &Loaded, clock: &Clock) -> Vec<Finding> {
     let Loaded { config, notes, .. } = loaded;
     let mut findings = own::configuration(config, notes);
     findings.extend(sites::cookies(config));
+    findings.extend(own::client_certificates(config, clock.now()));
     let mut trials = vec![
         Trial::new("certificate", "", own::certificates(config, clock.now())),
         Trial::new("state_directory", "", own::state_directory(config)),

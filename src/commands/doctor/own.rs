@@ -4,7 +4,7 @@ use std::io;
 
 use super::finding::{Finding, Verdict, told};
 use crate::clock::Timestamp;
-use crate::config::{CertificateFiles, Config, Cookies, Note, Tls};
+use crate::config::{CertificateFiles, ClientCertificateWarning, Config, Cookies, Note, Tls};
 use crate::server::CertificateWarning;
 use crate::{gateway, server, state};
 
@@ -96,14 +96,6 @@ fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<
     let about_names = warnings.iter().filter_map(|warning| match warning {
         CertificateWarning::ExpiresSoon { .. } => None,
         CertificateWarning::ForNoSite { path, .. } => Some((warning, path.display().to_string(), "take it out")),
-        CertificateWarning::AuthorityExpired { host } => {
-            Some((warning, host.clone(), "take it out of ca_file of its client_certificates, or renew it"))
-        }
-        CertificateWarning::ListExpired { host } => Some((
-            warning,
-            host.clone(),
-            "put the next list of that authority into crl_file of its client_certificates",
-        )),
         CertificateWarning::NotCovered { host } => {
             Some((warning, host.clone(), "add a certificate with that name to tls.certificates"))
         }
@@ -111,6 +103,14 @@ fn of_files(config: &Config, files: &[CertificateFiles], now: Timestamp) -> Vec<
     let names =
         about_names.map(|(warning, of, remedy)| Finding::warning("certificate.names", of, warning.to_string(), remedy));
     files.iter().map(one).chain(names).collect()
+}
+
+/// The certificates that clients show.
+pub(super) fn client_certificates(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let found = |warning: ClientCertificateWarning| {
+        Finding::warning("client_certificates", warning.host().to_string(), warning.to_string(), warning.remedy())
+    };
+    config.client_certificate_warnings(now).into_iter().map(found).collect()
 }
 
 /// Whether what must survive a restart can be kept.

@@ -226,6 +226,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     for note in &notes {
         tracing::warn!("{note}");
     }
+    reload::tell_of_client_certificates(&config, Clock::system().now());
     if let Err(error) = server::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of file descriptors stays as it is");
     }

@@ -294,7 +294,15 @@ async fn adopt(reloads: &Reloads, Loaded { config, notes, .. }: Loaded) {
     for note in &notes {
         tracing::warn!("{note}");
     }
+    tell_of_client_certificates(&reloads.config(), Clock::system().now());
     tracing::info!("configuration reloaded");
+}
+
+/// What keeps clients out with the configuration that comes into force, or will.
+pub(super) fn tell_of_client_certificates(config: &Config, now: Timestamp) {
+    for warning in config.client_certificate_warnings(now) {
+        tracing::warn!(fault = "operator", remedy = warning.remedy(), "{warning}");
+    }
 }
 
 fn tell(error: &ReloadError) {

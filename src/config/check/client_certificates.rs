@@ -28,19 +28,18 @@ impl Check<'_> {
         };
         let authorities = self.certificate_authorities(&at.key("ca_file"), path)?;
         let authorities = self.accept(&at.key("ca_file"), of_authorities(authorities))?;
-        let revocation_lists = match &mirror.crl_file {
+        let revoked = match &mirror.crl_file {
             Some(path) => {
                 let at = at.key("crl_file");
                 let lists = self.read_lists(&at, path)?;
-                self.accept(&at, revocation_lists::of_each(&authorities, lists))?
+                Some(self.accept(&at, revocation_lists::of_each(&authorities, lists))?)
             }
-            None => Vec::new(),
+            None => None,
         };
         let required = mirror.required.unwrap_or(defaults::CLIENT_CERTIFICATES_REQUIRED);
         let identity = mirror.identity.as_ref().map(|claims| self.certificate_claims(&at.key("identity"), claims));
         let identity = identity.unwrap_or_default();
-        let (authorities, revocation_lists) = (Bundle::new(authorities), Bundle::new(revocation_lists));
-        Some(ClientCertificates { host, authorities, revocation_lists, required, identity })
+        Some(ClientCertificates { host, authorities: Bundle::new(authorities), revoked, required, identity })
     }
 
     fn certificate_claims(

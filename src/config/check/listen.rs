@@ -156,8 +156,12 @@ impl Check<'_> {
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Mistake> {
-    let mistake = || Mistake::new("must be an address with a port", "write it as 0.0.0.0:8443 or [::]:8443");
-    text.parse().map_err(|_| mistake())
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(8443);
+        let remedy =
+            format!("write it as 127.0.0.1:{port} for this machine alone, or 0.0.0.0:{port} or [::]:{port} for all");
+        Mistake::new("must be an address with a port", remedy)
+    })
 }
 
 fn network(text: &str) -> Result<IpNet, Mistake> {

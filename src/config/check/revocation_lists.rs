@@ -6,22 +6,36 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use webpki::OwnedCertRevocationList;
 use x509_parser::oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
+use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::Mistake;
+use crate::clock::Timestamp;
+use crate::config::{Bundle, RevocationLists};
 
 /// Lists that TLS can go by, one of each authority: what the others issue would be refused, for nobody says that it still counts.
-pub(super) fn of_each(authorities: &[u8], pem: Vec<u8>) -> Result<Vec<u8>, Mistake> {
+pub(super) fn of_each(authorities: &[u8], pem: Vec<u8>) -> Result<RevocationLists, Mistake> {
     let ders: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
-    let no_lists =
-        || Mistake::new("is not a PEM file with lists of revoked certificates", "export them as PEM: X509 CRL");
+    let no_lists = || {
+        let remedy =
+            "write them as PEM: openssl crl -inform der -in LIST -out FILE makes that of what is offered for download";
+        Mistake::new("is not a PEM file with lists of revoked certificates", remedy)
+    };
     let ders = ders.ok().filter(|ders| !ders.is_empty()).ok_or_else(no_lists)?;
     let lists = usable(&ders)?;
     for authority in CertificateDer::pem_slice_iter(authorities).flatten() {
         let Ok((_, authority)) = X509Certificate::from_der(&authority) else { continue };
         has_its_own(&authority, &lists)?;
     }
-    Ok(pem)
+    let (ends, late) = lists.iter().map(ends_and_late).min().ok_or_else(no_lists)?;
+    drop(lists);
+    Ok(RevocationLists { lists: Bundle::new(pem), late, ends })
+}
+
+/// When a list ends, and since when it has a tenth of its time left. One that does not say is refused before.
+fn ends_and_late(list: &CertificateRevocationList<'_>) -> (Timestamp, Timestamp) {
+    let time = |at: ASN1Time| Timestamp(u64::try_from(at.timestamp()).unwrap_or_default());
+    let (begins, ends) = (time(list.last_update()), list.next_update().map_or(Timestamp(0), time));
+    (ends, Timestamp(ends.0 - ends.since(begins).as_secs() / 10))
 }
 
 fn usable<'d>(ders: &'d [CertificateRevocationListDer<'_>]) -> Result<Vec<CertificateRevocationList<'d>>, Mistake> {
@@ -31,7 +45,7 @@ fn usable<'d>(ders: &'d [CertificateRevocationListDer<'_>]) -> Result<Vec<Certif
         let unusable = |error: String| {
             Mistake::new(
                 format!("holds a list (number {number}) that cannot be used: {error}"),
-                "name complete lists of X.509 v2, not deltas or indirect ones",
+                "name complete lists of v2, which have a number (crlnumber of openssl ca), not deltas or indirect ones",
             )
         };
         OwnedCertRevocationList::from_der(der).map_err(|error| unusable(error.to_string()))?;

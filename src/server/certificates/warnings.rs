@@ -3,15 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
-
 use super::error::CertificateError;
 use super::read::load;
 use super::table::Pair;
 use crate::clock::Timestamp;
-use crate::config::{ClientCertificates, Config, Tls};
+use crate::config::{Config, Tls};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -34,20 +30,6 @@ pub enum CertificateWarning {
         /// What it is for.
         names: String,
     },
-    /// The time of an authority is over. What it has issued counts all the same, for TLS does not look at that.
-    #[error("an authority of client certificates of the site {host} has expired")]
-    AuthorityExpired {
-        /// The site.
-        host: String,
-    },
-    /// The time of a list of revoked certificates is over: all clients of its authority are refused.
-    #[error(
-        "a list of revoked client certificates of the site {host} has expired: nobody with one of its authority gets in"
-    )]
-    ListExpired {
-        /// The site.
-        host: String,
-    },
     /// No certificate is for the host of a site: browsers refuse the first one, which is served there.
     #[error("no certificate is for the site {host}")]
     NotCovered {
@@ -62,7 +44,7 @@ pub enum CertificateWarning {
 /// # Errors
 /// [`CertificateError`] for the first that cannot be served with.
 pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<CertificateWarning>, CertificateError> {
-    let mut warnings: Vec<_> = config.client_certificates.iter().flat_map(|asked| expired(asked, now)).collect();
+    let mut warnings = Vec::new();
     let (files, ordered) = match &config.tls {
         Tls::Files(files) => (files, &[][..]),
         Tls::Acme(acme) => (&acme.beside, &acme.hosts[..]),
@@ -87,22 +69,4 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Result<Vec<Certi
     let uncovered = hosts.into_iter().filter(|host| !is_covered(host));
     warnings.extend(uncovered.map(|host| CertificateWarning::NotCovered { host }));
     Ok(warnings)
-}
-
-/// What is over of that which client certificates are held against.
-fn expired(asked: &ClientCertificates, now: Timestamp) -> Vec<CertificateWarning> {
-    let host = || asked.host.to_string();
-    let is_over = |end: i64| u64::try_from(end).unwrap_or_default() < now.0;
-    let is_old = |der: CertificateDer<'_>| {
-        X509Certificate::from_der(&der).is_ok_and(|(_, parsed)| is_over(parsed.validity().not_after.timestamp()))
-    };
-    let is_late = |der: CertificateRevocationListDer<'_>| {
-        let next = CertificateRevocationList::from_der(&der).ok().and_then(|(_, list)| list.next_update());
-        next.is_some_and(|next| is_over(next.timestamp()))
-    };
-    let authority = CertificateDer::pem_slice_iter(&asked.authorities).flatten().any(is_old);
-    let list = CertificateRevocationListDer::pem_slice_iter(&asked.revocation_lists).flatten().any(is_late);
-    let authority = authority.then(|| CertificateWarning::AuthorityExpired { host: host() });
-    let list = list.then(|| CertificateWarning::ListExpired { host: host() });
-    authority.into_iter().chain(list).collect()
 }
