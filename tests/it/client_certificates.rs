@@ -276,7 +276,7 @@ async fn whoever_is_refused_hears_why_whatever_it_has_sent_by_then() {
     for _ in 0..50 {
         // By TLS 1.3 the handshake is over for the client before its certificate was looked at.
         let mut stream = shake(gateway.https(), "app.test", &config).await.unwrap();
-        drop(stream.write_all(&[b'x'; 48 * 1024]).await);
+        drop(stream.write_all(&vec![b'x'; 48 * 1024]).await);
         drop(stream.flush().await);
         // A program that looks at the connection, or goes on sending, would stumble over one that is reset before it reads.
         stream.get_ref().0.readable().await.unwrap();
