@@ -68,7 +68,14 @@ impl Unauthenticated {
                 !matches!(end, EndReason::Reused | EndReason::IdentityChanged | EndReason::Nameless)
             }
             Self::NoCredentials | Self::SessionEnded(_) => true,
-            _ => false,
+            Self::UnreadableCookies(_)
+            | Self::Certificate(_)
+            | Self::RenewalNotAllowed
+            | Self::IssuerUnavailable { .. }
+            | Self::Unverified { .. }
+            | Self::StoreAway { .. }
+            | Self::Unkept(_)
+            | Self::NoRandomness(_) => false,
         }
     }
 
@@ -124,5 +131,28 @@ impl fmt::Display for SessionEnd {
             }
             Self::Renewal(EndReason::Forgotten) => "its tokens are spent and forgotten",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_is_everyday_and_what_is_forged_reused_or_of_another_time_is_not() {
+        let ended = |end| Unauthenticated::SessionEnded(SessionEnd::Renewal(end));
+        for (why, is_everyday) in [
+            (Unauthenticated::NoCredentials, true),
+            (Unauthenticated::Token(VerifyError::Inactive), true),
+            (Unauthenticated::Token(VerifyError::NotYetValid { seconds: 7 }), false),
+            (Unauthenticated::Token(VerifyError::WrongType), false),
+            (Unauthenticated::SessionEnded(SessionEnd::Idle), true),
+            (ended(EndReason::Rejected), true),
+            (ended(EndReason::Reused), false),
+            (ended(EndReason::IdentityChanged), false),
+            (Unauthenticated::RenewalNotAllowed, false),
+        ] {
+            assert_eq!(why.is_everyday(), is_everyday, "{why:?}");
+        }
     }
 }

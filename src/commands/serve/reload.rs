@@ -294,7 +294,7 @@ async fn adopt(reloads: &Reloads, Loaded { config, notes, .. }: Loaded) {
     for note in &notes {
         tracing::warn!("{note}");
     }
-    tell_of_client_certificates(&reloads.config(), Clock::system().now());
+    tell_of_client_certificates(&reloads.config(), reloads.clock.now());
     tracing::info!("configuration reloaded");
 }
 
