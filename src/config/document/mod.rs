@@ -215,6 +215,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_of_a_repeated_key_is_what_stands_at_its_place() {
+        for (format, text) in
+            [(Format::Yaml, "a:\na: { b: 1 }\n"), (Format::Json, "{\"a\": null,\n\"a\": { \"b\": 1 }}")]
+        {
+            let document = document(format, text);
+            assert_eq!(document.values(), Dict::new(), "{format:?}");
+            assert!(!document.contains(&KeyPath::root().key("a").key("b")), "{format:?}");
+        }
+    }
+
+    #[test]
     fn broken_text_is_placed() {
         for (format, text, line) in [
             (Format::Yaml, "a: 1\nb: [1,\n", 2),

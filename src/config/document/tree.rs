@@ -38,16 +38,18 @@ impl Node {
         matches!(self.content, Content::Single(Value::Empty(..)))
     }
 
-    /// The value without its places: keys without a value are left out, of a repeated key the first counts.
+    /// The value without its places: of a repeated key the first counts, and keys without a value are left out then. In the
+    /// other order, what is read would stand at another place than the one that problems point at.
     pub(super) fn to_value(&self) -> Value {
         match &self.content {
             Content::Single(value) => value.clone(),
             Content::List(items) => Value::from(items.iter().map(Self::to_value).collect::<Vec<_>>()),
             Content::Map(entries) => {
                 let mut values = Dict::new();
-                for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+                for entry in entries {
                     values.entry(entry.key.clone()).or_insert_with(|| entry.value.to_value());
                 }
+                values.retain(|_, value| !matches!(value, Value::Empty(..)));
                 Value::from(values)
             }
         }
