@@ -34,7 +34,7 @@ pub(super) fn answer_with<'g>(
     let mut answer = description::describe(rejection, exchange.route().is_some_and(|route| route.explain_refusals));
     if answer.sign_in && exchange.kind.navigation && exchange.record.method != Method::GET {
         // A form must not be lost silently: whoever signs in again would think that it has arrived (O13).
-        answer.detail = match (exchange.unsent.is_some(), exchange.asked.is_some()) {
+        answer.detail = match (exchange.unsent.is_some(), exchange.way_in.asked.is_some()) {
             (true, false) => Word::FormKept,
             (false, false) => Word::FormLost,
             (true, true) => Word::FormKeptUntilAnew,
@@ -72,7 +72,9 @@ pub(super) fn answer_with<'g>(
     if is_last && exchange.record.version != Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    exchange.add_cors(headers);
+    if let Some(route) = exchange.route() {
+        exchange.cors.let_read(route, headers);
+    }
     response
 }
 

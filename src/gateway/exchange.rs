@@ -4,14 +4,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD,
-    CACHE_CONTROL, CONTENT_LENGTH, EXPIRES, ORIGIN, PRAGMA, REFERER, SET_COOKIE, VARY,
-};
+use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, EXPIRES, PRAGMA, REFERER, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use super::access_log::{LoggedBody, Record, Stretch};
 use super::admit::Target;
+use super::cors::Cors;
 use super::counts::Counting;
 use super::pages::Reader;
 use super::rate_limits::{self, Standings};
@@ -19,13 +17,13 @@ use super::refusals;
 use super::request_kind::RequestKind;
 use super::trace_context::TraceContext;
 use super::unsent_form::UnsentForm;
+use super::way_in::WayIn;
 use super::{Connection, Gateway};
 use crate::auth::authenticate::Identity;
 use crate::auth::cookies::InBrowser;
 use crate::auth::session_cookies::CookieJar;
-use crate::auth::sign_in::ReturnTarget;
 use crate::clock::Clock;
-use crate::config::{Authentication, IssuerId, Route};
+use crate::config::Route;
 use crate::forwarding::Body;
 use crate::forwarding::forwarded::client_address;
 use crate::oauth::Claims;
@@ -39,12 +37,8 @@ pub(super) struct Exchange<'g> {
     pub(super) jar: CookieJar,
     /// Who asks, as the trusted proxies say where there are some.
     pub(super) client: IpAddr,
-    /// Where a sign-in that is under way leads to.
-    pub(super) return_target: Option<ReturnTarget>,
-    /// With whom it is, or the one that would let somebody in.
-    pub(super) sign_in_with: Option<IssuerId>,
-    /// What that sign-in must be.
-    pub(super) asked: Option<Authentication>,
+    /// The sign-in that is under way, or that would let somebody in.
+    pub(super) way_in: WayIn,
     /// The form that was not delivered, where its page is to keep it.
     pub(super) unsent: Option<Box<UnsentForm>>,
     /// How it stands with the rate limits that were come to.
@@ -57,13 +51,13 @@ pub(super) struct Exchange<'g> {
     pub(super) is_audited: bool,
     counting: Counting<'g>,
     route: Option<&'g Route>,
-    origin: Option<HeaderValue>,
+    /// Which scripts may have its answer.
+    pub(super) cors: Cors,
     referer: Option<HeaderValue>,
     /// What the route asks about of the claims that were refused.
     refused_claims: Option<Box<Claims>>,
     /// Looked at for people only, and only where there are several languages.
     accept_language: Option<HeaderValue>,
-    preflight: bool,
 }
 
 impl<'g> Exchange<'g> {
@@ -85,9 +79,7 @@ impl<'g> Exchange<'g> {
             kind,
             jar: CookieJar::new(InBrowser::default()),
             client,
-            return_target: None,
-            sign_in_with: None,
-            asked: None,
+            way_in: WayIn::default(),
             unsent: None,
             standings: Standings::default(),
             bodyless: *request.method() == Method::HEAD,
@@ -95,11 +87,10 @@ impl<'g> Exchange<'g> {
             is_audited: true,
             counting: gateway.counts.begin(),
             route: None,
-            origin: headers.get(ORIGIN).cloned(),
+            cors: Cors::of(request),
             referer: headers.get(REFERER).cloned(),
             refused_claims: None,
             accept_language: headers.get(ACCEPT_LANGUAGE).filter(|_| asks_for_language).cloned(),
-            preflight: *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
     }
 
@@ -107,6 +98,7 @@ impl<'g> Exchange<'g> {
     pub(super) fn hypothetical<B>(gateway: &'g Gateway, connection: &Connection, request: &Request<B>) -> Self {
         let mut exchange = Self::begin(gateway, connection, request);
         exchange.counting.cancel();
+        exchange.standings = Standings::of_hypothetical();
         exchange.is_audited = false;
         exchange
     }
@@ -205,29 +197,6 @@ impl<'g> Exchange<'g> {
     /// Whoever looks at a page.
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader { request_id: self.id(), accept_language: self.accept_language.as_ref() }
-    }
-
-    /// Whether this is a CORS preflight that the route lets through to the application, without an identity: a browser
-    /// sends no credentials with it, and it asks for nothing but permission.
-    pub(super) fn is_preflight(&self, route: &Route) -> bool {
-        self.preflight && route.cors && self.allowed_origin(route).is_some()
-    }
-
-    /// The request's `Origin`, when the route lets it read refusals.
-    fn allowed_origin(&self, route: &Route) -> Option<&HeaderValue> {
-        let origin = self.origin.as_ref()?;
-        let allowed = |allowed: &String| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes());
-        (route.cors && route.allowed_origins.iter().any(allowed)).then_some(origin)
-    }
-
-    /// Lets a script of an allowed origin read a refusal of Usher's. The application's own answers carry the application's
-    /// own CORS headers.
-    pub(super) fn add_cors(&self, headers: &mut HeaderMap) {
-        if let Some(origin) = self.route.and_then(|route| self.allowed_origin(route)) {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.append(VARY, HeaderValue::from_static("Origin"));
-        }
     }
 
     /// Gives the answer what every answer gets, and hands the facts over to the access log, which writes its line when the

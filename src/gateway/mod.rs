@@ -11,10 +11,12 @@ mod affinity;
 mod answer;
 mod assertions;
 mod audit;
+mod authentication;
 mod build;
 mod build_error;
 mod client_certificate;
 mod connection;
+mod cors;
 mod counts;
 mod cross_site;
 mod deliver;
@@ -72,6 +74,7 @@ pub use refusals::Refusal;
 pub use rejection::Rejection;
 
 use admit::{Target, admit};
+use authentication::{Authentication, InEarnest};
 use cross_site::refuse_cross_site;
 use exchange::Exchange;
 use strip::Stripper;
@@ -153,7 +156,7 @@ async fn journey<'g>(
     }
 
     // 3 to 6: whose request it is, and whether they may.
-    let decision = match decide(gateway, connection, &target, &mut request, exchange).await {
+    let decision = match decide(gateway, connection, &target, &mut request, exchange, &mut InEarnest).await {
         Ok(decision) => decision,
         // What somebody has typed may come back with the refusal.
         Err(refusal) => return Err(unsent_form::keep(gateway, &target, request, exchange, refusal).await),
@@ -189,14 +192,15 @@ struct Decision<'g> {
     identity: Option<Identity>,
 }
 
-/// Steps 3 to 6 of the journey, which are those of a request that [another proxy](verify) asks about as well. What is Usher's
-/// has been taken out of the request's headers then.
+/// Steps 3 to 6 of the journey, which are those of a request that [another proxy](verify) asks about as well, and of one that is
+/// only [talked about](explain). What is Usher's has been taken out of the request's headers then.
 async fn decide<'g, B>(
     gateway: &'g Gateway,
     connection: &Connection,
     target: &Target,
     request: &mut Request<B>,
     exchange: &mut Exchange<'g>,
+    authentication: &mut impl Authentication,
 ) -> Result<Decision<'g>, Rejection> {
     // 3 Find the route: nothing is open by omission (law 3).
     target.check_site(&gateway.router)?;
@@ -211,14 +215,10 @@ async fn decide<'g, B>(
     refuse_cross_site(request, target, route, &credentials)?;
 
     // 5 Authenticate: verify, or renew and verify the new token the same way (law 4).
-    let identity = if exchange.is_preflight(route) {
+    let identity = if exchange.cors.is_preflight(route) {
         None
     } else {
-        let may_renew = exchange.kind.may_renew;
-        let started = gateway.clock.instant();
-        let outcome = gateway.authenticator.authenticate(&credentials, route, may_renew, &mut exchange.jar).await;
-        exchange.note_authentication(started);
-        outcome?
+        authentication.whose(&credentials, route, exchange).await?
     };
     exchange.note_identity(identity.as_ref());
     rate_limits::count_identity(route, identity.as_ref(), exchange)?;

@@ -23,16 +23,16 @@ pub(super) fn check(
         gateway.sign_ins.forget_sent(&credentials.cookies, &mut exchange.jar);
         return Ok(());
     };
-    exchange.asked = Some(route.authentication.clone());
+    exchange.way_in.asked = Some(route.authentication.clone());
     // Nobody signs in with a certificate: the first issuer of the route would do.
-    exchange.sign_in_with = Some(identity.token.issuer).filter(|issuer| *issuer != IssuerId::CERTIFICATES);
+    exchange.way_in.issuer = Some(identity.token.issuer).filter(|issuer| *issuer != IssuerId::CERTIFICATES);
     let is_back = |began_at| gateway.sign_ins.is_back(&credentials.cookies, began_at, &mut exchange.jar);
     let navigates = exchange.kind.navigation && exchange.record.method == Method::GET && credentials.by_cookie();
     if navigates && identity.began_at().is_some_and(is_back) {
         let to = |target: &super::admit::Target| {
             ReturnTarget::parse(&target.path_and_query(target.path.as_str()), &target.origin())
         };
-        exchange.return_target = exchange.target().map(to);
+        exchange.way_in.return_target = exchange.target().map(to);
         return Err(SignInError::UnmetHere(insufficient).into());
     }
     Err(insufficient.into())

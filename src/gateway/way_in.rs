@@ -12,12 +12,23 @@ use crate::config::{Authentication, IssuerId, Route, SignIn};
 /// Usher's own entrance, which leads on to wherever people sign in.
 pub(super) const ENTRANCE: &str = "/.usher/sign-in";
 
+/// A sign-in: one that is under way, or that would let somebody in.
+#[derive(Debug, Default)]
+pub(super) struct WayIn {
+    /// Where it leads to.
+    pub(super) return_target: Option<ReturnTarget>,
+    /// With whom it is.
+    pub(super) issuer: Option<IssuerId>,
+    /// What it must be.
+    pub(super) asked: Option<Authentication>,
+}
+
 /// Where to sign in for this route, and in the way that it asks for at once: with the first of its issuers where anybody can.
 /// Whoever is signed in, but must sign in anew, stays with their own, if that is one.
 pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> Option<String> {
     let target = exchange.target()?;
     let (id, way) =
-        first_way(gateway, exchange.sign_in_with.as_slice()).or_else(|| first_way(gateway, &route.issuers))?;
+        first_way(gateway, exchange.way_in.issuer.as_slice()).or_else(|| first_way(gateway, &route.issuers))?;
     let back = back(exchange, target);
     Some(match way {
         // It reads `rd` by itself.
@@ -32,9 +43,10 @@ pub(super) fn url(gateway: &Gateway, exchange: &Exchange<'_>, route: &Route) -> 
 /// Where to sign in once more, with the same issuer and in the way that was asked for. Somebody who navigates comes back to
 /// where the sign-in that has failed was to lead, if that is known.
 pub(super) fn again(gateway: &Gateway, exchange: &Exchange<'_>) -> String {
-    let back = exchange.return_target.as_ref().filter(|_| exchange.kind.navigation).map(ReturnTarget::as_str);
+    let WayIn { return_target, issuer, asked } = &exchange.way_in;
+    let back = return_target.as_ref().filter(|_| exchange.kind.navigation).map(ReturnTarget::as_str);
     match exchange.target() {
-        Some(target) => entrance(gateway, target, back, exchange.sign_in_with, exchange.asked.as_ref()),
+        Some(target) => entrance(gateway, target, back, *issuer, asked.as_ref()),
         None => ENTRANCE.to_owned(),
     }
 }

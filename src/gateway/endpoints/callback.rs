@@ -24,11 +24,11 @@ pub(super) async fn complete(
     let query = target.query.as_deref().unwrap_or_default();
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
     let returned = gateway.sign_ins.take(query, &target.origin(), found, jar)?;
-    exchange.return_target = Some(returned.return_target().clone());
-    exchange.asked = Some(returned.asked()).filter(|asked| !asked.is_any()).cloned();
+    exchange.way_in.return_target = Some(returned.return_target().clone());
+    exchange.way_in.asked = Some(returned.asked()).filter(|asked| !asked.is_any()).cloned();
     let asked =
         |id: &IssuerId| gateway.config.issuers.get(id.0).is_some_and(|issuer| *issuer.name == *returned.issuer());
-    exchange.sign_in_with = issuers.iter().copied().find(asked);
+    exchange.way_in.issuer = issuers.iter().copied().find(asked);
     let completed = match gateway.sign_ins.complete(returned).await {
         Err(SignInError::Repeated) => return repeated(gateway, credentials, issuers, exchange).await,
         outcome => outcome?,
@@ -52,7 +52,7 @@ async fn repeated(
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Rejection> {
     let outcome = gateway.authenticator.identify(credentials, issuers, false, &mut exchange.jar).await;
-    match (outcome, &exchange.return_target) {
+    match (outcome, &exchange.way_in.return_target) {
         (Ok(identity), Some(target)) => {
             let response = go_on(target);
             exchange.note_identity(Some(&identity));

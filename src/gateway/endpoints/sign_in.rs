@@ -42,12 +42,12 @@ pub(super) async fn begin(
         .ok_or(SignInError::NotOffered)?;
     let origin = target.origin();
     let return_target = ReturnTarget::parse(&parameter(query, "rd").unwrap_or_default(), &origin);
-    exchange.return_target = Some(return_target.clone());
-    exchange.sign_in_with = Some(id);
+    exchange.way_in.return_target = Some(return_target.clone());
+    exchange.way_in.issuer = Some(id);
     let asked = asked(gateway, target, query)?;
     let is_plain = asked.is_any();
     if !is_plain {
-        exchange.asked = Some(asked.clone());
+        exchange.way_in.asked = Some(asked.clone());
     }
     let (found, jar) = (&credentials.cookies, &mut exchange.jar);
     let may_help = match way {
@@ -98,7 +98,7 @@ async fn looping(
 ) -> Rejection {
     let outcome = gateway.authenticator.identify(credentials, issuers, false, &mut exchange.jar).await;
     let cause = match LoopCause::of(&outcome, target.secure) {
-        LoopCause::SignedIn if exchange.asked.is_some() => LoopCause::NotAnew,
+        LoopCause::SignedIn if exchange.way_in.asked.is_some() => LoopCause::NotAnew,
         cause => cause,
     };
     SignInError::Loop(cause).into()

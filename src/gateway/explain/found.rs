@@ -61,6 +61,11 @@ pub(super) fn routes(gateway: &Gateway, target: &Target, method: &Method, told: 
     }
 }
 
+/// Whether another proxy serves the route that wins, and only asks here.
+pub(super) fn is_only_asked_about(gateway: &Gateway, target: &Target, method: &Method) -> bool {
+    gateway.router.find(&target.host, &target.path, method).is_ok_and(|route| route.upstream.is_none())
+}
+
 /// The path, and the methods where they are written.
 fn name(route: &Route) -> String {
     let methods = route.methods.iter().flatten().map(Method::as_str).collect::<Vec<_>>().join(",");

@@ -1,15 +1,18 @@
-//! Step 5 as it is told: what is presented, what verification says of it, and whose request it is then.
+//! Steps 5 and 6 as they are told: what is presented, what verification says of it, whose request it is then, and what of the
+//! conditions holds for them.
 
 use humantime::format_duration;
 
 use super::explanation::Explanation;
 use super::{Presented, assumed, shown};
 use crate::auth::authenticate::{Authenticator, Foreseen, Identity, Source, Trust};
+use crate::auth::authorize::{authorize, is_met};
 use crate::auth::credentials::Credentials;
 use crate::auth::session_cookies::SessionFacts;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::auth::verify::VerifyError;
 use crate::config::{Access, CERTIFICATE_ISSUER, ClientCertificates, IssuerId, Route};
+use crate::gateway::authentication::Authentication;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::{Gateway, Rejection, client_certificate};
 use crate::issuer::Issuer;
@@ -18,15 +21,15 @@ use crate::oauth::{AccessToken, Claims};
 const STEP: &str = "authenticate";
 
 /// What is known of whoever asks.
-pub(super) struct Known {
+struct Known {
     /// Whose request it is, or would be.
-    pub(super) identity: Option<Identity>,
+    identity: Option<Identity>,
     /// Why that is not certain.
-    pub(super) undecided: Option<String>,
+    undecided: Option<String>,
 }
 
 impl Known {
-    pub(super) const fn nobody() -> Self {
+    const fn nobody() -> Self {
         Self { identity: None, undecided: None }
     }
 
@@ -35,8 +38,38 @@ impl Known {
     }
 }
 
+/// Looks instead of doing what would have to be done, and tells what it sees.
+pub(super) struct Look<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) presented: &'a Presented,
+    pub(super) told: &'a mut Explanation,
+    /// Why it is not certain what was found.
+    pub(super) undecided: Option<String>,
+}
+
+impl Authentication for Look<'_> {
+    async fn whose(
+        &mut self,
+        credentials: &Credentials,
+        route: &Route,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Option<Identity>, Rejection> {
+        let Self { gateway, presented, told, undecided } = self;
+        let known = find(gateway, credentials, presented, route, exchange, told).await?;
+        if let Some(identity) = &known.identity {
+            conditions(identity, route, told);
+            let is_let_in = authorize(&identity.token.claims, &route.require).is_ok();
+            if is_let_in && !route.authentication.is_any() {
+                sign_in(gateway, identity, route, told);
+            }
+        }
+        *undecided = known.undecided;
+        Ok(known.identity)
+    }
+}
+
 /// Whose request it is.
-pub(super) async fn find(
+async fn find(
     gateway: &Gateway,
     credentials: &Credentials,
     presented: &Presented,
@@ -92,12 +125,7 @@ async fn as_sent(
         Err(Unauthenticated::Token(VerifyError::UntrustedIssuer | VerifyError::Malformed(_))) if doubt.is_some() => {
             Ok(Known { identity: None, undecided: doubt })
         }
-        Err(error) => {
-            if !matches!(error, Unauthenticated::Token(_)) {
-                told.compare(STEP, "credentials", false, (None, Some(error.to_string())));
-            }
-            Err(error.into())
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -263,4 +291,24 @@ fn of_issuer(
     let reason =
         if certain { "the token counted then: whether it does still is not known" } else { "the claims are not known" };
     Ok(Known::undecided(reason))
+}
+
+/// Each condition on the claims, and what the token says.
+fn conditions(identity: &Identity, route: &Route, told: &mut Explanation) {
+    let claims = &identity.token.claims;
+    for condition in &route.require {
+        let seen = claims.at(&condition.claim).map_or_else(|| "no such claim".to_owned(), shown::claim);
+        let holds = is_met(claims, condition);
+        told.compare("authorize", condition.to_string(), holds, (None, Some(seen)));
+    }
+}
+
+/// How, and when, the user has signed in.
+fn sign_in(gateway: &Gateway, identity: &Identity, route: &Route, told: &mut Explanation) {
+    let claims = &identity.token.claims;
+    let claim = |name: &str| claims.0.get(name).map(|value| format!("{name} {}", shown::claim(value)));
+    let seen: Vec<_> = ["acr", "auth_time"].into_iter().filter_map(claim).collect();
+    let seen = if seen.is_empty() { "the token says nothing of it".to_owned() } else { seen.join(", ") };
+    let holds = gateway.authenticator.check_sign_in(identity, &route.authentication).is_ok();
+    told.compare("authorize", route.authentication.to_string(), holds, (None, Some(seen)));
 }

@@ -1,8 +1,9 @@
 //! Why a request is decided about as it is: the journey once more, told step by step.
 //!
-//! Each step is the function that the journey itself calls, in the same order; what is added is only that something is
-//! written down. It goes as far as the request that the application would receive, and sends nothing: no token is spent, no
-//! record written, no store touched, nothing counted and no auditor told. So it does not know what only a running gateway does, such as who has signed out.
+//! The steps are the journey's own functions, and those that decide are its own order too ([`decide`]); what is added is only
+//! that something is written down, and that [somebody who only looks](Look) finds out whose request it is. It goes as far as the
+//! request that the application would receive, and sends nothing: no token is spent, no record written, no store touched, nothing
+//! counted and no auditor told. So it does not know what only a running gateway does, such as who has signed out.
 
 mod answers;
 mod assumed;
@@ -10,24 +11,21 @@ mod dry;
 mod explanation;
 mod found;
 mod identity;
+mod refused;
 mod shown;
 
 use http::Request;
 
 use super::admit::{Target, admit};
-use super::cross_site::refuse_cross_site;
 use super::exchange::Exchange;
-use super::{Connection, Gateway, Rejection, client_certificate, prepare, step_up, verify};
-use crate::auth::authenticate::Identity;
-use crate::auth::authorize::{authorize, is_met};
-use crate::auth::credentials::Credentials;
+use super::{Connection, Gateway, Rejection, client_certificate, decide, prepare, verify};
 use crate::config::Route;
 use crate::forwarding::{RequestBody, chain};
 
 pub use assumed::Presented;
 pub use explanation::{Answer, Answers, Candidate, Check, Decision, Explanation, Field, Forwarded, Read};
 
-use identity::Known;
+use identity::Look;
 
 impl Gateway {
     /// What would become of a request on this connection, and why. Its body is not looked at.
@@ -40,6 +38,7 @@ impl Gateway {
         match retrace(self, connection, request, presented, &mut exchange, &mut told).await {
             Ok(decision) => told.decision = decision,
             Err(rejection) => {
+                refused::tell(&rejection, &mut told);
                 told.decision = Decision::Refused;
                 told.reason = Some(chain(&rejection));
                 let navigates = exchange.kind.navigation;
@@ -65,13 +64,11 @@ async fn retrace<'g>(
     let sent = request.headers().clone();
 
     // 1 Admit.
-    let target =
-        exchange.note_target(admit(&request, connection).inspect_err(|_| told.check("admit", "request", false))?);
+    let target = exchange.note_target(admit(&request, connection)?);
     told.request.host = Some(target.host.to_string());
     told.request.path = Some(target.path.as_str().to_owned());
     certificate(gateway, connection, &target, told);
-    client_certificate::refuse_expired(gateway, connection)
-        .inspect_err(|_| told.check("admit", "the client certificate is in its time", false))?;
+    client_certificate::refuse_expired(gateway, connection)?;
 
     // 2 Strip.
     gateway.stripper.strip(request.headers_mut(), connection.peer_trusted);
@@ -82,64 +79,40 @@ async fn retrace<'g>(
         return Ok(Decision::Answered);
     }
 
-    // 3 Find the route.
+    // 3 to 6.
     found::routes(gateway, &target, request.method(), told);
-    target.check_site(&gateway.router).inspect_err(|_| told.check("route", "X-Forwarded-Host", false))?;
-    let route = exchange.note_route(gateway.router.find(&target.host, &target.path, request.method())?);
-    told.route = Some(route.name.to_string());
-    limits(gateway, route, told);
-    if route.upstream.is_none() {
+    if found::is_only_asked_about(gateway, &target, request.method()) {
         told.note("the route has no upstream: another proxy forwards its requests, and is answered so when it asks");
-        verify::refuse_impostor(gateway, &sent).inspect_err(|_| told.check("route", "fields of the client", false))?;
+        verify::refuse_impostor(gateway, &sent)?;
     }
-
-    // 4 Credentials.
-    let credentials = Credentials::take(request.headers_mut(), gateway.authenticator.names())
-        .inspect_err(|error| told.compare("credentials", "one credential", false, (None, Some(error.to_string()))))?
-        .with_certificate(client_certificate::identity(connection));
-    exchange.note_browser(credentials.cookies.in_browser());
-    refuse_cross_site(&request, &target, route, &credentials)
-        .inspect_err(|_| told.check("credentials", "sent by the site itself", false))?;
-
-    // 5 Authenticate.
-    let known = if exchange.is_preflight(route) {
+    let found = told.checks.len();
+    let mut look = Look { gateway, presented, told, undecided: None };
+    let outcome = decide(gateway, connection, &target, &mut request, exchange, &mut look).await;
+    let Look { told, undecided, .. } = look;
+    if let Some(route) = exchange.route() {
+        told.route = Some(route.name.to_string());
+        // They come right after the route.
+        told.checks.splice(found..found, limits(gateway, route));
+    }
+    let super::Decision { route, identity, .. } = outcome?;
+    if exchange.cors.is_preflight(route) {
         told.check("authenticate", "a CORS preflight passes without an identity", true);
-        Known::nobody()
-    } else {
-        identity::find(gateway, &credentials, presented, route, exchange, told).await?
-    };
-    exchange.note_identity(known.identity.as_ref());
-
-    // 6 Authorize.
-    if let Some(identity) = &known.identity {
-        conditions(identity, route, told);
-        authorize(&identity.token.claims, &route.require)?;
-        if !route.authentication.is_any() {
-            let outcome = step_up::check(gateway, route, identity, &credentials, exchange);
-            sign_in(identity, route, outcome.is_ok(), told);
-            outcome?;
-        }
     }
-    if let Some(reason) = known.undecided {
-        told.reason = Some(reason);
-        if known.identity.is_none() {
-            return Ok(Decision::Unknown);
-        }
+    told.reason = undecided;
+    let identity = identity.as_ref();
+    if told.reason.is_some() && identity.is_none() {
+        return Ok(Decision::Unknown);
     }
 
     // 7 Prepare, or tell the proxy that asks.
-    let identity = known.identity.as_ref();
-    let forwarded = if route.upstream.is_none() {
+    told.forwarded = Some(if route.upstream.is_none() {
         let uri = request.uri().clone();
-        verify::told::fields(gateway, &target, route, identity, request.headers_mut())
-            .map(|fields| shown::told(route, &sent, &uri, &fields))
+        let fields = verify::told::fields(gateway, &target, route, identity, request.headers_mut())?;
+        shown::told(route, &sent, &uri, &fields)
     } else {
-        prepare::prepare(gateway, connection, &target, route, identity, request, exchange)
-            .map(|prepared| shown::forwarded(gateway, route, &sent, &prepared.request))
-    };
-    told.forwarded = Some(forwarded.inspect_err(|error| {
-        told.compare("prepare", "the identity in headers", false, (None, Some(chain(error))));
-    })?);
+        let prepared = prepare::prepare(gateway, connection, &target, route, identity, request, exchange)?;
+        shown::forwarded(gateway, route, &sent, &prepared.request)
+    });
     Ok(if told.reason.is_some() { Decision::Unknown } else { Decision::Forwarded })
 }
 
@@ -155,28 +128,13 @@ fn certificate(gateway: &Gateway, connection: &Connection, target: &Target, told
 }
 
 /// How many requests may come. How many have is known to the running gateway alone.
-fn limits(gateway: &Gateway, route: &Route, told: &mut Explanation) {
-    for limit in route.rate_limits.iter().filter_map(|id| gateway.config.rate_limits.get(id.0)) {
-        let seen = "only the running gateway knows how many there were".to_owned();
-        told.compare("rate limit", limit.to_string(), None, (None, Some(seen)));
-    }
-}
-
-/// Each condition on the claims, and what the token says.
-fn conditions(identity: &Identity, route: &Route, told: &mut Explanation) {
-    let claims = &identity.token.claims;
-    for condition in &route.require {
-        let seen = claims.at(&condition.claim).map_or_else(|| "no such claim".to_owned(), shown::claim);
-        let holds = is_met(claims, condition);
-        told.compare("authorize", condition.to_string(), holds, (None, Some(seen)));
-    }
-}
-
-/// How, and when, the user has signed in.
-fn sign_in(identity: &Identity, route: &Route, holds: bool, told: &mut Explanation) {
-    let claims = &identity.token.claims;
-    let claim = |name: &str| claims.0.get(name).map(|value| format!("{name} {}", shown::claim(value)));
-    let seen: Vec<_> = ["acr", "auth_time"].into_iter().filter_map(claim).collect();
-    let seen = if seen.is_empty() { "the token says nothing of it".to_owned() } else { seen.join(", ") };
-    told.compare("authorize", route.authentication.to_string(), holds, (None, Some(seen)));
+fn limits<'g>(gateway: &'g Gateway, route: &'g Route) -> impl Iterator<Item = Check> + 'g {
+    let limits = route.rate_limits.iter().filter_map(|id| gateway.config.rate_limits.get(id.0));
+    limits.map(|limit| Check {
+        step: "rate limit",
+        what: limit.to_string(),
+        holds: None,
+        wanted: None,
+        seen: Some("only the running gateway knows how many there were".to_owned()),
+    })
 }

@@ -49,14 +49,38 @@ pub struct RateExceeded {
 #[derive(Debug, Default)]
 pub(super) struct Standings {
     each: Vec<(RateLimitId, Level)>,
-    /// It takes nothing, for it was asked about before.
-    pub(super) is_repeated: bool,
+    takes: Takes,
+}
+
+/// What a request takes of a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Takes {
+    #[default]
+    Its,
+    /// It was counted when it was asked about before.
+    Nothing,
+    /// It is only talked about, and comes to none.
+    Unlimited,
 }
 
 impl Standings {
+    /// Of a request that was asked about before: it is held to the limits, and takes nothing of them.
+    pub(super) const fn of_repeated() -> Self {
+        Self { each: Vec::new(), takes: Takes::Nothing }
+    }
+
+    /// Of a request that is only talked about: how many there were is no property of it.
+    pub(super) const fn of_hypothetical() -> Self {
+        Self { each: Vec::new(), takes: Takes::Unlimited }
+    }
+
     /// Whether it has come to none.
     pub(super) const fn is_empty(&self) -> bool {
         self.each.is_empty()
+    }
+
+    fn come_to(&self, route: &Route) -> bool {
+        !route.rate_limits.is_empty() && self.takes != Takes::Unlimited
     }
 }
 
@@ -78,7 +102,7 @@ impl RateLimits {
 
 /// Counts a request by its address, where the route has limits by that.
 pub(super) fn count_address(route: &Route, exchange: &mut Exchange<'_>) -> Result<(), Rejection> {
-    if route.rate_limits.is_empty() {
+    if !exchange.standings.come_to(route) {
         return Ok(());
     }
     let address = network(exchange.client);
@@ -92,7 +116,7 @@ pub(super) fn count_identity(
     identity: Option<&Identity>,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Rejection> {
-    if route.rate_limits.is_empty() || exchange.is_preflight(route) {
+    if !exchange.standings.come_to(route) || exchange.cors.is_preflight(route) {
         return Ok(());
     }
     let (gateway, address) = (exchange.gateway(), network(exchange.client));
@@ -149,7 +173,7 @@ fn count<'k>(
         let (limit, tables) = (gateway.config.rate_limits.get(id.0), gateway.rate_limits.tables.get(id.0));
         let Some((limit, tables)) = limit.zip(tables) else { continue };
         let Some(key) = key(limit.by) else { continue };
-        let level = tables.take(&key, gateway.clock.instant(), !exchange.standings.is_repeated);
+        let level = tables.take(&key, gateway.clock.instant(), exchange.standings.takes == Takes::Its);
         exchange.standings.each.push((*id, level));
         if let Some(retry_after) = level.refused_for {
             return Err(RateExceeded { limit: limit.clone(), retry_after }.into());

@@ -17,7 +17,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
+use super::authentication::InEarnest;
 use super::exchange::Exchange;
+use super::rate_limits::Standings;
 use super::{Connection, Gateway, LoggedBody, Rejection, admit, answer, client_certificate, decide};
 use crate::forwarding::Body;
 
@@ -41,7 +43,9 @@ pub(super) async fn answer(
     exchange.is_audited = question.is_err() || form != Form::Refusal;
     // So the last request that a rate limit lets in looks like the first that it does not, where it is refused for another
     // reason: whoever sends it is told to wait.
-    exchange.standings.is_repeated = form == Form::Refusal;
+    if form == Form::Refusal {
+        exchange.standings = Standings::of_repeated();
+    }
     let outcome = match question {
         Ok(()) => verify(gateway, connection, form, &mut request, &mut exchange).await,
         Err(refusal) => Err(refusal),
@@ -71,7 +75,7 @@ async fn verify<'g>(
         exchange.note_own_path();
         return Err(Rejection::NoEndpoint);
     }
-    let decision = decide(gateway, connection, &target, request, exchange).await?;
+    let decision = decide(gateway, connection, &target, request, exchange, &mut InEarnest).await?;
     if decision.route.login.is_some() && *request.method() == Method::POST {
         return Err(QuestionError::LoginPassesBy.into());
     }
