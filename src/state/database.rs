@@ -96,14 +96,14 @@ impl Database {
                 _ => {}
             }
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished);
-            let database = opened((&path, content), file.map_err(make)?)?;
+            let database = Place { path: &path, content }.opened(file.map_err(make)?)?;
             change(database.begin_write().map_err(DatabaseError::broken)?, begin)?;
             drop(database);
             fs::rename(&unfinished, &path).and_then(|()| File::open(directory)?.sync_all()).map_err(make)?;
         }
         refuse_exposed(directory, content)?;
         refuse_exposed(&path, content)?;
-        let open = Mutex::new(Some(existing((&path, content))?));
+        let open = Mutex::new(Some(Place { path: &path, content }.existing()?));
         Ok(Self { path, content, open })
     }
 
@@ -125,17 +125,15 @@ impl Database {
         if before.len() > LARGEST_EXAMINED {
             return Ok(());
         }
-        let mut bytes = Vec::new();
+        let (mut bytes, place) = (Vec::new(), Place { path: &path, content });
         file.read_to_end(&mut bytes).map_err(make)?;
         let copy = InMemoryBackend::new();
         copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, &bytes)).map_err(make)?;
         let examined = match bytes.len() {
-            0 => Err(DatabaseError::Damaged(path.clone(), content, None)),
-            _ => or_damaged((&path, content), || {
+            0 => Err(place.damaged(None)),
+            _ => place.or_damaged(|| {
                 let opened = Builder::new().set_cache_size(CACHE).create_with_backend(copy);
-                let damaged =
-                    |error| DatabaseError::Damaged(path.clone(), content, Some(Box::new(redb::Error::from(error))));
-                opened.map(drop).map_err(damaged)
+                opened.map(drop).map_err(|error| place.damaged(Some(error.into())))
             }),
         };
         let is_same =
@@ -151,16 +149,16 @@ impl Database {
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, E>,
     ) -> Result<T, E> {
-        let named = (self.path.as_path(), self.content);
+        let place = self.place();
         let mut database = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = database.take();
-        let (outcome, open) = or_damaged(named, || {
+        let (outcome, open) = place.or_damaged(|| {
             // After an error of the disk nothing begins any more until the file is opened anew.
             let begun = open.and_then(|open| Some((open.begin_write().ok()?, open)));
             let (transaction, open) = if let Some(begun) = begun {
                 begun
             } else {
-                let open = existing(named)?;
+                let open = place.existing()?;
                 (open.begin_write().map_err(DatabaseError::broken)?, open)
             };
             Ok((change(transaction, work), open))
@@ -169,10 +167,14 @@ impl Database {
         outcome
     }
 
+    fn place(&self) -> Place<'_> {
+        Place { path: &self.path, content: self.content }
+    }
+
     /// It holds what cannot have been written to it.
     #[must_use]
     pub fn damaged(&self) -> DatabaseError {
-        DatabaseError::Damaged(self.path.clone(), self.content, None)
+        self.place().damaged(None)
     }
 }
 
@@ -192,40 +194,49 @@ fn refuse_exposed(path: &Path, content: Content) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// The file that is there. One that is empty was never whole.
-fn existing((path, content): (&Path, Content)) -> Result<redb::Database, DatabaseError> {
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    let file = file.map_err(|source| DatabaseError::Make(path.to_owned(), source))?;
-    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-        return Err(DatabaseError::Damaged(path.to_owned(), content, None));
-    }
-    opened((path, content), file)
+/// A file, and what is in it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    path: &'a Path,
+    content: Content,
 }
 
-fn opened((path, content): (&Path, Content), file: File) -> Result<redb::Database, DatabaseError> {
-    or_damaged((path, content), || {
-        Builder::new().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => DatabaseError::InUse(path.to_owned()),
-            redb::DatabaseError::Storage(StorageError::Io(source)) if is_full(&source) => {
-                DatabaseError::Make(path.to_owned(), source)
-            }
-            error => DatabaseError::Damaged(path.to_owned(), content, Some(Box::new(error.into()))),
+impl Place<'_> {
+    /// The file that is there. One that is empty was never whole.
+    fn existing(self) -> Result<redb::Database, DatabaseError> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path);
+        let file = file.map_err(|source| DatabaseError::Make(self.path.to_owned(), source))?;
+        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            return Err(self.damaged(None));
+        }
+        self.opened(file)
+    }
+
+    fn opened(self, file: File) -> Result<redb::Database, DatabaseError> {
+        self.or_damaged(|| {
+            Builder::new().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
+                redb::DatabaseError::DatabaseAlreadyOpen => DatabaseError::InUse(self.path.to_owned()),
+                redb::DatabaseError::Storage(StorageError::Io(source)) if is_full(&source) => {
+                    DatabaseError::Make(self.path.to_owned(), source)
+                }
+                error => self.damaged(Some(error.into())),
+            })
         })
-    })
+    }
+
+    /// What is half done is dropped on the way out, and nothing of it is used again.
+    fn or_damaged<T>(self, work: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(self.damaged(None)))
+    }
+
+    fn damaged(self, cause: Option<redb::Error>) -> DatabaseError {
+        DatabaseError::Damaged(self.path.to_owned(), self.content, cause.map(Box::new))
+    }
 }
 
 /// Whether there is no room, which says nothing about the file.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// What is half done is dropped on the way out, and nothing of it is used again.
-fn or_damaged<T>(
-    (path, content): (&Path, Content),
-    work: impl FnOnce() -> Result<T, DatabaseError>,
-) -> Result<T, DatabaseError> {
-    let damaged = || DatabaseError::Damaged(path.to_owned(), content, None);
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged()))
 }
 
 /// Dropped without a commit, a transaction has not happened.

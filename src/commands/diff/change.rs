@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use http::Method;
 use serde::Serialize;
 
 use super::difference::Differences;
 use super::reach::{Shift, shift};
-use super::side::{Reach, Side};
+use super::side::{Reach, Side, Written};
 use super::{everywhere, handshake, probe};
 use crate::config::{PathPattern, Route, Site};
 use crate::routing::NoRoute;
@@ -51,8 +50,9 @@ pub(super) fn all(before: &Side, after: &Side) -> Vec<Change> {
     for (host, name) in probe::hosts([before, after]) {
         match (before.site(&host), after.site(&host)) {
             (Some(old), Some(new)) => {
-                changes.extend(handshake::change(&name, (before, old), (after, new)));
-                of_site(&name, &host, (before, old), (after, new), &mut changes);
+                let (old, new) = (Written { by: before, it: old }, Written { by: after, it: new });
+                changes.extend(handshake::change(&name, &old, &new));
+                of_site(&name, &host, &old, &new, &mut changes);
             }
             (Some(site), None) => changes.push(whole(Kind::Removed, &name, before, site)),
             (None, Some(site)) => changes.push(whole(Kind::Added, &name, after, site)),
@@ -81,17 +81,19 @@ fn whole(kind: Kind, name: &str, of: &Side, site: &Site) -> Change {
     }
 }
 
-fn of_site(name: &str, host: &str, (before, old): (&Side, &Site), (after, new): (&Side, &Site), all: &mut Vec<Change>) {
-    let (patterns, methods) = (probe::patterns([old, new]), probe::methods([old, new]));
-    let any_case = [old, new].into_iter().flat_map(|site| &site.routes).any(|route| route.ignore_case);
+fn of_site(name: &str, host: &str, old: &Written<'_, Site>, new: &Written<'_, Site>, all: &mut Vec<Change>) {
+    let sites = [old.it, new.it];
+    let (patterns, methods) = (probe::patterns(sites), probe::methods(sites));
+    let any_case = sites.into_iter().flat_map(|site| &site.routes).any(|route| route.ignore_case);
     let of_pattern = |pattern: &PathPattern| {
         let mut found: Vec<(Found, BTreeSet<usize>)> = Vec::new();
         for path in probe::paths(pattern, &patterns, any_case) {
             for (index, method) in methods.iter().enumerate() {
-                let Some(new) = compare((before, old), (after, new), pattern, (host, &path, method)) else { continue };
-                match found.iter_mut().find(|(known, _)| *known == new) {
+                let reached = [old.by, new.by].map(|side| side.reach(host, &path, method));
+                let Some(change) = compare(old, new, pattern, &reached) else { continue };
+                match found.iter_mut().find(|(known, _)| *known == change) {
                     Some((_, of)) => drop(of.insert(index)),
-                    None => found.push((new, BTreeSet::from([index]))),
+                    None => found.push((change, BTreeSet::from([index]))),
                 }
             }
         }
@@ -122,34 +124,33 @@ struct Found {
 }
 
 fn compare(
-    (before, old): (&Side, &Site),
-    (after, new): (&Side, &Site),
+    old: &Written<'_, Site>,
+    new: &Written<'_, Site>,
     pattern: &PathPattern,
-    (host, path, method): (&str, &str, &Method),
+    [was, is]: &[Reach<'_>; 2],
 ) -> Option<Found> {
-    let (was, is) = (before.reach(host, path, method), after.reach(host, path, method));
-    if !is_of(pattern, &was, &is) {
+    if !is_of(pattern, was, is) {
         return None;
     }
-    let shift = shift(&was, &is);
+    let shift = shift(was, is);
     let mut what = Vec::new();
     if shift != Shift::Same {
         what.push(format!("{was} → {is}"));
     }
     let mut decides = shift != Shift::Same;
-    if let (Some(one), Some(other)) = (route(&was), route(&is)) {
+    if let (Some(one), Some(other)) = (route(was), route(is)) {
         if one.name != other.name && shift != Shift::Same {
             what.push(format!("falls under {}, before under {}", other.name, one.name));
         }
-        let differences = Differences::between((before, one), (after, other));
+        let differences = Differences::between(&Written { by: old.by, it: one }, &Written { by: new.by, it: other });
         decides |= differences.decides;
         what.extend(differences.told);
     }
-    let has = |site: &Site| site.routes.iter().any(|route| route.path == *pattern);
+    let has = |site: &Written<'_, Site>| site.it.routes.iter().any(|route| route.path == *pattern);
     let gone = |reach: &Reach<'_>| matches!(reach, Reach::Nobody(NoRoute::NoPath | NoRoute::UnknownHost));
     let kind = match (shift, has(old), has(new)) {
-        (Shift::Opened, ..) if gone(&was) && matches!(is, Reach::Some(_)) => Kind::Added,
-        (Shift::Closed, ..) if gone(&is) => Kind::Removed,
+        (Shift::Opened, ..) if gone(was) && matches!(is, Reach::Some(_)) => Kind::Added,
+        (Shift::Closed, ..) if gone(is) => Kind::Removed,
         (Shift::Opened, ..) => Kind::Opened,
         (Shift::Closed, ..) => Kind::Closed,
         (Shift::Same, false, true) => Kind::Added,

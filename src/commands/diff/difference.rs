@@ -1,7 +1,7 @@
 //! What else two routes do otherwise, beside whom they let in.
 
 use super::reach::distrusted;
-use super::side::Side;
+use super::side::{Side, Written};
 use crate::config::{Access, IdentityHeader, Route, Upstream};
 
 /// What differs.
@@ -15,15 +15,15 @@ pub(super) struct Differences {
 
 impl Differences {
     /// Between the route that a request falls under by either configuration.
-    pub(super) fn between(before: (&Side, &Route), after: (&Side, &Route)) -> Self {
+    pub(super) fn between(before: &Written<'_, Route>, after: &Written<'_, Route>) -> Self {
         let mut found = Self::default();
-        let ((old, one), (new, other)) = (before, after);
+        let (Written { by: old, it: one }, Written { by: new, it: other }) = (before, after);
         let is_open = |route: &Route| route.access != Access::Required;
         if one.access != other.access && is_open(one) && is_open(other) {
             found.tell(format!("access {} → {}", one.access, other.access), true);
         }
-        found.issuers(old, new, (one, other));
-        found.upstreams(old, new, (one, other));
+        found.issuers(before, after);
+        found.upstreams(before, after);
         // To a public route, no identity is sent.
         if one.access != Access::Public && other.access != Access::Public {
             found.headers(old.identity(one), new.identity(other));
@@ -39,7 +39,8 @@ impl Differences {
     }
 
     /// Issuers whose name stands for others than before; and the same ones in another order, by which people sign in elsewhere.
-    fn issuers(&mut self, old: &Side, new: &Side, (one, other): (&Route, &Route)) {
+    fn issuers(&mut self, before: &Written<'_, Route>, after: &Written<'_, Route>) {
+        let (Written { by: old, it: one }, Written { by: new, it: other }) = (before, after);
         let names =
             |side: &Side, route| side.issuers(route).into_iter().map(|issuer| issuer.name.clone()).collect::<Vec<_>>();
         let (was, is) = (names(old, one), names(new, other));
@@ -59,7 +60,8 @@ impl Differences {
         }
     }
 
-    fn upstreams(&mut self, old: &Side, new: &Side, (one, other): (&Route, &Route)) {
+    fn upstreams(&mut self, before: &Written<'_, Route>, after: &Written<'_, Route>) {
+        let (Written { by: old, it: one }, Written { by: new, it: other }) = (before, after);
         let (before, after) = (old.upstream(one), new.upstream(other));
         if before.map(|upstream| &upstream.addresses) != after.map(|upstream| &upstream.addresses) {
             self.tell(format!("upstream {} → {}", old.addresses(one), new.addresses(other)), true);

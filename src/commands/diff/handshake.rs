@@ -1,12 +1,12 @@
 //! Certificates that the clients of a site are to show: the handshake decides about them, before there is a route.
 
 use super::change::{Change, Kind};
-use super::side::Side;
+use super::side::Written;
 use crate::config::{ClientCertificates, Site};
 
 /// What changes for a host, whatever the path.
-pub(super) fn change(name: &str, (before, old): (&Side, &Site), (after, new): (&Side, &Site)) -> Option<Change> {
-    let (was, is) = (before.client_certificates(old), after.client_certificates(new));
+pub(super) fn change(name: &str, old: &Written<'_, Site>, new: &Written<'_, Site>) -> Option<Change> {
+    let (was, is) = (old.by.client_certificates(old.it), new.by.client_certificates(new.it));
     if was == is {
         return None;
     }

@@ -11,6 +11,12 @@ pub(super) struct Side {
     router: Router,
 }
 
+/// A site or a route, and the configuration that says what the names in it mean.
+pub(super) struct Written<'a, T> {
+    pub(super) by: &'a Side,
+    pub(super) it: &'a T,
+}
+
 /// Who gets through to the application.
 pub(super) enum Reach<'a> {
     /// Nobody: no route is for the request.

@@ -145,28 +145,27 @@ pub struct Answer {
     pub clears_cookies: bool,
 }
 
+impl Check {
+    /// Of which only the verdict is told.
+    pub(super) fn of(step: &'static str, what: impl Into<String>, holds: impl Into<Option<bool>>) -> Self {
+        Self { step, what: what.into(), holds: holds.into(), wanted: None, seen: None }
+    }
+
+    /// With what is there.
+    pub(super) fn seen(self, seen: impl Into<String>) -> Self {
+        Self { seen: Some(seen.into()), ..self }
+    }
+
+    /// With what would be right.
+    pub(super) fn wanted(self, wanted: impl Into<String>) -> Self {
+        Self { wanted: Some(wanted.into()), ..self }
+    }
+}
+
 impl Explanation {
-    /// Notes one thing that was looked at.
-    pub(super) fn check(&mut self, step: &'static str, what: impl Into<String>, holds: impl Into<Option<bool>>) {
-        self.checks.push(Check { step, what: what.into(), holds: holds.into(), wanted: None, seen: None });
-    }
-
-    /// The same, with what would be right and what is there.
-    pub(super) fn compare(
-        &mut self,
-        step: &'static str,
-        what: impl Into<String>,
-        holds: impl Into<Option<bool>>,
-        (wanted, seen): (Option<String>, Option<String>),
-    ) {
-        self.checks.push(Check { step, what: what.into(), holds: holds.into(), wanted, seen });
-    }
-
     /// The request does not come: the handshake before it is refused for the certificate that is shown in it.
     pub fn refuse_handshake(&mut self, reason: &str) {
-        let seen = Some(reason.to_owned());
-        let what = "it counts".to_owned();
-        self.checks.insert(0, Check { step: "client certificate", what, holds: Some(false), wanted: None, seen });
+        self.checks.insert(0, Check::of("client certificate", "it counts", false).seen(reason));
         self.reason = Some(format!("the TLS handshake is refused: {reason}"));
         (self.decision, self.status, self.answers, self.forwarded) = (Decision::Refused, None, None, None);
     }

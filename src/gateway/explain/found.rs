@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use http::Method;
 
 use super::Target;
-use super::explanation::{Candidate, Explanation};
+use super::explanation::{Candidate, Check, Explanation};
 use crate::config::{Access, PathPattern, Route};
 use crate::gateway::Gateway;
 use crate::routing::{Misreading, Standing};
@@ -57,7 +57,7 @@ pub(super) fn routes(gateway: &Gateway, target: &Target, method: &Method, told: 
             }
             Misreading::TooMany => "it can be read in more ways than anybody means".to_owned(),
         };
-        told.compare("route", "one meaning of the path", false, (None, Some(seen)));
+        told.checks.push(Check::of("route", "one meaning of the path", false).seen(seen));
     }
 }
 

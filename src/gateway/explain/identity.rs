@@ -3,7 +3,7 @@
 
 use humantime::format_duration;
 
-use super::explanation::Explanation;
+use super::explanation::{Check, Explanation};
 use super::{Presented, assumed, shown};
 use crate::auth::authenticate::{Authenticator, Foreseen, Identity, Source, Trust};
 use crate::auth::authorize::{authorize, is_met};
@@ -78,7 +78,7 @@ async fn find(
     told: &mut Explanation,
 ) -> Result<Known, Rejection> {
     if route.access == Access::Public {
-        told.check(STEP, "access is public: no identity is looked at", true);
+        told.checks.push(Check::of(STEP, "access is public: no identity is looked at", true));
         return Ok(Known::nobody());
     }
     match presented {
@@ -104,7 +104,7 @@ async fn as_sent(
     let foreseen = authenticator.foresee(credentials, route, (may_renew, trust), &mut exchange.jar).await;
     match foreseen {
         Ok(Foreseen::Nobody) => {
-            told.check(STEP, "access is optional: it goes on without an identity", true);
+            told.checks.push(Check::of(STEP, "access is optional: it goes on without an identity", true));
             Ok(Known::nobody())
         }
         Ok(Foreseen::Somebody { identity, renews_ahead }) => {
@@ -138,17 +138,17 @@ async fn presented(
 ) -> Option<String> {
     let authenticator = &gateway.authenticator;
     if let Some(token) = &credentials.bearer {
-        told.compare(STEP, "presented", true, (None, Some("a bearer token in Authorization".to_owned())));
+        told.checks.push(Check::of(STEP, "presented", true).seen("a bearer token in Authorization"));
         return examine(gateway, authenticator, token, &route.issuers, told).await;
     }
     if let Some(certificate) = credentials.deciding_certificate() {
         let seen = certificate.said().map_or_else(|error| error.to_string(), shown::claims);
-        told.compare(STEP, "presented", true, (None, Some("a client certificate, and no token".to_owned())));
-        told.compare(STEP, "certificate names", certificate.said().is_ok(), (None, Some(seen)));
+        told.checks.push(Check::of(STEP, "presented", true).seen("a client certificate, and no token"));
+        told.checks.push(Check::of(STEP, "certificate names", certificate.said().is_ok()).seen(seen));
         return None;
     }
     if authenticator.has_key(credentials) {
-        told.compare(STEP, "presented", true, (None, Some("a key to a session in the store".to_owned())));
+        told.checks.push(Check::of(STEP, "presented", true).seen("a key to a session in the store"));
         return None;
     }
     let session = authenticator.presented(credentials, &route.issuers).ok()??;
@@ -157,7 +157,7 @@ async fn presented(
         (Some(_), None) => "an access token in cookies",
         (None, _) => "a refresh token in cookies",
     };
-    told.compare(STEP, "presented", true, (None, Some(halves.to_owned())));
+    told.checks.push(Check::of(STEP, "presented", true).seen(halves));
     if let Some(facts) = &session.facts {
         age(gateway, facts, told);
     }
@@ -174,9 +174,9 @@ fn age(gateway: &Gateway, facts: &SessionFacts, told: &mut Explanation) {
     let ends = gateway.authenticator.session_end_of(facts.origin.started_at);
     let seen = format!("began {} ago", format_duration(now.since(facts.origin.started_at)));
     let wanted = format!("ends at the latest in {}", format_duration(ends.since(now)));
-    told.compare(STEP, "session", ends > now, (Some(wanted), Some(seen)));
+    told.checks.push(Check::of(STEP, "session", ends > now).wanted(wanted).seen(seen));
     let seen = format!("for {} more", format_duration(facts.idle_until.since(now)));
-    told.compare(STEP, "not idle for too long", facts.idle_until > now, (None, Some(seen)));
+    told.checks.push(Check::of(STEP, "not idle for too long", facts.idle_until > now).seen(seen));
 }
 
 /// What verification looks at, and how far it comes.
@@ -210,7 +210,11 @@ async fn examine(
             _ if examined.what == "exp" => examined.seen.map(|seen| since_or_until(&seen, now.0)),
             _ => examined.seen,
         };
-        told.compare(STEP, format!("token {}", examined.what), holds, (examined.wanted, seen));
+        told.checks.push(Check {
+            wanted: examined.wanted,
+            seen,
+            ..Check::of(STEP, format!("token {}", examined.what), holds)
+        });
     }
     doubt
 }
@@ -240,7 +244,7 @@ fn of_claims(
         let own = terms.filter(|terms| terms.identify()).map(ClientCertificates::issuer_name);
         let counts = own.as_deref() == Some(certified);
         let wanted = own.unwrap_or_else(|| "no certificate is an identity on this site".to_owned());
-        told.compare(STEP, "claims iss", counts, (Some(wanted), Some(certified.to_owned())));
+        told.checks.push(Check::of(STEP, "claims iss", counts).wanted(wanted).seen(certified));
         if !counts {
             return Err(Unauthenticated::Token(VerifyError::UntrustedIssuer).into());
         }
@@ -262,7 +266,7 @@ fn of_claims(
             (Some(wanted), seen.unwrap_or_default().to_owned())
         }
     };
-    told.compare(STEP, "claims iss", issuer.is_some(), (wanted, Some(seen)));
+    told.checks.push(Check { wanted, ..Check::of(STEP, "claims iss", issuer.is_some()).seen(seen) });
     let issuer = issuer.map(Issuer::id).ok_or(Unauthenticated::Token(VerifyError::UntrustedIssuer))?;
     Ok(Known { identity: Some(assumed::identity(claims.clone(), (issuer, Source::Header))), undecided: None })
 }
@@ -276,12 +280,12 @@ fn of_issuer(
 ) -> Result<Known, Rejection> {
     let issuers = gateway.authenticator.verifier().issuers();
     let counts = route.issuers.iter().filter_map(|id| issuers.by_id(*id)).any(|issuer| &*issuer.config().name == name);
-    told.compare(STEP, "an issuer of the route", counts, (None, Some(format!("{name}, says the log"))));
+    told.checks.push(Check::of(STEP, "an issuer of the route", counts).seen(format!("{name}, says the log")));
     if !counts {
         return Err(Unauthenticated::Token(VerifyError::UntrustedIssuer).into());
     }
     for condition in &route.require {
-        told.compare("authorize", condition.to_string(), None, (None, Some("the log does not keep claims".to_owned())));
+        told.checks.push(Check::of("authorize", condition.to_string(), None).seen("the log does not keep claims"));
     }
     // Who lets in everybody of an issuer needs no claims.
     let certain = route.require.is_empty() && route.authentication.is_any();
@@ -299,7 +303,7 @@ fn conditions(identity: &Identity, route: &Route, told: &mut Explanation) {
     for condition in &route.require {
         let seen = claims.at(&condition.claim).map_or_else(|| "no such claim".to_owned(), shown::claim);
         let holds = is_met(claims, condition);
-        told.compare("authorize", condition.to_string(), holds, (None, Some(seen)));
+        told.checks.push(Check::of("authorize", condition.to_string(), holds).seen(seen));
     }
 }
 
@@ -310,5 +314,5 @@ fn sign_in(gateway: &Gateway, identity: &Identity, route: &Route, told: &mut Exp
     let seen: Vec<_> = ["acr", "auth_time"].into_iter().filter_map(claim).collect();
     let seen = if seen.is_empty() { "the token says nothing of it".to_owned() } else { seen.join(", ") };
     let holds = gateway.authenticator.check_sign_in(identity, &route.authentication).is_ok();
-    told.compare("authorize", route.authentication.to_string(), holds, (None, Some(seen)));
+    told.checks.push(Check::of("authorize", route.authentication.to_string(), holds).seen(seen));
 }

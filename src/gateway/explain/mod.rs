@@ -96,7 +96,7 @@ async fn retrace<'g>(
     }
     let super::Decision { route, identity, .. } = outcome?;
     if exchange.cors.is_preflight(route) {
-        told.check("authenticate", "a CORS preflight passes without an identity", true);
+        told.checks.push(Check::of("authenticate", "a CORS preflight passes without an identity", true));
     }
     told.reason = undecided;
     let identity = identity.as_ref();
@@ -120,21 +120,16 @@ async fn retrace<'g>(
 fn certificate(gateway: &Gateway, connection: &Connection, target: &Target, told: &mut Explanation) {
     let Some(terms) = client_certificate::terms(gateway, &target.host) else { return };
     if connection.asked.is_some() {
-        told.compare("client certificate", terms.asks(), true, (None, Some("shown".to_owned())));
+        told.checks.push(Check::of("client certificate", terms.asks(), true).seen("shown"));
     } else {
-        let seen = "not known here: one that counts, in a handshake for this very site, else 421".to_owned();
-        told.compare("client certificate", terms.asks(), None, (None, Some(seen)));
+        let seen = "not known here: one that counts, in a handshake for this very site, else 421";
+        told.checks.push(Check::of("client certificate", terms.asks(), None).seen(seen));
     }
 }
 
 /// How many requests may come. How many have is known to the running gateway alone.
 fn limits<'g>(gateway: &'g Gateway, route: &'g Route) -> impl Iterator<Item = Check> + 'g {
     let limits = route.rate_limits.iter().filter_map(|id| gateway.config.rate_limits.get(id.0));
-    limits.map(|limit| Check {
-        step: "rate limit",
-        what: limit.to_string(),
-        holds: None,
-        wanted: None,
-        seen: Some("only the running gateway knows how many there were".to_owned()),
-    })
+    let seen = "only the running gateway knows how many there were";
+    limits.map(move |limit| Check::of("rate limit", limit.to_string(), None).seen(seen))
 }

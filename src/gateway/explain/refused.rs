@@ -1,6 +1,6 @@
 //! Which step a refusal is of.
 
-use super::explanation::Explanation;
+use super::explanation::{Check, Explanation};
 use crate::auth::sign_in::SignInError;
 use crate::auth::unauthenticated::Unauthenticated;
 use crate::forwarding::chain;
@@ -26,5 +26,5 @@ pub(super) fn tell(rejection: &Rejection, told: &mut Explanation) {
         Rejection::Unauthenticated(_) => ("authenticate", "credentials"),
         _ => ("prepare", "the request for the application"),
     };
-    told.compare(step, what, false, (None, Some(chain(rejection))));
+    told.checks.push(Check::of(step, what, false).seen(chain(rejection)));
 }
