@@ -44,6 +44,9 @@ pub enum OrderError {
     /// The authority refuses for now: too many orders, or it is in trouble itself.
     #[error("the authority refuses for now: {0}")]
     RefusedForNow(String),
+    /// The authority: it took none of several nonces, and so has looked at nothing (RFC 8555 §6.5).
+    #[error("the authority refuses the nonces that it gives out: {0}")]
+    NoncesRefused(String),
     /// The operator: the authority refuses what it is asked for.
     #[error("the authority refuses: {0}")]
     Refused(String),
@@ -80,7 +83,8 @@ impl OrderError {
         let words = words(&problem);
         match kind.as_str() {
             "accountDoesNotExist" => Self::UnknownAccount,
-            "rateLimited" | "serverInternal" | "badNonce" => Self::RefusedForNow(words),
+            "badNonce" => Self::NoncesRefused(words),
+            "rateLimited" | "serverInternal" => Self::RefusedForNow(words),
             "connection" | "dns" | "tls" | "incorrectResponse" | "caa" => Self::NotSeen(words),
             _ if problem.status.is_some_and(|status| status >= 500) => Self::RefusedForNow(words),
             _ => Self::Refused(words),
@@ -117,6 +121,7 @@ impl OrderError {
             | Self::TooSlow
             | Self::UnknownAccount
             | Self::RefusedForNow(_)
+            | Self::NoncesRefused(_)
             | Self::NoSuchChallenge
             | Self::Unusable(_) => "authority",
             Self::Request(_) | Self::Challenge(_) | Self::Key(_) | Self::Defect => "us",
@@ -155,6 +160,15 @@ pub(super) fn words(problem: &Problem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_looked_at_is_asked_again_soon() {
+        let waits = |kind: &str| {
+            let problem = format!(r#"{{"type":"urn:ietf:params:acme:error:{kind}","detail":"no","status":400}}"#);
+            OrderError::of(serde_json::from_str::<Problem>(&problem).unwrap().into()).amid().waits().0.as_secs()
+        };
+        assert_eq!((waits("badNonce"), waits("rateLimited"), waits("malformed")), (2, 300, 300));
+    }
 
     #[test]
     fn unauthorized_is_about_the_name_where_the_authority_looked_and_else_about_the_account() {

@@ -135,6 +135,16 @@ async fn the_authority_is_told_another_contact_once_with_the_next_order() {
 }
 
 #[tokio::test]
+async fn an_authority_that_refuses_one_good_nonce_in_five_issues_all_the_same() {
+    let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };
+    pebble.refuse_nonces(20);
+    pebble.start().await;
+    let (upstream, directory) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let usher = Usher::serve(&configuration(&pebble, "http-01", &upstream, &directory), directory.path());
+    shown(&pebble.trusting().await, None, &usher).await;
+}
+
+#[tokio::test]
 async fn an_authority_that_wants_an_account_of_the_operators_issues_to_who_has_its_key() {
     const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
     let Some(mut pebble) = Pebble::prepare(MONTHS) else { return };

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::fleet::instances::Troubled;
 use crate::harness::certificates::authority;
-use crate::harness::redis::free_port;
+use crate::harness::port::free_port;
 use crate::harness::scene::assert_renewed;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{Jar, Redis};

@@ -13,7 +13,7 @@ use usher::clock::Clock;
 
 use crate::harness::certificates::authority;
 use crate::harness::metrics::Metrics;
-use crate::harness::redis::free_port;
+use crate::harness::port::free_port;
 use crate::harness::scene::{ISSUERS, SESSION};
 use crate::harness::scripted::{Line, answer};
 use crate::harness::wait::PATIENCE;

@@ -23,6 +23,7 @@ pub(crate) mod mirror;
 pub(crate) mod outer_proxy;
 pub(crate) mod pebble;
 pub(crate) mod place;
+pub(crate) mod port;
 pub(crate) mod promtool;
 pub(crate) mod random;
 pub(crate) mod raw;

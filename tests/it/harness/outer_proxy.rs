@@ -13,7 +13,7 @@ use super::application_server::LEASH;
 use super::certificates::authority;
 use super::client::{Client, Protocol};
 use super::left_out::left_out;
-use super::redis::free_port;
+use super::port::free_port;
 use super::wait::PATIENCE;
 
 /// The proxies that there are.

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::application_server::LEASH;
 use super::certificates::authority;
 use super::left_out::left_out;
-use super::redis::free_port;
+use super::port::free_port;
 use super::wait::PATIENCE;
 
 /// A running authority, for which every name leads to this machine. It is killed with this value.
@@ -34,6 +34,8 @@ pub(crate) struct Pebble {
     management: u16,
     names: u16,
     programs: PathBuf,
+    /// How many of a hundred good nonces it refuses.
+    refused_nonces: u8,
     processes: Vec<Child>,
     directory: TempDir,
 }
@@ -71,7 +73,17 @@ impl Pebble {
             "profiles": { "default": { "description": "the only one", "validityPeriod": validity } },
         } });
         std::fs::write(directory.path().join("pebble.json"), config.to_string()).unwrap();
-        Some(Self { http, https, port, management, names, programs, processes: Vec::new(), directory })
+        Some(Self {
+            http,
+            https,
+            port,
+            management,
+            names,
+            programs,
+            refused_nonces: 0,
+            processes: Vec::new(),
+            directory,
+        })
     }
 
     /// It makes accounts for those alone who have this key, in base64url, of this name.
@@ -81,6 +93,11 @@ impl Pebble {
         config["pebble"]["externalAccountBindingRequired"] = true.into();
         config["pebble"]["externalAccountMACKeys"] = json!({ key_id: key });
         std::fs::write(path, config.to_string()).unwrap();
+    }
+
+    /// It refuses so many of a hundred nonces that are good, as it may: a client comes again.
+    pub(crate) fn refuse_nonces(&mut self, percent: u8) {
+        self.refused_nonces = percent;
     }
 
     /// Starts it; or again, and it has forgotten everything.
@@ -109,6 +126,7 @@ impl Pebble {
             .arg(self.programs.join(program))
             .args(arguments)
             .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", self.refused_nonces.to_string())
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
@@ -140,7 +158,7 @@ impl Pebble {
         std::fs::read_to_string(self.directory.path().join("pebble.log")).unwrap_or_default()
     }
 
-    /// How many orders were made. It may be asked more often: it refuses some requests on purpose, which come again.
+    /// How many orders were made.
     pub(crate) fn orders(&self) -> usize {
         self.said().matches("Added order ").count()
     }

@@ -1,12 +1,12 @@
 //! A real Redis in a process of its own, on a port that was free, with its files in a directory of its own.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::port::free_port;
 use super::wait::PATIENCE;
 
 /// A running server. Its process is killed with this value.
@@ -95,17 +95,6 @@ impl Redis {
         while self.command(&["PING"]).await.is_empty() {
             assert!(started.elapsed() < PATIENCE, "redis-server starts: {:?}", self.arguments);
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    }
-}
-
-/// A port that nothing listens on at the moment. Redis cannot be asked for any free one.
-pub(crate) fn free_port() -> u16 {
-    // Those of a Cluster have a second one, ten thousand above.
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
         }
     }
 }
