@@ -1,6 +1,7 @@
 //! HTTP/2 upstreams.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +160,59 @@ async fn after_goaway_a_new_connection_is_made() {
     let forwarder = forwarder(upstream.h2c());
     for number in 0..5 {
         assert_eq!(get(&forwarder, "/").await.1, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_finds_several_connections_going_away_is_sent_on_a_new_one() {
+    let (together, end) = (Arc::new(Barrier::new(4)), Arc::new(Barrier::new(3)));
+    let ending = Arc::clone(&end);
+    let upstream = Script::start(move |stream: TcpStream, number| {
+        let (together, ending) = (Arc::clone(&together), Arc::clone(&ending));
+        async move {
+            let mut connection = h2::server::Builder::new().max_concurrent_streams(2).handshake(stream).await.unwrap();
+            let (mut count, mut ends, mut is_ending) = (0, pin!(ending.wait()), number > 1);
+            loop {
+                tokio::select! {
+                    _ = &mut ends, if !is_ending => {
+                        connection.graceful_shutdown();
+                        is_ending = true;
+                    }
+                    accepted = connection.accept() => {
+                        let Some(Ok((request, mut respond))) = accepted else { return };
+                        if request.uri().path() == "/" {
+                            say(&mut respond, "ok");
+                            continue;
+                        }
+                        count += 1;
+                        let (together, stays) = (Arc::clone(&together), count == 1);
+                        tokio::spawn(async move {
+                            together.wait().await;
+                            let head = Response::builder().header("stays", stays.to_string()).body(()).unwrap();
+                            let _stream = respond.send_response(head, !stays).unwrap();
+                            std::future::pending::<()>().await;
+                        });
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    for _ in 0..2 {
+        get(&forwarder, "/").await;
+    }
+    let streams = (0..4).map(|_| async {
+        let response = send(&forwarder, request(Method::GET, "/together")).await.unwrap();
+        (response.headers()["stays"] == "true").then_some(response)
+    });
+    let streams = futures_util::future::join_all(streams).await;
+    assert_eq!((streams.iter().flatten().count(), upstream.accepted()), (2, 2));
+    end.wait().await;
+    while upstream.accepted() == 2 {
+        // By then both have said so.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(get(&forwarder, "/").await.0, StatusCode::OK);
     }
 }
 
