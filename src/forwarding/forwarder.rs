@@ -73,7 +73,7 @@ impl Forwarder {
                     request = Box::new(unsent);
                     closed += 1;
                 }
-                Err(Unanswered { silent: true, unprocessed, error, .. }) => {
+                Err(Unanswered { silent, unprocessed, error, .. }) if silent || unprocessed => {
                     let copy = copy.filter(|copy| unprocessed || copy.is_repeatable);
                     let Some(copy) = copy else { return Err(error) };
                     request = Box::new(copy.into_request(balance).await.ok_or(error)?);
