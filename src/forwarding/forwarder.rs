@@ -14,7 +14,7 @@ use crate::forwarding::condition::Evidence;
 use crate::forwarding::error::ForwardError;
 use crate::forwarding::framing;
 use crate::forwarding::http1::{Answer, Http1, Unanswered};
-use crate::forwarding::http2::Http2;
+use crate::forwarding::http2::{self, Http2};
 use crate::forwarding::request_body::RequestBody;
 use crate::forwarding::response_timer::ResponseTimer;
 use crate::forwarding::upgrade::{Protocol, Switched};
@@ -40,10 +40,10 @@ impl Forwarder {
     /// authority. With an [`upgrade::Protocol`](Protocol) among its extensions it asks to switch protocols; a 101 answer
     /// then has the upstream's side in its body ([`UpstreamBody::take_switched`]).
     ///
-    /// A request that found its pooled connection closed before a byte was written is sent on a fresh one, whatever the
-    /// method. One without a body and of an idempotent method (RFC 9110 §9.2.2) is sent once more if a pooled connection
-    /// broke before the upstream said anything, as long as those are few among all; so is any of which an HTTP/2 upstream says
-    /// that it was not processed, if it has no more body than is kept. Nothing else is ever repeated.
+    /// A request that found its pooled connection closed before a byte was written is sent on another, whatever the method:
+    /// several of HTTP/2 may be going away. One without a body and of an idempotent method (RFC 9110 §9.2.2) is sent once more
+    /// if a pooled connection broke before the upstream said anything, as long as those are few among all; so is any of which
+    /// an HTTP/2 upstream says that it was not processed, if it has no more body than is kept. Nothing else is ever repeated.
     ///
     /// `affinity` says whose request it is, where the upstream [keeps together](Upstreams::keeps_together) what is.
     ///
@@ -62,14 +62,18 @@ impl Forwarder {
         balance.begin();
         let upgrade = request.extensions_mut().remove::<Protocol>();
         let mut demand = Demand { reuse: true, upgrade: upgrade.is_some(), connect: timeouts.connect };
+        let mut closed = 0;
         loop {
             let lease = balance.lease(demand, affinity).await?;
-            let reused = lease.reused && demand.reuse;
-            let copy = reused.then(|| Copy::of(&mut request, &lease)).flatten();
+            let reused = lease.reused;
+            let copy = (reused && demand.reuse).then(|| Copy::of(&mut request, &lease)).flatten();
             match lease.exchange(request, upgrade.as_ref(), timeouts).await {
                 Ok(response) => return Ok(response),
-                Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = Box::new(unsent),
-                Err(Unanswered { silent: true, unprocessed, error, .. }) => {
+                Err(Unanswered { unsent: Some(unsent), .. }) if reused && closed < http2::CONNECTIONS => {
+                    request = Box::new(unsent);
+                    closed += 1;
+                }
+                Err(Unanswered { silent, unprocessed, error, .. }) if silent || unprocessed => {
                     let copy = copy.filter(|copy| unprocessed || copy.is_repeatable);
                     let Some(copy) = copy else { return Err(error) };
                     request = Box::new(copy.into_request(balance).await.ok_or(error)?);

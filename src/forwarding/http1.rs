@@ -163,8 +163,8 @@ impl Unanswered {
         let unsent = error.take_message();
         let source = error.into_error();
         let failure = timer.upload().and_then(|upload| upload.failure());
-        let mut silent = failure.is_none() && !heard;
-        let unprocessed = is_unprocessed(&source);
+        let unprocessed = failure.is_none() && is_unprocessed(&source);
+        let mut silent = failure.is_none() && !heard && !is_refused(&source);
         let error = match (failure, blame(&source)) {
             (Some(failure), _) => failure.into(),
             (None, Blame::Connection) => ForwardError::Broken { sent: unsent.is_none(), source },
@@ -186,7 +186,8 @@ impl Unanswered {
 
     /// Whether it speaks against the address: a connection that was used before may break without anybody's fault.
     pub(super) fn speaks_against_address(&self, reused: bool) -> bool {
-        self.error.fault() == Fault::Upstream && !(reused && (self.silent || self.unsent.is_some()))
+        let is_harmless = self.silent || self.unprocessed || self.unsent.is_some();
+        self.error.fault() == Fault::Upstream && !(reused && is_harmless)
     }
 }
 
@@ -200,20 +201,28 @@ enum Blame {
     Garbage,
 }
 
-/// The library tells this to streams after the last one of a GOAWAY, and to those that would begin when it has come. What a
-/// connection was lost for, it tells the others by another error.
+/// The library tells of a GOAWAY to streams after the last one that it counts, and to those that would begin when it has come. What
+/// a connection was lost for, it tells the others by another error.
 fn is_unprocessed(error: &hyper::Error) -> bool {
-    let error = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    error.is_some_and(|error| {
-        error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    is_refused(error) || of_http2(error).is_some_and(|error| error.is_remote() && error.is_go_away())
+}
+
+/// The upstream takes this one request not now, on a connection that stands.
+fn is_refused(error: &hyper::Error) -> bool {
+    of_http2(error).is_some_and(|error| {
+        error.is_remote() && error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
     })
+}
+
+fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref()
 }
 
 fn blame(error: &hyper::Error) -> Blame {
     if error.is_parse() {
         return Blame::Garbage;
     }
-    match error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
+    match of_http2(error) {
         Some(error) if error.is_library() => Blame::Garbage,
         Some(error) if error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM) => Blame::Request,
         _ => Blame::Connection,

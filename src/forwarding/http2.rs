@@ -34,7 +34,7 @@ const HEADER_LIST: u32 = 128 * 1024;
 pub(super) const STREAMS: usize = 100;
 
 /// How many connections are opened at most; above that, requests queue for a stream.
-const CONNECTIONS: usize = 8;
+pub(super) const CONNECTIONS: usize = 8;
 
 /// A peer that does not answer pings for so long is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use super::certificates::{CertificateError, Certificates};
 use super::client_chains::Short;
 use super::client_refusals::ClientRefusal;
+use super::divided_lists::DividedLists;
 use super::tls;
 use crate::clock::Timestamp;
 use crate::config::{ClientCertificates, Config, HostPattern};
@@ -80,10 +81,12 @@ fn verifier(wanted: &ClientCertificates) -> Result<Short, rustls::Error> {
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(lists).collect();
     let lists =
         lists.map_err(|_| rustls::Error::General("the lists of revoked certificates are not PEM".to_owned()))?;
+    let divided = DividedLists::among(&lists).map_err(|error| rustls::Error::General(error.to_string()))?;
     // Whoever is not told of in time, by any authority on the way, is refused: a list that has not come may name them.
     let verifier = if lists.is_empty() { verifier } else { verifier.with_crls(lists).enforce_revocation_expiration() };
     let verifier = if wanted.required { verifier } else { verifier.allow_unauthenticated() };
-    verifier.build().map(Short).map_err(|error| rustls::Error::General(error.to_string()))
+    let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(Short(verifier, divided))
 }
 
 fn server_config(wanted: &ClientCertificates, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {

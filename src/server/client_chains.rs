@@ -10,6 +10,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use super::divided_lists::DividedLists;
+
 /// Real chains have one or two. The search takes milliseconds with five, and grows twentyfold with two more.
 const MOST_INTERMEDIATES: usize = 4;
 
@@ -25,9 +27,9 @@ impl fmt::Debug for TooMany {
     }
 }
 
-/// Verifies as the other one does, what is short enough.
+/// Verifies as the other one does, what is short enough, and looks at the lists of which that one looks at one.
 #[derive(Debug)]
-pub(super) struct Short(pub(super) Arc<dyn ClientCertVerifier>);
+pub(super) struct Short(pub(super) Arc<dyn ClientCertVerifier>, pub(super) DividedLists);
 
 impl ClientCertVerifier for Short {
     fn offer_client_auth(&self) -> bool {
@@ -51,7 +53,11 @@ impl ClientCertVerifier for Short {
         if intermediates.len() > MOST_INTERMEDIATES {
             return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(TooMany)))));
         }
-        self.0.verify_client_cert(end_entity, intermediates, now)
+        let verified = self.0.verify_client_cert(end_entity, intermediates, now)?;
+        if std::iter::once(end_entity).chain(intermediates).any(|shown| self.1.names(shown)) {
+            return Err(CertificateError::Revoked.into());
+        }
+        Ok(verified)
     }
 
     fn verify_tls12_signature(
@@ -100,7 +106,8 @@ mod tests {
         let mut roots = RootCertStore::empty();
         roots.add(root).unwrap();
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Short(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let verifier = Short(verifier, DividedLists::default());
         let leaf = |issuer: &Issuer<'_, KeyPair>| {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -23,6 +23,7 @@ mod client_chains;
 mod client_refusals;
 mod connection;
 mod descriptors;
+mod divided_lists;
 mod drive;
 mod error;
 mod header_block;

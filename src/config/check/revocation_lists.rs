@@ -66,7 +66,7 @@ fn usable<'d>(ders: &'d [CertificateRevocationListDer<'_>]) -> Result<Vec<Certif
 }
 
 /// Whether one of them would hide the other. An authority may divide what it has revoked among lists that say so (RFC 5280
-/// §5.2.5).
+/// §5.2.5): a handshake looks at all of these.
 fn are_about_the_same(one: &CertificateRevocationList<'_>, other: &CertificateRevocationList<'_>) -> bool {
     let part = |list: &CertificateRevocationList<'_>| {
         let said = list.extensions().iter().find(|said| said.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);

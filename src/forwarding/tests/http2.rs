@@ -1,6 +1,7 @@
 //! HTTP/2 upstreams.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,6 +164,59 @@ async fn after_goaway_a_new_connection_is_made() {
 }
 
 #[tokio::test]
+async fn a_request_that_finds_several_connections_going_away_is_sent_on_a_new_one() {
+    let (together, end) = (Arc::new(Barrier::new(4)), Arc::new(Barrier::new(3)));
+    let ending = Arc::clone(&end);
+    let upstream = Script::start(move |stream: TcpStream, number| {
+        let (together, ending) = (Arc::clone(&together), Arc::clone(&ending));
+        async move {
+            let mut connection = h2::server::Builder::new().max_concurrent_streams(2).handshake(stream).await.unwrap();
+            let (mut count, mut ends, mut is_ending) = (0, pin!(ending.wait()), number > 1);
+            loop {
+                tokio::select! {
+                    _ = &mut ends, if !is_ending => {
+                        connection.graceful_shutdown();
+                        is_ending = true;
+                    }
+                    accepted = connection.accept() => {
+                        let Some(Ok((request, mut respond))) = accepted else { return };
+                        if request.uri().path() == "/" {
+                            say(&mut respond, "ok");
+                            continue;
+                        }
+                        count += 1;
+                        let (together, stays) = (Arc::clone(&together), count == 1);
+                        tokio::spawn(async move {
+                            together.wait().await;
+                            let head = Response::builder().header("stays", stays.to_string()).body(()).unwrap();
+                            let _stream = respond.send_response(head, !stays).unwrap();
+                            std::future::pending::<()>().await;
+                        });
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let forwarder = forwarder(upstream.h2c());
+    for _ in 0..2 {
+        get(&forwarder, "/").await;
+    }
+    let streams = (0..4).map(|_| async {
+        let response = send(&forwarder, request(Method::GET, "/together")).await.unwrap();
+        (response.headers()["stays"] == "true").then_some(response)
+    });
+    let streams = futures_util::future::join_all(streams).await;
+    assert_eq!((streams.iter().flatten().count(), upstream.accepted()), (2, 2));
+    end.wait().await;
+    while upstream.accepted() == 2 {
+        // By then both have said so.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(get(&forwarder, "/").await.0, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_get_survives_a_connection_that_dies_and_a_reset_does_not_kill_the_connection() {
     let upstream = Script::start(|stream: TcpStream, number| async move {
         let mut connection = h2::server::handshake(stream).await.unwrap();
@@ -186,7 +240,6 @@ async fn a_get_survives_a_connection_that_dies_and_a_reset_does_not_kill_the_con
 /// What ends the connection, or the stream of the second request, whose number is 3.
 const UNCOUNTED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
 const COUNTED: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
-const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 7];
 const FAILED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 2];
 
 /// An upstream that answers a first request, takes in `expected` bytes of the body of the second one, and ends that with `last`, or
@@ -224,22 +277,22 @@ async fn giving_up(expected: usize, last: &'static [u8]) -> Script {
 
 async fn give_back(stream: TcpStream) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
-    while let Some(Ok((request, mut respond))) = connection.accept().await {
-        tokio::spawn(async move {
-            let said = request
-                .headers()
-                .get("content-length")
-                .map_or("none".into(), |value| value.to_str().unwrap().to_owned());
-            let (mut whole, mut body) = (format!("{} {said} ", request.method()).into_bytes(), request.into_body());
-            while let Some(data) = body.data().await {
-                let data = data.unwrap();
-                body.flow_control().release_capacity(data.len()).unwrap();
-                whole.extend_from_slice(&data);
-            }
-            let answer = Response::builder().header("content-length", whole.len()).body(()).unwrap();
-            respond.send_response(answer, false).unwrap().send_data(whole.into(), true).unwrap();
-        });
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        tokio::spawn(answer_back(request, respond));
     }
+}
+
+async fn answer_back(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let said =
+        request.headers().get("content-length").map_or("none".into(), |value| value.to_str().unwrap().to_owned());
+    let (mut whole, mut body) = (format!("{} {said} ", request.method()).into_bytes(), request.into_body());
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        whole.extend_from_slice(&data);
+    }
+    let answer = Response::builder().header("content-length", whole.len()).body(()).unwrap();
+    respond.send_response(answer, false).unwrap().send_data(whole.into(), true).unwrap();
 }
 
 /// Has the first request answered, and says what becomes of the second one, of which `later` comes only after a while.
@@ -272,12 +325,37 @@ fn post(body: &str) -> String {
 #[tokio::test]
 async fn what_the_upstream_says_it_has_not_processed_is_sent_once_more_with_all_of_its_body() {
     let long = "x".repeat(16 * 1024);
-    for (last, body) in [(UNCOUNTED, "a=1"), (REFUSED, "a=1"), (UNCOUNTED, ""), (UNCOUNTED, &long)] {
-        let upstream = giving_up(body.len(), last).await;
+    for body in ["a=1", "", &long] {
+        let upstream = giving_up(body.len(), UNCOUNTED).await;
         let answer = second(&upstream, &post(body), "").await;
-        assert!(answer.ends_with(&format!("POST {} {body}", body.len())), "{last:?}: {answer}");
+        assert!(answer.ends_with(&format!("POST {} {body}", body.len())), "{answer}");
         assert_eq!(upstream.accepted(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_one_request_was_refused_brings_it_once_more_and_others_after_that() {
+    let upstream = Script::start(|stream: TcpStream, _| async move {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut is_refused = true;
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            is_refused = !is_refused;
+            if is_refused {
+                respond.send_reset(Reason::REFUSED_STREAM);
+            } else {
+                tokio::spawn(answer_back(request, respond));
+            }
+        }
+    })
+    .await;
+    let (forwarder, upstreams) = known(upstream.h2c());
+    for _ in 0..10 {
+        assert_eq!(get(&forwarder, "/").await.0, StatusCode::OK);
+    }
+    let answer = second(&upstream, &post("a=1"), "").await;
+    assert!(answer.ends_with("POST 3 a=1"), "{answer}");
+    assert_eq!(upstream.accepted(), 2, "one of each forwarder");
+    assert!(!upstreams.pools()[0].addresses[0].condition.is_out());
 }
 
 #[tokio::test]
