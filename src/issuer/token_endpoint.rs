@@ -74,7 +74,10 @@ pub enum RefreshFailure {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// An OAuth error other than `invalid_grant` (RFC 6749 §5.2). `invalid_client` is the operator's.
-    #[error("the issuer answered {status} with the error {code:?}{}", of_client(code).map(|see| format!(": {see}")).unwrap_or_default())]
+    #[error(
+        "the issuer answered {status} with the error {code:?}{}",
+        of_client(code).map(|see| format!(": {see}")).unwrap_or_default()
+    )]
     Refused {
         /// The status.
         status: StatusCode,
