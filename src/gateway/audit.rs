@@ -237,9 +237,11 @@ const fn event_of(rejection: &Rejection) -> Option<Event> {
         Rejection::NotSignedIn(NotSignedIn::WrongCode { .. } | NotSignedIn::Throttled { subject: Some(_), .. }) => {
             Some(Event::SecondFactorFailed)
         }
-        Rejection::SignIn(_) | Rejection::LoginTokens(_) | Rejection::LoginAnswer | Rejection::NotSignedIn(_) => {
-            Some(Event::SignInFailed)
-        }
+        Rejection::SignIn(_)
+        | Rejection::NotBegun(_)
+        | Rejection::LoginTokens(_)
+        | Rejection::LoginAnswer
+        | Rejection::NotSignedIn(_) => Some(Event::SignInFailed),
     }
 }
 

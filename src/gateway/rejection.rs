@@ -91,6 +91,9 @@ pub enum Rejection {
     /// A sign-in does not begin, or comes to nothing; the variant inside says whose fault it is.
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    /// Somebody has signed in, and no session can begin with that; the variant inside says whose fault it is.
+    #[error(transparent)]
+    NotBegun(Unauthenticated),
     /// The sign-in is not the JSON that it should be. The client.
     #[error("the sign-in cannot be read")]
     SignInRequest,
@@ -160,6 +163,7 @@ impl Rejection {
             | Self::LoginTokens(_)
             | Self::LoginAnswer
             | Self::SignIn(_)
+            | Self::NotBegun(_)
             | Self::SignInRequest
             | Self::CookiesNotKept
             | Self::NotSignedIn(_)

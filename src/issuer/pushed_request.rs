@@ -20,9 +20,11 @@ use super::Issuer;
 use super::authorization_code::AuthorizationError;
 use super::form::Form;
 use super::news::News;
+use super::token_endpoint::of_client;
 use super::transport::TransportError;
 use crate::clock::Clock;
 use crate::config::{Client, ClientAuthentication};
+use crate::oauth::TokenErrorResponse;
 
 /// Requests under way at one server.
 const MOST: usize = 16;
@@ -46,6 +48,16 @@ pub enum PushError {
     /// It was refused. The operator's most likely: the client's credentials or parameters.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
+    /// It was refused, with an error (RFC 9126 §2.3). The operator's most likely.
+    #[error("the issuer answered {status} with the error {code:?}: {remedy}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// The code.
+        code: String,
+        /// What is to be looked at.
+        remedy: String,
+    },
     /// One like it was refused just now, with this status: the issuer was not asked again, and it has been logged. The
     /// operator's.
     #[error("the issuer answered {0} a moment ago, and was not asked again")]
@@ -67,7 +79,9 @@ impl PushError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Transport(_) | Self::Busy => true,
-            Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Status(status) | Self::Refused { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Remembered(_) | Self::Garbage | Self::NoEndpoint => false,
         }
     }
@@ -199,7 +213,9 @@ impl Issuer {
         };
         let spared = match &outcome {
             Ok(_) => self.pushing.taken(alike),
-            Err(PushError::Status(status)) if status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS => {
+            Err(PushError::Status(status) | PushError::Refused { status, .. })
+                if status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS =>
+            {
                 self.pushing.refuse(alike, *status)
             }
             Err(_) => 0,
@@ -223,11 +239,30 @@ impl Issuer {
         let form = parameters.fold(Form::default(), |form, (name, value)| form.with(name, value.as_bytes()));
         let post = self.posted(form, endpoint);
         let answer = self.transport.post(post, LIMIT).await?;
-        if !answer.status.is_success() {
-            return Err(PushError::Status(answer.status));
+        let status = answer.status;
+        if !status.is_success() {
+            let code = answer.body.ok().as_deref().and_then(TokenErrorResponse::printable_code);
+            return Err(code.map_or(PushError::Status(status), |code| {
+                let remedy = remedy(&code, request.redirect_uri);
+                PushError::Refused { status, code, remedy }
+            }));
         }
         let pushed: Pushed = serde_json::from_slice(&answer.body?).map_err(|_| PushError::Garbage)?;
         Some(pushed.request_uri).filter(|uri| !uri.is_empty() && uri.len() <= LONGEST).ok_or(PushError::Garbage)
+    }
+}
+
+/// What an operator looks at, by the error. The codes do not tell much apart: that a redirect URI is not registered is
+/// `invalid_redirect_uri` to some servers, and `invalid_request`, like so much else, to most.
+fn remedy(code: &str, redirect_uri: &str) -> String {
+    if let Some(remedy) = of_client(code) {
+        return remedy.to_owned();
+    }
+    match code {
+        "invalid_scope" => "see scopes".to_owned(),
+        "invalid_target" => "see resource in authorization_parameters".to_owned(),
+        "invalid_redirect_uri" => format!("register {redirect_uri} there as a redirect URI of the client"),
+        _ => format!("see whether {redirect_uri} is registered there as a redirect URI, and authorization_parameters"),
     }
 }
 
@@ -242,9 +277,10 @@ fn alike(parameters: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
     use crate::config::Authentication;
-    use crate::issuer::AuthorizationRequest;
     use crate::issuer::testing::{DISCOVERY, Reply, TestIssuer, issuers};
+    use crate::issuer::{AuthorizationRequest, Issuers};
     use futures_util::future::join_all;
+    use serde_json::json;
 
     const PUSH: &str = "/realm/push";
 
@@ -292,16 +328,14 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn where_requests_must_be_pushed_they_wait_for_their_turn() {
-        let server = TestIssuer::start(&[]).await;
+    /// An issuer that wants its requests pushed, and answers so.
+    fn pushing(server: &TestIssuer, answer: Reply) -> std::sync::Arc<Issuers> {
         let mut metadata = server.metadata();
         metadata["authorization_endpoint"] = server.url("/realm/authorize").as_str().into();
         metadata["pushed_authorization_request_endpoint"] = server.url(PUSH).as_str().into();
         metadata["require_pushed_authorization_requests"] = true.into();
         server.set(DISCOVERY, Reply::json(&metadata));
-        let pushed = Reply { status: 201, ..Reply::json(&serde_json::json!({ "request_uri": "urn:x" })) };
-        server.set(PUSH, pushed.delayed(Duration::from_millis(100)));
+        server.set(PUSH, answer);
         let mut config = server.config();
         config.client = Some(Client {
             id: "usher".to_owned(),
@@ -310,22 +344,47 @@ mod tests {
             authorization_parameters: Vec::new(),
             end_session: true,
         });
-        let issuers = issuers(&[config], &Clock::system());
+        issuers(&[config], &Clock::system())
+    }
+
+    async fn visit(issuers: &Issuers) -> Result<Url, AuthorizationError> {
         let issuer = issuers.by_id(crate::config::IssuerId(0)).unwrap();
         let asked = Authentication::default();
-        let visit = async || {
-            let request = AuthorizationRequest {
-                redirect_uri: "https://app.test/cb",
-                state: "s",
-                nonce: "n",
-                code_challenge: "c",
-                asked: &asked,
-            };
-            issuer.authorization_url(issuer.authorization_endpoint().await?, request).await
+        let request = AuthorizationRequest {
+            redirect_uri: "https://app.test/cb",
+            state: "s",
+            nonce: "n",
+            code_challenge: "c",
+            asked: &asked,
         };
-        for url in join_all((0..3 * MOST).map(|_| visit())).await {
+        issuer.authorization_url(issuer.authorization_endpoint().await?, request).await
+    }
+
+    #[tokio::test]
+    async fn where_requests_must_be_pushed_they_wait_for_their_turn() {
+        let server = TestIssuer::start(&[]).await;
+        let pushed = Reply { status: 201, ..Reply::json(&json!({ "request_uri": "urn:x" })) };
+        let issuers = pushing(&server, pushed.delayed(Duration::from_millis(100)));
+        for url in join_all((0..3 * MOST).map(|_| visit(&issuers))).await {
             assert!(url.unwrap().as_str().contains("request_uri=urn"));
         }
         assert_eq!(server.most_at_once(), MOST);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_the_error_and_what_to_look_at() {
+        let redirect_uri = "https://app.test/cb";
+        for (status, error, remedy) in [
+            (401, "invalid_client", "client_secret"),
+            (400, "invalid_redirect_uri", redirect_uri),
+            (400, "invalid_request", redirect_uri),
+            (400, "invalid_scope", "scopes"),
+        ] {
+            let server = TestIssuer::start(&[]).await;
+            let refused = Reply { status, ..Reply::json(&json!({ "error": error, "error_description": "canary" })) };
+            let Err(AuthorizationError::NotPushed(refusal)) = visit(&pushing(&server, refused)).await else { panic!() };
+            let said = refusal.to_string();
+            assert!(said.contains(error) && said.contains(remedy) && !said.contains("canary"), "{said}");
+        }
     }
 }

@@ -53,6 +53,11 @@ pub enum Sent {
     Unknown,
 }
 
+/// What an operator looks at where an error is about the client, whatever was asked.
+pub(super) fn of_client(code: &str) -> Option<&'static str> {
+    matches!(code, "invalid_client" | "unauthorized_client").then_some("see client_id, and client_secret or client_key")
+}
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshFailure {
@@ -69,7 +74,10 @@ pub enum RefreshFailure {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// An OAuth error other than `invalid_grant` (RFC 6749 §5.2). `invalid_client` is the operator's.
-    #[error("the issuer answered {status} with the error {code:?}")]
+    #[error(
+        "the issuer answered {status} with the error {code:?}{}",
+        of_client(code).map(|see| format!(": {see}")).unwrap_or_default()
+    )]
     Refused {
         /// The status.
         status: StatusCode,

@@ -69,7 +69,10 @@ pub struct TokenResponse {
     pub id_token: Option<AccessToken>,
 }
 
-/// An error answer of the token endpoint (RFC 6749 §5.2).
+/// Longer than any code that is defined; what an issuer says beyond that does not belong in a log.
+const LONGEST_CODE: usize = 64;
+
+/// An error answer of the token endpoint (RFC 6749 §5.2), and of others that are asked in the same way.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TokenErrorResponse {
     /// The code: `invalid_grant`, `invalid_client`, ….
@@ -82,6 +85,15 @@ impl TokenErrorResponse {
     #[must_use]
     pub fn is_invalid_grant(&self) -> bool {
         self.error == "invalid_grant"
+    }
+
+    /// The code in the body of an answer, where it may stand in a log: words, as all that are registered are, and not many of
+    /// them. Digits are no part of it: some services repeat the token that they were asked with (law 8).
+    #[must_use]
+    pub fn printable_code(body: &[u8]) -> Option<String> {
+        let fits = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ');
+        let Self { error } = serde_json::from_slice(body).ok()?;
+        Some(error).filter(|code| !code.is_empty() && code.len() <= LONGEST_CODE && code.bytes().all(fits))
     }
 }
 

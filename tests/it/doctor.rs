@@ -465,6 +465,15 @@ async fn a_store_is_told_apart_that_is_good_down_full_of_others_or_forgetful() {
     let with = |password: &str| stored(&as_user, &format!("password_file: '$DIRECTORY/{password}'"));
     let found = doctor_in(&directory, &with("canary-password")).await;
     found.assert("session.store", "ok", "takes writes", "").assert("session.store.eviction", "note", "may not ask", "");
+    let in_store = with("canary-password").replace("session: {", "session: { tokens: store,");
+    doctor_in(&directory, &in_store).await.assert("session.store", "failed", "refuses other commands", "tokens: store");
+    for right in "+del +zadd +zrem +zscan +zremrangebyscore +expire".split(' ') {
+        redis.command(&["ACL", "SETUSER", "usher", right]).await;
+    }
+    doctor_in(&directory, &in_store).await.assert("session.store", "ok", "takes writes", "");
+    redis.command(&["ACL", "SETUSER", "usher", "-pttl"]).await;
+    let found = doctor_in(&directory, &with("canary-password")).await;
+    found.assert("session.store", "failed", "'pttl'", "rights that the README lists");
     let found = doctor_in(&directory, &with("canary-wrong")).await;
     found.assert("session.store", "failed", "", "correct the user");
 

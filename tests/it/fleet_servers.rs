@@ -27,6 +27,16 @@ pub(crate) const RULES: [&str; 12] = [
     "+pttl",
 ];
 
+#[test]
+fn the_readme_and_the_example_give_the_user_of_the_store_the_rights_that_are_tested() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in ["README.md", "examples/fleet/redis.sh"] {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let rights = RULES.join(" ");
+        assert!(text.contains(&format!("`{rights}`")) || text.contains(&format!("'{rights}'")), "{document}: {rights}");
+    }
+}
+
 async fn assert_shared(fleet: &Troubled) {
     let asked = fleet.issuer.token_requests();
     for instance in [0, 1] {

@@ -55,11 +55,18 @@ impl Fleet {
     }
 
     async fn sign_in(&self, instance: usize, subject: &str) -> Jar {
+        let (browser, answer) = self.try_to_sign_in(instance, subject).await;
+        answer.assert_status(303);
+        browser.jar
+    }
+
+    /// With what the redirect URI answers.
+    async fn try_to_sign_in(&self, instance: usize, subject: &str) -> (Browser, Answer) {
         let mut browser = Browser::new(self.instances[instance].client());
         let answer = browser.visit("https://app.test/.usher/sign-in?rd=/x").await;
         let callback = self.issuer.authorize(answer.assert_status(302).header("location").unwrap(), subject);
-        browser.visit(callback.as_str()).await.assert_status(303);
-        browser.jar
+        let answer = browser.visit(callback.as_str()).await;
+        (browser, answer)
     }
 
     async fn ask(&self, instance: usize, jar: &Jar) -> Answer {
@@ -210,6 +217,9 @@ async fn while_the_store_is_away_what_is_remembered_goes_on_and_nobody_is_signed
     assert!(answer.assert_status(503).set_cookies().is_empty() && answer.header("retry-after").is_some(), "{answer:?}");
     let answer = fleet.instances[1].client().send(sign_out(&jar)).await;
     assert!(answer.assert_status(503).set_cookies().is_empty(), "it has not ended, and nobody says so: {answer:?}");
+    // Who has none yet is not told of a session.
+    let (_, answer) = fleet.try_to_sign_in(1, "alice").await;
+    assert!(answer.assert_status(503).text().contains("Sign-in is not possible at the moment"), "{answer:?}");
     // Nobody asks a store about nothing.
     for jar in [Jar::default(), Jar::of(&[(KEY, "garbage")])] {
         fleet.ask(1, &jar).await.assert_status(401);
@@ -232,6 +242,15 @@ async fn while_the_store_is_away_what_is_remembered_goes_on_and_nobody_is_signed
     let jar = fleet.sign_in(0, "alice").await;
     fleet.ask(1, &jar).await.assert_status(200);
     assert_eq!(fleet.issuer.reuses(), 0);
+}
+
+#[tokio::test]
+async fn a_right_that_the_user_of_the_store_lacks_is_named_in_the_log() {
+    let Some(fleet) = Fleet::start("a user of the store without a right", "tokens: store").await else { return };
+    fleet.redis.command(&["ACL", "SETUSER", "default", "-zscan"]).await;
+    let (code, said) = fleet.command(&["list"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("'zscan'") && said.contains("the rights that the README lists"), "{said}");
 }
 
 /// While the operator changes `session.tokens`, one instance after the other: what the first move has left in the store is older

@@ -80,6 +80,12 @@ pub enum SignInError {
         "the access token of the sign-in was refused; see audiences, authorization_parameters, and identity: introspection or id_token"
     )]
     AccessToken(#[source] VerifyError),
+    /// A token that was given out just now is not valid by this machine's clock. The operator's, of one of the two machines.
+    #[error(
+        "the issuer's new token is not valid here: the clock of this machine or that of the issuer is wrong (usher doctor \
+         compares them), or its tokens live for too short a time"
+    )]
+    Clock(#[source] VerifyError),
     /// No randomness. Our host's.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -119,6 +125,7 @@ impl SignInError {
     pub(super) fn of_access_token(error: VerifyError) -> Self {
         match error.retry_after() {
             Some(retry_after) => Self::NotVerified { retry_after },
+            None if error.is_of_time() => Self::Clock(error),
             None => Self::AccessToken(error),
         }
     }
@@ -130,6 +137,7 @@ impl From<IdTokenError> for SignInError {
             IdTokenError::Token(VerifyError::IssuerUnavailable(unavailable)) => {
                 Self::NotVerified { retry_after: unavailable.retry_after }
             }
+            IdTokenError::Token(error) if error.is_of_time() => Self::Clock(error),
             error => Self::IdToken(error),
         }
     }
@@ -160,5 +168,26 @@ impl LoopCause {
                 | Unauthenticated::NoRandomness(_),
             ) => Self::Refused,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::Claims;
+
+    #[test]
+    fn a_new_token_whose_time_is_wrong_points_to_the_clocks_and_to_no_key() {
+        let of_time = || {
+            [VerifyError::Expired(Box::new(Claims(serde_json::Map::new()))), VerifyError::NotYetValid { seconds: 7 }]
+        };
+        let of_access_tokens = of_time().map(SignInError::of_access_token);
+        let of_id_tokens = of_time().map(|error| SignInError::from(IdTokenError::Token(error)));
+        for error in of_access_tokens.into_iter().chain(of_id_tokens) {
+            assert!(matches!(error, SignInError::Clock(_)), "{error}");
+            assert!(error.to_string().contains("clock"), "{error}");
+        }
+        let other = SignInError::of_access_token(VerifyError::WrongAudience);
+        assert!(matches!(other, SignInError::AccessToken(_)), "{other}");
     }
 }

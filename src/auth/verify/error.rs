@@ -119,6 +119,12 @@ impl VerifyError {
         }
     }
 
+    /// Whether everything but its time is right.
+    #[must_use]
+    pub const fn is_of_time(&self) -> bool {
+        matches!(self, Self::Expired(_) | Self::NotYetValid { .. })
+    }
+
     /// Whether it is about more than a token whose time is up, or that cannot be judged now.
     #[must_use]
     pub const fn is_suspect(&self) -> bool {

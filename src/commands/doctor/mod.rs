@@ -98,7 +98,7 @@ async fn examine(loaded: &Loaded, clock: &Clock) -> Vec<Finding> {
     let mut trials = vec![
         Trial::new("certificate", "", own::certificates(config, clock.now())),
         Trial::new("state_directory", "", own::state_directory(config)),
-        Trial::new("session.store", "", store::examine(&config.session.store, clock)),
+        Trial::new("session.store", "", store::examine(&config.session, clock)),
     ];
     trials.extend(authority::trial(config));
     trials.extend(issuers::trials(config, clock));

@@ -5,19 +5,22 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use super::finding::{Finding, told};
 use super::remedy::{self, Keys};
 use crate::clock::Clock;
-use crate::config::{Arrangement, Redis, SessionStore};
+use crate::config::{Arrangement, Cookies, Redis, Session, SessionStore};
 use crate::session::shared::{Connection, Examination, Unusable};
 
 const CHECK: &str = "session.store";
 const KEYS: Keys = Keys { ca: "session.store.redis.ca_file", server_name: None };
 
-/// Connects, writes a key that goes within a second, and asks the server what it is.
-pub(super) async fn examine(store: &SessionStore, clock: &Clock) -> Vec<Finding> {
-    let SessionStore::Redis(redis) = store else {
+const RIGHTS: &str =
+    "give its user the rights that the README lists, and with tokens: store those of sessions in the store";
+
+/// Connects, tries what Usher asks of it on keys that go within a second, and asks the server what it is.
+pub(super) async fn examine(session: &Session, clock: &Clock) -> Vec<Finding> {
+    let SessionStore::Redis(redis) = &session.store else {
         return vec![Finding::ok(CHECK, "", "the memory of the process, which no other instance shares")];
     };
-    let of = servers(redis);
-    match Connection::new((**redis).clone(), clock.clone()).examine().await {
+    let (of, lists) = (servers(redis), matches!(session.cookies, Cookies::Stored));
+    match Connection::new((**redis).clone(), clock.clone()).examine(lists).await {
         Ok(found) => {
             let mut findings = vec![reached(&found, redis, &of)];
             findings.extend(eviction(&found, &of));
@@ -63,8 +66,13 @@ fn eviction(found: &Examination, of: &str) -> Vec<Finding> {
 }
 
 fn unusable(error: &Unusable) -> String {
-    let Unusable::Refused(redis) = error else {
-        return "see whether it answers, and whether a firewall is between here and there".to_owned();
+    let redis = match error {
+        Unusable::TookTooLong => {
+            return "see whether it answers, and whether a firewall is between here and there".to_owned();
+        }
+        // In a script, the want of a right is an error without a code of its own.
+        Unusable::RefusedCommand(_) => return RIGHTS.to_owned(),
+        Unusable::Refused(redis) => redis,
     };
     let refused = by_code(redis).map(str::to_owned);
     refused.or_else(|| remedy::of_tls(error, &KEYS)).unwrap_or_else(|| remedy::of_socket(error).to_owned())
@@ -78,9 +86,7 @@ fn by_code(error: &RedisError) -> Option<&'static str> {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
             Some("correct the user in session.store.redis.url and the password in password_file")
         }
-        (ErrorKind::Server(ServerErrorKind::NoPerm), _) | (_, Some("NOPERM")) => {
-            Some("give its user the rights that the README lists")
-        }
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) | (_, Some("NOPERM")) => Some(RIGHTS),
         (_, Some("OOM")) => Some("it is full: raise maxmemory, or see who else writes there"),
         (_, Some("MISCONF")) => Some("it cannot save to its disk: see its log"),
         (_, Some("NOREPLICAS")) => Some("it wants more replicas than it has (min-replicas-to-write): bring them back"),

@@ -90,6 +90,8 @@ const NOTHING_THERE: u8 = 3;
 /// The configuration has no store that can be looked at (78), or that is out of reach (1); what is to be ended is not there (3).
 pub async fn run(args: &Args, clock: &Clock, out: &mut impl Write) -> Result<(), Failure> {
     let config = config::load(&args.source.sources())?.config;
+    // Why a store cannot be used stands in the log alone.
+    let _log = log::start(&config.log).map_err(Failure::configuration)?;
     let reach = Reach::to(&config, clock).await?;
     match &args.action {
         Action::List { user, issuer, output } => {
@@ -99,16 +101,13 @@ pub async fn run(args: &Args, clock: &Clock, out: &mut impl Write) -> Result<(),
             let issuers = named(&config, issuer.as_deref())?;
             list::write(&reach, user.as_deref(), &issuers, *output, out).await
         }
-        Action::End { ids, user, issuer } => {
-            let _log = log::start(&config.log).map_err(Failure::configuration)?;
-            match user {
-                Some(user) => {
-                    let ended = end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await?;
-                    none_of(user, ended, &config, out)
-                }
-                None => end::sessions(&reach, ids, out).await,
+        Action::End { ids, user, issuer } => match user {
+            Some(user) => {
+                let ended = end::user(&reach, user, &named(&config, issuer.as_deref())?, out).await?;
+                none_of(user, ended, &config, out)
             }
-        }
+            None => end::sessions(&reach, ids, out).await,
+        },
     }
 }
 

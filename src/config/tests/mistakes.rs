@@ -573,3 +573,11 @@ fn issuers_that_are_asked_about_tokens() {
         refused(&issuer(key), &format!("issuers.main.{name}"), "is for identity: introspection");
     }
 }
+
+#[test]
+fn a_claim_within_a_claim_that_is_written_as_a_map_is_told_how_it_is_named() {
+    let route = "- { path: /pub/x, require: { realm_access: { roles: admin } } }";
+    let problems = problems(&small_with("- path: /", route));
+    let remedies: Vec<_> = problems.iter().filter_map(|problem| problem.remedy.as_deref()).collect();
+    assert!(remedies.iter().any(|remedy| remedy.contains("realm_access.roles: admin")), "{problems:#?}");
+}

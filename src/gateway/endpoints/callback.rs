@@ -37,7 +37,11 @@ pub(super) async fn complete(
         return Err(SignInError::OtherSite.into());
     }
     let successor = completed.successor();
-    let identity = gateway.authenticator.begin_session(completed.issuer, &successor, found, jar).await?;
+    let identity = gateway
+        .authenticator
+        .begin_session(completed.issuer, &successor, found, jar)
+        .await
+        .map_err(Rejection::NotBegun)?;
     gateway.sign_ins.note_completed(&completed, jar)?;
     exchange.note_identity(Some(&identity));
     audit::signed_in(exchange, Way::AuthorizationCode, &identity);

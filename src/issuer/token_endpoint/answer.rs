@@ -12,9 +12,6 @@ use crate::config::TokenPointers;
 use crate::issuer::transport::Answer;
 use crate::oauth::{AccessToken, RefreshToken, TokenErrorResponse, TokenResponse};
 
-/// Longer than any code that is defined; what an issuer says beyond that does not belong in a log.
-const LONGEST_CODE: usize = 64;
-
 /// How the other side speaks.
 #[derive(Clone, Copy)]
 pub(super) enum Dialect<'a> {
@@ -52,7 +49,7 @@ impl Dialect<'_> {
             let tokens = body.ok_or("it is not JSON by its Content-Type").and_then(|body| self.tokens(body));
             return tokens.map_err(|why| unavailable(RefreshFailure::Garbage(why), Sent::Answered));
         }
-        let cause = match body.and_then(error_code).and_then(printable) {
+        let cause = match body.and_then(TokenErrorResponse::printable_code) {
             Some(code) => RefreshFailure::Refused { status, code },
             None => RefreshFailure::Status(status),
         };
@@ -114,17 +111,6 @@ fn is_bearer(kind: &Value) -> bool {
 /// `1*VSCHAR` (RFC 6749 appendix A.12 and A.17): anything else could not be a cookie or a header.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
-}
-
-fn error_code(body: &[u8]) -> Option<String> {
-    serde_json::from_slice::<TokenErrorResponse>(body).ok().map(|answer| answer.error)
-}
-
-/// A code that may stand in a log: words, as all that are registered are, and not many of them. Digits are no part of it: some
-/// services repeat the token that they were asked with (law 8).
-fn printable(code: String) -> Option<String> {
-    let fits = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ');
-    Some(code).filter(|code| !code.is_empty() && code.len() <= LONGEST_CODE && code.bytes().all(fits))
 }
 
 #[cfg(test)]

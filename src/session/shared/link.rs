@@ -116,6 +116,15 @@ pub(super) fn page(list: &str, place: &str, most: usize) -> Cmd {
     command
 }
 
+/// A command of each sort that there is, but those of sets, on keys that go within a second.
+pub(super) fn of_each_sort(probe: &str) -> Vec<Cmd> {
+    let (list, second) = (format!("{probe}-list"), std::time::Duration::from_secs(1));
+    let mut left = cmd("PTTL");
+    left.arg(&list);
+    let written = Swap { key: probe, held: b"", value: "", lasts: second, tell: Some((probe, "")) };
+    vec![read(probe), swap(&written), append(&list, "", (1, second), probe), left, page(&list, "", 1)]
+}
+
 /// A page of a list.
 pub(super) fn listed(page: &Answer) -> Vec<Listed> {
     let pairs = page.chunks_exact(2).filter_map(<[Vec<u8>]>::first_chunk);

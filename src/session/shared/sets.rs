@@ -32,9 +32,7 @@ impl Connection {
     /// # Errors
     /// [`Away`]
     pub async fn enlist(&self, set: &str, member: &str, lasts: Duration) -> Result<(), Away> {
-        let mut command = cmd("EVAL");
-        command.arg(ENLIST).arg(1).arg(set).arg(member).arg(lasts.as_secs().clamp(1, LONGEST));
-        self.ask(command).await
+        self.ask(listing(set, member, lasts)).await
     }
 
     /// Takes a member out.
@@ -64,6 +62,19 @@ impl Connection {
     pub async fn remove(&self, key: &str) -> Result<bool, Away> {
         self.ask(command("DEL", key, &[])).await
     }
+}
+
+/// A command of each sort, on keys that go within a second.
+pub(super) fn of_each_sort(probe: &str) -> [Cmd; 4] {
+    let set = format!("{probe}-set");
+    let scan = command("ZSCAN", &set, &["0"]);
+    [listing(&set, "", Duration::from_secs(1)), scan, command("ZREM", &set, &[""]), command("DEL", &set, &[])]
+}
+
+fn listing(set: &str, member: &str, lasts: Duration) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(ENLIST).arg(1).arg(set).arg(member).arg(lasts.as_secs().clamp(1, LONGEST));
+    command
 }
 
 /// A thousand years, in seconds.

@@ -62,7 +62,9 @@ impl Check<'_> {
         ];
         if tests.iter().all(|(_, values, _)| values.is_none()) && lists.domain.is_none() {
             let depends = ["any", "all", "none", "domain"].map(|key| at.key(key));
-            self.report.conflict(at, &depends, "requires nothing", "add any, all, none or domain with a list");
+            let remedy = "add any, all, none or domain with a list; a claim within a claim is named with a dot, as in \
+                          realm_access.roles: admin";
+            self.report.conflict(at, &depends, "requires nothing", remedy);
         }
         for (key, values, test) in tests {
             if let Some(values) = values {

@@ -41,7 +41,7 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::Code(CodeError::Unavailable { cause, retry_after }) => describe_exchange(cause, *retry_after),
         SignInError::NotVerified { retry_after } => unavailable_for(*retry_after),
         SignInError::IdToken(_) => again(S::BAD_GATEWAY, "issuer", Word::SignInUncertain),
-        SignInError::AccessToken(_) => again(S::BAD_GATEWAY, "operator", Word::SignInUseless),
+        SignInError::AccessToken(_) | SignInError::Clock(_) => again(S::BAD_GATEWAY, "operator", Word::SignInUseless),
         SignInError::NoRandomness(_) | SignInError::Seal(_) => {
             Answer::new(S::INTERNAL_SERVER_ERROR, "us", Word::OurFault)
         }

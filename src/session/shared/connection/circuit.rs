@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::Notify;
 
 use super::super::Away;
@@ -15,18 +15,24 @@ use crate::config::Arrangement;
 /// Failures in a row that open the circuit.
 const OPENS_AFTER: u32 = 3;
 
+/// A refusal that a try to connect does not meet is said once in so long.
+const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
+
 /// How the operations of one link went, and since when they go well again.
 pub(super) struct Circuit {
     failures: AtomicU32,
     /// The link is of no use.
     open: Notify,
     regained_at: Mutex<Option<Instant>>,
+    /// When somebody was last told that the user lacks a right.
+    complained_at: Mutex<Option<Instant>>,
     clock: Clock,
 }
 
 impl Circuit {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { failures: AtomicU32::new(0), open: Notify::new(), regained_at: Mutex::default(), clock }
+        let (regained_at, complained_at) = (Mutex::default(), Mutex::default());
+        Self { failures: AtomicU32::new(0), open: Notify::new(), regained_at, complained_at, clock }
     }
 
     /// An operation went well.
@@ -50,6 +56,9 @@ impl Circuit {
             tracing::debug!("a key of the shared store holds what is not a string");
             return Away;
         }
+        if let ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError) = error.kind() {
+            self.complain(error);
+        }
         let useless = match error.kind() {
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => true,
             // One server that refuses an operation is read only, full, or starting, and refuses the next one too. Of a
@@ -59,6 +68,22 @@ impl Circuit {
         };
         tracing::debug!(code = error.code(), kind = ?error.kind(), "an operation of the shared store failed");
         self.count_failure(useless)
+    }
+
+    /// The connection is good, so whoever connects anew meets nothing of it; in a script, the want of a right has no code of its
+    /// own.
+    fn complain(&self, error: &RedisError) {
+        let now = self.clock.instant();
+        let mut last = self.complained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now.duration_since(last) >= BETWEEN_COMPLAINTS) {
+            *last = Some(now);
+            tracing::warn!(
+                fault = "store",
+                error = error.detail(),
+                remedy = "give its user the rights that the README lists: usher doctor tries them",
+                "the shared store refuses an operation"
+            );
+        }
     }
 
     /// An operation got no answer in time.

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use redis::{PushInfo, RedisError};
+use redis::{PushInfo, RedisError, Value};
 use tokio::time::timeout;
 
 use super::super::link::{self, Link};
-use super::super::{Away, Heard, Server, arrangement};
+use super::super::{Away, Heard, Server, arrangement, sets};
 use super::{Connection, Inner, State};
 use crate::config::Redis;
 
@@ -26,6 +26,9 @@ pub enum Unusable {
     /// It cannot be reached, lets nobody in by these credentials, or refuses to write.
     #[error("it cannot be used")]
     Refused(#[source] RedisError),
+    /// It takes writes, but not whatever it is asked: the user has not all the rights that it takes.
+    #[error("it takes writes, and refuses other commands")]
+    RefusedCommand(#[source] RedisError),
 }
 
 /// Connects, subscribes to what is listened to, and does so again whenever the link is of no use, for as long as anybody has
@@ -101,6 +104,19 @@ impl Inner {
         };
         let patience = redis.timeout.saturating_mul(OPERATIONS_OF_A_TRY);
         timeout(patience, trying).await.map_err(|_| Unusable::TookTooLong)?.map_err(Unusable::Refused)
+    }
+
+    /// A link that has taken a write may be one of a user who has no right to something else.
+    pub(super) async fn try_each_sort(&self, link: &mut Link, sets: bool) -> Result<(), Unusable> {
+        let redis = self.redis.load_full();
+        let probe = probe_key(&redis);
+        let of_sets = sets.then(|| sets::of_each_sort(&probe)).into_iter().flatten();
+        for command in link::of_each_sort(&probe).into_iter().chain(of_sets) {
+            let asking = timeout(redis.timeout, link.ask::<Value>(&command)).await;
+            asking.map_err(|_| Unusable::TookTooLong)?.map_err(Unusable::RefusedCommand)?;
+        }
+        let subscribing = timeout(redis.timeout, link.subscribe(&probe)).await;
+        subscribing.map_err(|_| Unusable::TookTooLong)?.map_err(Unusable::RefusedCommand)
     }
 }
 

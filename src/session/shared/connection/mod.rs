@@ -79,13 +79,14 @@ impl Connection {
         self.0.connected().await.map(drop)
     }
 
-    /// Makes a connection of its own as [`Connection::open`] does, the write that proves it good included, and asks the servers
-    /// what they are.
+    /// Makes a connection of its own as [`Connection::open`] does, tries whatever sort of command there is (with those of sets
+    /// where somebody keeps `sets`), and asks the servers what they are.
     ///
     /// # Errors
-    /// [`Unusable`]: there is no link that takes writes.
-    pub async fn examine(&self) -> Result<Examination, Unusable> {
+    /// [`Unusable`]: there is no link that takes writes, or one that does not take all commands.
+    pub async fn examine(&self, sets: bool) -> Result<Examination, Unusable> {
         let mut link = self.0.try_to_connect().await?;
+        self.0.try_each_sort(&mut link, sets).await?;
         let describe = link::describe();
         let asking = timeout(self.0.timeout(), link.ask::<Value>(&describe));
         // Whoever may not ask can have a good store all the same.

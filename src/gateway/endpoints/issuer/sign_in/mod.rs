@@ -111,7 +111,11 @@ pub(super) async fn enter(
         facts: SignInFacts::default(),
     };
     let (successor, found) = (Successor { tokens: &tokens, grant: None }, &credentials.cookies);
-    let identity = gateway.authenticator.begin_session(id, &successor, found, &mut exchange.jar).await?;
+    let identity = gateway
+        .authenticator
+        .begin_session(id, &successor, found, &mut exchange.jar)
+        .await
+        .map_err(Rejection::NotBegun)?;
     exchange.note_identity(Some(&identity));
     audit::signed_in(exchange, Way::Password, &identity);
     let Some(rd) = rd else { return Ok(document(gateway, &tokens, &identity)) };
