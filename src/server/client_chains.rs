@@ -10,6 +10,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use super::refused_certificates::note;
+
 /// Real chains have one or two. The search takes milliseconds with five, and grows twentyfold with two more.
 const MOST_INTERMEDIATES: usize = 4;
 
@@ -48,10 +50,12 @@ impl ClientCertVerifier for Short {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if intermediates.len() > MOST_INTERMEDIATES {
-            return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(TooMany)))));
-        }
-        self.0.verify_client_cert(end_entity, intermediates, now)
+        let verified = if intermediates.len() > MOST_INTERMEDIATES {
+            Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(TooMany)))))
+        } else {
+            self.0.verify_client_cert(end_entity, intermediates, now)
+        };
+        verified.inspect_err(|_| note(end_entity))
     }
 
     fn verify_tls12_signature(
@@ -60,7 +64,7 @@ impl ClientCertVerifier for Short {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.0.verify_tls12_signature(message, cert, dss).inspect_err(|_| note(cert))
     }
 
     fn verify_tls13_signature(
@@ -69,7 +73,7 @@ impl ClientCertVerifier for Short {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.0.verify_tls13_signature(message, cert, dss).inspect_err(|_| note(cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
