@@ -30,7 +30,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
-pub use readings::{Certificate, CertificateOrders, Process, Readings, ReloadFailure, Reloads};
+pub use readings::{Certificate, CertificateOrders, Process, Readings, ReloadFailure, Reloads, RevocationList};
 
 use self::guard::Denied;
 use self::places::{Place as Seat, Places};

@@ -34,6 +34,8 @@ pub struct Readings {
     pub certificates: Vec<Certificate>,
     /// The hosts whose certificates are yet to be issued: nobody can connect to them.
     pub awaited_certificates: Vec<String>,
+    /// When lists of revoked client certificates end.
+    pub revocation_lists: Vec<RevocationList>,
     /// What became of orders for certificates, by the host; empty where none are ordered.
     pub certificate_orders: Vec<(String, CertificateOrders)>,
     /// What became of reloads.
@@ -53,6 +55,17 @@ pub struct Certificate {
     pub expires_at: Timestamp,
     /// From when on it should have been renewed.
     pub late_at: Timestamp,
+}
+
+/// The list of client certificates that an authority has revoked, for a site.
+#[derive(Clone, Debug)]
+pub struct RevocationList {
+    /// The host of the site.
+    pub site: String,
+    /// The name of the authority.
+    pub authority: String,
+    /// When it ends.
+    pub ends_at: Timestamp,
 }
 
 /// How many certificates were ordered for a host.

@@ -44,6 +44,7 @@ impl Process for Alone {
             connections: 0,
             client_refusals: Vec::new(),
             certificates: Vec::new(),
+            revocation_lists: Vec::new(),
             certificate_orders: Vec::new(),
             awaited_certificates: Vec::new(),
             reloads: Reloads {

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+pub use self::fields::distinguished_name;
 use super::verify::{VerifiedToken, Verifier};
 use crate::clock::Timestamp;
 use crate::config::{CertificateField, ClientCertificates, IssuerId};

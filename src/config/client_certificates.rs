@@ -22,15 +22,33 @@ pub struct ClientCertificates {
 }
 
 /// What authorities have revoked (RFC 5280 §5).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RevocationLists {
     /// The lists, in PEM.
     pub lists: Bundle,
-    /// Since when the first that ends has a tenth of its time left.
-    pub late: Timestamp,
-    /// When that one ends.
-    pub ends: Timestamp,
+    /// When they end, each authority once.
+    pub ends: Vec<RevocationListEnd>,
 }
+
+/// When the list of an authority ends, or the first of the lists among which it divides what it has revoked.
+#[derive(Clone, Debug)]
+pub struct RevocationListEnd {
+    /// The name of the authority.
+    pub authority: String,
+    /// Since when it has a tenth of its time left.
+    pub late: Timestamp,
+    /// When it ends.
+    pub at: Timestamp,
+}
+
+/// Everything else is what the lists say.
+impl PartialEq for RevocationLists {
+    fn eq(&self, other: &Self) -> bool {
+        self.lists == other.lists
+    }
+}
+
+impl Eq for RevocationLists {}
 
 impl ClientCertificates {
     /// What is asked for, in words.

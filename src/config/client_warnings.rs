@@ -75,23 +75,27 @@ fn authority(asked: &ClientCertificates, now: Timestamp) -> Option<ClientCertifi
 }
 
 fn list(asked: &ClientCertificates, now: Timestamp) -> Option<ClientCertificateWarning> {
-    let revoked = asked.revoked.as_ref().filter(|revoked| revoked.late <= now)?;
+    let late = asked.revoked.iter().flat_map(|revoked| &revoked.ends).filter(|end| end.late <= now);
+    let first = late.min_by_key(|end| end.at)?;
     let host = asked.host.clone();
-    if revoked.ends <= now {
+    if first.at <= now {
         return Some(ClientCertificateWarning::ListExpired { host });
     }
-    let left = Duration::from_secs(revoked.ends.since(now).as_secs() / 60 * 60);
+    let left = Duration::from_secs(first.at.since(now).as_secs() / 60 * 60);
     Some(ClientCertificateWarning::ListExpiresSoon { host, left })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Bundle, RevocationLists};
+    use crate::config::{Bundle, RevocationListEnd, RevocationLists};
 
     #[test]
     fn a_list_is_told_of_when_a_tenth_of_its_time_is_left_and_when_none_is() {
-        let revoked = RevocationLists { lists: Bundle::new(Vec::new()), late: Timestamp(900), ends: Timestamp(1_000) };
+        let end = |late, at| RevocationListEnd { authority: String::new(), late: Timestamp(late), at: Timestamp(at) };
+        // The one that ends first has most of its short time left.
+        let ends = vec![end(960, 970), end(900, 1_000)];
+        let revoked = RevocationLists { lists: Bundle::new(Vec::new()), ends };
         let asked = ClientCertificates {
             host: HostPattern::Exact("app.test".to_owned()),
             authorities: Bundle::new(Vec::new()),
@@ -100,7 +104,7 @@ mod tests {
             identity: Vec::new(),
         };
         for (now, told) in
-            [(899, None), (900, Some("expires in 1m")), (999, Some("expires in 0s")), (1_000, Some("gets in"))]
+            [(899, None), (900, Some("expires in 1m")), (969, Some("expires in 0s")), (970, Some("gets in"))]
         {
             let said = list(&asked, Timestamp(now)).map(|warning| warning.to_string());
             assert_eq!(said.is_some(), told.is_some(), "{now}: {said:?}");

@@ -52,7 +52,9 @@ use ipnet::IpNet;
 pub use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub use bundle::Bundle;
 pub use changed::changed_keys;
-pub use client_certificates::{CERTIFICATE_ISSUER, CertificateField, ClientCertificates, RevocationLists};
+pub use client_certificates::{
+    CERTIFICATE_ISSUER, CertificateField, ClientCertificates, RevocationListEnd, RevocationLists,
+};
 pub use client_warnings::ClientCertificateWarning;
 pub use error::{ConfigError, Note, Problem};
 pub use issuer::{

@@ -13,15 +13,16 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::client_refusals::ClientRefusal;
+use super::client_refusals::Refused;
 use super::connection::{Arrived, Protocol};
+use super::last_words;
 use super::limits::Permit;
 use super::plain_http;
 use super::proxy_protocol::{self, Announced, ProxyHeaderError};
 use super::socket::Role;
 use super::tls::{self, Handshakes, Shaken};
 use super::wire::Transport;
-use crate::config::{Config, HostPattern};
+use crate::config::Config;
 use crate::gateway::{Asked, Connection};
 
 /// What every arrival is measured by.
@@ -53,29 +54,34 @@ pub(super) enum Turned {
     /// The load balancer: its PROXY header is missing or malformed.
     #[error("no PROXY header that could be read")]
     ProxyHeader(#[from] ProxyHeaderError),
-    /// The peer: it speaks HTTP without TLS, and has been told.
+    /// The peer: it speaks HTTP without TLS, and is told.
     #[error("plain HTTP at a port that speaks HTTPS")]
-    PlainHttp,
+    PlainHttp(TcpStream),
     /// The peer: the TLS handshake failed; or the connection broke.
     #[error("no handshake")]
     Handshake(#[from] std::io::Error),
     /// The peer: its certificate does not count at the site that asks for one.
-    #[error("a client certificate that does not count: {}", refusal.name())]
-    ClientCertificate {
-        /// Why.
-        refusal: ClientRefusal,
-        /// The site of the handshake's name.
-        site: HostPattern,
-        /// What the library says of it.
-        #[source]
-        error: std::io::Error,
-    },
+    #[error("a client certificate that does not count: {}", .0.refusal.name())]
+    ClientCertificate(Box<Refused>, TcpStream),
     /// Nobody: an authority that looks whether a name is ours has seen it.
     #[error("a certificate authority has looked at a name")]
     Challenge,
     /// The peer: it took too long over all that.
     #[error("the handshake took too long")]
     TooSlow,
+}
+
+impl Turned {
+    /// Lets the client read what it is told, where it is told anything.
+    async fn part(&mut self) {
+        match self {
+            Self::PlainHttp(stream) => plain_http::answer(stream).await,
+            // By TLS 1.3 the client is through with its handshake, and may be sending already: what tells it why it is refused is
+            // the alert (RFC 8446 §6.2), which is on its way.
+            Self::ClientCertificate(_, stream) => last_words::part(stream, &[]).await,
+            _ => {}
+        }
+    }
 }
 
 /// Whom a connection is from.
@@ -95,20 +101,34 @@ impl Reception {
         }
     }
 
-    /// Does what comes before HTTP, within the handshake's time-out.
+    /// Does what comes before HTTP, within the handshake's time-out. Whoever is turned away keeps the place for the last words'
+    /// time beyond that: why is known by then, and must not be lost to the time-out.
     pub(super) async fn receive(
         &self,
         accepted: Accepted,
         role: Role,
         connections: &TaskTracker,
     ) -> Result<Arrived, Turned> {
-        timeout(self.handshake_timeout, self.shake_hands(accepted, role, connections))
-            .await
-            .map_err(|_| Turned::TooSlow)?
+        let Accepted { stream, peer, mut permit } = accepted;
+        let shaken = timeout(self.handshake_timeout, self.shake_hands(stream, peer, role, &mut permit)).await;
+        match shaken.unwrap_or(Err(Turned::TooSlow)) {
+            Ok((transport, protocol, connection)) => {
+                Ok(Arrived { protocol, transport, connection, permit, alive: connections.token() })
+            }
+            Err(mut turned) => {
+                turned.part().await;
+                Err(turned)
+            }
+        }
     }
 
-    async fn shake_hands(&self, accepted: Accepted, role: Role, connections: &TaskTracker) -> Result<Arrived, Turned> {
-        let Accepted { mut stream, peer, mut permit } = accepted;
+    async fn shake_hands(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        role: Role,
+        permit: &mut Permit,
+    ) -> Result<(Transport, Protocol, Connection), Turned> {
         stream.set_nodelay(true)?;
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if role == Role::Plain && !self.trusts(peer.ip()) {
@@ -126,7 +146,7 @@ impl Reception {
         let connection = Connection::new(origin.client, origin.trusted, origin.local, role == Role::Https, server_name);
         let connection = connection.having_asked(asked);
         let connection = if role == Role::Verify { connection.for_questions() } else { connection };
-        Ok(Arrived { protocol, transport, connection, permit, alive: connections.token() })
+        Ok((transport, protocol, connection))
     }
 
     async fn origin(&self, stream: &mut TcpStream, peer: SocketAddr, role: Role) -> Result<Origin, Turned> {
@@ -152,8 +172,7 @@ type Secured = (Transport, Protocol, Option<Box<str>>, Option<Asked>);
 
 async fn secure(stream: TcpStream, tls: &Handshakes) -> Result<Secured, Turned> {
     if plain_http::is_begun(&stream).await? {
-        plain_http::answer(stream).await;
-        return Err(Turned::PlainHttp);
+        return Err(Turned::PlainHttp(stream));
     }
     let Shaken { stream, asked } = tls.accept(stream).await?;
     let (_, session) = stream.get_ref();

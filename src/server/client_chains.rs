@@ -11,6 +11,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::divided_lists::DividedLists;
+use super::refused_certificates::note;
 
 /// Real chains have one or two. The search takes milliseconds with five, and grows twentyfold with two more.
 const MOST_INTERMEDIATES: usize = 4;
@@ -31,6 +32,24 @@ impl fmt::Debug for TooMany {
 #[derive(Debug)]
 pub(super) struct Short(pub(super) Arc<dyn ClientCertVerifier>, pub(super) DividedLists);
 
+impl Short {
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if intermediates.len() > MOST_INTERMEDIATES {
+            return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(TooMany)))));
+        }
+        let verified = self.0.verify_client_cert(end_entity, intermediates, now)?;
+        if std::iter::once(end_entity).chain(intermediates).any(|shown| self.1.names(shown)) {
+            return Err(CertificateError::Revoked.into());
+        }
+        Ok(verified)
+    }
+}
+
 impl ClientCertVerifier for Short {
     fn offer_client_auth(&self) -> bool {
         self.0.offer_client_auth()
@@ -50,14 +69,7 @@ impl ClientCertVerifier for Short {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if intermediates.len() > MOST_INTERMEDIATES {
-            return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(TooMany)))));
-        }
-        let verified = self.0.verify_client_cert(end_entity, intermediates, now)?;
-        if std::iter::once(end_entity).chain(intermediates).any(|shown| self.1.names(shown)) {
-            return Err(CertificateError::Revoked.into());
-        }
-        Ok(verified)
+        self.verify(end_entity, intermediates, now).inspect_err(|_| note(end_entity))
     }
 
     fn verify_tls12_signature(
@@ -66,7 +78,7 @@ impl ClientCertVerifier for Short {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.0.verify_tls12_signature(message, cert, dss).inspect_err(|_| note(cert))
     }
 
     fn verify_tls13_signature(
@@ -75,7 +87,7 @@ impl ClientCertVerifier for Short {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.0.verify_tls13_signature(message, cert, dss).inspect_err(|_| note(cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

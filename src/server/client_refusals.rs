@@ -10,7 +10,8 @@ use rustls::{CertificateError, Error, OtherError};
 use tokio::time::Instant;
 
 use super::client_chains::TooMany;
-use crate::config::HostPattern;
+use super::refused_certificates::{Whose, beginning};
+use crate::config::{HostPattern, LogSubject};
 use crate::tally::{Count, Throttle};
 
 /// What is wrong with a client's certificate.
@@ -129,9 +130,17 @@ impl ClientRefusal {
     }
 }
 
-/// The library writes down what the client has sent, however long that is.
-fn beginning(error: &io::Error) -> String {
-    error.to_string().chars().take(200).collect()
+/// A handshake that was refused for the certificate that the client showed, or did not.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Why.
+    pub(super) refusal: ClientRefusal,
+    /// The site of the handshake's name.
+    pub(super) site: HostPattern,
+    /// Whose the certificate says it is.
+    pub(super) whose: Whose,
+    /// What the library says of it.
+    pub(super) error: io::Error,
 }
 
 /// How often each cause was met, in the order of [`ClientRefusal::ALL`].
@@ -139,24 +148,23 @@ fn beginning(error: &io::Error) -> String {
 pub(super) struct ClientRefusals([(Count, Throttle); ClientRefusal::ALL.len()]);
 
 impl ClientRefusals {
-    /// Counts it, and tells the log when it is time to.
-    pub(super) fn note(
-        &self,
-        refusal: ClientRefusal,
-        site: &HostPattern,
-        peer: std::net::SocketAddr,
-        error: &io::Error,
-    ) {
-        let Some((count, throttle)) = self.0.get(refusal as usize) else { return };
+    /// Counts it, and tells the log when it is time to: with the subject where the log names people as they are called.
+    pub(super) fn note(&self, refused: &Refused, peer: std::net::SocketAddr, subjects: LogSubject) {
+        let Refused { refusal, site, whose: Whose { subject, serial }, error } = refused;
+        let Some((count, throttle)) = self.0.get(*refusal as usize) else { return };
         count.add();
         let Some(times) = throttle.note(Instant::now()) else { return };
-        let error = matches!(refusal, ClientRefusal::Bad | ClientRefusal::Unlisted).then(|| beginning(error));
+        // The library writes down what the client has sent, however long that is.
+        let error =
+            matches!(refusal, ClientRefusal::Bad | ClientRefusal::Unlisted).then(|| beginning(&error.to_string()));
         tracing::info!(
             %peer,
             %site,
             times,
             fault = refusal.fault(),
             reason = refusal.name(),
+            subject = subject.as_deref().filter(|_| subjects == LogSubject::Plain),
+            serial,
             error,
             remedy = refusal.remedy(),
             "a handshake was refused for its client certificate"
@@ -200,7 +208,7 @@ mod tests {
             CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, supported_algorithms };
         let error = io::Error::new(io::ErrorKind::InvalidData, Error::from(error));
         assert_eq!(ClientRefusal::of(&error), Some(ClientRefusal::Bad));
-        assert_eq!(beginning(&error).len(), 200);
+        assert_eq!(beginning(&error.to_string()).chars().count(), 201);
     }
 
     #[test]

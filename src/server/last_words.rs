@@ -12,7 +12,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const MOST_BYTES: u64 = 64 * 1024;
 
 /// Says `words`, if there are any still to say, and lets the client read what it was told.
-pub(super) async fn part(mut stream: TcpStream, words: &[u8]) {
+pub(super) async fn part(stream: &mut TcpStream, words: &[u8]) {
     let farewell = async {
         stream.write_all(words).await?;
         stream.shutdown().await?;

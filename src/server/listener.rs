@@ -80,14 +80,14 @@ async fn serve<H: Handler>(accepted: Accepted, role: Role, worker: Arc<Worker<H>
             }
             return;
         }
-        Err(Turned::PlainHttp) => {
+        Err(Turned::PlainHttp(_)) => {
             if let Some(times) = worker.notices.plain_http.note(Instant::now()) {
                 tracing::info!(%peer, times, "plain HTTP at a port that speaks HTTPS: answered with 400");
             }
             return;
         }
-        Err(Turned::ClientCertificate { refusal, site, error }) => {
-            worker.notices.client_certificates.note(refusal, &site, peer, &error);
+        Err(Turned::ClientCertificate(refused, _)) => {
+            worker.notices.client_certificates.note(&refused, peer, terms.plan.subjects);
             return;
         }
         Err(turned) => {

@@ -34,6 +34,7 @@ mod listener;
 mod plain_http;
 mod proxy_protocol;
 mod redirect;
+mod refused_certificates;
 mod reload;
 mod self_signed;
 mod service;

@@ -1,7 +1,7 @@
 //! HTTP without TLS at a port that speaks TLS: somebody has typed `http://`, or a proxy in front was told so.
 //!
 //! Whoever does so is told in words that it understands, instead of in the bytes of a TLS alert. Nothing of what was sent is
-//! parsed or repeated; how long all this may take is bounded by the caller.
+//! parsed or repeated.
 
 use std::io;
 
@@ -22,7 +22,7 @@ pub(super) async fn is_begun(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Says what is wrong, and lets the client read that.
-pub(super) async fn answer(stream: TcpStream) {
+pub(super) async fn answer(stream: &mut TcpStream) {
     let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncache-control: no-store\r\n";
     let length = TEXT.len();
     let body = format!("content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{TEXT}");

@@ -13,8 +13,8 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use super::arrival::Turned;
 use super::certificates::Certificates;
 use super::client_certificates::Asking;
-use super::client_refusals::ClientRefusal;
-use super::last_words;
+use super::client_refusals::{ClientRefusal, Refused};
+use super::refused_certificates::{self, Whose};
 use crate::acme::Challenges;
 use crate::config::ClientCertificates;
 
@@ -77,9 +77,10 @@ impl Handshakes {
         }
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let (config, asked) = self.choose(&begun.client_hello());
-        match (begun.into_stream(config).into_fallible().await, asked) {
+        let (shaken, whose) = refused_certificates::noted(begun.into_stream(config).into_fallible()).await;
+        match (shaken, asked) {
             (Ok(stream), asked) => Ok(Shaken { stream, asked }),
-            (Err((error, stream)), Some(asked)) => Err(turned(error, stream, &asked).await),
+            (Err((error, stream)), Some(asked)) => Err(turned(error, stream, &asked, whose)),
             (Err((error, _)), None) => Err(error.into()),
         }
     }
@@ -95,12 +96,10 @@ impl Handshakes {
     }
 }
 
-/// What became of a handshake that asked for a certificate. By TLS 1.3 the client is through with it, and may be sending
-/// already: what tells it why it is refused is the alert (RFC 8446 §6.2).
-async fn turned(error: io::Error, stream: TcpStream, asked: &ClientCertificates) -> Turned {
+/// What became of a handshake that asked for a certificate.
+fn turned(error: io::Error, stream: TcpStream, asked: &ClientCertificates, whose: Whose) -> Turned {
     let Some(refusal) = ClientRefusal::of(&error) else { return error.into() };
-    last_words::part(stream, &[]).await;
-    Turned::ClientCertificate { refusal, site: asked.host.clone(), error }
+    Turned::ClientCertificate(Box::new(Refused { refusal, site: asked.host.clone(), whose, error }), stream)
 }
 
 /// Whether it is an authority that looks: it offers that protocol and no other.

@@ -26,7 +26,7 @@ use super::tls::Handshakes;
 use super::watchdog::Pulse;
 use crate::acme::Challenges;
 use crate::clock::Clock;
-use crate::config::{ClientCertificates, Config, Limits};
+use crate::config::{ClientCertificates, Config, Limits, LogSubject};
 use crate::routing::Router;
 use crate::tally::Throttle;
 
@@ -48,6 +48,8 @@ pub(super) struct Plan {
     pub(super) number: u64,
     pub(super) reception: Reception,
     pub(super) http: Http,
+    /// How the log names people.
+    pub(super) subjects: LogSubject,
     measures: Measures,
     sites: Arc<Router>,
     challenges: Option<Arc<Challenges>>,
@@ -81,6 +83,7 @@ impl Plan {
             challenges: tls.as_ref().map(|tls| Arc::clone(&tls.challenges)),
             reception: Reception::new(config, tls),
             http: Http::new(config.limits),
+            subjects: config.log.subject,
             measures: Measures {
                 trusted_proxies: config.trusted_proxies.clone(),
                 proxy_protocol: config.listen.proxy_protocol,

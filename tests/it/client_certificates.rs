@@ -30,7 +30,7 @@ use crate::harness::wait::PATIENCE;
 use crate::harness::{Answer, Ask, Gateway, Protocol, Upstream, eventually, get};
 
 /// An authority of clients.
-pub(crate) struct Clients(Issuer<'static, KeyPair>, pub(crate) String);
+pub(crate) struct Clients(pub(crate) Issuer<'static, KeyPair>, pub(crate) String);
 
 /// A certificate and its key.
 pub(crate) type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
@@ -46,7 +46,7 @@ impl Clients {
     }
 
     /// The list of what it has revoked, which counts until that year.
-    fn revoked(&self, serials: &[u8], next_update: i32) -> String {
+    pub(crate) fn revoked(&self, serials: &[u8], next_update: i32) -> String {
         revoked(&self.0, serials, next_update)
     }
 
@@ -61,7 +61,7 @@ impl Clients {
 }
 
 /// A client that shows this.
-fn showing(shown: Option<&Shown>, protocol: Protocol) -> ClientConfig {
+pub(crate) fn showing(shown: Option<&Shown>, protocol: Protocol) -> ClientConfig {
     let alpn: &[u8] = if protocol == Protocol::Http2 { b"h2" } else { b"http/1.1" };
     let config = ClientConfig::clone(&authority().client(&[alpn]));
     match shown {
@@ -78,7 +78,11 @@ fn showing_chain(mut config: ClientConfig, (own, key): &Shown, further: &[Certif
     config
 }
 
-async fn shake(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn shake(
+    address: SocketAddr,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     TlsConnector::from(Arc::clone(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
 }
@@ -118,7 +122,7 @@ fn told(upstream: &Upstream) -> Vec<String> {
 }
 
 /// `app.test` asks for a certificate, `pub.test` takes one, `other.test` asks for nothing.
-fn configuration(clients: &Clients, upstream: &Upstream, directory: &tempfile::TempDir) -> String {
+pub(crate) fn configuration(clients: &Clients, upstream: &Upstream, directory: &tempfile::TempDir) -> String {
     let ca = directory.path().join("clients.pem");
     std::fs::write(&ca, &clients.1).unwrap();
     let site = |host: &str, keys: &str| {
@@ -364,12 +368,18 @@ async fn each_cause_of_a_refusal_is_told_once_under_its_own_name_and_counted() {
     let yaml = complete(&format!("{listen}{}", configuration(&clients, &upstream, &directory)), &directory);
     let usher = Usher::serve(&yaml, directory.path());
     let (at, admin) = (usher.address("https").await, usher.address("admin").await);
-    let issue = |change: fn(&mut CertificateParams)| Some(clients.issue(change));
+    let numbered = |clients: &Clients, change: fn(&mut CertificateParams)| {
+        Some(clients.issue(|params| {
+            params.serial_number = Some(vec![0x0a, 0xbc].into());
+            change(params);
+        }))
+    };
+    let issue = |change| numbered(&clients, change);
     let causes = [
         ("certificate_required", None, "required: false"),
         ("certificate_expired", issue(|params| params.not_after = date_time_ymd(2020, 1, 1)), "another"),
         ("certificate_not_yet_valid", issue(|params| params.not_before = date_time_ymd(2090, 1, 1)), "clock"),
-        ("unknown_ca", Some(others.issue(|_| {})), "ca_file"),
+        ("unknown_ca", numbered(&others, |_| {}), "ca_file"),
         (
             "wrong_key_purpose",
             issue(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
@@ -401,7 +411,7 @@ async fn each_cause_of_a_refusal_is_told_once_under_its_own_name_and_counted() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    for (reason, _, remedy) in &causes {
+    for (reason, shown, remedy) in &causes {
         usher.says(reason).await;
         tokio::time::timeout(PATIENCE, counted(reason)).await.unwrap_or_else(|_| panic!("{reason} three times"));
         let told = usher.output();
@@ -416,6 +426,8 @@ async fn each_cause_of_a_refusal_is_told_once_under_its_own_name_and_counted() {
         assert_eq!((&line["site"], line["times"].as_u64()), (&"app.test".into(), Some(1)), "{line}");
         assert!(line["remedy"].as_str().unwrap().contains(remedy), "{line}");
         assert_eq!(line["error"].is_string(), *reason == "bad_certificate", "{line}");
+        let whose = [&line["subject"], &line["serial"]].map(|said| said.as_str());
+        assert_eq!(whose, [shown.as_ref().map(|_| "CN=alice"), shown.as_ref().map(|_| "0ABC")], "{line}");
     }
 }
 

@@ -118,6 +118,7 @@ mod acme;
 mod answers;
 mod certificate_identity;
 mod client_certificates;
+mod client_certificates_told;
 mod drain;
 mod framing;
 mod limits;

@@ -73,6 +73,10 @@ impl Readings {
         let help =
             "When a certificate that clients are shown ends, in seconds since 1970; 0 while it is yet to be issued.";
         families.gauges("usher_certificate_expiry_timestamp_seconds", help, all)?;
+        let ends = self.revocation_lists.iter();
+        let ends = ends.map(|list| ([("site", &*list.site), ("authority", &*list.authority)], list.ends_at.0));
+        let help = "When the list of client certificates that an authority has revoked ends, in seconds since 1970.";
+        families.gauges("usher_revocation_list_expiry_timestamp_seconds", help, ends)?;
         let orders = self.certificate_orders.iter().flat_map(|(host, orders)| {
             [("issued", orders.issued), ("failed", orders.failed)]
                 .map(|(outcome, times)| ([("name", &**host), ("outcome", outcome)], times))

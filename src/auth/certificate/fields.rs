@@ -84,7 +84,15 @@ fn is_fit(value: &str) -> bool {
 
 /// The subject as RFC 4514 §2 writes it: the last part first, so that what an authority appends for all stands at the end.
 /// `None`: it is empty.
-fn distinguished_name(read: &X509Certificate<'_>) -> Result<Option<String>, UnusableCertificate> {
+///
+/// # Errors
+/// [`UnusableCertificate::Unreadable`]: a part is no text, or in another alphabet than Unicode. [`UnusableCertificate::Unfit`]: it
+/// is longer than what names somebody is, however it is written.
+pub fn distinguished_name(read: &X509Certificate<'_>) -> Result<Option<String>, UnusableCertificate> {
+    // Whoever is to be refused may have written it for the time that it takes to write it again.
+    if read.subject().as_raw().len() > 4 * LONGEST {
+        return Err(UnusableCertificate::Unfit(FieldName(CertificateField::SubjectDn)));
+    }
     let parts: Vec<_> = read.subject().iter_rdn().collect();
     let mut written = String::new();
     for (number, part) in parts.iter().rev().enumerate() {

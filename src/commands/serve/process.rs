@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::reload::Reloads;
-use crate::admin::{Certificate, Process, Readings};
-use crate::config::Config;
+use crate::admin::{Certificate, Process, Readings, RevocationList};
+use crate::config::{ClientCertificates, Config};
 use crate::gateway::Readiness;
 use crate::server::CertificateExpiry;
 
@@ -35,9 +35,18 @@ impl Process for Serving {
             client_refusals: server.client_refusals(),
             certificates: server.certificate_expiries().into_iter().map(certificate).collect(),
             awaited_certificates: server.awaited_certificates(),
+            revocation_lists: reloads.config().client_certificates.iter().flat_map(revocation_lists).collect(),
             certificate_orders: reloads.certificate_orders(),
             reloads: reloads.outcomes(),
             version,
         }
     }
+}
+
+fn revocation_lists(asked: &ClientCertificates) -> impl Iterator<Item = RevocationList> {
+    asked.revoked.iter().flat_map(|revoked| &revoked.ends).map(|end| RevocationList {
+        site: asked.host.to_string(),
+        authority: end.authority.clone(),
+        ends_at: end.at,
+    })
 }

@@ -1,6 +1,8 @@
 //! Lists of revoked certificates: whether TLS can go by them. Whoever is on none of those that it looks at gets in, and it looks at
 //! one for each authority, the first of that name; where that one is not signed by the authority, nobody gets in.
 
+use std::collections::BTreeMap;
+
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -10,7 +12,7 @@ use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer as _, X5
 
 use super::Mistake;
 use crate::clock::Timestamp;
-use crate::config::{Bundle, RevocationLists};
+use crate::config::{Bundle, RevocationListEnd, RevocationLists};
 
 /// Lists that TLS can go by, one of each authority: what the others issue would be refused, for nobody says that it still counts.
 pub(super) fn of_each(authorities: &[u8], pem: Vec<u8>) -> Result<RevocationLists, Mistake> {
@@ -26,9 +28,19 @@ pub(super) fn of_each(authorities: &[u8], pem: Vec<u8>) -> Result<RevocationList
         let Ok((_, authority)) = X509Certificate::from_der(&authority) else { continue };
         has_its_own(&authority, &lists)?;
     }
-    let (ends, late) = lists.iter().map(ends_and_late).min().ok_or_else(no_lists)?;
+    let ends = ends(&lists);
     drop(lists);
-    Ok(RevocationLists { lists: Bundle::new(pem), late, ends })
+    Ok(RevocationLists { lists: Bundle::new(pem), ends })
+}
+
+fn ends(lists: &[CertificateRevocationList<'_>]) -> Vec<RevocationListEnd> {
+    let mut ends: BTreeMap<String, (Timestamp, Timestamp)> = BTreeMap::new();
+    for list in lists {
+        let (at, late) = ends_and_late(list);
+        let first = ends.entry(list.issuer().to_string()).or_insert((at, late));
+        *first = (first.0.min(at), first.1.min(late));
+    }
+    ends.into_iter().map(|(authority, (at, late))| RevocationListEnd { authority, late, at }).collect()
 }
 
 /// When a list ends, and since when it has a tenth of its time left. One that does not say is refused before.
@@ -125,9 +137,13 @@ mod tests {
     }
 
     fn list(issuer: &Issuer<'_, KeyPair>, part: Option<CrlIssuingDistributionPoint>) -> String {
+        list_until(2100, issuer, part)
+    }
+
+    fn list_until(year: i32, issuer: &Issuer<'_, KeyPair>, part: Option<CrlIssuingDistributionPoint>) -> String {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(2100, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
             crl_number: vec![1].into(),
             issuing_distribution_point: part,
             revoked_certs: Vec::new(),
@@ -136,15 +152,27 @@ mod tests {
         list.signed_by(issuer).unwrap().pem().unwrap()
     }
 
+    fn part(uri: &str) -> CrlIssuingDistributionPoint {
+        let distribution_point = CrlDistributionPoint { uris: vec![uri.to_owned()] };
+        CrlIssuingDistributionPoint { distribution_point, scope: Some(CrlScope::UserCertsOnly) }
+    }
+
+    #[test]
+    fn what_is_known_of_an_authority_ends_with_the_first_of_its_lists() {
+        let [(ca, one), (_, between)] = ["one", "between"].map(authority);
+        let parts = [(2090, "http://a.test/1"), (2080, "http://a.test/2"), (2100, "http://a.test/3")];
+        let parts = parts.map(|(year, uri)| list_until(year, &one, Some(part(uri))));
+        let lists = parts.concat() + &list(&between, None);
+        let known = of_each(ca.as_bytes(), lists.into_bytes()).unwrap();
+        let ends: Vec<_> = known.ends.iter().map(|end| (&*end.authority, end.at.0)).collect();
+        assert_eq!(ends, [("CN=between", 4_102_444_800), ("CN=one", 3_471_292_800)]);
+    }
+
     #[test]
     fn no_list_hides_another_and_each_authority_has_signed_its_own() {
         let [(ca, one), (namesake, other), (_, between)] = ["one", "one", "between"].map(authority);
-        let part = |uri: &str| {
-            let distribution_point = CrlDistributionPoint { uris: vec![uri.to_owned()] };
-            Some(CrlIssuingDistributionPoint { distribution_point, scope: Some(CrlScope::UserCertsOnly) })
-        };
         let whole = list(&one, None);
-        let [first, second] = ["http://a.test/1", "http://a.test/2"].map(|uri| list(&one, part(uri)));
+        let [first, second] = ["http://a.test/1", "http://a.test/2"].map(|uri| list(&one, Some(part(uri))));
         for (authorities, lists, refused) in [
             (&ca, whole.clone(), None),
             (&ca, list(&between, None) + &whole, None),

@@ -11,7 +11,7 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use usher::clock::Clock;
+use usher::clock::{Clock, Timestamp};
 
 /// The authority that signs every certificate of a test run.
 pub(crate) struct Authority {
@@ -33,6 +33,12 @@ pub(crate) fn authority() -> &'static Authority {
 
 /// The list of what an authority has revoked, as PEM, which counts until the first day of that year.
 pub(crate) fn revoked(issuer: &Issuer<'_, KeyPair>, serials: &[u8], next_update: i32) -> String {
+    let ends = (date_time_ymd(next_update, 1, 1) - date_time_ymd(1970, 1, 1)).whole_seconds();
+    revoked_until(issuer, serials, Timestamp(ends.unsigned_abs()))
+}
+
+/// The same, which counts until then.
+pub(crate) fn revoked_until(issuer: &Issuer<'_, KeyPair>, serials: &[u8], ends: Timestamp) -> String {
     let revoked = |serial: &u8| RevokedCertParams {
         serial_number: vec![*serial].into(),
         revocation_time: date_time_ymd(2020, 1, 1),
@@ -41,7 +47,7 @@ pub(crate) fn revoked(issuer: &Issuer<'_, KeyPair>, serials: &[u8], next_update:
     };
     let list = CertificateRevocationListParams {
         this_update: date_time_ymd(2019, 1, 1),
-        next_update: date_time_ymd(next_update, 1, 1),
+        next_update: date_time_ymd(1970, 1, 1) + Duration::from_secs(ends.0),
         crl_number: vec![1].into(),
         issuing_distribution_point: None,
         revoked_certs: serials.iter().map(revoked).collect(),
