@@ -1,5 +1,7 @@
 //! Whole configurations, from text to checked types. The table of contents:
 
+/// What is said of addresses and paths that are none.
+mod addresses;
 /// Conditions that stand beside each other.
 mod conditions;
 /// `config/usher.yaml` and the JSON Schema.
