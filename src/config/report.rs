@@ -93,6 +93,21 @@ impl Report {
         }
     }
 
+    /// The value at `path` needs one of `missing`. Told of the first that does, and of none when one of those is there but
+    /// broken.
+    pub(super) fn lacks(
+        &mut self,
+        path: &KeyPath,
+        missing: &[KeyPath],
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        if !missing.iter().any(|missing| self.is_broken(missing)) {
+            self.problem(path, message, remedy);
+            self.broken.extend(missing.iter().map(|missing| self.written(missing)).collect::<Vec<_>>());
+        }
+    }
+
     /// The key at `path` is needed and not there; not heard when it is there but broken.
     pub(super) fn absent(&mut self, path: &KeyPath, message: impl Into<String>, remedy: impl Into<String>) {
         self.conflict(path, std::slice::from_ref(path), message, remedy);

@@ -56,7 +56,9 @@ fn may_stand_in_local(letter: char) -> bool {
     letter.is_alphanumeric() || ".+-_'&/=#$*^`{|}~".contains(letter)
 }
 
-fn is_domain(text: &str) -> bool {
+/// Whether a text is names with dots between, none of them empty.
+#[must_use]
+pub fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         (1..=63).contains(&label.len()) && label.bytes().all(is_letter)

@@ -106,10 +106,11 @@ async fn a_domain_lets_in_whoever_has_a_verified_address_there() {
     )
     .await;
     decides(
-        "{ email: { domain: example.com }, email_verified: { none: [false] } }",
+        "{ email: { domain: example.com }, email_verified: { none: [false, 'false'] } }",
         &[
             (json!({ "email": "a@example.com" }), true),
             (json!({ "email": "a@example.com", "email_verified": false }), false),
+            (json!({ "email": "a@example.com", "email_verified": "false" }), false),
             (json!({ "email": "a@evil.test" }), false),
         ],
     )

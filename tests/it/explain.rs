@@ -123,6 +123,25 @@ async fn each_condition_is_told_with_the_value_that_is_there() {
 }
 
 #[tokio::test]
+async fn claims_are_in_a_file_or_in_place() {
+    let place = Place::usual().await;
+    let admin = r#" {"sub": "root", "realm_access": {"roles": ["admin"]}}"#;
+    let analyst = admin.replace("admin", "analyst");
+    for (claims, code) in [(admin, 0), (&*analyst, 1)] {
+        let (was, told) = place.json(&["GET", "https://app.test/admin/x", "--claims", claims]).await;
+        assert_eq!(was, Some(code), "{claims}: {told:#}");
+    }
+    for (wrong, why) in [("{sub: root}", "key must be a string"), (&admin[..30], "EOF"), ("{}}", "trailing")] {
+        let (code, said) = place.explain(&["GET", "https://app.test/", "--claims", wrong]).await;
+        assert!(
+            code == Some(2) && said.contains("not a JSON object of claims") && said.contains(why),
+            "{wrong}: {said}"
+        );
+        assert!(!said.contains("root"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_domain_is_told_with_the_address_and_that_it_must_be_verified() {
     let first = "    routes:\n      - path: /\n";
     let more = format!("{first}      - {{ path: /staff/, require: {{ email: {{ domain: example.com }} }} }}\n");

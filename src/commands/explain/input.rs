@@ -43,11 +43,16 @@ impl Inputs {
         Ok(AccessToken::new(self.text("--token-file", path)?.trim()))
     }
 
-    /// The claims of a JSON object.
-    pub(super) fn claims(&mut self, path: &Path) -> Result<Claims, ExplainError> {
-        match serde_json::from_str(&self.text("--claims", path)?) {
+    /// The claims of a JSON object: what is given begins as one, or names a file with it.
+    pub(super) fn claims(&mut self, given: &Path) -> Result<Claims, ExplainError> {
+        let (what, text) = match given.to_str().filter(|text| text.trim_start().starts_with('{')) {
+            Some(json) => ("what is given".to_owned(), json.to_owned()),
+            None => (given.display().to_string(), self.text("--claims", given)?),
+        };
+        match serde_json::from_str(&text) {
             Ok(Value::Object(claims)) => Ok(Claims(claims)),
-            _ => Err(ExplainError::Claims(path.display().to_string())),
+            Ok(_) => Err(ExplainError::Claims { what, source: None }),
+            Err(error) => Err(ExplainError::Claims { what, source: Some(error) }),
         }
     }
 

@@ -54,8 +54,8 @@ pub struct Args {
     /// A file with a bearer token; - reads standard input
     #[arg(long, value_name = "FILE", conflicts_with = "claims")]
     pub token_file: Option<PathBuf>,
-    /// A JSON file of claims, taken as if a token with them had been verified; - reads standard input
-    #[arg(long, value_name = "FILE")]
+    /// A JSON file of claims, or the JSON itself, taken as if a token with them had been verified; - reads standard input
+    #[arg(long, value_name = "FILE|JSON")]
     pub claims: Option<PathBuf>,
     /// A cookie jar as curl writes it, or a file with a Cookie header; - reads standard input
     #[arg(long, value_name = "FILE")]
@@ -111,8 +111,14 @@ pub enum ExplainError {
     #[error("standard input can be read for one flag only")]
     InputTwice,
     /// The claims are no JSON object.
-    #[error("{0} is not a JSON object of claims")]
-    Claims(String),
+    #[error("{what} is not a JSON object of claims")]
+    Claims {
+        /// Which.
+        what: String,
+        /// What the reader of JSON said, if it is none.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
     /// The cookies are neither a jar nor a header.
     #[error("{0} is neither a cookie jar nor a Cookie header")]
     Cookies(String),

@@ -54,7 +54,7 @@ impl Check<'_> {
         for (key, addresses) in [("plain", &listen.plain), ("verify", &listen.verify)] {
             if !addresses.is_empty() && trusted_proxies.is_empty() {
                 let message = "serves trusted_proxies only, and there are none";
-                self.report.conflict(&at.key(key), std::slice::from_ref(&trusted), message, remedy);
+                self.report.lacks(&at.key(key), std::slice::from_ref(&trusted), message, remedy);
             }
         }
         // Nor somebody by half.
@@ -67,7 +67,7 @@ impl Check<'_> {
         }
         if listen.proxy_protocol && trusted_proxies.is_empty() {
             let message = "is believed of trusted_proxies only, and there are none";
-            self.report.conflict(&at.key("proxy_protocol"), &[trusted], message, remedy);
+            self.report.lacks(&at.key("proxy_protocol"), &[trusted], message, remedy);
         }
     }
 
@@ -102,7 +102,8 @@ impl Check<'_> {
         for (other, given) in [("certificates", mirror.certificates.is_some()), ("acme", mirror.acme.is_some())] {
             if given && self_signed {
                 let message = format!("is set beside {other}");
-                self.report.problem(&at.key("self_signed"), message, "keep one of the two");
+                let at = at.key("self_signed");
+                self.report.conflict(&at, std::slice::from_ref(&at), message, "keep one of the two");
             }
         }
         let files = match &mirror.certificates {
@@ -157,15 +158,20 @@ impl Check<'_> {
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Mistake> {
     text.parse().map_err(|_| {
+        let message = "must be an address with a port";
+        if let Ok(alone) = text.trim_matches(['[', ']']).parse() {
+            return Mistake::new(message, format!("write {}, or another port", SocketAddr::new(alone, 8443)));
+        }
         let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(8443);
         let remedy =
             format!("write it as 127.0.0.1:{port} for this machine alone, or 0.0.0.0:{port} or [::]:{port} for all");
-        Mistake::new("must be an address with a port", remedy)
+        Mistake::new(message, remedy)
     })
 }
 
 fn network(text: &str) -> Result<IpNet, Mistake> {
-    let mistake = || Mistake::new("must be a network or an address", "write it as 10.0.0.0/8 or 192.0.2.7");
+    let mistake =
+        || Mistake::new("must be a network or an address", "write it as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7");
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
     network.map(|network| network.trunc()).map_err(|_| mistake())
 }

@@ -119,6 +119,7 @@ pub(super) fn check(file: &File, directory: &Path, report: &mut Report) -> Optio
     let listen = check.listen(file.listen.as_ref(), &trusted_proxies);
     let issuers = check.issuers(file.issuers.as_ref(), file.sites.as_deref().unwrap_or_default());
     let sites = check.sites(file.sites.as_deref(), &issuers, !listen.verify.is_empty());
+    check.addresses_of_local_issuers(&issuers, file.sites.as_deref().unwrap_or_default());
     check.client_certificates_need_tls(file.sites.as_deref().unwrap_or_default(), !listen.https.is_empty());
     let state_directory =
         file.state_directory.as_deref().and_then(|path| check.future_directory(&root.key("state_directory"), path));

@@ -131,7 +131,7 @@ impl Check<'_> {
             for (key, _) in names.iter().filter(|(_, name)| name.is_some()) {
                 let message = "names a raw cookie, but the cookies are sealed";
                 let remedy = "add sealed: false to use the cookies of an existing service";
-                self.report.conflict(&at.key(key), &[at.key("sealed")], message, remedy);
+                self.report.lacks(&at.key(key), &[at.key("sealed")], message, remedy);
             }
             return match tokens {
                 TokenPlace::Cookies => Cookies::Sealed,

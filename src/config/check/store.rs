@@ -142,7 +142,9 @@ impl Check<'_> {
             self.report.problem(at, "names servers that differ", "give all URLs one scheme, user and database");
         }
         if first.database != 0 && *arrangement == Arrangement::Cluster {
-            self.report.problem(at, "names a database, which a Cluster does not have", "end the URLs behind the port");
+            let depends = [redis.key("sentinel")];
+            let message = "names a database, which a Cluster does not have";
+            self.report.conflict(at, &depends, message, "end the URLs behind the port");
         }
         servers
     }

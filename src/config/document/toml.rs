@@ -20,7 +20,10 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<SyntaxError>> {
         message: error.message().to_owned(),
         remedy: None,
     };
-    Err(errors.iter().map(told).collect())
+    let mut told: Vec<_> = errors.iter().map(told).collect();
+    // It looks at values again once it has seen all keys.
+    told.sort_by_key(|error| error.position);
+    Err(told)
 }
 
 fn table(text: &str, table: &DeTable<'_>) -> Content {

@@ -138,7 +138,7 @@ pub struct RequirementLists {
     pub any: Option<Vec<Scalar>>,
     /// The claim holds all of these.
     pub all: Option<Vec<Scalar>>,
-    /// The claim holds none of these.
+    /// The claim holds none of these. Also met when there is no such claim.
     pub none: Option<Vec<Scalar>>,
     /// The claim is an e-mail address in one of these domains: `example.com`, or `.example.com` for every one below it. On
     /// `email`, `email_verified` must be true as well, unless `require` says something else of it.

@@ -44,6 +44,13 @@ fn collect(node: &Node, at: &KeyPath, keys: &mut Vec<Key>) {
     }
 }
 
+fn at<'v>(document: &'v mut Value, path: &KeyPath) -> &'v mut Value {
+    path.steps().iter().fold(document, |value, step| match step {
+        Step::Key(key) => &mut value[key],
+        Step::Index(index) => &mut value[index],
+    })
+}
+
 fn only_problem(text: &str, format: Format, directory: &tempfile::TempDir, about: &KeyPath) -> Problem {
     let error = load(&Sources::text("full", format, text, directory.path())).expect_err(&about.to_string());
     assert_eq!(error.problems.len(), 1, "{about}: {error}");
@@ -96,16 +103,48 @@ fn every_value_of_the_wrong_type_is_reported_once() {
     for key in known_keys() {
         for wrong in [serde_json::json!([[1]]), Value::Null] {
             let mut document = whole.clone();
-            let place = key.path.steps().iter().fold(&mut document, |value, step| match step {
-                Step::Key(key) => &mut value[key],
-                Step::Index(index) => &mut value[index],
-            });
-            *place = wrong;
+            *at(&mut document, &key.path) = wrong;
             let text = serde_json::to_string_pretty(&document).unwrap();
             let problem = only_problem(&text, Format::Json, &directory, &key.path);
             assert!(problem.path.starts_with(&key.path.to_string()), "{} for {}", problem.path, key.path);
         }
     }
+}
+
+/// Another value of its type that hardly any key takes. Of a map, one that is empty lacks several things.
+fn other(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(_) => Some("? %".into()),
+        Value::Number(_) => Some(0.into()),
+        Value::Bool(given) => Some((!given).into()),
+        Value::Array(_) => Some(Value::Array(Vec::new())),
+        Value::Object(_) | Value::Null => None,
+    }
+}
+
+#[test]
+fn every_key_that_is_missing_or_has_another_value_is_one_problem_at_most() {
+    let directory = files();
+    let whole: Value = serde_json::to_value(Document::parse("full", Format::Yaml, FULL).unwrap().values()).unwrap();
+    let mut refused = 0;
+    // Whoever names an issuer is wrong without them.
+    for key in known_keys().into_iter().filter(|key| key.path.to_string() != "issuers") {
+        let mut document = whole.clone();
+        let (parent, Some(Step::Key(name))) = (key.path.parent().unwrap(), key.path.steps().last()) else { continue };
+        let was = at(&mut document, &parent).as_object_mut().unwrap().remove(name).unwrap();
+        let without = serde_json::to_string(&document).unwrap();
+        let with_another = other(&was).map(|other| {
+            at(&mut document, &parent)[name] = other;
+            serde_json::to_string(&document).unwrap()
+        });
+        for text in [Some(without), with_another].into_iter().flatten() {
+            if let Err(error) = load(&Sources::text("full", Format::Json, &text, directory.path())) {
+                assert_eq!(error.problems.len(), 1, "{}: {error}", key.path);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 150, "{refused}");
 }
 
 #[test]

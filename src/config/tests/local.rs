@@ -221,6 +221,27 @@ fn lifetimes_have_bounds_and_an_address_must_be_known() {
 }
 
 #[test]
+fn a_mistake_of_the_site_is_not_told_again_as_an_address_that_is_missing() {
+    let two = LOCAL.replacen(
+        "  staff:",
+        "  other:\n    issuer: https://x/y\n    local: { users_file: users.yaml }\n  staff:",
+        1,
+    );
+    for (from, to, path) in [
+        ("host: app.example.com", "host: app.example.com:443", "sites[1].host"),
+        ("host: app.example.com,", "", "sites[1].host"),
+        ("path: /, issuer: staff", "path: /, issuer: stuff", "sites[1].routes[0].issuer"),
+        ("path: /, issuer: staff", "path: /, issuers: staff", "sites[1].routes[0].issuers"),
+        ("path: /, issuer: staff", "path: /, issuer: 7", "sites[1].routes[0].issuer"),
+        (", routes: [{ path: /, issuer: staff }]", "", "sites[1].routes"),
+    ] {
+        assert_eq!(refused(&LOCAL.replacen(from, to, 1), ONE_USER).path, path, "{to}");
+    }
+    let elsewhere = two.replacen("path: /, issuer: staff", "path: /, issuer: other", 1);
+    assert_eq!(refused(&elsewhere, ONE_USER).path, "issuers.staff.issuer");
+}
+
+#[test]
 fn a_site_has_one_local_issuer_at_most() {
     let two = LOCAL.replacen(
         "  staff:",

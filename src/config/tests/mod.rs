@@ -1,8 +1,12 @@
 //! Whole configurations, from text to checked types. The table of contents:
 
+/// What is said of addresses and paths that are none.
+mod addresses;
+/// Conditions that stand beside each other.
+mod conditions;
 /// `config/usher.yaml` and the JSON Schema.
 mod documentation;
-/// Every key: misspelt, repeated, of the wrong type.
+/// Every key: misspelt, repeated, missing, with a value that it does not take.
 mod keys;
 /// The local issuer and its users file.
 mod local;

@@ -33,7 +33,7 @@ impl Check<'_> {
                 ("end_session", mirror.end_session.is_some()),
             ] {
                 if is_given {
-                    self.report.conflict(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
+                    self.report.lacks(&at.key(key), &[at.key("client_id")], "needs a client_id", "add client_id");
                 }
             }
             return None;
@@ -102,8 +102,8 @@ impl Check<'_> {
                 ("client_assertion_audience", mirror.client_assertion_audience.is_some()),
             ] {
                 if is_given {
-                    let depends = [at.key("client_key_file")];
-                    self.report.conflict(&at.key(key), &depends, "needs a client_key_file", "add client_key_file");
+                    let missing = [at.key("client_key_file")];
+                    self.report.lacks(&at.key(key), &missing, "needs a client_key_file", "add client_key_file");
                 }
             }
             return None;

@@ -22,9 +22,9 @@ impl Check<'_> {
             (Some(url), None) => {
                 self.only_for_exchanges(&at, mirror);
                 if !has_client {
-                    let depends = [issuer.key("client_id")];
+                    let missing = [issuer.key("client_id")];
                     let remedy = "add client_id to the issuer";
-                    self.report.conflict(&at.key("token_endpoint"), &depends, "needs a client", remedy);
+                    self.report.lacks(&at.key("token_endpoint"), &missing, "needs a client", remedy);
                 }
                 self.issuer_url(issuer, &at.key("token_endpoint"), endpoint(url, insecure_http))
                     .map(Refresh::TokenEndpoint)

@@ -76,7 +76,7 @@ impl Check<'_> {
         ] {
             if is_given {
                 let remedy = "add identity: introspection, or take it out";
-                self.report.conflict(&at.key(key), &[at.key("identity")], "is for identity: introspection", remedy);
+                self.report.lacks(&at.key(key), &[at.key("identity")], "is for identity: introspection", remedy);
             }
         }
     }
@@ -97,7 +97,7 @@ impl Check<'_> {
             self.report.problem(&at.key("audiences"), "is given beside identity: id_token", remedy);
         }
         if mirror.client_id.is_none() {
-            self.report.conflict(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
+            self.report.lacks(&at.key("identity"), &[at.key("client_id")], "needs a client_id", "add client_id");
         }
         // OIDC Core §3.1.2.1: it is this word that asks for one.
         if mirror.scopes.as_ref().is_some_and(|words| !words.iter().any(|word| word == "openid")) {

@@ -66,7 +66,7 @@ impl Check<'_> {
                     Ok(base) => base,
                     Err(mistake) => {
                         let mut depends: Vec<_> = sources.map(|key| at.key(key)).to_vec();
-                        depends.push(at.key("insecure_http"));
+                        depends.extend([at.key("insecure_http"), at.key("issuer")]);
                         self.report.conflict(&at.key("issuer"), &depends, mistake.message, mistake.advice);
                         return None;
                     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::values::{base_url, host_pattern, text};
 use super::super::{Check, KeyPath, Mistake};
+use super::CheckedIssuers;
 use crate::config::file;
 use crate::config::{HostPattern, IdentityToken, Issuer, IssuerTransport, KeySource, LocalIssuer, defaults};
 use crate::oauth::Algorithm;
@@ -29,7 +30,7 @@ impl Check<'_> {
         let issuer = match &mirror.issuer {
             // Others find the keys below it; whether it is reached by plain http is theirs to judge.
             Some(issuer) => self.accept(&at.key("issuer"), base_url(issuer, true).map(|_| issuer.clone())),
-            None => self.own_address(at, name, sites),
+            None => own_host(name, sites).map(|host| format!("https://{host}/.usher/issuer")),
         };
         let audiences = match &mirror.audiences {
             Some(audiences) => {
@@ -112,16 +113,22 @@ impl Check<'_> {
         }
     }
 
-    /// Where the issuer is found: at the first site that uses it and whose host is no pattern.
-    fn own_address(&mut self, at: &KeyPath, name: &str, sites: &[file::Site]) -> Option<String> {
-        let host = own_host(name, sites);
-        if host.is_none() {
-            let depends = [at.key("issuer"), KeyPath::root().key("sites")];
-            let message = "is missing, and no site with one host uses this issuer";
-            let remedy = "write what the iss claim is to say, as in issuer: https://app.example.com/.usher/issuer";
-            self.report.conflict(&at.key("issuer"), &depends, message, remedy);
+    /// A local issuer is found at the first site that uses it and whose host is no pattern. Told once the sites have been
+    /// looked at: with a mistake there, there may be one after all.
+    pub(in crate::config::check) fn addresses_of_local_issuers(
+        &mut self,
+        issuers: &CheckedIssuers<'_>,
+        sites: &[file::Site],
+    ) {
+        let root = KeyPath::root();
+        for entry in issuers.entries.iter().filter(|entry| entry.mirror.local.is_some()) {
+            if entry.mirror.issuer.is_none() && own_host(entry.name, sites).is_none() {
+                let at = root.key("issuers").key(entry.name).key("issuer");
+                let message = "is missing, and no site with one host uses this issuer";
+                let remedy = "write what the iss claim is to say, as in issuer: https://app.example.com/.usher/issuer";
+                self.report.conflict(&at, &[at.clone(), root.key("sites")], message, remedy);
+            }
         }
-        host.map(|host| format!("https://{host}/.usher/issuer"))
     }
 }
 

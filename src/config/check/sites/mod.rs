@@ -1,6 +1,7 @@
 //! `sites`: hosts, and the routes of each in winning order.
 
 mod authorization;
+mod beside;
 mod care;
 mod layer;
 mod login;

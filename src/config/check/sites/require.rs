@@ -13,9 +13,6 @@ use crate::oauth::ClaimPath;
 
 type Test = fn(Vec<Value>) -> ConditionTest;
 
-/// Whether the claim `email` is somebody's who could read what was sent there (OIDC Core §5.1).
-const VERIFIED: &str = "email_verified";
-
 impl Check<'_> {
     pub(super) fn required_of(&mut self, at: &KeyPath, mirror: &Require) -> Required {
         let mut conditions = Vec::new();
@@ -25,12 +22,7 @@ impl Check<'_> {
                 self.condition(&at, &claim, requirement, &mut conditions);
             }
         }
-        // Anybody may have given any address to a provider: that of a domain says something only once it is verified.
-        if !mirror.claims.contains_key(VERIFIED) && conditions.iter().any(is_on_domain_of_email) {
-            let claim = self.accept(at, claim_path(VERIFIED));
-            let test = ConditionTest::Any(vec![true.into()]);
-            conditions.extend(claim.map(|claim| Condition { claim, test }));
-        }
+        self.verified(at, &mut conditions);
         Required { conditions, authentication: self.authentication(at, mirror) }
     }
 
@@ -75,7 +67,10 @@ impl Check<'_> {
         }
         if let Some(domains) = &lists.domain {
             let domains = self.one_or_many(&at.key("domain"), domains, |domain| email_domain(domain));
+            self.lists_beside(at, claim, lists, &domains);
             conditions.push(Condition { claim: claim.clone(), test: ConditionTest::Domain(domains) });
+        } else {
+            self.lists_beside(at, claim, lists, &[]);
         }
     }
 
@@ -90,10 +85,6 @@ impl Check<'_> {
             values => self.each(at, values, parse, "write values, or take the key out"),
         }
     }
-}
-
-fn is_on_domain_of_email(condition: &Condition) -> bool {
-    condition.claim.is_email() && matches!(condition.test, ConditionTest::Domain(_))
 }
 
 /// An Authentication Context Class Reference: it travels in a list with spaces between, and in the quotes of a challenge

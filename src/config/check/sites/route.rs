@@ -55,13 +55,13 @@ impl Check<'_> {
         if access != Access::Public && layer.issuers.is_none() && !site.certifies {
             let (own, inherited) = (at.key("issuer"), site.at.key("issuer"));
             let remedy = "add issuer to the route or its site, or access: public if everybody may see this";
-            self.report.conflict(&own, &[own.clone(), inherited], "is missing: nobody's tokens would count", remedy);
+            self.report.lacks(&own, &[own.clone(), inherited], "is missing: nobody's tokens would count", remedy);
         }
         if layer.upstream.is_none() && !site.asked {
             let (own, inherited) = (at.key("upstream"), site.at.key("upstream"));
             let remedy = "add it to the route or its site, as in upstream: http://app:8080, or listen.verify, where another \
                           proxy that serves the application asks";
-            self.report.conflict(&own, &[own.clone(), inherited], "is missing", remedy);
+            self.report.lacks(&own, &[own.clone(), inherited], "is missing", remedy);
         }
         let ignore_case = layer.ignore_case.unwrap_or(false);
         self.strippable(at, layer.strip_prefix.as_ref(), &path, ignore_case);

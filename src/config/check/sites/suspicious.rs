@@ -9,6 +9,7 @@ use crate::config::{Access, PathPattern, Route};
 
 impl Check<'_> {
     pub(super) fn suspicious(&mut self, site: &SiteContext<'_>, layer: &Layer, candidates: &[Candidate]) {
+        self.literal(candidates);
         self.open_around(candidates);
         self.unheard(layer, candidates);
         self.without_cookies(site, candidates);
@@ -32,6 +33,18 @@ impl Check<'_> {
                     closed.route.path
                 );
                 self.report.warn(&at.key("access"), message);
+            }
+        }
+    }
+
+    /// A segment that many routers would take for whatever stands there.
+    fn literal(&mut self, candidates: &[Candidate]) {
+        for Candidate { route, at } in candidates {
+            let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = &route.path;
+            if path.contains("/:") {
+                let message = "has a segment that begins with a colon, and covers no other: there are no patterns, and what was \
+                               meant falls under another route";
+                self.report.warn(&at.key("path"), message);
             }
         }
     }

@@ -1,11 +1,14 @@
 //! Hosts as they stand in `Host`, and origins.
 
+use std::net::Ipv6Addr;
+
 use http::HeaderValue;
 use url::{Host, Url};
 
 use super::super::Mistake;
 use crate::config::HostPattern;
 use crate::oauth::EmailDomain;
+use crate::oauth::email::is_domain;
 
 /// The host of a site: an exact one, or `*.` and a suffix.
 pub(in crate::config::check) fn host_pattern(text: &str) -> Result<HostPattern, Mistake> {
@@ -35,8 +38,8 @@ pub(in crate::config::check) fn host_value(text: &str) -> Result<HeaderValue, Mi
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
-    let mistake = || Mistake::new("is not a host", "write it as app.internal or app.internal:8080");
-    let host = canonical(host)?;
+    let mistake = || Mistake::new("is not a host", "write it as app.internal, app.internal:8080 or [::1]:8080");
+    let host = canonical(host).map_err(|_| mistake())?;
     let value = match port {
         Some(port) => format!("{host}:{}", port.parse::<u16>().map_err(|_| mistake())?),
         None => host.to_string(),
@@ -62,15 +65,19 @@ pub(in crate::config::check) fn origin(text: &str) -> Result<String, Mistake> {
 fn canonical(text: &str) -> Result<Host<String>, Mistake> {
     let mistake = || Mistake::new("is not a host", "write the name alone, as in app.example.com or *.corp.example.com");
     let name = text.strip_suffix('.').unwrap_or(text);
-    if name.contains('%') || name.contains('*') {
+    if name.contains('%') {
         return Err(mistake());
     }
-    let host = Host::parse(name).map_err(|_| match name.rsplit_once(':') {
-        Some(_) => Mistake::new("is not a host", "write the name without scheme and port"),
-        None => mistake(),
+    let host = Host::parse(name).map_err(|_| match name.parse::<Ipv6Addr>() {
+        Ok(_) => Mistake::new("is an IPv6 address without brackets", format!("write [{name}]")),
+        Err(_) if name.contains([':', '/']) => {
+            Mistake::new("is not a host", "write the name without scheme, port and path")
+        }
+        Err(_) => mistake(),
     })?;
     let plain = match &host {
-        Host::Domain(domain) => domain.split('.').all(|label| !label.is_empty() && label.len() <= 63),
+        // A parser of URLs takes more, such as `$host` and `*`.
+        Host::Domain(domain) => is_domain(domain),
         address => address.to_string() == name.to_ascii_lowercase(),
     };
     if plain { Ok(host) } else { Err(mistake()) }
@@ -112,6 +119,8 @@ mod tests {
             "%61.example",
             "0x7f.1",
             "user@host",
+            "$host",
+            "${APP}.example.com",
             "::1",
             "*.192.0.2.7",
         ] {

@@ -1,6 +1,7 @@
 //! Paths as the router matches them: canonical, so that a rule is never written in a spelling that no request has.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
 
 use super::super::Mistake;
 use crate::config::PathPattern;
@@ -10,13 +11,14 @@ const OWN: &str = "/.usher";
 
 /// The path of a route: a prefix when it ends in a slash, else exact.
 pub(in crate::config::check) fn path_pattern(text: &str) -> Result<PathPattern, Mistake> {
-    if text.contains('*') {
+    if let Some(sign) = text.chars().find(|one| ['*', '{', '^'].contains(one)) {
         // A pattern that nobody matches would leave what it was meant to guard to a weaker route.
-        let message = "has a *, and there are no patterns";
-        return Err(Mistake::new(
-            message,
-            "a path that ends in / covers everything below it: write /admin/ for /admin/*",
-        ));
+        let message = format!("has a {sign}, and there are no patterns");
+        let whole =
+            text.split(sign).next().and_then(|before| before.rsplit_once('/')).map(|(whole, _)| format!("{whole}/"));
+        let whole = whole.filter(|whole| !whole.contains('(') && canonical_path(whole).is_ok());
+        let meant = whole.map_or("/admin/ for /admin/*".to_owned(), |whole| format!("{whole} for that"));
+        return Err(Mistake::new(message, format!("a path that ends in / covers everything below it: write {meant}")));
     }
     let path = canonical_path(text)?;
     Ok(if path.ends_with('/') { PathPattern::Prefix(path) } else { PathPattern::Exact(path) })
@@ -35,17 +37,20 @@ pub(in crate::config::check) fn strip_prefix(text: &str) -> Result<String, Mista
 /// cannot stand for themselves, in upper-case digits.
 pub(in crate::config::check) fn canonical_path(text: &str) -> Result<String, Mistake> {
     if !text.starts_with('/') {
-        return Err(Mistake::new("must begin with /", format!("write /{text}")));
+        let path = Url::parse(text).ok().filter(Url::has_host).map_or(format!("/{text}"), |url| url.path().to_owned());
+        return Err(Mistake::new("must begin with /", format!("write {path}")));
     }
     if let Some(part) = text.find(['?', '#']) {
         let path = text.get(..part).unwrap_or_default();
         return Err(Mistake::new("must be a path without query and fragment", format!("write {path}")));
     }
     if text.contains("//") {
-        return Err(Mistake::new("has an empty segment, which no request keeps", "write single slashes"));
+        let single = text.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
+        let end = if text.ends_with('/') && !single.is_empty() { "/" } else { "" };
+        return Err(Mistake::new("has an empty segment, which no request keeps", format!("write /{single}{end}")));
     }
     if text.split('/').any(|segment| segment == "." || segment == "..") {
-        return Err(Mistake::new("has a dot segment, which no request keeps", "write the path that is meant"));
+        return Err(Mistake::new("has a dot segment, which no request keeps", format!("write {}", resolved(text))));
     }
     characters(text)?;
     if text.eq_ignore_ascii_case(OWN) || text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("/.usher/")) {
@@ -54,11 +59,27 @@ pub(in crate::config::check) fn canonical_path(text: &str) -> Result<String, Mis
     Ok(text.to_owned())
 }
 
+/// RFC 3986 §5.2.4.
+fn resolved(path: &str) -> String {
+    let mut kept = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+    }
+    let end = if path.ends_with("/.") || path.ends_with("/..") { "/" } else { "" };
+    format!("/{}{end}", kept.join("/")).replace("//", "/")
+}
+
 fn characters(text: &str) -> Result<(), Mistake> {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
-            encoded(bytes.next(), bytes.next())?;
+            encoded([bytes.next(), bytes.next()])?;
+        } else if is_refused(byte) {
+            return Err(refused());
         } else if !(byte == b'/' || is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte)) {
             let encoded = utf8_percent_encode(text, &NOT_IN_PATHS);
             return Err(Mistake::new("has a character that paths spell percent-encoded", format!("write {encoded}")));
@@ -67,28 +88,32 @@ fn characters(text: &str) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn encoded(high: Option<u8>, low: Option<u8>) -> Result<(), Mistake> {
-    let upper = |byte: u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
-    let (Some(high), Some(low)) = (high, low) else {
+fn encoded(digits: [Option<u8>; 2]) -> Result<(), Mistake> {
+    let value = |digit: Option<u8>| char::from(digit?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (Some(high), Some(low)) = (value(digits[0]), value(digits[1])) else {
         return Err(Mistake::new("has a % without two digits", "write a percent sign as %25"));
     };
-    if !upper(high) || !upper(low) {
-        return Err(Mistake::new(
-            "has a % without two upper-case digits",
-            "write %C3, not %c3, and a percent sign as %25",
-        ));
+    let byte = high * 16 + low;
+    if byte == b'/' || is_refused(byte) {
+        Err(refused())
+    } else if is_unreserved(byte) {
+        let message = "encodes a character that stands for itself";
+        Err(Mistake::new(message, format!("write {} plainly", char::from(byte))))
+    } else if digits.into_iter().flatten().any(|digit| digit.is_ascii_lowercase()) {
+        Err(Mistake::new("has a % without two upper-case digits", format!("write %{byte:02X}")))
+    } else {
+        Ok(())
     }
-    let digit = |byte: u8| if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' + 10 };
-    match digit(high) * 16 + digit(low) {
-        byte if is_unreserved(byte) => {
-            let message = "encodes a character that stands for itself";
-            Err(Mistake::new(message, format!("write {} plainly", char::from(byte))))
-        }
-        b'/' | b'\\' | 0..=0x1f | 0x7f => {
-            Err(Mistake::new("encodes a character that is refused in every request", "choose another path"))
-        }
-        _ => Ok(()),
-    }
+}
+
+/// A backslash is a slash to some applications, and control characters end what they read.
+fn is_refused(byte: u8) -> bool {
+    byte == b'\\' || byte.is_ascii_control()
+}
+
+fn refused() -> Mistake {
+    let remedy = "take it out: slashes that are encoded, backslashes and control characters are answered 400";
+    Mistake::new("has a character that is refused in every request", remedy)
 }
 
 fn is_unreserved(byte: u8) -> bool {
