@@ -1,5 +1,7 @@
 //! Certificates that clients of a site are to show.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -26,11 +28,24 @@ pub struct ClientCertificates {
 pub struct RevocationLists {
     /// The lists, in PEM.
     pub lists: Bundle,
-    /// When they end, each authority once.
+    /// When each of them ends.
     pub ends: Vec<RevocationListEnd>,
 }
 
-/// When the list of an authority ends, or the first of the lists among which it divides what it has revoked.
+impl RevocationLists {
+    /// Until when it is known what each authority has revoked: the end of the first of the lists among which it divides that.
+    #[must_use]
+    pub fn known_until(&self) -> BTreeMap<&str, Timestamp> {
+        let mut known = BTreeMap::new();
+        for end in &self.ends {
+            let at = known.entry(&*end.authority).or_insert(end.at);
+            *at = end.at.min(*at);
+        }
+        known
+    }
+}
+
+/// When a list of an authority ends.
 #[derive(Clone, Debug)]
 pub struct RevocationListEnd {
     /// The name of the authority.

@@ -62,11 +62,11 @@ impl Forwarder {
         balance.begin();
         let upgrade = request.extensions_mut().remove::<Protocol>();
         let mut demand = Demand { reuse: true, upgrade: upgrade.is_some(), connect: timeouts.connect };
-        let mut closed = 0;
+        let (mut closed, mut is_repeated) = (0, false);
         loop {
             let lease = balance.lease(demand, affinity).await?;
             let reused = lease.reused;
-            let copy = (reused && demand.reuse).then(|| Copy::of(&mut request, &lease)).flatten();
+            let copy = (reused && !is_repeated).then(|| Copy::of(&mut request, &lease)).flatten();
             match lease.exchange(request, upgrade.as_ref(), timeouts).await {
                 Ok(response) => return Ok(response),
                 Err(Unanswered { unsent: Some(unsent), .. }) if reused && closed < http2::CONNECTIONS => {
@@ -77,6 +77,7 @@ impl Forwarder {
                     let copy = copy.filter(|copy| unprocessed || copy.is_repeatable);
                     let Some(copy) = copy else { return Err(error) };
                     request = Box::new(copy.into_request(balance).await.ok_or(error)?);
+                    is_repeated = true;
                 }
                 Err(Unanswered { error, .. }) => return Err(error),
             }

@@ -186,8 +186,8 @@ impl Unanswered {
 
     /// Whether it speaks against the address: a connection that was used before may break without anybody's fault.
     pub(super) fn speaks_against_address(&self, reused: bool) -> bool {
-        let is_harmless = self.silent || self.unprocessed || self.unsent.is_some();
-        self.error.fault() == Fault::Upstream && !(reused && is_harmless)
+        // A refused stream costs no connection; several in a row are an address that takes nothing.
+        self.error.fault() == Fault::Upstream && !(reused && (self.silent || self.unsent.is_some()))
     }
 }
 

@@ -1,33 +1,55 @@
 //! Lists among which an authority divides what it has revoked (RFC 5280 §5.2.5). webpki looks at one of them, the first that may be
 //! about a certificate, and takes any for that where the certificate does not say which distribution point is its own. Which list
-//! comes first must not let anybody in, so all of them are looked at here. Their signatures and times are *not*: that is for
-//! webpki, and what one of them names is kept out.
+//! comes first must not let anybody in, so all of them are looked at here: what one of them names is kept out, and so is
+//! everybody where the time of one is over, for it may name them by now. Their signatures are *not* looked at.
 
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::CertificateError;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use webpki::{CertRevocationList, EndEntityCert, OwnedCertRevocationList};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
 /// The lists of authorities that have several.
 #[derive(Debug, Default)]
-pub(super) struct DividedLists(Vec<CertRevocationList<'static>>);
+pub(super) struct DividedLists(Vec<Part>);
+
+#[derive(Debug)]
+struct Part {
+    list: CertRevocationList<'static>,
+    /// In seconds since 1970. One that does not say is over.
+    ends: u64,
+}
+
+impl Part {
+    fn of(der: &CertificateRevocationListDer<'_>) -> Result<Self, webpki::Error> {
+        let list = OwnedCertRevocationList::from_der(der)?.into();
+        let ends = CertificateRevocationList::from_der(der).ok().and_then(|(_, list)| list.next_update());
+        Ok(Self { list, ends: ends.and_then(|at| u64::try_from(at.timestamp()).ok()).unwrap_or_default() })
+    }
+}
 
 impl DividedLists {
     /// Those among these.
     pub(super) fn among(lists: &[CertificateRevocationListDer<'_>]) -> Result<Self, webpki::Error> {
-        let lists = lists.iter().map(|list| OwnedCertRevocationList::from_der(list).map(CertRevocationList::from));
-        let (mut lists, mut divided) = (lists.collect::<Result<Vec<_>, _>>()?, Vec::new());
-        while let Some(list) = lists.pop() {
-            if lists.iter().chain(&divided).any(|other: &CertRevocationList<'_>| other.issuer() == list.issuer()) {
-                divided.push(list);
+        let (mut lists, mut divided) = (lists.iter().map(Part::of).collect::<Result<Vec<_>, _>>()?, Vec::new());
+        while let Some(one) = lists.pop() {
+            if lists.iter().chain(&divided).any(|other: &Part| other.list.issuer() == one.list.issuer()) {
+                divided.push(one);
             }
         }
         Ok(Self(divided))
     }
 
-    /// Whether one of them names this certificate. What cannot be read is nobody's.
-    pub(super) fn names(&self, certificate: &CertificateDer<'_>) -> bool {
-        let Ok(certificate) = EndEntityCert::try_from(certificate) else { return false };
-        let mut its = self.0.iter().filter(|list| list.issuer() == certificate.issuer());
-        its.any(|list| !matches!(list.find_serial(certificate.serial()), Ok(None)))
+    /// Refuses a certificate that one of them names, or may name by now. What cannot be read is nobody's.
+    pub(super) fn check(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+        let Ok(certificate) = EndEntityCert::try_from(certificate) else { return Ok(()) };
+        let its = || self.0.iter().filter(|part| part.list.issuer() == certificate.issuer());
+        if its().any(|part| !matches!(part.list.find_serial(certificate.serial()), Ok(None))) {
+            return Err(CertificateError::Revoked);
+        }
+        if its().any(|part| part.ends <= now.as_secs()) {
+            return Err(CertificateError::ExpiredRevocationList);
+        }
+        Ok(())
     }
 }
 
@@ -41,8 +63,7 @@ mod tests {
     };
     use rustls::server::WebPkiClientVerifier;
     use rustls::server::danger::ClientCertVerifier as _;
-    use rustls::{CertificateError, Error, RootCertStore};
-    use rustls_pki_types::UnixTime;
+    use rustls::{Error, RootCertStore};
 
     use super::super::client_chains::Short;
     use super::*;
@@ -61,7 +82,12 @@ mod tests {
         params.signed_by(&KeyPair::generate().unwrap(), issuer).unwrap().der().clone()
     }
 
-    fn list(issuer: &Issuer<'_, KeyPair>, uri: &str, serials: &[u8]) -> CertificateRevocationListDer<'static> {
+    fn list(
+        issuer: &Issuer<'_, KeyPair>,
+        uri: &str,
+        serials: &[u8],
+        until: i32,
+    ) -> CertificateRevocationListDer<'static> {
         let revoked = |serial: &u8| RevokedCertParams {
             serial_number: vec![*serial].into(),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -71,7 +97,7 @@ mod tests {
         let distribution_point = CrlDistributionPoint { uris: vec![uri.to_owned()] };
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(2100, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
             crl_number: vec![1].into(),
             issuing_distribution_point: Some(CrlIssuingDistributionPoint { distribution_point, scope: None }),
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -88,8 +114,9 @@ mod tests {
         roots.add(other_root).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = || WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), Arc::clone(&provider));
-        let [first, second] = [("http://a.test/1", 1), ("http://a.test/2", 2)].map(|(uri, by)| list(&one, uri, &[by]));
-        let others = list(&other, "http://a.test/1", &[3]);
+        let [first, second] =
+            [("http://a.test/1", 1), ("http://a.test/2", 2)].map(|(uri, by)| list(&one, uri, &[by], 2100));
+        let others = list(&other, "http://a.test/1", &[3], 2100);
         for lists in [[&first, &others, &second], [&second, &first, &others]] {
             let lists = lists.map(Clone::clone);
             let divided = DividedLists::among(&lists).unwrap();
@@ -107,6 +134,27 @@ mod tests {
             assert_eq!(let_in(&verifier, &other, [1, 2, 3, 4]), [true, true, false, true]);
             let hidden = let_in(&webpki, &one, [1, 2, 3, 4]);
             assert!(hidden[0] || hidden[1], "else there would be no need of this");
+        }
+    }
+
+    #[test]
+    fn whichever_list_comes_first_nobody_gets_in_where_the_time_of_one_is_over() {
+        let [(root, one), (other_root, other)] = ["one", "other"].map(authority);
+        let mut roots = RootCertStore::empty();
+        roots.add(root).unwrap();
+        roots.add(other_root).unwrap();
+        let parts = [("http://a.test/1", 2100), ("http://a.test/2", 2021)];
+        let [good, over] = parts.map(|(uri, until)| list(&one, uri, &[], until));
+        let others = list(&other, "http://a.test/1", &[], 2100);
+        for lists in [[&good, &others, &over], [&over, &good, &others]] {
+            let lists = lists.map(Clone::clone);
+            let divided = DividedLists::among(&lists).unwrap();
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), provider);
+            let builder = builder.with_crls(lists).enforce_revocation_expiration();
+            let verifier = Short(builder.build().unwrap(), divided);
+            let is_let_in = |issuer| verifier.verify_client_cert(&certificate(issuer, 1), &[], UnixTime::now()).is_ok();
+            assert_eq!([is_let_in(&one), is_let_in(&other)], [false, true]);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::reload::Reloads;
 use crate::admin::{Certificate, Process, Readings, RevocationList};
-use crate::config::{ClientCertificates, Config};
+use crate::config::{ClientCertificates, Config, RevocationLists};
 use crate::gateway::Readiness;
 use crate::server::CertificateExpiry;
 
@@ -44,9 +44,9 @@ impl Process for Serving {
 }
 
 fn revocation_lists(asked: &ClientCertificates) -> impl Iterator<Item = RevocationList> {
-    asked.revoked.iter().flat_map(|revoked| &revoked.ends).map(|end| RevocationList {
+    asked.revoked.iter().flat_map(RevocationLists::known_until).map(|(authority, ends_at)| RevocationList {
         site: asked.host.to_string(),
-        authority: end.authority.clone(),
-        ends_at: end.at,
+        authority: authority.to_owned(),
+        ends_at,
     })
 }

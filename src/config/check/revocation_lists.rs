@@ -1,7 +1,5 @@
-//! Lists of revoked certificates: whether TLS can go by them. Whoever is on none of those that it looks at gets in, and it looks at
-//! one for each authority, the first of that name; where that one is not signed by the authority, nobody gets in.
-
-use std::collections::BTreeMap;
+//! Lists of revoked certificates: whether TLS can go by them. Whoever is on none of those that it looks at gets in, and the library
+//! looks at one for each authority, the first of that name; where that one is not signed by the authority, nobody gets in.
 
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::pem::PemObject as _;
@@ -28,26 +26,17 @@ pub(super) fn of_each(authorities: &[u8], pem: Vec<u8>) -> Result<RevocationList
         let Ok((_, authority)) = X509Certificate::from_der(&authority) else { continue };
         has_its_own(&authority, &lists)?;
     }
-    let ends = ends(&lists);
+    let ends = lists.iter().map(end).collect();
     drop(lists);
     Ok(RevocationLists { lists: Bundle::new(pem), ends })
 }
 
-fn ends(lists: &[CertificateRevocationList<'_>]) -> Vec<RevocationListEnd> {
-    let mut ends: BTreeMap<String, (Timestamp, Timestamp)> = BTreeMap::new();
-    for list in lists {
-        let (at, late) = ends_and_late(list);
-        let first = ends.entry(list.issuer().to_string()).or_insert((at, late));
-        *first = (first.0.min(at), first.1.min(late));
-    }
-    ends.into_iter().map(|(authority, (at, late))| RevocationListEnd { authority, late, at }).collect()
-}
-
-/// When a list ends, and since when it has a tenth of its time left. One that does not say is refused before.
-fn ends_and_late(list: &CertificateRevocationList<'_>) -> (Timestamp, Timestamp) {
+/// A list that does not say when it ends is refused before.
+fn end(list: &CertificateRevocationList<'_>) -> RevocationListEnd {
     let time = |at: ASN1Time| Timestamp(u64::try_from(at.timestamp()).unwrap_or_default());
-    let (begins, ends) = (time(list.last_update()), list.next_update().map_or(Timestamp(0), time));
-    (ends, Timestamp(ends.0 - ends.since(begins).as_secs() / 10))
+    let (begins, at) = (time(list.last_update()), list.next_update().map_or(Timestamp(0), time));
+    let late = Timestamp(at.0 - at.since(begins).as_secs() / 10);
+    RevocationListEnd { authority: list.issuer().to_string(), late, at }
 }
 
 fn usable<'d>(ders: &'d [CertificateRevocationListDer<'_>]) -> Result<Vec<CertificateRevocationList<'d>>, Mistake> {
@@ -164,7 +153,7 @@ mod tests {
         let parts = parts.map(|(year, uri)| list_until(year, &one, Some(part(uri))));
         let lists = parts.concat() + &list(&between, None);
         let known = of_each(ca.as_bytes(), lists.into_bytes()).unwrap();
-        let ends: Vec<_> = known.ends.iter().map(|end| (&*end.authority, end.at.0)).collect();
+        let ends: Vec<_> = known.known_until().into_iter().map(|(authority, at)| (authority, at.0)).collect();
         assert_eq!(ends, [("CN=between", 4_102_444_800), ("CN=one", 3_471_292_800)]);
     }
 

@@ -82,7 +82,17 @@ fn paths() {
             (
                 "'/users/{id}/edit'",
                 "has a {, and there are no patterns",
-                "a path that ends in / covers everything below it: write /users/ for that",
+                "a path that ends in / covers everything below it: write /admin/ for /admin/*",
+            ),
+            (
+                "/public*",
+                "has a *, and there are no patterns",
+                "a path that ends in / covers everything below it: write /admin/ for /admin/*",
+            ),
+            (
+                "'/*/health'",
+                "has a *, and there are no patterns",
+                "a path that ends in / covers everything below it: write /admin/ for /admin/*",
             ),
             (
                 "'^/admin'",

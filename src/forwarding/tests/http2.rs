@@ -359,6 +359,33 @@ async fn a_connection_on_which_one_request_was_refused_brings_it_once_more_and_o
 }
 
 #[tokio::test]
+async fn an_address_that_refuses_one_stream_after_the_other_is_left_alone() {
+    let taking = |count: usize| {
+        Script::start(move |stream: TcpStream, _| async move {
+            let (mut connection, mut left) = (h2::server::handshake(stream).await.unwrap(), count);
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                if left == 0 {
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                } else {
+                    left -= 1;
+                    say(&mut respond, "ok");
+                }
+            }
+        })
+    };
+    let (full, other) = (taking(1).await, taking(usize::MAX).await);
+    let mut both = full.h2c();
+    both.addresses.extend(other.h2c().addresses);
+    let (forwarder, upstreams) = known(both);
+    for _ in 0..100 {
+        drop(send(&forwarder, request(Method::GET, "/")).await);
+    }
+    let [first, second] = &upstreams.pools()[0].addresses[..] else { panic!() };
+    assert!(first.condition.is_out() && !second.condition.is_out());
+    assert_eq!(get(&forwarder, "/").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_body_that_has_not_come_whole_goes_on_where_it_was_on_the_next_connection() {
     let head = "POST / HTTP/1.1\r\nhost: app.test\r\nconnection: close\r\n";
     for (first, later, told) in [

@@ -11,13 +11,14 @@ const OWN: &str = "/.usher";
 
 /// The path of a route: a prefix when it ends in a slash, else exact.
 pub(in crate::config::check) fn path_pattern(text: &str) -> Result<PathPattern, Mistake> {
-    if let Some(sign) = text.chars().find(|one| ['*', '{', '^'].contains(one)) {
+    let sign = text.chars().find(|one| ['*', '{'].contains(one)).or(text.starts_with('^').then_some('^'));
+    if let Some(sign) = sign {
         // A pattern that nobody matches would leave what it was meant to guard to a weaker route.
         let message = format!("has a {sign}, and there are no patterns");
-        let whole =
-            text.split(sign).next().and_then(|before| before.rsplit_once('/')).map(|(whole, _)| format!("{whole}/"));
-        let whole = whole.filter(|whole| !whole.contains('(') && canonical_path(whole).is_ok());
-        let meant = whole.map_or("/admin/ for /admin/*".to_owned(), |whole| format!("{whole} for that"));
+        // Only what covers as much as was meant, and no more: whoever opens a route would open the rest.
+        let whole = text.trim_end_matches('*');
+        let is_whole = whole.ends_with('/') && !whole.contains(['*', '{', '(']) && canonical_path(whole).is_ok();
+        let meant = if is_whole { format!("{whole} for that") } else { "/admin/ for /admin/*".to_owned() };
         return Err(Mistake::new(message, format!("a path that ends in / covers everything below it: write {meant}")));
     }
     let path = canonical_path(text)?;
