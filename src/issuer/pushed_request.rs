@@ -49,14 +49,14 @@ pub enum PushError {
     #[error("the issuer answered {0}")]
     Status(StatusCode),
     /// It was refused, with an error (RFC 9126 §2.3). The operator's most likely.
-    #[error("the issuer answered {status} with the error {code:?}: {remedy}")]
+    #[error("the issuer answered {status} with the error {code:?}{}", remedy.as_ref().map(|see| format!(": {see}")).unwrap_or_default())]
     Refused {
         /// The status.
         status: StatusCode,
         /// The code.
         code: String,
-        /// What is to be looked at.
-        remedy: String,
+        /// What is to be looked at. `None` where the issuer is in trouble itself.
+        remedy: Option<String>,
     },
     /// One like it was refused just now, with this status: the issuer was not asked again, and it has been logged. The
     /// operator's.
@@ -243,7 +243,8 @@ impl Issuer {
         if !status.is_success() {
             let code = answer.body.ok().as_deref().and_then(TokenErrorResponse::printable_code);
             return Err(code.map_or(PushError::Status(status), |code| {
-                let remedy = remedy(&code, request.redirect_uri);
+                let is_its_own = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                let remedy = (!is_its_own).then(|| remedy(&code, request.redirect_uri));
                 PushError::Refused { status, code, remedy }
             }));
         }
@@ -379,12 +380,15 @@ mod tests {
             (400, "invalid_redirect_uri", redirect_uri),
             (400, "invalid_request", redirect_uri),
             (400, "invalid_scope", "scopes"),
+            (503, "temporarily_unavailable", "temporarily_unavailable\""),
+            (429, "slow_down", "slow_down\""),
         ] {
             let server = TestIssuer::start(&[]).await;
             let refused = Reply { status, ..Reply::json(&json!({ "error": error, "error_description": "canary" })) };
             let Err(AuthorizationError::NotPushed(refusal)) = visit(&pushing(&server, refused)).await else { panic!() };
             let said = refusal.to_string();
             assert!(said.contains(error) && said.contains(remedy) && !said.contains("canary"), "{said}");
+            assert_eq!(said.contains(redirect_uri), remedy == redirect_uri, "{said}");
         }
     }
 }

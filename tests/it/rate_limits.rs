@@ -6,12 +6,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::Method;
 use tokio_tungstenite::tungstenite::Message;
 use usher::clock::Clock;
+use usher::gateway::Connection;
+use usher::gateway::explain::{Decision, Presented};
 
 use crate::harness::child::Usher;
 use crate::harness::gateway::complete;
 use crate::harness::metrics::Metrics;
 use crate::harness::scene::{ISSUERS, SESSION};
-use crate::harness::{Answer, Ask, Client, Issuer, Scene, Upstream, get, post};
+use crate::harness::{Answer, Ask, Client, Gateway, Issuer, Scene, Upstream, get, post};
 use crate::sign_out::signed_in;
 use crate::websocket::{cookies, open, origin};
 
@@ -256,6 +258,20 @@ async fn a_reload_keeps_what_was_counted_for_a_limit_that_stays_as_it_is() {
     scene.reload(&format!("{listen}{ISSUERS}{SESSION}{sites}")).await.unwrap();
     assert_eq!(let_in(scene.client(), 4, || ask("/own/x")).await, 0);
     assert_eq!(let_in(scene.client(), 6, || ask("/also/x")).await, 5);
+}
+
+#[tokio::test]
+async fn a_request_that_is_only_talked_about_takes_nothing_of_a_limit() {
+    let sites = "sites: [{ host: app.test, upstream: 'http://127.0.0.1:9', access: public, routes: [{ path: / }],
+        rate_limit: { by: address, requests: 1, per: 1m } }]\n";
+    let explainer = Gateway::explainer(sites, &Clock::stopped());
+    let (peer, here) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 443).into());
+    let connection = Connection::new(peer, false, here, true, Some("app.test".into()));
+    for _ in 0..3 {
+        let request = http::Request::builder().uri("/x").header("host", "app.test").body(()).unwrap();
+        let told = explainer.explain(&connection, request, &Presented::AsSent).await;
+        assert_eq!(told.decision, Decision::Forwarded, "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::time_of_day;
+use crate::commands::causes;
 
 /// The format.
 pub(super) struct Json;
@@ -85,6 +86,11 @@ impl Visit for Members<'_> {
         self.0.push('"');
         push_escaped(self.0, value);
         self.0.push('"');
+    }
+
+    /// With its causes: what went wrong stands in the last of them.
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.record_str(field, &causes(value).join(": "));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -186,6 +192,10 @@ mod tests {
     use super::super::testing::Recorded;
     use super::*;
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("it \"broke\"")]
+    struct Broke(#[source] io::Error);
+
     fn logged(event: impl FnOnce()) -> String {
         let recorded = Recorded::default();
         let subscriber = tracing_subscriber::fmt().with_writer(recorded.clone()).event_format(Json).finish();
@@ -196,7 +206,7 @@ mod tests {
     #[test]
     fn an_event_is_one_object_with_a_member_for_each_field() {
         let none: Option<&str> = None;
-        let error = io::Error::other("it \"broke\"");
+        let error = Broke(io::Error::other("by itself"));
         let line = logged(|| {
             tracing::info!(
                 target: "usher::access",
@@ -223,7 +233,7 @@ mod tests {
             value,
             json!({
                 "level": "INFO", "message": "said", "text": "a\nb", "shown": "x\\y", "debug": "Some(1)", "count": 3,
-                "less": -3, "ratio": 0.125, "whole": 2, "endless": null, "yes": true, "error": "it \"broke\"",
+                "less": -3, "ratio": 0.125, "whole": 2, "endless": null, "yes": true, "error": "it \"broke\": by itself",
                 "target": "usher::access"
             })
         );

@@ -136,11 +136,7 @@ pub(super) fn describe(rejection: &Rejection, explain: bool) -> Answer {
             let retry_after = matches!(error, ForwardError::Overloaded).then_some(SHORTLY);
             Answer { retry_after, ..Answer::new(status, fault(error.fault()), detail) }
         }
-        // Not what is said to somebody who has a session.
-        Rejection::NotBegun(Unauthenticated::StoreAway { retry_after }) => {
-            unavailable("store", *retry_after, Word::SignInUnavailable)
-        }
-        Rejection::NotBegun(error) => describe_unauthenticated(error),
+        Rejection::NotBegun(error) => sign_in::describe_not_begun(error),
         Rejection::LoginTokens(error) => describe_login_tokens(error),
         Rejection::LoginAnswer => Answer::new(S::BAD_GATEWAY, "upstream", Word::SignInServiceBroken),
         Rejection::SignIn(error) => sign_in::describe(error),

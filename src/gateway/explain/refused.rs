@@ -18,7 +18,7 @@ pub(super) fn tell(rejection: &Rejection, told: &mut Explanation) {
         | Rejection::Forbidden(_)
         | Rejection::InsufficientAuthentication(_)
         | Rejection::SignIn(SignInError::UnmetHere(_)) => return,
-        Rejection::Malformed(_) => ("admit", "one meaning of the request"),
+        Rejection::Malformed(_) => ("admit", "a request that is served"),
         Rejection::OtherHandshake | Rejection::CertificateExpired => ("admit", "the client certificate is in its time"),
         Rejection::Question(_) => ("route", "fields of the client"),
         Rejection::Credentials(_) => ("credentials", "one credential"),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Answer;
+use super::{Answer, describe_unauthenticated, unavailable};
 use crate::auth::sign_in::{LoopCause, SignInError};
+use crate::auth::unauthenticated::Unauthenticated;
 use crate::config::Word;
 use crate::issuer::{AuthorizationError, CodeError, RefreshFailure};
 
@@ -45,6 +46,18 @@ pub(super) fn describe(error: &SignInError) -> Answer {
         SignInError::NoRandomness(_) | SignInError::Seal(_) => {
             Answer::new(S::INTERNAL_SERVER_ERROR, "us", Word::OurFault)
         }
+    }
+}
+
+/// Whoever has signed in and gets no session is not told that they still have one.
+pub(super) fn describe_not_begun(error: &Unauthenticated) -> Answer {
+    match error {
+        Unauthenticated::StoreAway { retry_after } => {
+            Answer { again: true, ..unavailable("store", *retry_after, Word::SignInUnavailable) }
+        }
+        Unauthenticated::IssuerUnavailable { retry_after } => unavailable_for(*retry_after),
+        Unauthenticated::Token(_) => again(StatusCode::BAD_GATEWAY, "operator", Word::SignInUseless),
+        error => describe_unauthenticated(error),
     }
 }
 
@@ -110,4 +123,24 @@ fn describe_loop(cause: LoopCause) -> Answer {
         LoopCause::NotAnew => ("upstream", Word::LoopNotAnew),
     };
     Answer::new(StatusCode::LOOP_DETECTED, fault, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::verify::VerifyError;
+
+    #[test]
+    fn who_gets_no_session_is_not_told_of_one_and_can_begin_again() {
+        let retry_after = SOON;
+        for (error, status, fault) in [
+            (Unauthenticated::StoreAway { retry_after }, 503, "store"),
+            (Unauthenticated::IssuerUnavailable { retry_after }, 503, "issuer"),
+            (Unauthenticated::Token(VerifyError::Inactive), 502, "operator"),
+        ] {
+            let answer = describe_not_begun(&error);
+            assert_eq!((answer.status.as_u16(), answer.fault, answer.again), (status, fault, true), "{error}");
+            assert!(!answer.detail.english().contains("still signed in"), "{}", answer.detail.english());
+        }
+    }
 }
