@@ -1,6 +1,8 @@
-//! How many certificates a client may show besides its own: webpki tries every order of them, and whoever makes ten of one
-//! name, which costs nothing and needs no authority, would have a worker search for most of a second, while nobody else on it
-//! is served. This module does *not* verify anything itself.
+//! What stands around the library's verifier of client certificates, which alone verifies: a bound on how many a client may
+//! show besides its own, the lists that the library does not look at, and word of whose certificate was refused.
+//!
+//! webpki tries every order of the certificates, and whoever makes ten of one name, which costs nothing and needs no authority,
+//! would have a worker search for most of a second, while nobody else on it is served.
 
 use std::fmt;
 use std::sync::Arc;
